@@ -1,0 +1,133 @@
+"""Cards: what a method, protocol or dataset says of itself, read from its source without running it.
+
+Listing and planning must not import torch, yet they need each class's options and defaults. Both stand in
+the class body as annotated fields with literal defaults, so the syntax tree is enough.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from bench.errors import UsageError
+
+MISSING = object()
+_WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of a card: its name, its type as written, and its default."""
+
+    name: str
+    type: str
+    default: Any
+
+    @property
+    def choices(self) -> tuple[Any, ...]:
+        """The allowed values when the type is a `Literal[...]`, else nothing."""
+        if not self.type.startswith("Literal["):
+            return ()
+        value = ast.literal_eval(self.type[len("Literal") :])
+        return tuple(value)
+
+    def parse(self, text: str) -> Any:
+        """The value a user wrote, as this option's type; a wrong one is a UsageError that names the choices."""
+        try:
+            value = self._convert(text.strip())
+        except ValueError:
+            wanted = " | ".join(map(str, self.choices)) if self.choices else self.type
+            raise UsageError(f"{self.name}={text!r} is not of type {wanted}.") from None
+        return value
+
+    def _convert(self, text: str) -> Any:
+        if self.choices:
+            for choice in self.choices:
+                if text == str(choice):
+                    return choice
+            raise ValueError(text)
+        if self.type == "bool":
+            if text.lower() not in _WORDS:
+                raise ValueError(text)
+            return _WORDS[text.lower()]
+        if self.type == "int":
+            return int(text)
+        if self.type == "float":
+            value = float(text)
+            if value != value or value in (float("inf"), float("-inf")):
+                raise ValueError(text)
+            return value
+        return text
+
+
+@dataclass(frozen=True)
+class Card:
+    """A class read from source: its docstring, its options, and its other literal class attributes."""
+
+    doc: str
+    options: dict[str, Option] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def summary(self) -> str:
+        """The first line of the docstring."""
+        return self.doc.strip().split("\n")[0] if self.doc else ""
+
+    def defaults(self) -> dict[str, Any]:
+        """Every option with its default."""
+        return {name: option.default for name, option in self.options.items()}
+
+
+def read_card(target: str) -> Card:
+    """The card of `"module:Class"` or `"/path/file.py:Class"`, without importing the module."""
+    module, _, name = target.rpartition(":")
+    path = Path(module) if module.endswith(".py") else _source_of(module)
+    return _parse(path, name, path.stat().st_mtime_ns)
+
+
+def _source_of(module: str) -> Path:
+    spec = importlib.util.find_spec(module)
+    if spec is None or spec.origin is None:
+        raise ImportError(f"no source for module {module}")
+    return Path(spec.origin)
+
+
+@lru_cache(maxsize=None)
+def _parse(path: Path, name: str, _mtime: int) -> Card:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    if name not in classes:
+        raise ImportError(f"{path.name} has no class {name}")
+    return _card(classes, classes[name], ast.get_docstring(tree) or "")
+
+
+def _card(classes: dict[str, ast.ClassDef], node: ast.ClassDef, module_doc: str) -> Card:
+    options: dict[str, Option] = {}
+    facts: dict[str, Any] = {}
+    for base in node.bases:  # a class may build on another of the same file
+        if isinstance(base, ast.Name) and base.id in classes:
+            inherited = _card(classes, classes[base.id], module_doc)
+            options |= inherited.options
+            facts |= inherited.facts
+    for statement in node.body:
+        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+            kind = ast.unparse(statement.annotation)
+            value = _literal(statement.value)
+            if kind.startswith("ClassVar"):
+                facts[statement.target.id] = value
+            elif value is not MISSING:
+                options[statement.target.id] = Option(statement.target.id, kind.replace("'", '"'), value)
+        elif isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+            facts[statement.targets[0].id] = _literal(statement.value)
+    return Card(ast.get_docstring(node) or module_doc, options, facts)
+
+
+def _literal(node: ast.expr | None) -> Any:
+    try:
+        return ast.literal_eval(node) if node is not None else MISSING
+    except ValueError:
+        return MISSING

@@ -1,0 +1,78 @@
+"""What a dataset is: one table of images with scores, all oriented so that higher is better."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = ("image", "score", "original", "std", "group", "distortion", "level", "official")
+"""image: path below the root, with "/"; score: higher is better, on the set's own scale; original: as printed
+in the label file; std: of the opinions, NaN where unknown; group: the reference content, or the image itself;
+distortion, level: "" and 0 where unknown; official: the authors' split ("train", "val", "test") or ""."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A loaded dataset: where its pictures lie and what is known of each. Rows are sorted by `image`."""
+
+    name: str
+    root: Path
+    table: pd.DataFrame
+    grouped: bool
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def paths(self) -> list[Path]:
+        """The image files, in the table's order."""
+        return [self.root / name for name in self.table["image"]]
+
+    def hash(self) -> str:
+        """A hash of names and scores: two runs with the same hash had the same labels."""
+        digest = hashlib.sha256()
+        for name, score in zip(self.table["image"], self.table["score"], strict=True):
+            digest.update(f"{name}\t{float(score)!r}\n".encode())
+        return digest.hexdigest()[:20]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where to look for a dataset: its folder, the user's options for it, and the cache for generated ones."""
+
+    path: Path | None
+    cache: Path
+    options: Mapping[str, Any] = field(default_factory=dict)
+    partial: bool = False
+
+
+class DatasetSource:
+    """Base of all datasets: facts as class attributes, and `load`."""
+
+    title: ClassVar[str] = ""
+    """As the papers' tables spell it."""
+    images: ClassVar[int] = 0
+    """How many scored images the set is known to have."""
+    groups: ClassVar[int] = 0
+    """How many reference contents; 0 where every image is its own content."""
+    score_range: ClassVar[tuple[float, float]] = (0.0, 0.0)
+    higher_is_better: ClassVar[bool] = True
+    kind: ClassVar[str] = ""
+    """"synthetic" or "authentic"."""
+    folders: ClassVar[tuple[str, ...]] = ()
+    """Usual names of its folder below a common root."""
+    obtain: ClassVar[str] = ""
+    """From whom to get it, in one line."""
+
+    def __init__(self, name: str, place: Place) -> None:
+        self.name, self.place = name, place
+
+    def load(self) -> Dataset:
+        """Read and check the labels; any doubt is a DataError naming set, file and row."""
+        raise TypeError(f"{type(self).__name__} does not load anything")

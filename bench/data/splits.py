@@ -1,0 +1,85 @@
+"""Train/test splits that anybody can reproduce: contents ordered by a hash of their name and the split's number.
+
+Names are hashed rather than shuffled by a generator, so a split depends on no library's random stream, on no
+process, and on no order of files. LoDa's protocol: 80% of the contents train, 20% test, ten times.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.data.dataset import Dataset
+from bench.errors import DataError
+
+TRAIN_SHARE = 0.8
+
+
+@dataclass(frozen=True)
+class Split:
+    """Row numbers of one split; `validation` is a slice of the training part, whole contents only."""
+
+    train: np.ndarray
+    test: np.ndarray
+    validation: np.ndarray
+    rule: str
+
+    def hash(self, names: Sequence[str]) -> str:
+        """A hash of which image is on which side."""
+        digest = hashlib.sha256()
+        for part in (self.train, self.test):
+            digest.update("\n".join(names[i] for i in part).encode() + b"\0")
+        return digest.hexdigest()[:20]
+
+
+def make_split(
+    dataset: Dataset,
+    number: int,
+    *,
+    fraction: float = TRAIN_SHARE,
+    source: str = "split",
+    validate: bool = False,
+    official: bool = False,
+) -> Split:
+    """Split `number` of a dataset.
+
+    `fraction` is of the whole set (LoDa's data-efficiency protocol): the test part stays, and a smaller training
+    part is the head of a larger one, so subsets are nested. `source="all"` trains on everything (cross-dataset).
+    `validate` takes every eighth training content for model selection.
+    """
+    groups = dataset.table["group"].to_numpy()
+    if official:
+        return _official(dataset)
+    order = order_contents(set(groups.tolist()), number)
+    if len(order) < 3:
+        raise DataError(f"{dataset.name} has {len(order)} contents; a split needs at least 3.")
+    n_train = max(1, min(len(order) - 1, round(TRAIN_SHARE * len(order))))
+    kept = n_train if fraction >= TRAIN_SHARE else max(2, round(fraction * len(order)))
+    train, test = order[: min(kept, n_train)], order[n_train:]
+    if source == "all":
+        train = order
+    held = train[:: max(2, min(8, len(train)))] if validate else []
+    train = [content for content in train if content not in set(held)]
+    unit = "reference contents" if dataset.grouped else "images"
+    rule = f"random {TRAIN_SHARE:.0%}/{1 - TRAIN_SHARE:.0%} of {unit}" if source == "split" else f"all {unit}"
+    return Split(_rows(groups, train), _rows(groups, test), _rows(groups, held), rule)
+
+
+def order_contents(contents: Iterable[str], number: int) -> list[str]:
+    """The contents in the order of split `number`."""
+    return sorted(contents, key=lambda name: hashlib.sha256(f"{number}:{name}".encode()).digest())
+
+
+def _rows(groups: np.ndarray, chosen: Sequence[str]) -> np.ndarray:
+    return np.flatnonzero(np.isin(groups, list(chosen)))
+
+
+def _official(dataset: Dataset) -> Split:
+    labels = dataset.table["official"].to_numpy()
+    if not (labels == "test").any() or not (labels == "train").any():
+        raise DataError(f"{dataset.name} has no official split.")
+    rows = [np.flatnonzero(labels == part) for part in ("train", "test", "val")]
+    return Split(rows[0], rows[1], rows[2], "official split")

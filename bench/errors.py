@@ -1,0 +1,31 @@
+"""The errors a user can meet: each is one or two lines that say what is wrong and what to do."""
+
+from __future__ import annotations
+
+
+class BenchError(Exception):
+    """Anything the user can mend; the command prints it without a traceback."""
+
+    exit_code = 1
+
+
+class UsageError(BenchError):
+    """The command line, `bench.toml` or an option is wrong."""
+
+    exit_code = 2
+
+
+class DataError(BenchError):
+    """A dataset is missing, incomplete or not what it says."""
+
+
+class WeightsError(BenchError):
+    """Pretrained weights are missing, damaged or do not fit the backbone."""
+
+
+class RunError(BenchError):
+    """One run could not produce trustworthy numbers."""
+
+
+class StoreError(BenchError):
+    """The results folder cannot be read or written."""

@@ -1,0 +1,133 @@
+"""What a fine-tuning strategy is: frozen options, the views it eats, and the module it builds on a frozen ViT.
+
+A subclass is one short file. It says its options as annotated class fields with literal defaults, and fills
+`views`, `assemble` and `size`. Freezing, the quality head, normalisation and training are the harness's work and
+the same for all, so that no method can forget or improve them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from bench.data.views import View
+from bench.heads import quality_head
+from bench.spec import Recipe, Scalar
+
+if TYPE_CHECKING:
+    from bench.backbone import Vit, VitShape
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """An input computed by a frozen network: done once an image and view, and kept where that pays.
+
+    `key` names the function (network and what is taken from it); together with the weights' hash and the view it
+    names the cache. `compute` maps normalised pictures [B,3,S,S] to the input, without gradient.
+    """
+
+    view: str
+    key: str
+    compute: Callable[[Tensor], Tensor]
+    keep: bool = True
+
+
+class Features(nn.Module):
+    """What a method builds: named inputs → one feature vector an image [B, width].
+
+    `inputs` names what `forward` wants: the views it reads as pictures, and `frozen` inputs computed for it.
+    """
+
+    pictures: tuple[str, ...] = ()
+    frozen: Mapping[str, Frozen] = {}
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """The feature vectors that the quality head scores."""
+        raise TypeError(f"{type(self).__name__} has no forward")
+
+
+Toolbox = Callable[[str], nn.Module]
+"""Loads a further frozen network by timm name with pretrained weights and feature stages (LoDa's CNN)."""
+
+
+class Method:
+    """Base of all strategies. Options are the annotated fields of the subclass; `__init__` sets them."""
+
+    title: ClassVar[str] = ""
+    """As the papers' tables spell it."""
+    origin: ClassVar[str] = ""
+    """Paper or code it follows, in a few words."""
+    trains_backbone: ClassVar[bool] = False
+    recipe: ClassVar[Mapping[str, Scalar]] = {}
+    """What the method's own paper changes in the common recipe; empty for a fair fight."""
+    identity_at_start: ClassVar[bool] = False
+    """Whether a fresh module must give the frozen backbone's own features (to 1e-5)."""
+
+    def __init__(self, variant: str = "", **options: Scalar) -> None:
+        self.variant = variant
+        for name, value in options.items():
+            setattr(self, name, value)
+
+    def views(self, recipe: Recipe) -> dict[str, View]:
+        """The views it eats: one crop unless it says otherwise."""
+        return {"crop": View("crop", recipe.size, flips=recipe.flips)}
+
+    def assemble(self, vit: Vit, toolbox: Toolbox) -> Features:
+        """The hook: build the feature module. The ViT comes frozen; what is new or unfrozen is trained."""
+        raise TypeError(f"{type(self).__name__} does not assemble anything")
+
+    def size(self, shape: VitShape) -> int:
+        """Trainable parameters without the head, from the documented formula, not by counting."""
+        raise TypeError(f"{type(self).__name__} does not say its size")
+
+    def build(self, vit: Vit, recipe: Recipe, toolbox: Toolbox) -> QualityModel:
+        """The whole model, sealed: frozen backbone, the method's features, the common head."""
+        for parameter in vit.parameters():
+            parameter.requires_grad_(self.trains_backbone)
+        features = self.assemble(vit, toolbox)
+        head = quality_head(recipe.head, vit.shape.width)
+        return QualityModel(features, head, recipe.dropout)
+
+    def parameter_groups(self, model: QualityModel, lr: float) -> list[dict[str, object]]:
+        """What the optimiser gets: everything trainable at one rate."""
+        return [{"params": [p for p in model.parameters() if p.requires_grad], "lr": lr}]
+
+
+class QualityModel(nn.Module):
+    """Features → dropout → head → one score an image."""
+
+    def __init__(self, features: Features, head: nn.Module, dropout: float) -> None:
+        super().__init__()
+        self.features, self.head, self.dropout = features, head, nn.Dropout(dropout)
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """Scores [B], in fp32 whatever the features were computed in."""
+        features = self.features(inputs)
+        return self.head(self.dropout(features.float())).squeeze(-1)
+
+    def train(self, mode: bool = True) -> QualityModel:
+        """Frozen parts stay in eval mode: their dropout, drop-path and batch statistics belong to pretraining."""
+        super().train(mode)
+        if mode:
+            for module in self.modules():
+                own = list(module.parameters())
+                if own and not any(p.requires_grad for p in own):
+                    module.eval()
+        return self
+
+    def trainable_state(self) -> dict[str, Tensor]:
+        """The trained tensors by name, and nothing frozen."""
+        return {name: p.detach() for name, p in self.named_parameters() if p.requires_grad}
+
+    def load_trainable_state(self, state: Mapping[str, Tensor]) -> None:
+        """Put trained tensors back; missing or extra names are an error."""
+        own = {name: p for name, p in self.named_parameters() if p.requires_grad}
+        if set(own) != set(state):
+            raise KeyError(f"trained state does not fit: {sorted(set(own) ^ set(state))[:5]}")
+        with torch.no_grad():
+            for name, parameter in own.items():
+                parameter.copy_(state[name])

@@ -1,0 +1,112 @@
+"""The two presets as plain data: `paper` is LoDa's protocol, `demo` the embedded default that fits a laptop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from bench.errors import UsageError
+from bench.spec import Scalar
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Which backbone, datasets and recipe a protocol uses unless told otherwise."""
+
+    name: Literal["demo", "paper"]
+    backbone: str
+    main: tuple[str, ...]
+    cross: tuple[tuple[str, str], ...]
+    data_efficiency: tuple[str, ...]
+    components: tuple[str, ...]
+    guidance: tuple[str, ...]
+    strategies: tuple[str, ...]
+    modules: tuple[str, ...]
+    backbones: tuple[str, ...]
+    scales: tuple[str, ...]
+    distortions: tuple[str, ...]
+    gmad: tuple[tuple[str, str], ...]
+    splits: int = 10
+    recipe: Mapping[str, Scalar] = field(default_factory=dict)
+    per_dataset: Mapping[str, Mapping[str, Scalar]] = field(default_factory=dict)
+    method_options: Mapping[str, Mapping[str, Scalar]] = field(default_factory=dict)
+
+    def dataset_recipe(self, dataset: str) -> Mapping[str, Scalar]:
+        """What the recipe of one dataset changes."""
+        return self.per_dataset.get(dataset, {})
+
+
+PAPER = Preset(
+    name="paper",
+    backbone="vit_base_patch16_224.augreg2_in21k_ft_in1k",
+    main=("live", "csiq", "tid2013", "kadid10k", "koniq10k", "livec", "spaq", "flive"),
+    cross=(
+        ("flive", "koniq10k"),
+        ("flive", "livec"),
+        ("livec", "koniq10k"),
+        ("koniq10k", "livec"),
+        ("live", "csiq"),
+        ("csiq", "live"),
+    ),
+    data_efficiency=("koniq10k", "livec"),
+    components=("csiq", "koniq10k"),
+    guidance=("livec", "koniq10k"),
+    strategies=("kadid10k", "koniq10k"),
+    modules=("kadid10k", "koniq10k"),
+    backbones=(
+        "vit_base_patch16_224.augreg_in1k",
+        "vit_base_patch16_224.augreg2_in21k_ft_in1k",
+        "vit_base_patch16_224.mae",
+        "vit_base_patch16_clip_224.openai",
+        "vit_base_patch14_dinov2.lvd142m",
+        "vit_base_patch16_siglip_224.webli",
+    ),
+    scales=(
+        "vit_tiny_patch16_224.augreg_in21k_ft_in1k",
+        "vit_small_patch16_224.augreg_in21k_ft_in1k",
+        "vit_base_patch16_224.augreg2_in21k_ft_in1k",
+        "vit_large_patch16_224.augreg_in21k_ft_in1k",
+    ),
+    distortions=("kadid10k",),
+    gmad=(("koniq10k", "livec"),),
+    # Crops per image and epoch as in LoDa's code; TID2013 and LIVEC keep their own size.
+    per_dataset={
+        "live": {"train_views": 5},
+        "csiq": {"train_views": 5},
+        "tid2013": {"train_views": 10, "short_side": 0},
+        "kadid10k": {"train_views": 3},
+        "livec": {"train_views": 5, "short_side": 0},
+        "koniq10k": {"train_views": 3},
+        "spaq": {"train_views": 3},
+        "flive": {"train_views": 1},
+    },
+)
+
+DEMO = Preset(
+    name="demo",
+    backbone="vit_small_patch14_dinov2",
+    main=("demo_a", "demo_b", "demo_wild"),
+    cross=(("demo_a", "demo_b"), ("demo_b", "demo_a"), ("demo_a", "demo_wild"), ("demo_b", "demo_wild")),
+    data_efficiency=("demo_a", "demo_wild"),
+    components=("demo_a", "demo_wild"),
+    guidance=("demo_a", "demo_wild"),
+    strategies=("demo_a", "demo_wild"),
+    modules=("demo_a", "demo_wild"),
+    backbones=("vit_small_patch14_dinov2",),
+    scales=("vit_small_patch14_dinov2",),
+    distortions=("demo_a", "demo_b"),
+    gmad=(("demo_a", "demo_b"),),
+    splits=2,
+    recipe={"epochs": 4, "batch": 32, "lr": 1e-3, "short_side": 0, "size": 112, "test_views": 4},
+    method_options={"loda": {"cnn": "tf_efficientnet_lite0"}, "glia": {"fragment": 28, "grid": 4}},
+)
+
+PRESETS = {preset.name: preset for preset in (DEMO, PAPER)}
+
+
+def preset_named(name: str) -> Preset:
+    """The preset of a name; an unknown one is an error."""
+    if name not in PRESETS:
+        raise UsageError(f"Unknown preset {name!r}. There are: {', '.join(PRESETS)}.")
+    return PRESETS[name]

@@ -1,0 +1,100 @@
+"""What a protocol is: it asks for runs and lays out tables, and knows nothing of how either is done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from bench.errors import UsageError
+from bench.presets import Preset
+from bench.spec import Recipe, RunSpec, Scalar
+
+if TYPE_CHECKING:
+    from bench.results import Results
+    from bench.table import Table
+
+
+@dataclass(frozen=True)
+class MethodChoice:
+    """A method with the options it is asked for; `label` names its row."""
+
+    name: str
+    options: Mapping[str, Scalar] = field(default_factory=dict)
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for, with every default filled in: a protocol turns it into runs."""
+
+    preset: Preset
+    methods: tuple[MethodChoice, ...]
+    datasets: tuple[str, ...] = ()
+    splits: int = 10
+    recipe: Mapping[str, Scalar] = field(default_factory=dict)
+    common: Mapping[str, Any] = field(default_factory=dict)
+    tuned: Mapping[str, Mapping[str, Scalar]] = field(default_factory=dict)
+
+    def wanted(self, defaults: Sequence[str]) -> list[str]:
+        """The protocol's own datasets, narrowed to those the user named."""
+        if not self.datasets:
+            return list(defaults)
+        return [name for name in defaults if name in self.datasets] or list(self.datasets)
+
+    def spec(self, method: MethodChoice, train: str, tests: Sequence[str], split: int, **changes: Any) -> RunSpec:
+        """One run under this request: preset, then the dataset's own recipe, then what the user set."""
+        recipe: dict[str, Any] = {**self.preset.recipe, **self.preset.dataset_recipe(train)}
+        recipe |= self.tuned.get(method.name, {})
+        recipe |= self.recipe | changes.pop("recipe", {})
+        tuned = "tuned" if method.name in self.tuned else "default"
+        base = RunSpec(
+            method=method.name,
+            train=train,
+            tests=tuple(tests),
+            split=split,
+            options=self.method_options(method, changes.get("backbone")),
+            recipe=Recipe(**recipe),
+            recipe_from=tuned,  # type: ignore[arg-type]
+            preset=self.preset.name,
+            backbone=self.preset.backbone,
+        )
+        return replace(base, **{**self.common, **changes})
+
+    def method_options(self, method: MethodChoice, backbone: str | None = None) -> dict[str, Scalar]:
+        """A method's options: its own defaults, the preset's, then the asked ones."""
+        from bench.registry import METHODS
+
+        known = METHODS.card(method.name).defaults()
+        preset = self.preset.method_options.get(method.name.partition(":")[0], {})
+        unknown = sorted(set(method.options) - set(known))
+        if unknown:
+            raise UsageError(f"{method.name} has no option {', '.join(unknown)}; it has: {', '.join(known) or 'none'}.")
+        return {**known, **preset, **method.options}
+
+
+class Protocol:
+    """Base of all protocols: pure, stateless; options are annotated class fields with literal defaults."""
+
+    title: ClassVar[str] = ""
+
+    def __init__(self, **options: Scalar) -> None:
+        for name, value in options.items():
+            setattr(self, name, value)
+
+    def plan(self, request: Request) -> list[RunSpec]:
+        """Every run the protocol needs, in the order they should be made."""
+        raise TypeError(f"{type(self).__name__} does not plan any run")
+
+    def tables(self, results: Results) -> list[Table]:
+        """The protocol's tables, from whatever records there are."""
+        raise TypeError(f"{type(self).__name__} does not make any table")
+
+
+def merge(specs: Sequence[RunSpec]) -> list[RunSpec]:
+    """The runs to make: equal trainings once, with the tests of all who asked for them."""
+    merged: dict[str, RunSpec] = {}
+    for spec in specs:
+        known = merged.get(spec.training_key)
+        merged[spec.training_key] = spec.with_tests(known.tests + spec.tests) if known else spec
+    return list(merged.values())

@@ -1,0 +1,171 @@
+"""What one run is: a frozen, canonical specification whose hash is the run's name."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal, get_args, get_type_hints
+
+from bench.cards import Option
+from bench.errors import UsageError
+
+SCHEMA = 1
+"""Version of specs and records. A record of a newer schema is reported and left alone."""
+
+Scalar = bool | int | float | str
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How every method is trained and scored (LoDa's protocol by default, see docs/fidelity.md)."""
+
+    epochs: int = 10
+    batch: int = 128
+    lr: float = 3e-4
+    weight_decay: float = 1e-2
+    schedule: Literal["cosine", "constant"] = "cosine"
+    warmup: int = 0
+    clip: float = 0.0
+    loss: Literal["plcc", "plcc_squared", "mse", "l1", "smooth_l1"] = "plcc"
+    head: Literal["cosine", "linear"] = "cosine"
+    dropout: float = 0.1
+    short_side: int = 384
+    size: int = 224
+    interpolation: Literal["bicubic", "bilinear"] = "bicubic"
+    flips: bool = True
+    train_views: int = 1
+    test_views: int = 15
+    norm: Literal["imagenet", "timm"] = "imagenet"
+    selection: Literal["last", "val", "oracle"] = "last"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch", "size", "train_views", "test_views"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name}={getattr(self, name)} must be at least 1.")
+        for name in ("lr", "weight_decay", "warmup", "clip", "short_side", "seed"):
+            if getattr(self, name) < 0:
+                raise UsageError(f"{name}={getattr(self, name)} must not be negative.")
+        if not 0 <= self.dropout < 1:
+            raise UsageError(f"dropout={self.dropout} must lie in [0, 1).")
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One training run and the sets it is tested on. Everything that may change a number is in it.
+
+    `tests` names targets as "dataset:test" (the split's held-out part) or "dataset:all" (the whole set).
+    """
+
+    method: str
+    train: str
+    tests: tuple[str, ...]
+    split: int = 0
+    options: Mapping[str, Scalar] = field(default_factory=dict)
+    backbone: str = "vit_base_patch16_224.augreg2_in21k_ft_in1k"
+    weights: str = "pretrained"
+    fraction: float = 0.8
+    source: Literal["split", "all"] = "split"
+    recipe: Recipe = Recipe()
+    recipe_from: Literal["default", "tuned"] = "default"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    preset: Literal["demo", "paper"] = "paper"
+    budget: int = 0
+    limit: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "options", dict(sorted(self.options.items())))
+        object.__setattr__(self, "tests", tuple(sorted(set(self.tests))))
+        if not 0 < self.fraction <= 0.8:
+            raise UsageError(f"fraction={self.fraction} must lie in (0, 0.8]: 20% of a set is always kept for tests.")
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON types, with every option spelled out."""
+        plain = {f.name: getattr(self, f.name) for f in fields(self)}
+        plain |= {"tests": list(self.tests), "options": dict(self.options)}
+        plain["recipe"] = dataclasses.asdict(self.recipe)
+        return plain
+
+    @property
+    def key(self) -> str:
+        """The run's name: a hash of the whole specification."""
+        return _digest({"schema": SCHEMA} | self.as_dict())
+
+    @property
+    def training_key(self) -> str:
+        """The name of what is trained, whatever it is tested on afterwards: trained weights go by it."""
+        return _digest({k: v for k, v in self.as_dict().items() if k != "tests"})
+
+    def with_tests(self, tests: tuple[str, ...]) -> RunSpec:
+        """The same training, tested on other targets."""
+        return replace(self, tests=tests)
+
+    def covers(self, wanted: RunSpec) -> bool:
+        """Whether a record of this run answers for the wanted one: the same training, at least its tests."""
+        return self.training_key == wanted.training_key and set(wanted.tests) <= set(self.tests)
+
+    @staticmethod
+    def from_dict(data: Mapping[str, Any]) -> RunSpec:
+        """Read a spec back; unknown, missing or ill-typed fields are errors that name them."""
+        if not isinstance(data, Mapping):
+            raise UsageError("A run's spec must be a table of fields.")
+        plain = dict(data)
+        recipe = plain.get("recipe", {})
+        if not isinstance(recipe, Mapping):
+            raise UsageError("A spec's recipe must be a table of fields.")
+        plain["recipe"] = _checked(Recipe, recipe)
+        options = plain.get("options", {})
+        if not isinstance(options, Mapping) or not all(isinstance(v, Scalar) for v in options.values()):
+            raise UsageError("A spec's options must be a table of plain values.")
+        tests = plain.get("tests", ())
+        if isinstance(tests, str) or not all(isinstance(t, str) for t in tests):
+            raise UsageError("A spec's tests must be a list of targets.")
+        plain["tests"] = tuple(tests)
+        return _checked(RunSpec, plain)
+
+
+def recipe_options() -> dict[str, Option]:
+    """The recipe's fields as options a user can set."""
+    return {f.name: Option(f.name, _type_text(f.type), f.default) for f in fields(Recipe)}
+
+
+def _type_text(annotation: Any) -> str:
+    return str(annotation).replace("'", '"')
+
+
+def _checked(cls: type[Any], data: Mapping[str, Any]) -> Any:
+    """Build a dataclass from JSON, naming what does not fit."""
+    kinds = get_type_hints(cls)
+    unknown = sorted(set(data) - set(kinds))
+    if unknown:
+        raise UsageError(f"Unknown field in {cls.__name__}: {', '.join(map(str, unknown))}.")
+    values = {}
+    for name, value in data.items():
+        allowed = get_args(kinds[name])
+        if isinstance(kinds[name], type) and kinds[name] in (bool, int, float, str):
+            wanted = (int, float) if kinds[name] is float else (kinds[name],)
+            if not isinstance(value, wanted) or (isinstance(value, bool) and kinds[name] is not bool):
+                raise UsageError(f"{cls.__name__}.{name} = {value!r} is not of type {kinds[name].__name__}.")
+            value = float(value) if kinds[name] is float else value
+        elif "Literal" in str(kinds[name]) and value not in allowed:
+            raise UsageError(f"{cls.__name__}.{name} = {value!r} is none of {', '.join(map(str, allowed))}.")
+        values[name] = value
+    try:
+        return cls(**values)
+    except TypeError as error:
+        raise UsageError(f"{cls.__name__}: {error}") from None
+
+
+def canonical_json(data: Any) -> str:
+    """One text for one value: sorted keys, no spaces, no NaN."""
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def _digest(data: Any) -> str:
+    return hashlib.sha256(canonical_json(data).encode()).hexdigest()[:20]
