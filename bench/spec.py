@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import cache, cached_property
 from typing import Any, Literal, get_args, get_type_hints
 
 from bench.cards import Option
@@ -52,6 +52,10 @@ class Recipe:
         if not 0 <= self.dropout < 1:
             raise UsageError(f"dropout={self.dropout} must lie in [0, 1).")
 
+    def as_dict(self) -> dict[str, Scalar]:
+        """Plain JSON types, field by field."""
+        return {name: getattr(self, name) for name in _field_names(Recipe)}
+
 
 @dataclass(frozen=True)
 class RunSpec:
@@ -69,6 +73,7 @@ class RunSpec:
     weights: str = "pretrained"
     fraction: float = 0.8
     source: Literal["split", "all"] = "split"
+    split_rule: Literal["random", "official"] = "random"
     recipe: Recipe = Recipe()
     recipe_from: Literal["default", "tuned"] = "default"
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
@@ -87,17 +92,17 @@ class RunSpec:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON types, with every option spelled out."""
-        plain = {f.name: getattr(self, f.name) for f in fields(self)}
+        plain = {name: getattr(self, name) for name in _field_names(RunSpec)}
         plain |= {"tests": list(self.tests), "options": dict(self.options)}
-        plain["recipe"] = dataclasses.asdict(self.recipe)
+        plain["recipe"] = self.recipe.as_dict()
         return plain
 
-    @property
+    @cached_property
     def key(self) -> str:
         """The run's name: a hash of the whole specification."""
         return _digest({"schema": SCHEMA} | self.as_dict())
 
-    @property
+    @cached_property
     def training_key(self) -> str:
         """The name of what is trained, whatever it is tested on afterwards: trained weights go by it."""
         return _digest({k: v for k, v in self.as_dict().items() if k != "tests"})
@@ -135,13 +140,25 @@ def recipe_options() -> dict[str, Option]:
     return {f.name: Option(f.name, _type_text(f.type), f.default) for f in fields(Recipe)}
 
 
+@cache
+def _field_names(cls: type[Any]) -> tuple[str, ...]:
+    """A dataclass's fields; planning asks for them thousands of times."""
+    return tuple(f.name for f in fields(cls))
+
+
+@cache
+def _kinds(cls: type[Any]) -> dict[str, Any]:
+    """A dataclass's field types, resolved once."""
+    return get_type_hints(cls)
+
+
 def _type_text(annotation: Any) -> str:
     return str(annotation).replace("'", '"')
 
 
 def _checked(cls: type[Any], data: Mapping[str, Any]) -> Any:
     """Build a dataclass from JSON, naming what does not fit."""
-    kinds = get_type_hints(cls)
+    kinds = _kinds(cls)
     unknown = sorted(set(data) - set(kinds))
     if unknown:
         raise UsageError(f"Unknown field in {cls.__name__}: {', '.join(map(str, unknown))}.")
