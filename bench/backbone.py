@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
+import timm
+import torch
+from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
-from torch.nn import Module
 
 from bench.errors import UsageError
 
 Between = Callable[[int, Tensor], Tensor]
-"""What a method does to the tokens before block i (i counts from 0; i = depth: after the last block)."""
+"""What a method does to the tokens before block i (i counts from 0)."""
 
 
 @dataclass(frozen=True)
@@ -26,27 +29,57 @@ class VitShape:
     prefix: int
     """Tokens before the patches: CLS and registers."""
     mlp: int
+    """Width of the MLP's hidden layer; 0 where the blocks have no plain fc1 → fc2."""
     grid: int
+    parameters: int
+    """Of the whole backbone, without its classifier."""
+    biases: int
+    """Of those, the ones in bias vectors."""
 
 
 class Vit(nn.Module):
-    """A timm VisionTransformer seen as its steps, so that a method can act between them."""
+    """A timm VisionTransformer seen as its steps, so that a method can act between them and inside its blocks.
+
+    No gradient is recorded before the first trainable tensor: frozen weights on a picture record nothing.
+    """
 
     def __init__(self, model: nn.Module, size: int) -> None:
         super().__init__()
+        _refuse_other_networks(model)
         self.model: Any = model
+        for classifier in ("head", "head_dist"):
+            if hasattr(model, classifier):
+                setattr(model, classifier, nn.Identity())
         self.shape = _shape(self.model, size)
         self.size = size
 
     @property
-    def blocks(self) -> list[Module]:
+    def blocks(self) -> list[nn.Module]:
         """The transformer blocks, in order."""
         return list(self.model.blocks)
 
+    def append(self, path: str, extra: nn.Module) -> None:
+        """Let `extra` act on what the submodule at `path` gives ("blocks.3.ls1"), inside the walk.
+
+        `ls1` and `ls2` are the ends of a block's attention and MLP: after layer scale, before the outer residual.
+        """
+        parent, _, name = path.rpartition(".")
+        setattr(self.part(parent), name, nn.Sequential(self.part(path), extra))
+
+    def part(self, path: str) -> nn.Module:
+        """The submodule at a path; blocks of another build than attention then MLP are refused."""
+        try:
+            return self.model.get_submodule(path)
+        except AttributeError:
+            kind = type(self.model.blocks[0]).__name__
+            raise UsageError(
+                f"This method acts inside blocks at {path!r}, which this backbone's {kind} blocks do not have."
+            ) from None
+
     def embed(self, pictures: Tensor) -> Tensor:
         """Patch and position embedding with prefix tokens: [B,3,S,S] → [B,N,width]."""
-        tokens = self.model.patch_embed(pictures)
-        return self.model.norm_pre(self.model._pos_embed(tokens))
+        tokens = self.model._pos_embed(self.model.patch_embed(pictures))
+        return self.model.norm_pre(self.model.patch_drop(tokens))
 
     def walk(self, tokens: Tensor, between: Between | None = None) -> Tensor:
         """Through all blocks; `between(i, tokens)` is called before block i."""
@@ -59,34 +92,52 @@ class Vit(nn.Module):
     def pool(self, tokens: Tensor) -> Tensor:
         """Final norm, then CLS (or the model's own pooling where it has no CLS): [B, width]."""
         tokens = self.model.norm(tokens)
-        if self.model.num_prefix_tokens:
-            pooled = tokens[:, 0] if self.model.cls_token is not None else self.model.pool(tokens)
-        else:
-            pooled = self.model.pool(tokens)
+        pooled = tokens[:, 0] if self.model.cls_token is not None else self.model.pool(tokens)
         return self.model.fc_norm(pooled)
 
     def tokens(self, pictures: Tensor) -> Tensor:
-        """All tokens after the final norm (GLIA's F_s)."""
-        return self.model.norm(self.walk(self.embed(pictures)))
+        """All tokens after the final norm (GLIA's F_s); timm calls that norm `norm` or `fc_norm`, never both."""
+        return self.model.fc_norm(self.model.norm(self.walk(self.embed(pictures))))
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """The pooled feature of the plain network."""
+        """The pooled feature of the network."""
         return self.pool(self.walk(self.embed(pictures)))
 
 
+@lru_cache(maxsize=None)
+def cnn_channels(name: str) -> tuple[int, ...]:
+    """Channels of the last four feature stages of a timm CNN, without weights or memory."""
+    try:
+        with torch.device("meta"):
+            network: Any = timm.create_model(name, features_only=True, pretrained=False)
+    except (RuntimeError, AttributeError, ValueError) as error:
+        raise UsageError(f"{name!r} is not a timm network with feature stages: {error}") from None
+    return tuple(network.feature_info.channels()[-4:])
+
+
+def _refuse_other_networks(model: nn.Module) -> None:
+    if not isinstance(model, VisionTransformer):
+        raise UsageError(
+            f"{type(model).__name__} is not a plain timm VisionTransformer: choose a backbone such as "
+            "vit_base_patch16_224, vit_small_patch14_dinov2, deit3_base_patch16_224 or vit_base_patch16_siglip_224."
+        )
+
+
 def _shape(model: Any, size: int) -> VitShape:
-    needed = ("patch_embed", "_pos_embed", "norm_pre", "blocks", "norm", "fc_norm", "num_prefix_tokens")
-    missing = [name for name in needed if not hasattr(model, name)]
-    if missing:
-        raise UsageError(f"{type(model).__name__} is not a plain timm VisionTransformer (no {', '.join(missing)}).")
     block = model.blocks[0]
     patch = model.patch_embed.patch_size[0]
+    if size % patch:
+        raise UsageError(
+            f"Pictures of {size} pixels cannot be cut into {patch}-pixel patches: use a multiple."
+        )
     return VitShape(
         width=model.embed_dim,
         depth=len(model.blocks),
         patch=patch,
-        heads=block.attn.num_heads,
+        heads=getattr(block, "attn", block).num_heads,
         prefix=model.num_prefix_tokens,
-        mlp=block.mlp.fc1.out_features if hasattr(block.mlp, "fc1") else 0,
+        mlp=block.mlp.fc1.out_features if hasattr(getattr(block, "mlp", None), "fc1") else 0,
         grid=size // patch,
+        parameters=sum(p.numel() for p in model.parameters()),
+        biases=sum(p.numel() for name, p in model.named_parameters() if name.endswith("bias")),
     )

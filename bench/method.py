@@ -27,7 +27,9 @@ class Frozen:
     """An input computed by a frozen network: done once an image and view, and kept where that pays.
 
     `key` names the function (network and what is taken from it); together with the weights' hash and the view it
-    names the cache. `compute` maps normalised pictures [B,3,S,S] to the input, without gradient.
+    names the cache. `compute` maps normalised pictures [B,3,S,S] to the input; the caller runs it without gradient.
+    It should be a bound method of a module in the tree, so that a copy of the model computes with its own weights.
+    `keep` says whether the result is small enough to be worth keeping when the view is fixed.
     """
 
     view: str
@@ -39,19 +41,35 @@ class Frozen:
 class Features(nn.Module):
     """What a method builds: named inputs → one feature vector an image [B, width].
 
-    `inputs` names what `forward` wants: the views it reads as pictures, and `frozen` inputs computed for it.
+    `pictures` names the views that `forward` reads as normalised pictures, `frozen` the inputs computed for it.
+    `drifting` names submodules whose buffers change in training and so belong to the trained state.
     """
 
     pictures: tuple[str, ...] = ()
     frozen: Mapping[str, Frozen] = {}
+    drifting: tuple[str, ...] = ()
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """The feature vectors that the quality head scores."""
         raise TypeError(f"{type(self).__name__} has no forward")
 
 
+class ViewFeature(Features):
+    """The walk of the (perhaps extended) ViT over one crop: what most strategies need."""
+
+    pictures = ("crop",)
+
+    def __init__(self, vit: Vit) -> None:
+        super().__init__()
+        self.vit = vit
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """The pooled feature of the crop."""
+        return self.vit(inputs["crop"])
+
+
 Toolbox = Callable[[str], nn.Module]
-"""Loads a further frozen network by timm name with pretrained weights and feature stages (LoDa's CNN)."""
+"""Loads a further frozen network by timm name: pretrained, `features_only`, a list of feature maps (LoDa's CNN)."""
 
 
 class Method:
@@ -77,7 +95,10 @@ class Method:
         return {"crop": View("crop", recipe.size, flips=recipe.flips)}
 
     def assemble(self, vit: Vit, toolbox: Toolbox) -> Features:
-        """The hook: build the feature module. The ViT comes frozen; what is new or unfrozen is trained."""
+        """The hook: build the feature module. The ViT comes frozen; what is new or unfrozen is trained.
+
+        The ViT is the method's own from here on: it may be extended (`Vit.append`) and is never handed out again.
+        """
         raise TypeError(f"{type(self).__name__} does not assemble anything")
 
     def size(self, shape: VitShape) -> int:
@@ -120,14 +141,18 @@ class QualityModel(nn.Module):
         return self
 
     def trainable_state(self) -> dict[str, Tensor]:
-        """The trained tensors by name, and nothing frozen."""
-        return {name: p.detach() for name, p in self.named_parameters() if p.requires_grad}
+        """The trained tensors (and drifting statistics) by name, and nothing frozen."""
+        state = {name: p.detach() for name, p in self.named_parameters() if p.requires_grad}
+        for part in self.features.drifting:
+            for name, buffer in self.features.get_submodule(part).named_buffers(f"features.{part}"):
+                state[name] = buffer
+        return state
 
     def load_trainable_state(self, state: Mapping[str, Tensor]) -> None:
         """Put trained tensors back; missing or extra names are an error."""
-        own = {name: p for name, p in self.named_parameters() if p.requires_grad}
+        own = self.trainable_state()
         if set(own) != set(state):
             raise KeyError(f"trained state does not fit: {sorted(set(own) ^ set(state))[:5]}")
         with torch.no_grad():
-            for name, parameter in own.items():
-                parameter.copy_(state[name])
+            for name, tensor in own.items():
+                tensor.copy_(state[name])

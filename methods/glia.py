@@ -1,0 +1,157 @@
+"""GLIA: a frozen ViT sees grid fragments while the whole image guides it through low-rank cross-attention."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from bench.backbone import Vit, VitShape
+from bench.data.views import View
+from bench.errors import UsageError
+from bench.layers import CrossAttention, cross_attention_size, mlp, mlp_size, small_random
+from bench.method import Features, Frozen, Method, Toolbox
+from bench.spec import Recipe
+
+
+class Glia(Method):
+    """Global-Local Interaction Adapter (Eq. 1–4) with the ablations of its Tables 4 and 5."""
+
+    title: ClassVar[str] = "GLIA"
+    origin: ClassVar[str] = "the GLIA paper; no public code (docs/fidelity.md)"
+
+    rank: int = 64
+    heads: int = 4
+    lambda_init: float = 0.02
+    placement: Literal["between", "before_each"] = "between"
+    residual: Literal["added", "literal"] = "added"
+    lgf: bool = True
+    glr: bool = True
+    without_lgf: Literal["adapter", "mean"] = "adapter"
+    guidance: Literal["semantic", "detail"] = "semantic"
+    main: Literal["semantic", "detail"] = "detail"
+    grid: int = 7
+    fragment: int = 32
+    offset: Literal["random", "corner"] = "random"
+    flips: bool = True
+
+    def views(self, recipe: Recipe) -> dict[str, View]:
+        """The streams in use: the whole image resized, and its fragments put together (Eq. 1–2)."""
+        every = {
+            "semantic": View("resize", recipe.size),
+            "detail": View(
+                "fragments", recipe.size, self.grid, self.fragment, self.offset, self.flips and recipe.flips
+            ),
+        }
+        used = {name: view for name, view in every.items() if name in self._streams()}
+        if "detail" in used and self.grid * self.fragment != recipe.size:
+            raise UsageError(
+                f"{self.grid} fragments of {self.fragment} pixels make a side of {self.grid * self.fragment}, not "
+                f"{recipe.size}: set the method's grid and fragment so that their product is the recipe's size."
+            )
+        return used
+
+    def assemble(self, vit: Vit, toolbox: Toolbox) -> Features:
+        """One GLIA block before every ViT block but the first (or before each)."""
+        places = self._places(vit.shape)
+        blocks = [GliaBlock(self, vit.shape.width, refines=i < places[-1]) for i in places]
+        return _TwoStreams(self, vit, dict(zip(places, blocks, strict=True)))
+
+    def size(self, shape: VitShape) -> int:
+        """The sum of `breakdown`."""
+        return sum(self.breakdown(shape).values())
+
+    def breakdown(self, shape: VitShape) -> dict[str, int]:
+        """Trainable parameters by part. The last block has no GLR: nobody would read what it refines."""
+        blocks, r, w = len(self._places(shape)), self.rank, shape.width
+        refining = blocks - 1 if self._refines else 0
+        return {
+            "projection": (w + 1) * r if self._guided else 0,
+            "down": blocks * mlp_size(w, r, r),
+            "fusion attention": blocks * cross_attention_size(r) if self.lgf else 0,
+            "refinement attention": refining * cross_attention_size(r),
+            "up": blocks * mlp_size(r, w, w),
+            "lambda": (blocks if self._guided else 0) + refining,
+            "scale": blocks * w if self.residual == "added" else 0,
+        }
+
+    @property
+    def _guided(self) -> bool:
+        """Whether guidance reaches the main stream at all."""
+        return self.lgf or self.without_lgf == "mean"
+
+    @property
+    def _refines(self) -> bool:
+        """Whether GLR exists: refining what nobody reads would only make dead parameters."""
+        return self.glr and self._guided
+
+    def _streams(self) -> set[str]:
+        return {self.main, self.guidance} if self._guided else {self.main}
+
+    def _places(self, shape: VitShape) -> range:
+        if self.placement == "between" and shape.depth < 2:
+            raise UsageError("GLIA between blocks needs at least two blocks: use placement=before_each.")
+        return range(1 if self.placement == "between" else 0, shape.depth)
+
+
+class GliaBlock(nn.Module):
+    """One interaction: LGF brings guidance into the main tokens (Eq. 3), GLR refines the guidance (Eq. 4)."""
+
+    def __init__(self, options: Glia, width: int, refines: bool) -> None:
+        super().__init__()
+        rank = options.rank
+        self.down = mlp(width, rank, rank)
+        self.up = mlp(rank, width, width)
+        self.fuse = CrossAttention(rank, options.heads) if options.lgf else None
+        self.fuse_weight = _weight(options.lambda_init) if options._guided else None
+        refines = refines and options._refines
+        self.refine = CrossAttention(rank, options.heads) if refines else None
+        self.refine_weight = _weight(options.lambda_init) if refines else None
+        self.scale = small_random(width) if options.residual == "added" else None
+
+    def forward(self, tokens: Tensor, guide: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """(F_d, F_sd) → (F_d', F_sd')."""
+        low = self.down(tokens)
+        fused = low
+        if self.fuse_weight is not None and guide is not None:
+            # Without LGF the guidance comes as one mean token, the same for every query ("mean").
+            brought = self.fuse(low, guide) if self.fuse is not None else guide.mean(1, keepdim=True)
+            fused = low + self.fuse_weight * brought
+        raised = self.up(fused)
+        if self.scale is not None:  # the printed Eq. 3 replaces the tokens; added, they stay the ViT's own
+            raised = tokens + self.scale * raised
+        if self.refine is not None and guide is not None:
+            guide = guide + self.refine_weight * self.refine(guide, low)
+        return raised, guide
+
+
+class _TwoStreams(Features):
+    def __init__(self, options: Glia, vit: Vit, blocks: Mapping[int, GliaBlock]) -> None:
+        super().__init__()
+        self.vit, self.main = vit, options.main
+        self.blocks = nn.ModuleDict({str(i): block for i, block in blocks.items()})
+        self.pictures = (options.main,)
+        self.project: nn.Module | None = None
+        if options._guided:
+            self.project = nn.Linear(vit.shape.width, options.rank)
+            self.frozen = {"guide": Frozen(options.guidance, "tokens", vit.tokens)}
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """F_s → F_sd; F_d through ViT and GLIA blocks in turn; the CLS of the main stream."""
+        guide = self.project(inputs["guide"]) if self.project is not None else None
+
+        def interact(i: int, tokens: Tensor) -> Tensor:
+            nonlocal guide
+            if str(i) not in self.blocks:
+                return tokens
+            tokens, guide = self.blocks[str(i)](tokens, guide)
+            return tokens
+
+        tokens = self.vit.embed(inputs[self.main])
+        return self.vit.pool(self.vit.walk(tokens, interact))
+
+
+def _weight(value: float) -> nn.Parameter:
+    return nn.Parameter(torch.tensor(float(value)))
