@@ -28,10 +28,10 @@ def jpeg(image: Array, quality: float, rng: Rng) -> Array:
 
 def jitter(image: Array, amount: float, rng: Rng) -> Array:
     """19: five passes in which every pixel is fetched, bicubically, from N(0,1)·amount pixels away."""
+    planes = np.ascontiguousarray(image.transpose(2, 0, 1), dtype=np.float32)
     for _ in range(5):
-        offsets = (amount * rng.standard_normal((2, *image.shape[:2]))).astype(np.float32)
-        image = _warp(image.astype(np.float32), offsets)
-    return image
+        planes = _warp(planes, (amount * rng.standard_normal((2, *image.shape[:2]))).astype(np.float32))
+    return planes.transpose(1, 2, 0)
 
 
 def misplaced_patches(image: Array, count: float, rng: Rng) -> Array:
@@ -87,20 +87,21 @@ def _there_and_back(side: int, factor: float) -> Array:
     return shrunk[(2 * np.arange(side) + 1) * small // (2 * side)]
 
 
-def _warp(image: Array, offsets: Array) -> Array:
-    """Keys' bicubic (a = -1/2) at pixel + offset, edges repeated: 16 gathers of whole pixels."""
-    height, width, channels = image.shape
+def _warp(planes: Array, offsets: Array) -> Array:
+    """Keys' bicubic (a = -1/2) of CxHxW planes at pixel + offset, edges repeated."""
+    height, width = planes.shape[1:]
     y = np.arange(height, dtype=np.float32)[:, None] + offsets[0]
     x = np.arange(width, dtype=np.float32)[None, :] + offsets[1]
     floor_y, floor_x = np.floor(y), np.floor(x)
     weights_y, weights_x = _keys(y - floor_y), _keys(x - floor_x)
-    flat = image.reshape(-1, channels)
+    rows = [(floor_y.astype(np.intp) + tap).clip(0, height - 1) * width for tap in (-1, 0, 1, 2)]
     columns = [(floor_x.astype(np.intp) + tap).clip(0, width - 1) for tap in (-1, 0, 1, 2)]
-    result = np.zeros_like(image)
-    for tap, weight_y in zip((-1, 0, 1, 2), weights_y, strict=True):
-        row = (floor_y.astype(np.intp) + tap).clip(0, height - 1) * width
+    result = np.zeros_like(planes)
+    for row, weight_y in zip(rows, weights_y, strict=True):
         for column, weight_x in zip(columns, weights_x, strict=True):
-            result += (weight_y * weight_x)[..., None] * flat.take(row + column, axis=0)
+            place, weight = row + column, weight_y * weight_x
+            for plane, output in zip(planes, result, strict=True):
+                output += weight * plane.take(place)
     return result.clip(0, 1)
 
 
