@@ -12,7 +12,10 @@ from bench.spec import Scalar
 
 @dataclass(frozen=True)
 class Preset:
-    """Which backbone, datasets and recipe a protocol uses unless told otherwise."""
+    """Which backbone, datasets and recipe a protocol uses unless told otherwise.
+
+    `backbones` and `scales` name the ViTs of the pretraining and scale protocols; the other tuples name datasets.
+    """
 
     name: Literal["demo", "paper"]
     backbone: str
@@ -23,6 +26,8 @@ class Preset:
     guidance: tuple[str, ...]
     strategies: tuple[str, ...]
     modules: tuple[str, ...]
+    pretraining: tuple[str, ...]
+    scale: tuple[str, ...]
     backbones: tuple[str, ...]
     scales: tuple[str, ...]
     distortions: tuple[str, ...]
@@ -52,8 +57,10 @@ PAPER = Preset(
     data_efficiency=("koniq10k", "livec"),
     components=("csiq", "koniq10k"),
     guidance=("livec", "koniq10k"),
-    strategies=("kadid10k", "koniq10k"),
+    strategies=("kadid10k", "koniq10k", "spaq"),
     modules=("kadid10k", "koniq10k"),
+    pretraining=("kadid10k", "koniq10k"),
+    scale=("kadid10k", "koniq10k", "spaq"),
     backbones=(
         "vit_base_patch16_224.augreg_in1k",
         "vit_base_patch16_224.augreg2_in21k_ft_in1k",
@@ -93,6 +100,8 @@ DEMO = Preset(
     guidance=("demo_a", "demo_wild"),
     strategies=("demo_a", "demo_wild"),
     modules=("demo_a", "demo_wild"),
+    pretraining=("demo_a", "demo_wild"),
+    scale=("demo_a", "demo_wild"),
     backbones=("vit_small_patch14_dinov2",),
     scales=("vit_small_patch14_dinov2",),
     distortions=("demo_a", "demo_b"),

@@ -29,7 +29,7 @@ class Request:
     """What the user asked for, with every default filled in: a protocol turns it into runs."""
 
     preset: Preset
-    methods: tuple[MethodChoice, ...]
+    methods: tuple[MethodChoice, ...] = ()
     datasets: tuple[str, ...] = ()
     splits: int = 10
     recipe: Mapping[str, Scalar] = field(default_factory=dict)
@@ -42,9 +42,17 @@ class Request:
             return list(defaults)
         return [name for name in defaults if name in self.datasets] or list(self.datasets)
 
+    def chosen(self, *defaults: str) -> tuple[MethodChoice, ...]:
+        """The methods the user named, else the protocol's own."""
+        return self.methods or tuple(MethodChoice(name) for name in defaults)
+
+    def about(self, method: str) -> tuple[MethodChoice, ...]:
+        """For a protocol about one method: that method as the user chose it, or nothing if it was left out."""
+        return tuple(choice for choice in self.chosen(method) if choice.name == method)
+
     def spec(self, method: MethodChoice, train: str, tests: Sequence[str], split: int, **changes: Any) -> RunSpec:
-        """One run under this request: preset, then the dataset's own recipe, then what the user set."""
-        recipe: dict[str, Any] = {**self.preset.recipe, **self.preset.dataset_recipe(train)}
+        """One run under this request: the usual recipe, then the tuned one, then what the user set."""
+        recipe: dict[str, Any] = usual_recipe(self.preset, train, method.name)
         recipe |= self.tuned.get(method.name, {})
         recipe |= self.recipe | changes.pop("recipe", {})
         tuned = "tuned" if method.name in self.tuned else "default"
@@ -53,7 +61,7 @@ class Request:
             train=train,
             tests=tuple(tests),
             split=split,
-            options=self.method_options(method, changes.get("backbone")),
+            options=self.method_options(method),
             recipe=Recipe(**recipe),
             recipe_from=tuned,  # type: ignore[arg-type]
             preset=self.preset.name,
@@ -61,7 +69,7 @@ class Request:
         )
         return replace(base, **{**self.common, **changes})
 
-    def method_options(self, method: MethodChoice, backbone: str | None = None) -> dict[str, Scalar]:
+    def method_options(self, method: MethodChoice) -> dict[str, Scalar]:
         """A method's options: its own defaults, the preset's, then the asked ones."""
         from bench.registry import METHODS
 
@@ -89,6 +97,20 @@ class Protocol:
     def tables(self, results: Results) -> list[Table]:
         """The protocol's tables, from whatever records there are."""
         raise TypeError(f"{type(self).__name__} does not make any table")
+
+
+def usual_recipe(preset: Preset, train: str, method: str) -> dict[str, Scalar]:
+    """The recipe nobody touched: the preset's, the dataset's, and what the method's own paper changes in it.
+
+    The demo gives every method the same short recipe: a paper's epochs and rates are made for real datasets.
+    """
+    from bench.registry import METHODS
+
+    recipe = {**preset.recipe, **preset.dataset_recipe(train)}
+    if preset.name == "paper" and method in METHODS:
+        own = METHODS.card(method).facts.get("recipe")
+        recipe |= own if isinstance(own, dict) else {}
+    return recipe
 
 
 def merge(specs: Sequence[RunSpec]) -> list[RunSpec]:

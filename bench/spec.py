@@ -86,6 +86,9 @@ class RunSpec:
         object.__setattr__(self, "tests", tuple(sorted(set(self.tests))))
         if not 0 < self.fraction <= 0.8:
             raise UsageError(f"fraction={self.fraction} must lie in (0, 0.8]: 20% of a set is always kept for tests.")
+        seen = {f"{self.train}:all"} | ({f"{self.train}:test"} if self.source == "all" else set())
+        if seen & set(self.tests):
+            raise UsageError(f"{', '.join(sorted(seen & set(self.tests)))} would test on images that were trained on.")
 
     def __hash__(self) -> int:
         return hash(self.key)

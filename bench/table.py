@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+MEASURED = ""
+"""The block of rows that this harness measured; every other block is named after where its numbers were published."""
+
 
 @dataclass(frozen=True)
 class Number:
@@ -17,8 +20,10 @@ class Number:
     std: float | None = None
     low: float | None = None
     high: float | None = None
+    interval: str = ""
+    """What `low` and `high` are; empty where there is no interval."""
     rank: int = 0
-    """1 best (bold), 2 second (underlined) among the complete numbers of its column."""
+    """1 best (bold), 2 second (underlined) among the complete numbers of its column and block."""
     tied: bool = False
     """Not distinguishable from the best of its column (corrected paired test)."""
     failed: int = 0
@@ -34,24 +39,46 @@ class Number:
 
 
 @dataclass(frozen=True)
-class Row:
-    """A labelled row. `block` separates measured from published rows."""
+class Cost:
+    """What a row's runs cost, medians over its records; None where no record says."""
 
-    label: str
+    trainable: float | None = None
+    total: float | None = None
+    train_seconds: float | None = None
+    images_per_second: float | None = None
+    memory_bytes: float | None = None
+    gflops: float | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row: its leading cells, its numbers, and where they come from."""
+
+    lead: tuple[str, ...]
     cells: tuple[Number | str, ...]
-    block: str = "measured"
+    block: str = MEASURED
     notes: tuple[str, ...] = ()
+    cost: Cost | None = None
+
+    @property
+    def label(self) -> str:
+        """The leading cells as one text."""
+        return ", ".join(part for part in self.lead if part)
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table of a protocol. `header` holds (group, column) pairs: ("KonIQ", "SRCC")."""
+    """A table of a protocol. `leads` head the leading cells; `header` holds (group, column): ("KonIQ", "SRCC").
+
+    `tiers` name the two levels of the header where that helps ("Training", "Testing"); `name` is the file's stem.
+    """
 
     name: str
     title: str
+    leads: tuple[str, ...]
     header: tuple[tuple[str, str], ...]
     rows: tuple[Row, ...]
-    first_column: str = "Method"
     notes: tuple[str, ...] = ()
     footer: tuple[str, ...] = ()
+    tiers: tuple[str, str] = ("", "")
     demo: bool = False

@@ -1,0 +1,156 @@
+"""Arms: what is being compared. Records that differ only in split or dataset belong to one arm and one row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+
+from bench.errors import UsageError
+from bench.presets import Preset, preset_named
+from bench.registry import METHODS
+from bench.results import Record
+from bench.spec import Recipe, Scalar
+
+Options = tuple[tuple[str, Scalar], ...]
+
+PAPER_ORDER = ("linear_probe", "full_finetune", "adapter", "lora", "vpt")
+PAPER_LAST = ("loda", "glia")
+"""The papers' Tables 6 list the strategies in this order, theirs at the end; everything else stands between."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A method with everything that sets it apart. `options` and `recipe` hold only what differs from the preset."""
+
+    method: str
+    preset: str
+    backbone: str
+    options: Options = ()
+    recipe: Options = ()
+    weights: str = "pretrained"
+    precision: str = "auto"
+    recipe_from: str = "default"
+    split_rule: str = "random"
+    budget: int = 0
+    limit: int = 0
+
+    @property
+    def plain(self) -> Preset:
+        """The preset whose defaults this arm is measured against."""
+        return preset_named(self.preset)
+
+    @property
+    def title(self) -> str:
+        """The method's name as the papers spell it."""
+        return method_title(self.method)
+
+    def option(self, name: str, default: Scalar) -> Scalar:
+        """The value of an option, `default` where the arm does not change it."""
+        return dict(self.options).get(name, default)
+
+    def without_options(self, *names: str) -> Arm:
+        """The same arm as if these options had not been touched: a variant's own base."""
+        return replace(self, options=tuple((k, v) for k, v in self.options if k not in names))
+
+    def option_changes(self) -> tuple[str, ...]:
+        """The method's options that were changed, as "name=value"."""
+        return tuple(f"{name}={_short(value)}" for name, value in self.options)
+
+    def run_changes(self) -> tuple[str, ...]:
+        """Everything else that was changed from the preset, as "name=value"."""
+        changes = [f"{name}={_short(value)}" for name, value in self.recipe]
+        usual = {"backbone": self.plain.backbone, "weights": "pretrained", "precision": "auto"}
+        usual |= {"split_rule": "random", "recipe_from": "default"}
+        changes += [f"{name}={getattr(self, name)}" for name, value in usual.items() if getattr(self, name) != value]
+        changes += [f"{name}={value}" for name in ("budget", "limit") if (value := getattr(self, name))]
+        return tuple(changes)
+
+    def order(self) -> tuple[object, ...]:
+        """Where the arm stands in a table: as in the papers, plain arms before changed ones."""
+        stem = self.method.partition(":")[0]
+        if stem in PAPER_ORDER:
+            place = PAPER_ORDER.index(stem)
+        elif stem in PAPER_LAST:
+            place = 100 + PAPER_LAST.index(stem)
+        else:
+            place = 50
+        changes = self.run_changes() + self.option_changes()
+        return place, self.method, self.backbone != self.plain.backbone, len(changes), changes
+
+
+def arms_of(records: Iterable[Record]) -> dict[Record, Arm]:
+    """The arm of every record."""
+    known = list(records)
+    unregistered = _common_options(record for record in known if record.spec.method not in METHODS)
+    return {record: _arm(record, unregistered) for record in known}
+
+
+@cache
+def method_title(name: str) -> str:
+    """A method's title from its card, or its name where it has none (a variant, or a plugin that is not loaded)."""
+    if ":" in name or name not in METHODS:
+        return name
+    return str(METHODS.card(name).facts.get("title") or name)
+
+
+def _arm(record: Record, unregistered: Mapping[str, Mapping[str, Scalar]]) -> Arm:
+    spec = record.spec
+    defaults = _default_options(spec.method, spec.preset)
+    if defaults is None:
+        defaults = unregistered.get(spec.method, {})
+    usual = _usual_recipe(spec.preset, spec.train, spec.method)
+    return Arm(
+        method=spec.method,
+        preset=spec.preset,
+        backbone=spec.backbone,
+        options=tuple((k, v) for k, v in spec.options.items() if k not in defaults or defaults[k] != v),
+        recipe=() if spec.recipe == usual else _changed(spec.recipe, usual),
+        weights=spec.weights,
+        precision=spec.precision,
+        recipe_from=spec.recipe_from,
+        split_rule=spec.split_rule,
+        budget=spec.budget,
+        limit=spec.limit,
+    )
+
+
+@cache
+def _default_options(method: str, preset: str) -> Mapping[str, Scalar] | None:
+    """A method's options when nobody touches them; None for a method that is not registered here."""
+    if method not in METHODS:
+        return None
+    try:
+        own = METHODS.card(method).defaults()
+    except UsageError:  # a plugin that can no longer be read: its records still tell what they were
+        return None
+    return {**own, **preset_named(preset).method_options.get(method.partition(":")[0], {})}
+
+
+@cache
+def _usual_recipe(preset: str, train: str, method: str) -> Recipe:
+    from bench.protocol import usual_recipe
+
+    return Recipe(**usual_recipe(preset_named(preset), train, method))  # type: ignore[arg-type]
+
+
+@cache
+def _changed(recipe: Recipe, usual: Recipe) -> Options:
+    plain = usual.as_dict()
+    return tuple((name, value) for name, value in recipe.as_dict().items() if value != plain[name])
+
+
+def _common_options(records: Iterable[Record]) -> dict[str, Mapping[str, Scalar]]:
+    """For methods without a card: what all their records agree on counts as the default."""
+    common: dict[str, dict[str, Scalar]] = {}
+    for record in records:
+        options = dict(record.spec.options)
+        known = common.setdefault(record.spec.method, options)
+        common[record.spec.method] = {k: v for k, v in known.items() if k in options and options[k] == v}
+    return dict(common)
+
+
+def _short(value: Scalar) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,117 @@
+"""The numbers printed in the tables of the GLIA and LoDa papers, and what is odd about them."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+DATASETS = {
+    "LIVE": "live",
+    "CSIQ": "csiq",
+    "TID2013": "tid2013",
+    "KADID-10k": "kadid10k",
+    "KonIQ-10k": "koniq10k",
+    "LIVEC": "livec",
+    "SPAQ": "spaq",
+    "FLIVE": "flive",
+}
+"""The papers' names of the datasets, and ours."""
+
+METHODS = {
+    "Linear probe": "linear_probe",
+    "ViT (Linear Probe)": "linear_probe",
+    "Full fine-tune": "full_finetune",
+    "ViT (Full fine-tune)": "full_finetune",
+    "Adapter": "adapter",
+    "Adapter-ViT": "adapter",
+    "Lora": "lora",
+    "LoRA-ViT": "lora",
+    "VPT": "vpt",
+    "VPT-ViT": "vpt",
+    "LoDa": "loda",
+    "GLIA": "glia",
+    "DEIQT": "deiqt",
+    "HyperIQA": "hyperiqa",
+}
+"""The papers' names of the methods that can also be run here, and ours."""
+
+Source = tuple[str, str]
+"""A paper and the number of its table: ("GLIA", "1")."""
+
+NOTES: dict[Source, dict[str, str]] = {
+    ("GLIA", "1"): {
+        "": "GLIA's text speaks of averages, its Table 1 of medians.",
+        "GLIA": "Not the best of its own Table 1 on TID2013 (QMamba), LIVEC (SHDIQA, LIQE) and FLIVE (SHDIQA).",
+        "Re-IQA": "The FLIVE pair of this row is QPT-ResNet50's in LoDa's Table 1.",
+        "QMamba": "Other papers' copies of this row disagree with it.",
+    },
+    ("GLIA", "4"): {"": "GLIA's Table 4 prints PLCC before SRCC; here the order is that of all other tables."},
+    ("GLIA", "5"): {
+        "guidance=xs;main=xs": "On LIVEC this row's SRCC (0.901) is above the full model's (0.899).",
+    },
+    ("GLIA", "6"): {
+        "Full fine-tune": "LoDa's Table 6 has 0.874 SRCC on KonIQ-10k for it, GLIA's 0.929.",
+        "Adapter": "GLIA cites ViT-Adapter for it, but its numbers are nearly those of LoDa's (Houlsby) adapter.",
+        "Lora": "Copied from LoDa's Table 6.",
+        "VPT": "Copied from LoDa's Table 6.",
+        "LoDa": "Copied from LoDa's Table 6.",
+    },
+}
+"""Footnotes by table, then by method or variant ("" is for the whole table). The numbers themselves are as printed."""
+
+
+@dataclass(frozen=True)
+class PublishedRow:
+    """A row of a published table: its numbers by (train, test, metric), datasets under our names."""
+
+    source: Source
+    method: str
+    params_m: str
+    fraction: float
+    variant: str
+    values: dict[tuple[str, str, str], float]
+
+    @property
+    def registered(self) -> str:
+        """Our name of the method; empty where it cannot be run here."""
+        return METHODS.get(self.method, "")
+
+    @property
+    def label(self) -> str:
+        """The method as printed, fine-tuned parameters in parentheses where the paper gives them."""
+        return f"{self.method} ({self.params_m}M)" if self.params_m else self.method
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is odd about the row."""
+        known = NOTES.get(self.source, {})
+        keys = dict.fromkeys((self.method, self.variant))
+        return tuple(known[key] for key in keys if key and key in known)
+
+
+@cache
+def rows(source: Source) -> tuple[PublishedRow, ...]:
+    """The rows of a published table in the order they are printed."""
+    found: dict[tuple[str, str, str, str], PublishedRow] = {}
+    for line in _lines():
+        if (line["paper"], line["table"]) != source:
+            continue
+        key = (line["method"], line["params_m"], line["fraction"], line["variant"])
+        fraction = float(line["fraction"] or 0.8)
+        row = found.setdefault(key, PublishedRow(source, key[0], key[1], fraction, key[3], {}))
+        row.values[DATASETS[line["train"]], DATASETS[line["test"]], line["metric"]] = float(line["value"])
+    return tuple(found.values())
+
+
+def name_of(source: Source) -> str:
+    """How a source is called in tables."""
+    return f"{source[0]}, Table {source[1]}"
+
+
+@cache
+def _lines() -> tuple[dict[str, str], ...]:
+    path = Path(__file__).with_name("tables.csv")
+    with path.open(encoding="utf-8", newline="") as handle:
+        return tuple(csv.DictReader(handle))

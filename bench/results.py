@@ -1,0 +1,143 @@
+"""Records as tables ask for them: read once, indexed by experiment, predictions loaded only when wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import StoreError
+from bench.spec import RunSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from bench.store import Store
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a run said of every test image of one target, beside what people said."""
+
+    names: np.ndarray
+    human: np.ndarray
+    predicted: np.ndarray
+    group: np.ndarray
+    distortion: np.ndarray | None = None
+    level: np.ndarray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """One run as it was written down. `body` is the record's JSON; `arrays` reads its predictions."""
+
+    spec: RunSpec
+    body: Mapping[str, Any]
+    arrays: Callable[[], Mapping[str, np.ndarray]] | None = None
+
+    @staticmethod
+    def from_dict(body: Mapping[str, Any], arrays: Callable[[], Mapping[str, np.ndarray]] | None = None) -> Record:
+        """A record from its JSON."""
+        return Record(RunSpec.from_dict(body["spec"]), body, arrays)
+
+    @property
+    def key(self) -> str:
+        """The run's name."""
+        return str(self.body["key"])
+
+    @property
+    def done(self) -> bool:
+        """Whether the run came to its end; a failed one has an error instead of metrics."""
+        return self.body["status"] == "done"
+
+    @property
+    def error(self) -> str:
+        """Why the run failed, in one line; empty for a done one."""
+        error = self.body.get("error") or {}
+        return ": ".join(str(error[part]) for part in ("kind", "message") if error.get(part))
+
+    def section(self, name: str) -> Mapping[str, Any]:
+        """A part of the record ("data", "weights", "parameters", "run" …); empty where it was not written."""
+        found = self.body.get(name)
+        return found if isinstance(found, Mapping) else {}
+
+    def value(self, target: str, metric: str) -> float | None:
+        """A metric on a target, or None where the run does not have it."""
+        found = self.section("metrics").get(target, {}).get(metric)
+        return None if found is None else float(found)
+
+    def test_share(self) -> float:
+        """n_test / n_train of the training set's split: how far the splits of a paired test overlap."""
+        train = self.section("data").get("train", {})
+        if train.get("n_test") and train.get("n_train"):
+            return float(train["n_test"]) / float(train["n_train"])
+        return (1 - 0.8) / self.spec.fraction
+
+    def predictions(self, target: str) -> Predictions | None:
+        """The stored predictions on a target, or None where there are none."""
+        arrays = self._arrays
+        if f"{target}/predicted" not in arrays:
+            return None
+        named = {name: arrays.get(f"{target}/{name}") for name in Predictions.__dataclass_fields__}
+        missing = [name for name in ("names", "human", "group") if named[name] is None]
+        if missing:
+            raise StoreError(f"The predictions of run {self.key} on {target} lack {', '.join(missing)}.")
+        return Predictions(**named)  # type: ignore[arg-type]
+
+    @cached_property
+    def _arrays(self) -> Mapping[str, np.ndarray]:
+        return self.arrays() if self.arrays is not None else {}
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What a column measures: trained on what, how much of it, and tested on which target."""
+
+    train: str
+    target: str
+    fraction: float = 0.8
+    source: str = "split"
+
+
+class Results:
+    """All records of a results folder, as questions that tables ask. Order of reading never matters."""
+
+    def __init__(self, records: Iterable[Record], *, intervals: bool = False) -> None:
+        self.records = tuple(sorted(records, key=lambda record: record.key))
+        self.intervals = intervals
+        """Whether numbers get bootstrap intervals by content, which reads the stored predictions."""
+
+    @staticmethod
+    def read(store: Store, *, intervals: bool = False) -> Results:
+        """Every sound record of a store."""
+
+        def arrays_of(key: str) -> Callable[[], Mapping[str, np.ndarray]]:
+            return lambda: store.predictions(key)
+
+        found = (Record.from_dict(body, arrays_of(str(body["key"]))) for body in store.records())
+        return Results(found, intervals=intervals)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def where(self, keep: Callable[[Record], bool]) -> Results:
+        """The results of the records that are kept."""
+        return Results((record for record in self.records if keep(record)), intervals=self.intervals)
+
+    def select(self, **fields: Any) -> Results:
+        """The results whose spec (or recipe) has these values: `select(method="glia", selection="val")`."""
+
+        def matches(record: Record) -> bool:
+            spec, recipe = record.spec, record.spec.recipe
+            return all(getattr(spec if hasattr(spec, k) else recipe, k) == v for k, v in fields.items())
+
+        return self.where(matches)
+
+    def presets(self) -> list[str]:
+        """The presets that records were made under, `paper` before `demo`."""
+        return sorted({record.spec.preset for record in self.records}, reverse=True)
+
+    def fractions(self) -> list[float]:
+        """The training fractions there are, ascending."""
+        return sorted({record.spec.fraction for record in self.records})
