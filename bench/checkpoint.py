@@ -1,0 +1,93 @@
+"""An unfinished run on disk, so that a killed one resumes to the bit: tensors as safetensors, the rest as its JSON."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from bench.files import write_bytes
+from bench.method import QualityModel
+from bench.step import random_states, restore_random_states
+
+
+@dataclass
+class Position:
+    """Where training stands: the next step to make, and what has been seen on the way."""
+
+    epoch: int = 0
+    step: int = 0
+    losses: list[float] = field(default_factory=list)
+    curve: list[float] = field(default_factory=list)
+    best_epoch: int = -1
+    seconds: float = 0.0
+
+
+def save_checkpoint(
+    path: Path,
+    model: QualityModel,
+    optimiser: torch.optim.Optimizer,
+    position: Position,
+    running: Tensor,
+    best: dict[str, Tensor],
+    device: torch.device,
+) -> None:
+    """Write everything the next step depends on."""
+    tensors = {f"model/{name}": value for name, value in model.trainable_state().items()}
+    for index, state in optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser/{index}/{name}": torch.as_tensor(value) for name, value in state.items()}
+    tensors |= {f"best/{name}": value for name, value in best.items()}
+    tensors |= {f"random/{i}": state for i, state in enumerate(random_states(device))}
+    tensors["running"] = running
+    tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    facts = {"position": json.dumps(vars(position)), "sha256": _digest(tensors)}
+    write_bytes(path, save(tensors, metadata=facts))
+
+
+def load_checkpoint(
+    path: Path, model: QualityModel, optimiser: torch.optim.Optimizer, device: torch.device
+) -> tuple[Position, Tensor, dict[str, Tensor]] | None:
+    """Put a run back where it was; None where there is no sound checkpoint."""
+    try:
+        with safe_open(str(path), "pt") as opened:
+            facts: dict[str, Any] = opened.metadata() or {}
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError):
+        return None
+    if facts.get("sha256") != _digest(tensors):
+        return None
+    try:
+        model.load_trainable_state(_below(tensors, "model/"))
+    except KeyError:
+        return None
+    _restore_optimiser(optimiser, tensors, device)
+    restore_random_states([tensors[f"random/{i}"] for i in range(2) if f"random/{i}" in tensors], device)
+    return Position(**json.loads(facts["position"])), tensors["running"].to(device), _below(tensors, "best/")
+
+
+def _restore_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor], device: torch.device) -> None:
+    saved = optimiser.state_dict()
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in _below(tensors, "optimiser/").items():
+        index, _, key = name.partition("/")
+        state.setdefault(int(index), {})[key] = value
+    optimiser.load_state_dict({"state": state, "param_groups": saved["param_groups"]})
+
+
+def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _digest(tensors: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,299 @@
+"""The `bench` command: parse, call, print. Heavy things are imported inside the commands that need them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+from bench import __version__
+from bench.config import SETTINGS, Config, read_config
+from bench.console import DEBUG, friendly, grid, note, say
+
+app = typer.Typer(
+    name="bench",
+    help="Compare ways of fine-tuning a pretrained Vision Transformer for blind image-quality assessment.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+methods_app = typer.Typer(help="List the methods, or check one.", invoke_without_command=True)
+app.add_typer(methods_app, name="methods")
+
+Names = Optional[str]
+Results = Annotated[Optional[Path], typer.Option("--results", help="Folder for records, tables and figures.")]
+Plugin = Annotated[Optional[list[Path]], typer.Option("--plugin", help="A Python file with further methods, protocols or datasets.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        say(f"glia-bench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    """Compare ways of fine-tuning a pretrained Vision Transformer for blind image-quality assessment."""
+    DEBUG["on"] = debug
+
+
+def configure(plugins: Optional[list[Path]] = None, **flags: Any) -> Config:
+    """What is in force here, with plugin files registered."""
+    from bench.registry import add_plugin_file
+
+    plain = {name: str(value) if isinstance(value, Path) else value for name, value in flags.items()}
+    config = read_config(Path.cwd(), plain)
+    for path in [*map(Path, config.plugins), *(plugins or [])]:
+        add_plugin_file(path)
+    return config
+
+
+def runtime_of(config: Config, plugins: Optional[list[Path]] = None, **more: Any) -> Any:
+    """The machine's side of the runs, from what is in force."""
+    from bench.runtime import Runtime
+
+    return Runtime(
+        results=Path(config["results"]),
+        cache=config.cache,
+        data=config.data,
+        device=config["device"],
+        threads=config["threads"],
+        plugins=(*config.plugins, *(str(p.resolve()) for p in plugins or [])),
+        cache_limit_bytes=int(config["cache_limit_gb"] * 2**30),
+        keep_weights=config["keep_weights"],
+        checkpoint_seconds=config["checkpoint_minutes"] * 60,
+        **more,
+    )
+
+
+@app.command()
+@friendly
+def run(
+    method: Annotated[Names, typer.Option("--method", "-m", help="Methods, separated by commas, or all.")] = None,
+    protocol: Annotated[Names, typer.Option("--protocol", "-p", help="Protocols, separated by commas.")] = None,
+    preset: Annotated[Names, typer.Option("--preset", help="demo or paper.")] = None,
+    backbone: Annotated[Names, typer.Option("--backbone", help="A timm ViT by name.")] = None,
+    weights: Annotated[str, typer.Option("--weights", help="pretrained, random, or a weights file.")] = "pretrained",
+    cnn_weights: Annotated[Optional[Path], typer.Option("--cnn-weights", help="A weights file for LoDa's CNN.")] = None,
+    dataset: Annotated[Names, typer.Option("--dataset", "-d", help="Only these datasets.")] = None,
+    splits: Annotated[Optional[int], typer.Option("--splits", min=1, help="How many random splits.")] = None,
+    limit: Annotated[int, typer.Option("--limit", min=0, help="Use only N images a set (a smoke run).")] = 0,
+    settings: Annotated[Optional[list[str]], typer.Option("--set", help="KEY=VALUE for the recipe, a method or a protocol; METHOD.KEY=VALUE for one of them.")] = None,
+    selection: Annotated[Names, typer.Option("--selection", help="Which epoch is tested: last, val, or oracle.")] = None,
+    budget: Annotated[str, typer.Option("--budget", help="Size every method to so many trainable parameters (8M).")] = "",
+    recipe: Annotated[str, typer.Option("--recipe", help="default, or tuned (what `bench tune` chose).")] = "default",
+    device: Annotated[Names, typer.Option("--device", help="auto, cpu, cuda or mps.")] = None,
+    precision: Annotated[Names, typer.Option("--precision", help="auto, fp32, bf16 or fp16.")] = None,
+    overwrite: Annotated[Names, typer.Option("--overwrite", help="Runs to make again: never, failed or always.")] = None,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Compute frozen inputs every time.")] = False,
+    partial: Annotated[bool, typer.Option("--partial", help="Accept a subset of a dataset, with a warning.")] = False,
+    results: Results = None,
+    plugin: Plugin = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+) -> None:
+    """Make the runs a protocol asks for; those that are done are not done again."""
+    from bench.planning import Ask, make_plan
+
+    flags = {"method": method, "protocol": protocol, "preset": preset, "backbone": backbone, "splits": splits}
+    flags |= {"device": device, "precision": precision, "overwrite": overwrite, "results": results}
+    config = configure(plugin, **_checked_flags(flags))
+    ask = Ask(
+        methods=_words(config["method"]),
+        protocols=_words(config["protocol"]),
+        preset=config.preset,
+        backbone=config["backbone"],
+        datasets=_words(dataset or ""),
+        splits=config["splits"],
+        limit=limit,
+        settings=tuple(settings or ()),
+        weights=weights,
+        precision=config["precision"],
+        selection=selection or "",
+        budget=budget,
+        tuned=_tuned(recipe, config),
+    )
+    plan = make_plan(ask)
+    _announce(config, plan)
+    files = dict(plan.weight_files) | ({"cnn": cnn_weights.resolve()} if cnn_weights else {})
+    runtime = runtime_of(config, plugin, weight_files=files, use_cache=not no_cache, partial=partial)
+    from bench.driver import execute, preview
+
+    if dry_run:
+        preview(plan, runtime, config["overwrite"])
+        return
+    raise typer.Exit(execute(plan, runtime, config["overwrite"], DEBUG["on"]))
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _checked_flags(flags: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: SETTINGS[name].parse(value) if isinstance(value, str) else value for name, value in flags.items()
+    }
+
+
+def _tuned(recipe: str, config: Config) -> Any:
+    from bench.errors import UsageError
+
+    if recipe == "default":
+        return {}
+    if recipe != "tuned":
+        raise UsageError(f"--recipe {recipe!r} is neither default nor tuned.")
+    from bench.tuning import read_choices
+
+    return read_choices(Path(config["results"]), config.preset)
+
+
+def _announce(config: Config, plan: Any) -> None:
+    if plan.preset.name == "demo":
+        why = "asked for" if config.origins["preset"] != "built-in" else "no data root is configured"
+        note(f"Preset demo ({why}): small synthesized sets with demo labels; its numbers are not the papers'.")
+    else:
+        note(f"Preset paper: {len(plan.specs)} runs over {', '.join(sorted({s.train for s in plan.specs}))}.")
+
+
+@app.command()
+@friendly
+def table(
+    protocol: Annotated[Names, typer.Argument(help="Protocols, separated by commas; all that have records if none.")] = None,
+    formats: Annotated[str, typer.Option("--format", help="Any of md, csv, tex, json.")] = "md,csv,tex,json",
+    selection: Annotated[Names, typer.Option("--selection", help="Only runs with this selection rule.")] = None,
+    cost: Annotated[bool, typer.Option("--cost", help="Add what each method costs.")] = False,
+    intervals: Annotated[bool, typer.Option("--intervals", help="Add bootstrap intervals by content.")] = False,
+    results: Results = None,
+    plugin: Plugin = None,
+) -> None:
+    """Write the tables of the records there are, and print them."""
+    from bench.driver import write_tables
+
+    config = configure(plugin, results=results)
+    write_tables(
+        Path(config["results"]), _words(protocol or ""), formats=_words(formats), selection=selection, cost=cost, intervals=intervals
+    )
+
+
+@app.command()
+@friendly
+def status(results: Results = None) -> None:
+    """What is done, running, failed, and what is not usable in the results folder."""
+    from bench.status import print_status
+
+    config = configure(results=results)
+    print_status(Path(config["results"]))
+
+
+@methods_app.callback()
+@friendly
+def methods(context: typer.Context, plugin: Plugin = None) -> None:
+    """List every method with its size on ViT-B/16 and where it comes from."""
+    if context.invoked_subcommand:
+        return
+    from bench.registry import METHODS
+
+    configure(plugin)
+    rows = []
+    for name in METHODS.names():
+        card = METHODS.card(name)
+        size = card.facts.get("vit_b")
+        rows.append((name, f"{size:,}" if isinstance(size, int) else "by option", card.facts.get("origin", ""), METHODS.origin(name)))
+    grid(("method", "trainable on ViT-B/16, without head", "follows", "from"), rows)
+    say("Sizes are of the default options. `bench methods check NAME` proves what a name promises.")
+
+
+@methods_app.command("check")
+@friendly
+def methods_check(
+    name: Annotated[str, typer.Argument(help="The method.")],
+    backbone: Annotated[str, typer.Option("--backbone", help="A timm ViT; a tiny random one by default.")] = "",
+    settings: Annotated[Optional[list[str]], typer.Option("--set", help="KEY=VALUE of the method.")] = None,
+    plugin: Plugin = None,
+) -> None:
+    """Prove that a method is what its name says: sizes, gradients, frozen parts, determinism."""
+    from bench.driver import check_method_and_print
+
+    configure(plugin)
+    raise typer.Exit(check_method_and_print(name, backbone, tuple(settings or ())))
+
+
+@app.command()
+@friendly
+def protocols(plugin: Plugin = None) -> None:
+    """List the protocols."""
+    from bench.registry import PROTOCOLS
+
+    configure(plugin)
+    rows = [(name, PROTOCOLS.card(name).summary, PROTOCOLS.origin(name)) for name in PROTOCOLS.names()]
+    grid(("protocol", "what it is", "from"), rows)
+
+
+@app.command()
+@friendly
+def datasets(plugin: Plugin = None) -> None:
+    """List the datasets and where each is looked for."""
+    from bench.registry import DATASETS
+
+    config = configure(plugin)
+    rows = []
+    for name in DATASETS.names():
+        facts = DATASETS.card(name).facts
+        count = facts.get("images") or ""
+        rows.append((name, facts.get("title", ""), count, facts.get("kind", ""), _place(name, config), DATASETS.origin(name)))
+    grid(("dataset", "title", "images", "kind", "looked for in", "from"), rows)
+
+
+def _place(name: str, config: Config) -> str:
+    own = config.data.get(name)
+    if isinstance(own, dict) and own.get("path"):
+        return str(own["path"])
+    if name.startswith("demo"):
+        return "made when needed"
+    return str(config.data["root"]) if config.data.get("root") else "not configured"
+
+
+@app.command(name="config")
+@friendly
+def show_config() -> None:
+    """Print what is in force and where each value came from."""
+    config = configure()
+    rows = [(name, config.values[name] if config.values[name] != "" else "-", config.origins[name]) for name in SETTINGS]
+    rows[2] = ("preset", config.preset, config.origins["preset"])
+    grid(("setting", "value", "from"), rows, title=str(config.path or "no bench.toml in this folder"))
+    for name, value in config.data.items():
+        say(f"data.{name} = {value}")
+
+
+@app.command()
+@friendly
+def splits(
+    dataset: Annotated[str, typer.Argument(help="The dataset.")],
+    number: Annotated[Optional[int], typer.Option("--split", min=0, help="Only this split.")] = None,
+    count: Annotated[int, typer.Option("--splits", min=1, help="How many splits to list.")] = 10,
+    export: Annotated[Optional[Path], typer.Option("--export", help="Write image,side rows as CSV.")] = None,
+    plugin: Plugin = None,
+) -> None:
+    """Print or export the splits of a dataset."""
+    from bench.driver import print_splits
+
+    config = configure(plugin)
+    print_splits(config, dataset, [number] if number is not None else list(range(count)), export)
+
+
+def _attach() -> None:
+    from bench import cli_data, cli_tools
+
+    cli_data.attach(app)
+    cli_tools.attach(app)
+
+
+_attach()
+
+if __name__ == "__main__":
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    app()

@@ -1,0 +1,138 @@
+"""What the command does between parsing and printing: execute a plan, preview it, write tables, list splits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.config import Config
+from bench.console import grid, note, say
+from bench.planning import Plan
+from bench.progress import Display, clock
+from bench.runtime import Runtime
+from bench.spec import RunSpec
+from bench.store import Store
+
+
+def execute(plan: Plan, runtime: Runtime, overwrite: str, debug: bool) -> int:
+    """Make what is pending; the exit code says whether some run failed."""
+    store = Store(runtime.results)
+    store.ready()
+    pending = store.pending(plan.specs, overwrite)
+    report_problems(store)
+    note(f"{len(plan.specs)} runs wanted, {len(plan.specs) - len(pending)} of them done before, {len(pending)} to make.")
+    if not pending:
+        return _failures(plan, store)
+    with Display() as display:
+        from bench.executors import Orders, execute_serial
+
+        display.report(0, len(pending), "runs")
+        orders = Orders(overwrite, display.report, display.line, debug)
+        summary = execute_serial(pending, runtime, orders)
+    if summary.interrupted:
+        note(f"Stopped: {len(summary.done)} made, {len(pending) - len(summary.done)} left. The same command goes on from here.")
+        return 130
+    note(f"{len(summary.done)} made, {len(summary.failed)} failed, {len(summary.elsewhere)} made by other processes. Next: bench table {','.join(plan.protocols)}")
+    return 1 if summary.failed else 0
+
+
+def _failures(plan: Plan, store: Store) -> int:
+    """Runs that failed before still count as failed."""
+    keys = {spec.key for spec in plan.specs}
+    failed = [r for r in store.records() if r["status"] == "failed" and r["key"] in keys]
+    if failed:
+        note(f"{len(failed)} of them failed (see bench status); --overwrite failed tries them again.")
+    return 1 if failed else 0
+
+
+def report_problems(store: Store) -> None:
+    """Files in the results folder that are not used, and why."""
+    for problem in store.problems[:10]:
+        note(f"Not used: {problem.path.name} {problem.why}.")
+    if len(store.problems) > 10:
+        note(f"… and {len(store.problems) - 10} more files that are not used.")
+
+
+def preview(plan: Plan, runtime: Runtime, overwrite: str) -> None:
+    """What `--dry-run` prints: the runs to make, those done, and how long by the records there are."""
+    store = Store(runtime.results)
+    pending = store.pending(plan.specs, overwrite)
+    report_problems(store)
+    counts: dict[tuple[str, ...], list[int]] = {}
+    waiting = {spec.key for spec in pending}
+    for spec in plan.specs:
+        row = counts.setdefault((spec.method, spec.train, f"{spec.fraction:.0%}", ", ".join(spec.tests)), [0, 0])
+        row[spec.key in waiting] += 1
+    rows = [(*key, made, left) for key, (made, left) in counts.items()]
+    grid(("method", "train", "of the set", "test", "done", "to make"), rows, title=f"{', '.join(plan.protocols)}, preset {plan.preset.name}")
+    say(f"{len(plan.specs)} runs wanted, {len(plan.specs) - len(pending)} done, {len(pending)} to make.")
+    seconds, known = estimate(pending, store)
+    if known:
+        rest = "" if known == len(pending) else f" for {known} of them (no record to estimate the others from)"
+        say(f"About {clock(seconds)}{rest}, by the records in {runtime.results}.")
+    elif pending:
+        say("No records to estimate the time from.")
+
+
+def estimate(pending: Sequence[RunSpec], store: Store) -> tuple[float, int]:
+    """(seconds, of how many runs): from records of the same method, training set and number of epochs."""
+    times: dict[tuple[str, str, int, float], list[float]] = {}
+    for record in store.records():
+        if record["status"] == "done":
+            spec = RunSpec.from_dict(record["spec"])
+            total = sum(record["seconds"].values())
+            times.setdefault(_alike(spec), []).append(total)
+    known = [times[_alike(spec)] for spec in pending if _alike(spec) in times]
+    return sum(sorted(values)[len(values) // 2] for values in known), len(known)
+
+
+def _alike(spec: RunSpec) -> tuple[str, str, int, float]:
+    return spec.method, spec.train, spec.recipe.epochs, spec.fraction
+
+
+def write_tables(root: Path, protocols: Sequence[str], **wishes: Any) -> None:
+    """Write and print the tables."""
+    from bench.tables import make_tables
+
+    formats = wishes.pop("formats")
+    store = Store(root)
+    written = make_tables(store, protocols, formats=formats, out=root / "tables", **wishes)
+    report_problems(store)
+    for item in written:
+        item.show()
+    for item in written:
+        say(f"Written: {', '.join(str(path) for path in item.paths)}")
+
+
+def print_splits(config: Config, name: str, numbers: Sequence[int], export: Path | None) -> None:
+    """The splits of a dataset: a line each, or every image's side as CSV."""
+    from bench.data.locate import load_dataset
+    from bench.data.splits import make_split
+    from bench.files import write_text
+
+    dataset = load_dataset(name, config.data, config.cache)
+    names = dataset.table["image"].tolist()
+    rows, lines = [], ["split,side,image"]
+    for number in numbers:
+        split = make_split(dataset, number)
+        groups = dataset.table["group"]
+        contents = (groups.iloc[split.train].nunique(), groups.iloc[split.test].nunique())
+        rows.append((number, len(split.train), len(split.test), *contents, split.hash(names)))
+        for side, part in (("train", split.train), ("test", split.test)):
+            lines += [f"{number},{side},{names[i]}" for i in part]
+    grid(("split", "train images", "test images", "train contents", "test contents", "hash"), rows, title=dataset.name)
+    if export is not None:
+        write_text(export, "\n".join(lines) + "\n")
+        say(f"Written: {export}")
+
+
+def check_method_and_print(name: str, backbone: str, settings: Sequence[str]) -> int:
+    """Run the conformance list on a method and print it; 1 when something does not hold."""
+    from bench.conformance import check_method
+    from bench.planning import sort_settings
+
+    options = sort_settings(settings, [name], []).methods.get(name, {})
+    results = check_method(name, options, backbone=backbone)
+    grid(("check", "holds", "seen"), [(r.name, "yes" if r.passed else "NO", r.detail) for r in results], title=name)
+    return 0 if all(r.passed for r in results) else 1

@@ -1,0 +1,78 @@
+"""From rows of a dataset to what a model eats: pictures made on the fly, frozen inputs computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench.data.batches import ViewMaker
+from bench.data.dataset import Dataset
+from bench.data.frozen import FrozenInputs
+from bench.data.views import View
+
+
+@dataclass
+class Batch:
+    """Rows of a dataset, which of their views, and (where training) the epoch those belong to."""
+
+    rows: np.ndarray
+    numbers: np.ndarray
+    epoch: int
+    training: bool
+
+
+@dataclass
+class Feed:
+    """One dataset made ready for one model."""
+
+    dataset: Dataset
+    maker: ViewMaker
+    frozen: FrozenInputs
+    pictures: tuple[str, ...]
+    views: Mapping[str, View]
+
+    def scores(self) -> np.ndarray:
+        """The human scores of all rows."""
+        return self.dataset.table["score"].to_numpy(dtype=np.float64)
+
+    def test_views(self, wanted: int) -> int:
+        """How many views a test averages: one where every view is the same each time."""
+        used = [self.views[name] for name in (*self.pictures, *(f.view for f in self.frozen.frozen.values()))]
+        return 1 if all(view.fixed or (view.kind == "resize") for view in used) else wanted
+
+    def load_pictures(self, batch: Batch) -> dict[str, Tensor]:
+        """The pictures a model reads itself; safe to call from another thread."""
+        return {
+            name: self.maker.pictures(name, batch.rows, epoch=batch.epoch, number=batch.numbers, training=batch.training)
+            for name in self.pictures
+        }
+
+    def inputs(self, batch: Batch, pictures: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
+        """Everything the model's forward wants for a batch."""
+        found = dict(pictures if pictures is not None else self.load_pictures(batch))
+        for name in self.frozen.frozen:
+            found[name] = self._frozen(name, batch)
+        return found
+
+    def _frozen(self, name: str, batch: Batch) -> Tensor:
+        """A frozen input; a batch may mix view numbers, a cache file holds one."""
+        distinct = np.unique(batch.numbers)
+        if len(distinct) == 1:
+            return self.frozen.get(
+                name, batch.rows, epoch=batch.epoch, number=int(distinct[0]), training=batch.training
+            )
+        found: Tensor | None = None
+        for number in distinct:
+            where = np.flatnonzero(batch.numbers == number)
+            part = self.frozen.get(
+                name, batch.rows[where], epoch=batch.epoch, number=int(number), training=batch.training
+            )
+            if found is None:
+                found = part.new_empty((len(batch.rows), *part.shape[1:]))
+            found[torch.from_numpy(where).to(part.device)] = part
+        assert found is not None
+        return found

@@ -1,0 +1,173 @@
+"""From what a user typed to the runs that are wanted: methods, options, protocols, presets. No torch."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.cards import Option
+from bench.errors import UsageError
+from bench.hashes import file_token
+from bench.presets import Preset, preset_named
+from bench.protocol import MethodChoice, Protocol, Request, merge
+from bench.registry import METHODS, PROTOCOLS
+from bench.spec import RunSpec, Scalar, recipe_options
+
+SPEC_SETTINGS = ("fraction", "source", "split_rule")
+"""Fields of a run, beside recipe and options, that `--set` may give."""
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A `bench run` command line, parsed but not yet resolved."""
+
+    methods: Sequence[str]
+    protocols: Sequence[str]
+    preset: str
+    backbone: str = ""
+    datasets: Sequence[str] = ()
+    splits: int = 0
+    limit: int = 0
+    settings: Sequence[str] = ()
+    weights: str = "pretrained"
+    precision: str = "auto"
+    selection: str = ""
+    budget: str = ""
+    tuned: Mapping[str, Mapping[str, Scalar]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The wanted runs, equal trainings merged, and the protocols that asked for them."""
+
+    specs: tuple[RunSpec, ...]
+    protocols: tuple[str, ...]
+    preset: Preset
+    weight_files: Mapping[str, Path] = field(default_factory=dict)
+
+
+def make_plan(ask: Ask) -> Plan:
+    """Resolve a command line into runs; whatever is unknown is named, with what was probably meant."""
+    preset = preset_named(ask.preset)
+    names = [PROTOCOLS.target(name) and name for name in ask.protocols]
+    methods = expand_methods(ask.methods)
+    settings = sort_settings(ask.settings, methods, names)
+    files, token = _weights(ask.weights)
+    common: dict[str, Any] = {"weights": token, "precision": ask.precision, "limit": ask.limit} | settings.spec
+    if ask.backbone:
+        common["backbone"] = ask.backbone
+    if ask.selection:
+        settings.recipe["selection"] = ask.selection
+    request = Request(
+        preset=preset,
+        methods=tuple(MethodChoice(m, _sized(m, settings.methods.get(m, {}), ask, preset)) for m in methods),
+        datasets=tuple(ask.datasets),
+        splits=ask.splits or preset.splits,
+        recipe=settings.recipe,
+        common=common | ({"budget": parse_count(ask.budget)} if ask.budget else {}),
+        tuned=ask.tuned,
+    )
+    specs: list[RunSpec] = []
+    for name in names:
+        protocol: Protocol = PROTOCOLS.load(name)(**settings.protocols.get(name, {}))
+        specs += protocol.plan(request)
+    return Plan(tuple(merge(specs)), tuple(names), preset, files)
+
+
+def expand_methods(names: Sequence[str]) -> list[str]:
+    """Method names in the order asked, "all" spelled out (families such as peft:NAME are asked for by name)."""
+    found: list[str] = []
+    for name in names:
+        every = [m for m in METHODS.names() if not METHODS.card(m).facts.get("family")]
+        for method in every if name == "all" else [name]:
+            METHODS.target(method)
+            if method not in found:
+                found.append(method)
+    return found
+
+
+@dataclass
+class Settings:
+    """`--set` values, each with whom it concerns."""
+
+    recipe: dict[str, Any] = field(default_factory=dict)
+    spec: dict[str, Any] = field(default_factory=dict)
+    methods: dict[str, dict[str, Scalar]] = field(default_factory=dict)
+    protocols: dict[str, dict[str, Scalar]] = field(default_factory=dict)
+
+
+def sort_settings(texts: Sequence[str], methods: Sequence[str], protocols: Sequence[str]) -> Settings:
+    """Give every `key=value` or `owner.key=value` to the recipe, the run, a method or a protocol."""
+    settings = Settings()
+    recipe = recipe_options()
+    run = {"fraction": "float", "source": 'Literal["split", "all"]', "split_rule": 'Literal["random", "official"]'}
+    for text in texts:
+        owner, key, value = _parsed(text)
+        taken = False
+        if not owner and key in recipe:
+            settings.recipe[key], taken = recipe[key].parse(value), True
+        for kind, registry, into in (
+            (methods, METHODS, settings.methods),
+            (protocols, PROTOCOLS, settings.protocols),
+        ):
+            for name in kind:
+                options = registry.card(name).options
+                if key in options and owner in ("", name):
+                    into.setdefault(name, {})[key] = options[key].parse(value)
+                    taken = True
+        if not taken and not owner and key in SPEC_SETTINGS:
+            settings.spec[key], taken = Option(key, run[key], None).parse(value), True
+        if not taken:
+            raise UsageError(_unknown(owner, key, methods, protocols))
+    return settings
+
+
+def _parsed(text: str) -> tuple[str, str, str]:
+    match = re.fullmatch(r"(?:([\w:]+)\.)?(\w+)=(.*)", text, flags=re.DOTALL)
+    if match is None:
+        raise UsageError(f"--set {text!r} is not of the form key=value or method.key=value.")
+    return match[1] or "", match[2], match[3]
+
+
+def _unknown(owner: str, key: str, methods: Sequence[str], protocols: Sequence[str]) -> str:
+    known = [*recipe_options(), *SPEC_SETTINGS]
+    for name in methods:
+        known += METHODS.card(name).options
+    for name in protocols:
+        known += PROTOCOLS.card(name).options
+    close = difflib.get_close_matches(key, known, n=3, cutoff=0.5)
+    hint = f" Did you mean {' or '.join(close)}?" if close else f" Known: {', '.join(sorted(set(known)))}."
+    whose = f"{owner} among the methods and protocols asked for has" if owner else "Neither the recipe nor a method or protocol asked for has"
+    return f"{whose} {'no' if owner else 'an'} option {key!r}.{hint}"
+
+
+def _weights(wish: str) -> tuple[dict[str, Path], str]:
+    if wish in ("pretrained", "random"):
+        return {}, wish
+    path = Path(wish).expanduser()
+    if not path.is_file():
+        raise UsageError(f"--weights {wish}: there is no such file (and it is neither 'pretrained' nor 'random').")
+    token = file_token(path)
+    return {token: path.resolve()}, token
+
+
+def parse_count(text: str) -> int:
+    """A number of parameters as people write it: 8M, 300k, 2379264."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kKmMgG]?)", text.strip())
+    if match is None or float(match[1]) <= 0:
+        raise UsageError(f"--budget {text!r} is not a number of parameters such as 8M or 300k.")
+    return int(float(match[1]) * {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}[match[2].lower()])
+
+
+def _sized(method: str, options: Mapping[str, Scalar], ask: Ask, preset: Preset) -> Mapping[str, Scalar]:
+    """A method's options, sized to the budget where one is asked for."""
+    if not ask.budget:
+        return options
+    from bench.budget import size_to_budget
+
+    known = METHODS.card(method).defaults() | dict(preset.method_options.get(method.partition(":")[0], {}))
+    return size_to_budget(method, {**known, **options}, ask.backbone or preset.backbone, parse_count(ask.budget))

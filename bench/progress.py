@@ -1,0 +1,88 @@
+"""Progress with an ETA on the terminal; a plain callable everywhere else."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+Report = Callable[[int, int, str], None]
+"""report(done, total, what): library code says how far it is and knows nothing of terminals."""
+
+
+def silent(_done: int, _total: int, _what: str) -> None:
+    """A report that nobody reads."""
+
+
+class Display:
+    """Bars on a terminal, or a line every few seconds where the output is a file."""
+
+    def __init__(self) -> None:
+        self._bars: Any = None
+        self._tasks: dict[str, Any] = {}
+        self._started: dict[str, float] = {}
+        self._last = 0.0
+
+    def __enter__(self) -> Display:
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+            self._bars = Progress(
+                TextColumn("{task.description}", markup=False),
+                BarColumn(bar_width=None),
+                MofNCompleteColumn(),
+                TextColumn("eta", markup=False),
+                TimeRemainingColumn(),
+                console=Console(stderr=True),
+                transient=True,
+            )
+            self._bars.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._bars is not None:
+            self._bars.stop()
+
+    def line(self, text: str) -> None:
+        """One line that stays."""
+        if self._bars is not None:
+            self._bars.console.print(text, markup=False, highlight=False)
+        else:
+            print(text, file=sys.stderr, flush=True)
+
+    def report(self, done: int, total: int, what: str) -> None:
+        """How far one activity is; it disappears when done."""
+        if self._bars is not None:
+            self._bar(done, total, what)
+        else:
+            self._plain(done, total, what)
+
+    def _bar(self, done: int, total: int, what: str) -> None:
+        if what not in self._tasks:
+            self._tasks[what] = self._bars.add_task(what, total=total)
+        self._bars.update(self._tasks[what], completed=done, total=total)
+        if done >= total:
+            self._bars.remove_task(self._tasks.pop(what))
+
+    def _plain(self, done: int, total: int, what: str) -> None:
+        now = time.monotonic()
+        start = self._started.setdefault(what, now)
+        if done >= total:
+            self._started.pop(what, None)
+            return
+        if now - self._last >= 10 and done:
+            self._last = now
+            eta = (now - start) / done * (total - done)
+            print(f"{what}: {done}/{total}, about {clock(eta)} left", file=sys.stderr, flush=True)
+
+
+def clock(seconds: float) -> str:
+    """A duration as a person says it."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

@@ -1,0 +1,257 @@
+"""One run, from spec to record: train or take up trained tensors, test once, measure, and say where it was made."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from bench.errors import RunError
+from bench.evaluate import score
+from bench.files import write_bytes
+from bench.machine import describe, peak_memory
+from bench.metrics import score_metrics
+from bench.progress import Report, silent
+from bench.runtime import Runtime
+from bench.session import Session, prepare
+from bench.spec import SCHEMA, RunSpec
+from bench.store import Store
+from bench.train import Job, Trained, train
+
+KEPT_BYTES = 64 << 20
+"""Trained tensors up to this size are kept for later tests and figures, unless asked otherwise."""
+
+Outcome = tuple[dict[str, Any], dict[str, np.ndarray]]
+
+
+def make_run(spec: RunSpec, runtime: Runtime, report: Report = silent, **events: Any) -> Outcome:
+    """Make one run and return its record and predictions. `events`: the `stop` and `lost` of bench.train.Job."""
+    started = _now()
+    if runtime.device != "cpu" and torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    session = prepare(spec, runtime, report)
+    store = Store(runtime.results)
+    trained = _take_up(session, store) or _train(session, store, report, events)
+    metrics, predictions, tested = _test(session, report)
+    record = _record(session, trained, metrics, tested) | {"status": "done", "error": None}
+    record["run"] |= {"started": started, "finished": _now()}
+    return record, predictions
+
+
+def failed_record(spec: RunSpec, error: BaseException) -> dict[str, Any]:
+    """The record of a run that failed: its spec and why."""
+    return {
+        "schema": SCHEMA,
+        "key": spec.key,
+        "spec": spec.as_dict(),
+        "status": "failed",
+        "error": {"kind": type(error).__name__, "message": str(error).strip()[:2000]},
+        "metrics": {},
+        "run": {"finished": _now()},
+    }
+
+
+def _train(session: Session, store: Store, report: Report, events: Mapping[str, Any]) -> dict[str, Any]:
+    spec = session.spec
+    validation = session.split.validation
+    if spec.recipe.selection == "oracle":  # looks at the test part; every table marks it
+        validation = session.split.test
+    job = Job(
+        method=session.method,
+        model=session.model,
+        feed=session.feed,
+        train=session.split.train,
+        validation=validation,
+        recipe=spec.recipe,
+        split=spec.split,
+        device=session.device,
+        autocast=session.autocast,
+        checkpoint=store.checkpoint_path(spec),
+        checkpoint_seconds=session.runtime.checkpoint_seconds,
+        parts=session.runtime.parts,
+        **events,
+    )
+    trained = train(job, report)
+    facts = _training_facts(trained)
+    _keep_state(session, store, facts)
+    return facts
+
+
+def _training_facts(trained: Trained) -> dict[str, Any]:
+    return {
+        "loss": [round(value, 8) for value in trained.losses],
+        "selection_epoch": trained.best_epoch,
+        "selection_curve": [round(value, 8) for value in trained.curve],
+        "seconds": trained.seconds,
+        "images": trained.images,
+    }
+
+
+def _keep_state(session: Session, store: Store, facts: dict[str, Any]) -> None:
+    """Keep the trained tensors, so that further tests and figures need no training."""
+    state = {name: value.cpu().contiguous() for name, value in session.model.trainable_state().items()}
+    size = sum(value.numel() * value.element_size() for value in state.values())
+    wish = session.runtime.keep_weights
+    if wish == "never" or (wish == "auto" and size > KEPT_BYTES):
+        return
+    about = {
+        "spec": session.spec.key,
+        "facts": json.dumps(facts, sort_keys=True),
+        "data": session.dataset.hash(),
+        "weights": session.weights.hash,
+        "sha256": _state_hash(state),
+    }
+    write_bytes(store.state_path(session.spec), save(state, metadata=about))
+
+
+def _take_up(session: Session, store: Store) -> dict[str, Any] | None:
+    """Trained tensors of the same training, if they are kept, whole, and of the same data and weights."""
+    path = store.state_path(session.spec)
+    if not path.exists():
+        return None
+    try:
+        with safe_open(str(path), "pt") as opened:
+            about = opened.metadata() or {}
+        state = load_file(str(path))
+    except (OSError, SafetensorError):
+        return None
+    fits = about.get("data") == session.dataset.hash() and about.get("weights") == session.weights.hash
+    if not fits or about.get("sha256") != _state_hash(state):
+        return None
+    try:
+        session.model.load_trainable_state(state)
+    except KeyError:
+        return None
+    return dict(json.loads(about["facts"]))
+
+
+def _state_hash(state: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        digest.update(name.encode())
+        digest.update(state[name].contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _test(session: Session, report: Report) -> tuple[dict[str, Any], dict[str, np.ndarray], dict[str, float]]:
+    """Score every target once."""
+    metrics: dict[str, Any] = {}
+    arrays: dict[str, np.ndarray] = {}
+    images, begin = 0, time.perf_counter()
+    for target in session.spec.tests:
+        feed, rows = session.target(target)
+        predicted = score(
+            session.model,
+            feed,
+            rows,
+            views=session.spec.recipe.test_views,
+            autocast=session.autocast,
+            report=report,
+            what=f"testing on {target}",
+        )
+        human = feed.scores()[rows]
+        try:
+            metrics[target] = score_metrics(predicted, human)
+        except RunError as error:
+            raise RunError(f"{target}: {error}") from error
+        table = feed.dataset.table.iloc[rows]
+        arrays[f"{target}/names"] = table["image"].to_numpy(dtype=str)
+        arrays[f"{target}/human"] = human
+        arrays[f"{target}/predicted"] = predicted
+        for column in ("group", "distortion"):
+            arrays[f"{target}/{column}"] = table[column].to_numpy(dtype=str)
+        arrays[f"{target}/level"] = table["level"].to_numpy(dtype=np.int64)
+        images += len(rows) * feed.test_views(session.spec.recipe.test_views)
+    return metrics, arrays, {"seconds": time.perf_counter() - begin, "images": images}
+
+
+def _record(
+    session: Session, trained: Mapping[str, Any], metrics: Mapping[str, Any], tested: Mapping[str, float]
+) -> dict[str, Any]:
+    spec, split, names = session.spec, session.split, session.dataset.table["image"].tolist()
+    parameters = list(session.model.parameters())
+    targets = {}
+    for target in spec.tests:
+        feed, rows = session.target(target)
+        targets[target] = {"hash": feed.dataset.hash(), "n": len(rows)}
+    return {
+        "schema": SCHEMA,
+        "key": spec.key,
+        "spec": spec.as_dict(),
+        "data": {
+            "train": {
+                "name": spec.train,
+                "hash": session.dataset.hash(),
+                "n": len(session.dataset),
+                "split_hash": split.hash(names),
+                "split_rule": split.rule,
+                "n_train": len(split.train),
+                "n_test": len(split.test),
+                "n_validation": len(split.validation),
+                "notes": list(session.dataset.notes),
+            },
+            "tests": targets,
+        },
+        "weights": {
+            "backbone": spec.backbone,
+            "hash": session.weights.hash,
+            "source": session.weights.source,
+        },
+        "parameters": {
+            "trainable": sum(p.numel() for p in parameters if p.requires_grad),
+            "total": sum(p.numel() for p in parameters),
+            "head": sum(p.numel() for p in session.model.head.parameters()),
+        },
+        "seconds": {
+            "setup": round(session.seconds, 3),
+            "train": round(trained["seconds"], 3),
+            "test": round(tested["seconds"], 3),
+        },
+        "speed": {
+            "train_images_s": round(trained["images"] / max(trained["seconds"], 1e-9), 3),
+            "test_images_s": round(tested["images"] / max(tested["seconds"], 1e-9), 3),
+        },
+        "memory_peak_bytes": peak_memory(session.device),
+        "gflops": scoring_gflops(session),
+        "loss": trained["loss"],
+        "selection": {
+            "rule": spec.recipe.selection,
+            "epoch": trained["selection_epoch"],
+            "curve": trained["selection_curve"],
+        },
+        "metrics": dict(metrics),
+        "run": describe(session.device, session.precision),
+    }
+
+
+def scoring_gflops(session: Session) -> float | None:
+    """GFLOPs of scoring one view of one image, frozen networks included (two per multiply-add)."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from bench.feed import Batch
+
+    row = session.split.test[:1]
+    batch = Batch(row, np.zeros(1, dtype=np.int64), epoch=0, training=False)
+    session.model.eval()
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        inputs = dict(session.feed.load_pictures(batch))
+        for name, frozen in session.feed.frozen.frozen.items():
+            picture = session.feed.maker.pictures(
+                frozen.view, row, epoch=0, number=batch.numbers, training=False
+            )
+            inputs[name] = frozen.compute(picture)
+        session.model(inputs)
+    return round(counter.get_total_flops() / 1e9, 4)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,28 @@
+"""Where and how runs are made: everything that must not change a number, and so is not in the spec."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """The machine's side of a run. Plain data, so that it travels to other processes."""
+
+    results: Path
+    cache: Path
+    data: Mapping[str, Any] = field(default_factory=dict)
+    device: str = "auto"
+    threads: int = 0
+    weight_files: Mapping[str, Path] = field(default_factory=dict)
+    plugins: tuple[str, ...] = ()
+    cache_limit_bytes: int = 20 << 30
+    use_cache: bool = True
+    keep_weights: str = "auto"
+    checkpoint_seconds: float = 300.0
+    partial: bool = False
+    parts: int = 1
+    """In how many parts a training batch is computed; the gradient is that of the whole batch."""

@@ -1,0 +1,147 @@
+"""A run made ready: data, split, weights, model and feeds, from its spec."""
+
+from __future__ import annotations
+
+import time
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from bench.data.batches import ViewMaker
+from bench.data.dataset import Dataset
+from bench.data.frozen import FrozenInputs
+from bench.data.locate import load_dataset
+from bench.data.splits import Split, make_split
+from bench.errors import UsageError
+from bench.feed import Feed
+from bench.machine import DTYPES, pick_device, pick_precision, set_up
+from bench.method import Method, QualityModel
+from bench.progress import Report, silent
+from bench.registry import METHODS, add_plugin_file
+from bench.runtime import Runtime
+from bench.spec import RunSpec
+from bench.weights import LoadedWeights, load_vit, toolbox
+
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+@dataclass
+class Session:
+    """Everything one run works with."""
+
+    spec: RunSpec
+    runtime: Runtime
+    device: torch.device
+    precision: str
+    method: Method
+    model: QualityModel
+    weights: LoadedWeights
+    dataset: Dataset
+    split: Split
+    feed: Feed
+    seconds: float
+    report: Report = silent
+    _feeds: dict[str, Feed] = field(default_factory=dict)
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """The precision of the networks; losses and heads stay in fp32."""
+        if self.precision == "fp32":
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=DTYPES[self.precision])
+
+    def target(self, name: str) -> tuple[Feed, np.ndarray]:
+        """The feed and the rows of a test target: "dataset:test" or "dataset:all"."""
+        dataset, _, part = name.rpartition(":")
+        if part not in ("test", "all") or not dataset:
+            raise UsageError(f"The test target {name!r} is neither DATASET:test nor DATASET:all.")
+        feed = self._feed(dataset)
+        if part == "all":
+            return feed, np.arange(len(feed.dataset))
+        if dataset == self.spec.train:
+            return feed, self.split.test
+        return feed, split_of(self.spec, feed.dataset).test
+
+    def _feed(self, name: str) -> Feed:
+        if name == self.spec.train:
+            return self.feed
+        if name not in self._feeds:
+            dataset = load_dataset(
+                name, self.runtime.data, self.runtime.cache, partial=self.runtime.partial, limit=self.spec.limit
+            )
+            self._feeds[name] = make_feed(self, dataset)
+        return self._feeds[name]
+
+
+def prepare(spec: RunSpec, runtime: Runtime, report: Report = silent) -> Session:
+    """Load, check and build everything a spec names."""
+    start = time.perf_counter()
+    for plugin in runtime.plugins:
+        from pathlib import Path
+
+        add_plugin_file(Path(plugin))
+    set_up(runtime.threads)
+    device = pick_device(runtime.device)
+    precision = pick_precision(spec.precision, device)
+    dataset = load_dataset(spec.train, runtime.data, runtime.cache, partial=runtime.partial, limit=spec.limit)
+    split = split_of(spec, dataset)
+    method = make_method(spec)
+    vit, weights = load_vit(
+        spec.backbone, spec.weights, spec.recipe.size, files=runtime.weight_files, cache=runtime.cache, progress=report
+    )
+    torch.manual_seed(initial_seed(spec))
+    tools = toolbox(runtime.weight_files, runtime.cache, random=spec.weights == "random")
+    model = method.build(vit, spec.recipe, tools).to(device)
+    session = Session(
+        spec, runtime, device, precision, method, model, weights, dataset, split, None, 0.0, report  # type: ignore[arg-type]
+    )
+    session.feed = make_feed(session, dataset)
+    session.seconds = time.perf_counter() - start
+    return session
+
+
+def make_method(spec: RunSpec) -> Method:
+    """The method of a spec with its options."""
+    variant = spec.method.partition(":")[2]
+    method: Method = METHODS.load(spec.method)(variant=variant, **spec.options)
+    return method
+
+
+def split_of(spec: RunSpec, dataset: Dataset) -> Split:
+    """The split a spec asks of a dataset; the test part depends on the split's number only."""
+    return make_split(
+        dataset,
+        spec.split,
+        fraction=spec.fraction,
+        source=spec.source,
+        validate=spec.recipe.selection == "val",
+        official=bool(dataset.table["official"].eq("test").any()) and spec.split_rule == "official",
+    )
+
+
+def initial_seed(spec: RunSpec) -> int:
+    """The seed of a run's initial weights and dropout."""
+    return (spec.recipe.seed * 1009 + spec.split + 1) & 0x7FFFFFFF
+
+
+def make_feed(session: Session, dataset: Dataset) -> Feed:
+    """One dataset made ready for the session's model."""
+    spec, runtime, model = session.spec, session.runtime, session.model
+    views = session.method.views(spec.recipe)
+    mean, std = IMAGENET if spec.recipe.norm == "imagenet" else (session.weights.mean, session.weights.std)
+    maker = ViewMaker(
+        dataset, views, spec.recipe, runtime.cache, session.device, mean, std, progress=session.report
+    )
+    frozen = FrozenInputs(
+        dataset,
+        maker,
+        model.features.frozen,
+        session.weights.hash,
+        runtime.cache,
+        runtime.cache_limit_bytes,
+        enabled=runtime.use_cache,
+        device=session.device,
+        autocast=session.autocast,
+    )
+    return Feed(dataset, maker, frozen, model.features.pictures, views)

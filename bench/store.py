@@ -1,0 +1,180 @@
+"""Records on disk: one JSON a run, its predictions beside it; whole or absent, hashed, never silently replaced."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.claims import Claims
+from bench.errors import StoreError, UsageError
+from bench.files import write_bytes, write_text
+from bench.spec import SCHEMA, RunSpec, canonical_json
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A file in the results folder that is not used, and why."""
+
+    path: Path
+    why: str
+
+
+@dataclass
+class Store:
+    """The results folder of a bench: runs/, states/, claims/, checkpoints/, tables/, figures/."""
+
+    root: Path
+    problems: list[Problem] = field(default_factory=list)
+
+    @property
+    def runs(self) -> Path:
+        """Where the records lie."""
+        return self.root / "runs"
+
+    @property
+    def claims(self) -> Claims:
+        """Who is working on what."""
+        return Claims(self.root / "claims")
+
+    def state_path(self, spec: RunSpec) -> Path:
+        """Where the trained tensors of a run are kept."""
+        return self.root / "states" / f"{spec.training_key}.safetensors"
+
+    def checkpoint_path(self, spec: RunSpec) -> Path:
+        """Where an unfinished run is kept."""
+        return self.root / "checkpoints" / f"{spec.training_key}.safetensors"
+
+    def ready(self) -> None:
+        """Make the folders, or say in a line why results cannot be written here."""
+        probe = self.root / ".writable"
+        write_text(probe, "")
+        probe.unlink(missing_ok=True)
+
+    def write(self, record: Mapping[str, Any], predictions: Mapping[str, np.ndarray] | None = None) -> Path:
+        """Write one run's record; its predictions first, so that a record never lacks them."""
+        body = {k: v for k, v in record.items() if k != "sha256"}
+        if predictions:
+            data = _npz(predictions)
+            body["predictions_sha256"] = hashlib.sha256(data).hexdigest()
+            write_bytes(self.runs / f"{record['key']}.npz", data)
+        body["sha256"] = record_hash(body)
+        path = self.runs / f"{record['key']}.json"
+        self._set_aside_unsound(path)
+        write_text(path, json.dumps(body, indent=1, sort_keys=True) + "\n")
+        return path
+
+    def _set_aside_unsound(self, path: Path) -> None:
+        """A file under a record's name that is no sound record is kept, elsewhere, before its place is taken."""
+        if not path.exists():
+            return
+        try:
+            self.read(path)
+        except StoreError:
+            aside = self.root / "set_aside"
+            aside.mkdir(parents=True, exist_ok=True)
+            number = len(list(aside.glob(f"{path.stem}.*")))
+            path.rename(aside / f"{path.stem}.{number}.json")
+
+    def read(self, path: Path) -> dict[str, Any]:
+        """One record, checked; anything doubtful is a StoreError that says what."""
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise StoreError(f"is not readable JSON ({error})") from error
+        check_record(record, path.stem)
+        return dict(record)
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """Every sound record, sorted by name; the others go to `problems` and are left where they are."""
+        self.problems = []
+        for path in sorted(self.runs.glob("*")) if self.runs.is_dir() else []:
+            if path.name.startswith(".") or (path.suffix == ".npz" and path.with_suffix(".json").exists()):
+                continue
+            if path.suffix != ".json":
+                self.problems.append(Problem(path, "is not a record"))
+                continue
+            try:
+                yield self.read(path)
+            except StoreError as error:
+                self.problems.append(Problem(path, str(error)))
+
+    def predictions(self, key: str) -> dict[str, np.ndarray]:
+        """The stored predictions of a run, "target/field" to array."""
+        import numpy as np
+
+        path = self.runs / f"{key}.npz"
+        try:
+            with np.load(path, allow_pickle=False) as data:
+                return {name: data[name] for name in data.files}
+        except (OSError, ValueError, KeyError, EOFError) as error:
+            raise StoreError(f"The predictions {path} cannot be read: {error}.") from error
+        except Exception as error:  # zipfile's and zlib's own errors on damaged archives
+            raise StoreError(f"The predictions {path} are damaged: {error}.") from error
+
+    def index(self) -> dict[str, list[tuple[RunSpec, str, str]]]:
+        """training key → (spec, status, record key) of every sound record."""
+        found: dict[str, list[tuple[RunSpec, str, str]]] = {}
+        for record in self.records():
+            spec = RunSpec.from_dict(record["spec"])
+            found.setdefault(spec.training_key, []).append((spec, record["status"], record["key"]))
+        return found
+
+    def pending(self, wanted: Iterable[RunSpec], overwrite: str = "never") -> list[RunSpec]:
+        """The wanted runs that must be made: not done, and not failed unless failed ones are asked for again."""
+        if overwrite == "always":
+            return list(wanted)
+        index = self.index()
+        return [spec for spec in wanted if not _answered(spec, index.get(spec.training_key, []), overwrite)]
+
+
+def _answered(spec: RunSpec, known: list[tuple[RunSpec, str, str]], overwrite: str) -> bool:
+    covering = [status for have, status, _ in known if have.covers(spec)]
+    return "done" in covering or ("failed" in covering and overwrite == "never")
+
+
+def record_hash(record: Mapping[str, Any]) -> str:
+    """The hash that shows whether a record was edited by hand."""
+    return hashlib.sha256(canonical_json({k: v for k, v in record.items() if k != "sha256"}).encode()).hexdigest()
+
+
+def check_record(record: Any, name: str) -> None:
+    """Whether a parsed record is whole, of this schema, unedited and rightly named; else a StoreError."""
+    if not isinstance(record, dict) or "schema" not in record or "spec" not in record:
+        raise StoreError("is not a record of this harness")
+    if not isinstance(record["schema"], int) or record["schema"] > SCHEMA:
+        raise StoreError(f"has schema {record['schema']}, newer than {SCHEMA}: update glia-bench to read it")
+    try:
+        if record.get("sha256") != record_hash(record):
+            raise StoreError("was changed after it was written (its hash no longer fits)")
+        spec = RunSpec.from_dict(record["spec"])
+    except (UsageError, ValueError, TypeError) as error:
+        raise StoreError(f"holds a spec that cannot be read: {error}") from error
+    if spec.key != record.get("key") or name != record["key"]:
+        raise StoreError("has a name that does not fit its spec")
+    if record.get("status") not in ("done", "failed"):
+        raise StoreError("has no known status")
+
+
+def _npz(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """A compressed npz whose bytes depend on its contents only (numpy would stamp the time)."""
+    import zipfile
+
+    import numpy as np
+
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in sorted(arrays):
+            member = io.BytesIO()
+            np.lib.format.write_array(member, np.asanyarray(arrays[name]), allow_pickle=False)
+            info = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
+            info.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(info, member.getvalue())
+    return buffer.getvalue()
