@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import timm
@@ -29,7 +29,9 @@ class VitShape:
     prefix: int
     """Tokens before the patches: CLS and registers."""
     mlp: int
-    """Width of the MLP's hidden layer; 0 where the blocks have no plain fc1 → fc2."""
+    """What an MLP's first linear map gives; 0 where the blocks have no plain fc1 → fc2."""
+    qkv: int
+    """What an attention's fused q, k, v map gives: three widths; 0 where the blocks have none."""
     grid: int
     parameters: int
     """Of the whole backbone, without its classifier."""
@@ -52,6 +54,11 @@ class Vit(nn.Module):
                 setattr(model, classifier, nn.Identity())
         self.shape = _shape(self.model, size)
         self.size = size
+
+    @property
+    def final_norm_first(self) -> bool:
+        """Whether the final norm comes before pooling (timm's `norm`) or after it (`fc_norm`)."""
+        return not isinstance(self.model.norm, nn.Identity)
 
     @property
     def blocks(self) -> list[nn.Module]:
@@ -104,7 +111,12 @@ class Vit(nn.Module):
         return self.pool(self.walk(self.embed(pictures)))
 
 
-@lru_cache(maxsize=None)
+def is_bias(name: str) -> bool:
+    """Whether a parameter's name is that of a bias vector."""
+    return name.rpartition(".")[2].endswith("bias")
+
+
+@cache
 def cnn_channels(name: str) -> tuple[int, ...]:
     """Channels of the last four feature stages of a timm CNN, without weights or memory."""
     try:
@@ -136,8 +148,13 @@ def _shape(model: Any, size: int) -> VitShape:
         patch=patch,
         heads=getattr(block, "attn", block).num_heads,
         prefix=model.num_prefix_tokens,
-        mlp=block.mlp.fc1.out_features if hasattr(getattr(block, "mlp", None), "fc1") else 0,
+        mlp=_outputs(block, "mlp", "fc1"),
+        qkv=_outputs(block, "attn", "qkv"),
         grid=size // patch,
         parameters=sum(p.numel() for p in model.parameters()),
-        biases=sum(p.numel() for name, p in model.named_parameters() if name.endswith("bias")),
+        biases=sum(p.numel() for name, p in model.named_parameters() if is_bias(name)),
     )
+
+
+def _outputs(block: Any, part: str, linear: str) -> int:
+    return getattr(getattr(getattr(block, part, None), linear, None), "out_features", 0)

@@ -53,6 +53,13 @@ class Features(nn.Module):
         """The feature vectors that the quality head scores."""
         raise TypeError(f"{type(self).__name__} has no forward")
 
+    def penalty(self) -> Tensor | None:
+        """What the method adds to the loss of a step (AdaLoRA's orthogonality), if anything."""
+        return None
+
+    def after_step(self, step: int, steps: int) -> None:
+        """Called after optimiser step `step` (from 1) of `steps`, while the gradients still stand."""
+
 
 class ViewFeature(Features):
     """The walk of the (perhaps extended) ViT over one crop: what most strategies need."""
@@ -104,6 +111,10 @@ class Method:
     def size(self, shape: VitShape) -> int:
         """Trainable parameters without the head, from the documented formula, not by counting."""
         raise TypeError(f"{type(self).__name__} does not say its size")
+
+    def starts_as_identity(self) -> bool:
+        """Whether these very options claim it; the class fact unless they change it."""
+        return self.identity_at_start
 
     def build(self, vit: Vit, recipe: Recipe, toolbox: Toolbox) -> QualityModel:
         """The whole model, sealed: frozen backbone, the method's features, the common head."""
