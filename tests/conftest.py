@@ -1,0 +1,19 @@
+"""What all tests share: deterministic fuzzing, one thread, and no cache of the user's touched."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "steady", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile("steady")
+
+
+@pytest.fixture(autouse=True)
+def own_cache(monkeypatch, tmp_path_factory):
+    """The user's own cache is never read or written, unless a test asks for the shared one by name."""
+    monkeypatch.setenv("GLIA_BENCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))

@@ -1,0 +1,115 @@
+"""Run specifications: canonical, hashed, and strict about what they are read from."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.errors import BenchError, UsageError
+from bench.protocol import merge
+from bench.spec import Recipe, RunSpec, canonical_json
+
+SPEC = RunSpec("glia", "livec", ("livec:test",), options={"rank": 64, "lgf": True})
+
+
+def test_the_order_of_options_and_tests_does_not_change_the_name():
+    a = RunSpec("glia", "livec", ("a:test", "b:all"), options={"x": 1, "y": 2})
+    b = RunSpec("glia", "livec", ("b:all", "a:test", "a:test"), options={"y": 2, "x": 1})
+    assert a.key == b.key
+
+
+def test_every_field_changes_the_name():
+    changes = {
+        "method": "lora",
+        "train": "csiq",
+        "tests": ("csiq:test",),
+        "split": 1,
+        "options": {"rank": 32},
+        "backbone": "other",
+        "weights": "random",
+        "fraction": 0.2,
+        "source": "all",
+        "split_rule": "official",
+        "recipe": Recipe(lr=1e-4),
+        "recipe_from": "tuned",
+        "precision": "fp32",
+        "preset": "demo",
+        "budget": 8,
+        "limit": 5,
+    }
+    base = SPEC.with_tests(("spaq:all",))
+    assert set(changes) == set(base.as_dict())
+    assert len({replace(base, **{name: value}).key for name, value in changes.items()} | {base.key}) == len(changes) + 1
+
+
+def test_a_spec_survives_json():
+    again = RunSpec.from_dict(json.loads(canonical_json(SPEC.as_dict())))
+    assert again == SPEC
+    assert again.key == SPEC.key
+
+
+def test_the_name_is_the_same_in_another_process():
+    code = "from tests.test_spec import SPEC; print(SPEC.key)"
+    out = subprocess.run(
+        [sys.executable, "-c", code], env={"PYTHONHASHSEED": "77", "PYTHONPATH": "."}, capture_output=True, text=True, check=True
+    )
+    assert out.stdout.strip() == SPEC.key
+
+
+def test_tests_do_not_change_what_is_trained():
+    more = SPEC.with_tests(("livec:test", "csiq:all"))
+    assert more.training_key == SPEC.training_key
+    assert more.key != SPEC.key
+    assert more.covers(SPEC)
+    assert not SPEC.covers(more)
+
+
+def test_equal_trainings_are_made_once_with_the_tests_of_all():
+    other = SPEC.with_tests(("csiq:all",))
+    assert merge([SPEC, other, SPEC]) == [SPEC.with_tests(("livec:test", "csiq:all"))]
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"method": 3}, "method"),
+        ({"split": "two"}, "split"),
+        ({"split": True}, "split"),
+        ({"source": "half"}, "source"),
+        ({"colour": "red"}, "colour"),
+        ({"recipe": {"lr": "fast"}}, "lr"),
+        ({"recipe": {"speed": 1}}, "speed"),
+        ({"recipe": {"epochs": 0}}, "epochs"),
+        ({"recipe": []}, "recipe"),
+        ({"options": {"x": [1]}}, "options"),
+        ({"tests": "livec:test"}, "tests"),
+        ({"fraction": 0.9}, "fraction"),
+    ],
+)
+def test_a_wrong_field_is_named(change, named):
+    with pytest.raises(UsageError, match=named):
+        RunSpec.from_dict(SPEC.as_dict() | change)
+
+
+def test_a_missing_field_is_named():
+    with pytest.raises(UsageError, match="train"):
+        RunSpec.from_dict({"method": "glia", "tests": []})
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.sampled_from([*SPEC.as_dict(), "other"]), json_values, max_size=6))
+def test_anything_else_gives_a_clear_error_and_no_other(noise):
+    try:
+        RunSpec.from_dict(SPEC.as_dict() | noise)
+    except BenchError as error:
+        assert str(error)
