@@ -24,6 +24,8 @@ PERFECT_FIT = 1e-9  # of the labels' variance: a fall by less ends it too, or ex
 NARROWEST = 1e-6  # of a standard deviation: narrower than this |b4| is a step, and its derivative 0 times infinity
 MIN_FIT_VALUES = 5  # four parameters pass through four values whatever the predictor is worth
 FLAT = 1e-9  # of the labels' standard deviation: a curve that spans less says nothing
+TINIEST = float(np.finfo(np.float64).tiny)  # below it numbers lose digits until nothing is left
+UNMAPPABLE = "the predicted or human scores are too large or too close together for a mapping between them"
 WORSE_THAN_LINE = 1e-4  # a logistic can imitate any line, so one that explains less variance is stuck
 
 
@@ -106,7 +108,7 @@ def score_metrics(predicted: ArrayLike, human: ArrayLike) -> dict[str, float | b
         correlation = math.copysign(_correlation(mapped, labels), -1.0 if turned else 1.0)
     error = _root_mean_square(mapped - labels)
     if not math.isfinite(error):
-        raise RunError("the predicted or human scores are too large or too close together for a mapping between them")
+        raise RunError(UNMAPPABLE)
     return {
         "srcc": rank_correlation,
         "plcc": correlation,
@@ -128,6 +130,8 @@ def fit_logistic(x: ArrayLike, y: ArrayLike) -> Logistic:
     scores, labels = _pair(x, y)
     mean_x, scale_x, unit_x = standardise(scores)
     mean_y, scale_y, unit_y = standardise(labels)
+    if not (TINIEST < scale_x < math.inf and TINIEST < scale_y < math.inf):
+        raise RunError(UNMAPPABLE)
     correlation = _correlation(scores, labels)
     # Divided in this order, because scale_y / scale_x alone may overflow.
     line = (

@@ -179,6 +179,11 @@ def test_pathological_scores_end_quickly_with_finite_metrics_that_repeat(name: s
     assert score_metrics(x.copy(), y.copy()) == metrics
 
 
+def test_scores_below_the_smallest_normal_number_are_refused():
+    with pytest.raises(RunError, match="too close together"):
+        score_metrics([0.0, 5e-324], [0.0, 1.0])
+
+
 def test_too_few_distinct_scores_fall_back_to_raw_plcc_with_a_flag():
     metrics = score_metrics([1.0, 2.0, 3.0, 1.0], [1.0, 3.0, 2.0, 0.5])
     assert metrics["logistic_ok"] is False
