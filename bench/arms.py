@@ -154,3 +154,11 @@ def _short(value: Scalar) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def count_text(count: float) -> str:
+    """A parameter count as the papers print it: 8.05M, 295K, 768."""
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "K")):
+        if count >= size:
+            return f"{count / size:.3g}{unit}"
+    return f"{count:.0f}"

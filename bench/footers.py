@@ -1,0 +1,168 @@
+"""What stands under a table: how to read it, what is odd about its rows, and the conditions its runs shared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from bench.arms import Arm
+from bench.presets import Preset
+from bench.results import Record
+from bench.summary import Cell
+from bench.table import MEASURED, Number, Row
+
+if TYPE_CHECKING:
+    from bench.layout import Column
+
+SELECTION = {
+    "last": "last epoch, test part looked at once",
+    "val": "best epoch on validation contents inside the training part",
+    "oracle": "best epoch on the TEST part (optimistic)",
+}
+DEMO_NOTE = (
+    "Demo: labels are mean human scores of each distortion and level (KADID-10k), not opinions on these pictures; "
+    "sets and training are small, so the order of methods need not be the papers'."
+)
+
+
+def legend(rows: Sequence[Row], of: int, preset: Preset) -> tuple[str, ...]:
+    """How to read the table: only what occurs in it is explained."""
+    numbers = [cell for row in rows if row.block == MEASURED for cell in row.cells if isinstance(cell, Number)]
+    notes = [f"Medians over {of} splits." if of > 1 else "One split."]
+    if any(number.rank for number in numbers):
+        notes[0] += " Best in bold, second underlined."
+    if any(number.tied for number in numbers):
+        notes.append(
+            "≈: not distinguishable from the best of its column (paired over splits, Nadeau–Bengio-corrected "
+            "t-test, Holm, α = 0.05)."
+        )
+    if any(number.value is not None and not number.complete for number in numbers):
+        notes.append("(k/n): only k of n splits are in; such a number is neither ranked nor compared.")
+    if any(row.block != MEASURED for row in rows):
+        notes.append("Published numbers are as printed in the papers; bold and underline are within their block.")
+    if preset.name == "demo":
+        notes.append(DEMO_NOTE)
+    return tuple(notes)
+
+
+def line_notes(arm: Arm, records: Sequence[Record]) -> tuple[str, ...]:
+    """Footnotes of a measured row."""
+    notes = []
+    if arm.weights == "random":
+        notes.append(
+            "Random weights: the backbone was never trained, so this is a test of the machinery, not a result."
+        )
+    elif arm.weights != "pretrained":
+        notes.append(f"Backbone weights from a file given by hand ({arm.weights}).")
+    if dict(arm.recipe).get("selection") == "oracle":
+        notes.append("Optimistic: the epoch was chosen on the test part (selection=oracle).")
+    if arm.recipe_from == "tuned":
+        notes.append("Tuned: its recipe was chosen on validation contents of split 0 (bench tune).")
+    if arm.backbone != arm.plain.backbone:
+        notes.append(f"Backbone {arm.backbone}; the preset's is {arm.plain.backbone}.")
+    if arm.limit:
+        notes.append(f"Smoke run: at most {arm.limit} images of each set.")
+    if arm.budget:
+        notes.append(f"Sized to a budget of {arm.budget:,} trainable parameters.")
+    errors = sorted({record.error for record in records if not record.done and record.error})
+    notes += [f"Failed: {error}" for error in errors[:3]]
+    if len(errors) > 3:
+        notes.append(f"Failed in {len(errors) - 3} further ways: see bench status.")
+    return tuple(notes)
+
+
+def data_notes(columns: Sequence[Column], cells: Sequence[Sequence[Cell]]) -> tuple[str, ...]:
+    """What the columns' data mean for the numbers: resolution, and warnings where rows saw different data."""
+    notes = []
+    resolution = {}
+    for j, column in enumerate(columns):
+        of_column = [row[j] for row in cells]
+        hashes = _differing(of_column)
+        if hashes:
+            notes.append(f"Warning: the rows of {column.group} differ in {hashes}: they are not on identical data.")
+        if column.metric == "srcc" and (error := _resolution(of_column)):
+            resolution[column.header[0] if column.header[1] == "SRCC" else " → ".join(column.header)] = error
+    if resolution:
+        listed = ", ".join(f"{name} {error:.3f}" for name, error in resolution.items())
+        notes.append(
+            f"Standard error of one split's SRCC, from the number of test images: {listed}. Smaller gaps between "
+            "medians mean little by themselves."
+        )
+    return tuple(dict.fromkeys(notes))
+
+
+def conditions(records: Sequence[Record], preset: Preset, common: Sequence[str], of: int) -> tuple[str, ...]:
+    """The footer: preset, backbone and weights, splits, selection, views, precision, commit; all that occur."""
+    done = [record for record in records if record.done] or list(records)
+    recipes = [record.spec.recipe for record in done]
+    trains = [record.section("data").get("train", {}) for record in done]
+    weights = [
+        f"{record.spec.backbone} ({record.spec.weights}"
+        + (f", weights {str(digest)[:12]})" if (digest := record.section("weights").get("hash")) else ")")
+        for record in done
+    ]
+    sides = [f"short side resized to {r.short_side} px" if r.short_side else "own size" for r in recipes]
+    runs = [record.section("run") for record in done]
+    commits = [_commit(run) for run in runs]
+    schemas = sorted({int(record.body.get("schema", 0)) for record in done})
+    lines = [
+        f"Preset: {preset.name}" + (f", changed: {', '.join(common)}" if common else ""),
+        f"Backbone: {_all(weights)}",
+        f"Splits: {of}; {_all(t.get('split_rule') for t in trains)}",
+        f"Selection: {_all(SELECTION[r.selection] for r in recipes)}",
+        f"Views: {_numbers(r.test_views for r in recipes)} in test, {_numbers(r.train_views for r in recipes)} an "
+        f"epoch in training, of {_numbers(r.size for r in recipes)} px; {_all(sides)}",
+        f"Precision: {_all(run.get('precision') for run in runs)}",
+        f"Commit: {_all(commits)}",
+    ]
+    if len(schemas) > 1:
+        lines.append(f"Warning: records of several schema versions: {', '.join(map(str, schemas))}")
+    return tuple(lines)
+
+
+def _commit(run: object) -> str | None:
+    if not hasattr(run, "get") or not run.get("git_commit"):
+        return None
+    return str(run.get("git_commit"))[:10] + (" with uncommitted changes" if run.get("git_dirty") else "")
+
+
+def _all(values: Iterable[object]) -> str:
+    """Every distinct value, sorted; "not recorded" where there is none."""
+    known = sorted({str(value) for value in values if value})
+    return "; ".join(known) or "not recorded"
+
+
+def _numbers(values: Iterable[int]) -> str:
+    return "/".join(map(str, sorted(set(values))))
+
+
+def _differing(cells: Sequence[Cell]) -> str:
+    """Which hashes of the data differ between rows of one column: dataset, split or test set."""
+    found: dict[tuple[str, int], set[str]] = {}
+    for cell in cells:
+        for split, record in cell.by_split.items():
+            data = record.section("data")
+            train, tests = data.get("train", {}), data.get("tests", {})
+            facts = {
+                "the training set": train.get("hash"),
+                "the split": train.get("split_hash"),
+                "the test set": tests.get(cell.experiment.target, {}).get("hash"),
+            }
+            for name, value in facts.items():
+                if value:
+                    found.setdefault((name, split if name == "the split" else 0), set()).add(str(value))
+    return " and ".join(dict.fromkeys(name for (name, _), values in sorted(found.items()) if len(values) > 1))
+
+
+def _resolution(cells: Sequence[Cell]) -> float | None:
+    """Standard error of the SRCC at one split, at the column's best value and its number of test images."""
+    from bench.stats import srcc_standard_error
+
+    best, count = -2.0, 0
+    for cell in cells:
+        for split, value in cell.values().items():
+            tests = cell.by_split[split].section("data").get("tests", {})
+            n = tests.get(cell.experiment.target, {}).get("n")
+            if n and value > best:
+                best, count = value, int(n)
+    return srcc_standard_error(count, best) if count > 3 and -1 <= best <= 1 else None

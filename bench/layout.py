@@ -1,0 +1,332 @@
+"""Tables as protocols describe them: lines (arms) by columns (experiments), filled from records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from bench.arms import Arm, arms_of, count_text
+from bench.footers import conditions, data_notes, legend, line_notes
+from bench.presets import Preset, preset_named
+from bench.published import DATASETS as PUBLISHED_DATASETS
+from bench.published import NOTES, PublishedRow, Source, name_of
+from bench.published import rows as published_rows
+from bench.registry import DATASETS
+from bench.results import Experiment, Record, Results
+from bench.summary import Cell, cost_of, rank_published, summarise
+from bench.table import Number, Row, Table
+
+METRIC_TITLES = {"srcc": "SRCC", "plcc": "PLCC", "krcc": "KRCC", "rmse": "RMSE", "plcc_raw": "raw PLCC"}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of numbers: a metric of an experiment, under a group's heading."""
+
+    group: str
+    experiment: Experiment
+    metric: str = "srcc"
+    name: str = ""
+
+    @property
+    def header(self) -> tuple[str, str]:
+        """The two levels of its heading."""
+        return self.group, self.name or METRIC_TITLES[self.metric]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row to be filled: an arm under its leading cells.
+
+    `base` is the arm without what the leading cells already say; `fraction` replaces the columns' own; `variant`
+    is what the papers' tables call this row's setting.
+    """
+
+    lead: tuple[str, ...]
+    arm: Arm
+    base: Arm
+    fraction: float | None = None
+    variant: str = ""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Everything that sets one table apart from another."""
+
+    name: str
+    title: str
+    leads: tuple[str, ...]
+    columns: tuple[Column, ...]
+    lines: tuple[Line, ...]
+    named_lead: int = 0
+    """Which leading cell names the method: it gets the parameters and the changed settings."""
+    counted: bool = True
+    """Whether that cell shows the trainable parameters in parentheses."""
+    published: tuple[Source, ...] = ()
+    published_lead: Callable[[PublishedRow], tuple[str, ...]] = lambda row: (row.label,)
+    tiers: tuple[str, str] = ("", "")
+    notes: tuple[str, ...] = ()
+
+
+class PresetResults:
+    """The records of one preset, filed by arm and experiment."""
+
+    def __init__(self, preset: str, arms: dict[Record, Arm], *, intervals: bool) -> None:
+        self.preset: Preset = preset_named(preset)
+        self.intervals = intervals
+        self.arms = sorted(set(arms.values()), key=Arm.order)
+        self._filed: dict[tuple[Arm, str, float, str], list[Record]] = {}
+        for record, arm in arms.items():
+            spec = record.spec
+            self._filed.setdefault((arm, spec.train, spec.fraction, spec.source), []).append(record)
+
+    def runs(self, arm: Arm, experiment: Experiment) -> list[Record]:
+        """Every record of an arm that was tested on the experiment's target, done or failed."""
+        key = (arm, experiment.train, experiment.fraction, experiment.source)
+        return [record for record in self._filed.get(key, []) if experiment.target in record.spec.tests]
+
+    def arms_in(self, columns: Iterable[Column]) -> list[Arm]:
+        """The arms with at least one record in the columns, in the papers' order."""
+        wanted = {column.experiment for column in columns}
+        return [arm for arm in self.arms if any(self.runs(arm, experiment) for experiment in wanted)]
+
+    def trained_on(self, arm: Arm) -> set[str]:
+        """The datasets an arm was trained on."""
+        return {train for filed, train, _, _ in self._filed if filed == arm}
+
+    def experiments(self) -> set[Experiment]:
+        """Every experiment that some record belongs to."""
+        return {
+            Experiment(train, target, fraction, source)
+            for (_, train, fraction, source), records in self._filed.items()
+            for target in {target for record in records for target in record.spec.tests}
+        }
+
+    def own_test_sets(self, first: Sequence[str] = ()) -> list[str]:
+        """The datasets that something was trained and tested on, those of `first` in its order before others."""
+        found = {e.train for e in self.experiments() if e.target == f"{e.train}:test"}
+        return [name for name in first if name in found] + sorted(found - set(first))
+
+
+def by_preset(results: Results) -> Iterator[PresetResults]:
+    """The results of each preset apart: they never share a table."""
+    return iter(_by_preset(results))
+
+
+@lru_cache(maxsize=4)
+def _by_preset(results: Results) -> list[PresetResults]:
+    arms = arms_of(results.records)
+    return [
+        PresetResults(
+            preset,
+            {record: arm for record, arm in arms.items() if arm.preset == preset},
+            intervals=results.intervals,
+        )
+        for preset in results.presets()
+    ]
+
+
+def dataset_title(name: str) -> str:
+    """A dataset as the papers' tables spell it."""
+    if name in DATASETS:
+        title = DATASETS.card(name).facts.get("title")
+        if isinstance(title, str) and title:
+            return title
+    printed = {ours: theirs for theirs, ours in PUBLISHED_DATASETS.items()}
+    return printed.get(name, name)
+
+
+def own_columns(datasets: Iterable[str], metrics: Sequence[str] = ("srcc", "plcc"), **changes: object) -> list[Column]:
+    """Columns for sets tested on their own held-out part: SRCC and PLCC under each set's name."""
+    return [
+        Column(dataset_title(name), Experiment(name, f"{name}:test", **changes), metric)  # type: ignore[arg-type]
+        for name in datasets
+        for metric in metrics
+    ]
+
+
+def fill(results: PresetResults, layout: Layout) -> Table:
+    """The table of a layout: measured block, published block where the data are the papers', notes and footer."""
+    cells = [[_cell(results, line, column) for column in layout.columns] for line in layout.lines]
+    of = max([results.preset.splits, *(cell.splits for row in cells for cell in row)])
+    numbers = summarise(cells, of, intervals=results.intervals)
+    numbers = _with_facts(results, layout, numbers)
+    demo = results.preset.name == "demo"
+    sources = () if demo else layout.published
+    numbers = _with_differences(results.preset, layout, numbers, cells, sources)
+    records = [record for row in cells for cell in row for record in cell.records]
+    common = _common_changes(layout.lines)
+    rows = [_measured_row(layout, line, common, tuple(numbers[i]), cells[i]) for i, line in enumerate(layout.lines)]
+    rows += _published_rows(layout, sources)
+    whole = [NOTES.get(source, {}).get("", "") for source in sources]
+    table = Table(
+        name=layout.name + ("_demo" if demo else ""),
+        title=("Demo. " if demo else "") + layout.title,
+        leads=layout.leads,
+        header=tuple(column.header for column in layout.columns),
+        rows=tuple(rows),
+        notes=(
+            *legend(rows, of, results.preset),
+            *layout.notes,
+            *data_notes(layout.columns, cells),
+            *filter(None, whole),
+        ),
+        footer=conditions(records, results.preset, common, of),
+        tiers=layout.tiers,
+        demo=demo,
+    )
+    return _with_difference_columns(table)
+
+
+def _cell(results: PresetResults, line: Line, column: Column) -> Cell:
+    experiment = column.experiment
+    if line.fraction is not None:
+        experiment = replace(experiment, fraction=line.fraction)
+    return Cell.of(results.runs(line.arm, experiment), experiment, column.metric)
+
+
+def _common_changes(lines: Sequence[Line]) -> tuple[str, ...]:
+    """What every line changed from the preset: said once in the footer instead of in each row."""
+    if not lines:
+        return ()
+    shared = set.intersection(*(set(line.base.run_changes()) for line in lines))
+    return tuple(change for change in lines[0].base.run_changes() if change in shared)
+
+
+def _measured_row(
+    layout: Layout, line: Line, common: tuple[str, ...], numbers: tuple[Number, ...], cells: list[Cell]
+) -> Row:
+    records = [record for cell in cells for record in cell.records]
+    cost = cost_of(records)
+    label = line.lead[layout.named_lead]
+    if layout.counted and cost.trainable is not None:
+        label += f" ({count_text(cost.trainable)})"
+    changes = [*line.base.option_changes(), *(c for c in line.base.run_changes() if c not in common)]
+    lead = list(line.lead)
+    lead[layout.named_lead] = ", ".join([label, *changes])
+    return Row(tuple(lead), numbers, notes=line_notes(line.arm, records), cost=cost)
+
+
+def _with_facts(results: PresetResults, layout: Layout, numbers: list[list[Number]]) -> list[list[Number]]:
+    """What the tidy CSV says of each number."""
+    filled = []
+    for line, row in zip(layout.lines, numbers, strict=True):
+        arm = line.arm
+        shared = {
+            "method": arm.method,
+            "options": " ".join(arm.option_changes()),
+            "backbone": arm.backbone,
+            "changes": " ".join(change for change in arm.run_changes() if not change.startswith("backbone=")),
+            "preset": results.preset.name,
+        }
+        made = []
+        for column, number in zip(layout.columns, row, strict=True):
+            experiment = column.experiment
+            about = {
+                "train": experiment.train,
+                "test": experiment.target,
+                "fraction": experiment.fraction if line.fraction is None else line.fraction,
+                "source": experiment.source,
+                "metric": column.metric,
+            }
+            made.append(replace(number, facts={**shared, **about}))
+        filled.append(made)
+    return filled
+
+
+def _with_differences(
+    preset: Preset, layout: Layout, numbers: list[list[Number]], cells: list[list[Cell]], sources: Sequence[Source]
+) -> list[list[Number]]:
+    """Fill measured − published where a published number was made on the same data, split rule and backbone."""
+    for i, line in enumerate(layout.lines):
+        theirs = [row for source in sources for row in published_rows(source) if _same_setting(line, row, preset)]
+        for j, column in enumerate(layout.columns):
+            known = [row.values[key] for row in theirs if (key := _published_key(column)) in row.values]
+            number = numbers[i][j]
+            if known and number.complete and number.value is not None and cells[i][j].follows_papers():
+                numbers[i][j] = replace(number, difference=number.value - known[0])
+    return numbers
+
+
+def _same_setting(line: Line, row: PublishedRow, preset: Preset) -> bool:
+    """Whether a published row is about this line: same method and variant, nothing changed, the papers' backbone."""
+    base = line.base
+    plain = not base.options and not base.recipe and base.weights == "pretrained" and base.backbone == preset.backbone
+    plain = plain and base.split_rule == "random" and not base.limit and not base.budget
+    fraction = 0.8 if line.fraction is None else line.fraction
+    return plain and row.registered == line.arm.method and row.variant == line.variant and row.fraction == fraction
+
+
+def _published_key(column: Column) -> tuple[str, str, str]:
+    return column.experiment.train, column.experiment.target.partition(":")[0], column.metric
+
+
+def _published_rows(layout: Layout, sources: Sequence[Source]) -> list[Row]:
+    """The published blocks, a later paper's rows only where they say something that an earlier block does not."""
+    found: list[Row] = []
+    shown: set[tuple[str, float, str, object]] = set()
+    for source in sources:
+        kept = []
+        for row in published_rows(source):
+            values = [row.values.get(_published_key(column)) for column in layout.columns]
+            what = (row.method.replace("-", "").lower(), row.fraction, row.variant)
+            said = {(*what, (j, value)) for j, value in enumerate(values) if value is not None}
+            if said - shown:
+                kept.append((row, values))
+            shown |= said
+        found += _published_block(layout, source, kept)
+    return found
+
+
+def _published_block(
+    layout: Layout, source: Source, kept: Sequence[tuple[PublishedRow, list[float | None]]]
+) -> list[Row]:
+    """Rows of a published table, marked as published and ranked among themselves."""
+    ranks = rank_published([values for _, values in kept])
+    found = []
+    for (row, values), marks in zip(kept, ranks, strict=True):
+        numbers = [
+            Number(value, rank=mark, facts=_published_facts(row, column))
+            for value, mark, column in zip(values, marks, layout.columns, strict=True)
+        ]
+        found.append(Row(layout.published_lead(row), tuple(numbers), block=name_of(source), notes=row.notes))
+    return found
+
+
+def _published_facts(row: PublishedRow, column: Column) -> dict[str, object]:
+    return {
+        "method": row.method,
+        "options": row.variant,
+        "train": column.experiment.train,
+        "test": column.experiment.target,
+        "fraction": row.fraction,
+        "metric": column.metric,
+    }
+
+
+def _with_difference_columns(table: Table) -> Table:
+    """A Δ column beside every column that has a difference to show."""
+    header: list[tuple[str, str]] = []
+    shown: list[tuple[int, bool]] = []
+    for j, (group, name) in enumerate(table.header):
+        header.append((group, name))
+        shown.append((j, False))
+        cells = [row.cells[j] for row in table.rows]
+        if any(isinstance(cell, Number) and cell.difference is not None for cell in cells):
+            header.append((group, f"Δ {name}"))
+            shown.append((j, True))
+    if len(header) == len(table.header):
+        return table
+    rows = [
+        replace(row, cells=tuple(_difference_text(row.cells[j]) if delta else row.cells[j] for j, delta in shown))
+        for row in table.rows
+    ]
+    note = "Δ: measured − published, only where dataset, split rule and backbone are the paper's."
+    return replace(table, header=tuple(header), rows=tuple(rows), notes=(*table.notes, note))
+
+
+def _difference_text(cell: Number | str) -> str:
+    if isinstance(cell, Number) and cell.difference is not None:
+        return f"{cell.difference:+.3f}".replace("-", "−")
+    return ""

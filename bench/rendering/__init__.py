@@ -1,0 +1,1 @@
+"""Tables written out: Markdown, LaTeX, tidy CSV, JSON, and a terminal of any width."""

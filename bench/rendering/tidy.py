@@ -1,0 +1,74 @@
+"""Tables as data: tidy CSV with one number a row, and JSON with everything."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+
+from bench.table import MEASURED, Number, Table
+
+FACTS = (
+    "method",
+    "options",
+    "changes",
+    "preset",
+    "backbone",
+    "train",
+    "test",
+    "fraction",
+    "source",
+    "metric",
+)
+NUMBER = ("n", "of", "failed", "mean", "std", "median", "low", "high", "interval", "rank", "tied", "difference")
+COLUMNS = ("table", "block", "row", "column", *FACTS, *NUMBER)
+
+
+def tidy_csv(table: Table) -> str:
+    """One row a number: what it is of, n, mean, std, median, interval, rank, and the difference to the paper."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for row in table.rows:
+        for (group, name), cell in zip(table.header, row.cells, strict=True):
+            if not isinstance(cell, Number) or (cell.value is None and not cell.failed):
+                continue
+            facts = {key: cell.facts.get(key, "") for key in FACTS}
+            writer.writerow(
+                {
+                    "table": table.name,
+                    "block": row.block or "measured",
+                    "row": _safe(row.label),
+                    "column": _safe(f"{group} {name}".strip()),
+                    **{key: _safe(value) if isinstance(value, str) else value for key, value in facts.items()},
+                    **_numbers(cell, published=row.block != MEASURED),
+                }
+            )
+    return buffer.getvalue()
+
+
+def as_json(table: Table) -> str:
+    """The table's whole structure."""
+    return json.dumps(dataclasses.asdict(table), indent=1, ensure_ascii=False) + "\n"
+
+
+def _numbers(cell: Number, *, published: bool) -> dict[str, object]:
+    found: dict[str, object] = {name: getattr(cell, name, None) for name in NUMBER if name != "median"}
+    found["median"] = cell.value
+    if published:  # a printed number says nothing of its splits
+        found |= {"n": None, "of": None, "failed": None, "tied": None}
+    return {name: _exact(value) for name, value in found.items()}
+
+
+def _exact(value: object) -> object:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return int(value)
+    return repr(round(value, 12)) if isinstance(value, float) else value
+
+
+def _safe(text: str) -> str:
+    """Text that a spreadsheet will not run as a formula."""
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text

@@ -1,0 +1,168 @@
+"""From the runs behind a table's cells to numbers: medians over splits, intervals, ranks, marks and costs."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from bench.results import Experiment, Record
+from bench.table import Cost, Number
+
+DIGITS = 3
+"""Numbers that print the same are the same for ranking."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The runs behind one number: one record a split, done ones before failed ones."""
+
+    experiment: Experiment
+    metric: str
+    by_split: dict[int, Record]
+
+    @staticmethod
+    def of(records: Sequence[Record], experiment: Experiment, metric: str) -> Cell:
+        """The cell of all records of an arm in an experiment; several of one split are one training: the first."""
+        chosen: dict[int, Record] = {}
+        for record in sorted(records, key=lambda record: (not record.done, record.key)):
+            chosen.setdefault(record.spec.split, record)
+        return Cell(experiment, metric, dict(sorted(chosen.items())))
+
+    @property
+    def records(self) -> list[Record]:
+        """The chosen record of each split."""
+        return list(self.by_split.values())
+
+    @property
+    def splits(self) -> int:
+        """How many splits there is a record for, done or failed."""
+        return len(self.by_split)
+
+    @property
+    def failed(self) -> int:
+        """How many splits have failed runs only."""
+        return sum(not record.done for record in self.records)
+
+    def values(self) -> dict[int, float]:
+        """The metric by split, of the done runs that have it."""
+        found = {split: record.value(self.experiment.target, self.metric) for split, record in self.by_split.items()}
+        return {split: value for split, value in found.items() if value is not None}
+
+    def sizes(self) -> tuple[int, int]:
+        """Training and test images of a split, as the paired test needs them."""
+        train = self.records[0].section("data").get("train", {}) if self.by_split else {}
+        n_train, n_test = int(train.get("n_train") or 0), int(train.get("n_test") or 0)
+        return (n_train, n_test) if n_train and n_test else (80, 20)
+
+    def follows_papers(self) -> bool:
+        """Whether all runs were split as in the papers: random 80/20, by reference content where there are any."""
+        return all(record.spec.split_rule == "random" for record in self.records)
+
+
+def summarise(cells: Sequence[Sequence[Cell]], of: int, *, intervals: bool) -> list[list[Number]]:
+    """The numbers of a block of cells, ranked and marked column by column."""
+    numbers = [[_number(cell, of, intervals=intervals) for cell in row] for row in cells]
+    for j in range(len(cells[0]) if cells else 0):
+        column = [row[j] for row in numbers]
+        ranks = _ranks([number.value if number.complete else None for number in column])
+        tied = _tied([row[j] for row in cells], column, ranks)
+        for i, row in enumerate(numbers):
+            row[j] = replace(row[j], rank=ranks[i], tied=tied[i])
+    return numbers
+
+
+def rank_published(values: Sequence[Sequence[float | None]]) -> list[list[int]]:
+    """Ranks within each column of a published block."""
+    columns = [_ranks([row[j] for row in values]) for j in range(len(values[0]) if values else 0)]
+    return [[column[i] for column in columns] for i in range(len(values))]
+
+
+def cost_of(records: Sequence[Record]) -> Cost:
+    """What the runs cost: medians over those that are done."""
+    done = [record for record in records if record.done]
+
+    def median(section: str, name: str) -> float | None:
+        return _median([record.section(section).get(name) for record in done])
+
+    return Cost(
+        trainable=median("parameters", "trainable"),
+        total=median("parameters", "total"),
+        train_seconds=median("seconds", "train"),
+        images_per_second=median("speed", "test_images_s"),
+        memory_bytes=_median([record.body.get("memory_peak_bytes") for record in done]),
+        gflops=_median([record.body.get("gflops") for record in done]),
+    )
+
+
+def _number(cell: Cell, of: int, *, intervals: bool) -> Number:
+    values = list(cell.values().values())
+    if not values:
+        return Number(None, of=of, failed=cell.failed)
+    low, high, kind = _interval(cell, values, intervals=intervals)
+    return Number(
+        value=statistics.median(values),
+        n=len(values),
+        of=of,
+        mean=statistics.fmean(values),
+        std=statistics.stdev(values) if len(values) > 1 else None,
+        low=low,
+        high=high,
+        interval=kind,
+        failed=cell.failed,
+    )
+
+
+def _interval(cell: Cell, values: list[float], *, intervals: bool) -> tuple[float | None, float | None, str]:
+    """A 95% interval: of the mean over splits from their spread, or (on request) of the median by bootstrap."""
+    if intervals:
+        return _bootstrap(cell)
+    if len(values) < 2:
+        return None, None, ""
+    from bench.stats import corrected_paired_test
+
+    test = corrected_paired_test(values, *cell.sizes())
+    return test.low, test.high, "95% of the mean (Nadeau-Bengio)"
+
+
+def _bootstrap(cell: Cell) -> tuple[float | None, float | None, str]:
+    from bench.stats import SplitScores, bootstrap_median_interval
+
+    splits = []
+    for record in cell.records:
+        found = record.predictions(cell.experiment.target) if record.done else None
+        if found is not None:
+            splits.append(SplitScores(found.predicted, found.human, found.group.tolist()))
+    if not splits or cell.metric not in ("srcc", "plcc_raw"):
+        return None, None, ""
+    interval = bootstrap_median_interval(splits, metric="srcc" if cell.metric == "srcc" else "plcc")
+    return interval.low, interval.high, "95% of the median (bootstrap by content)"
+
+
+def _ranks(values: Sequence[float | None]) -> list[int]:
+    """1 for the best, 2 for the second best among two or more numbers, 0 for the others."""
+    rounded = [None if value is None else round(value, DIGITS) for value in values]
+    order = sorted({value for value in rounded if value is not None}, reverse=True)
+    if sum(value is not None for value in rounded) < 2:
+        return [0] * len(rounded)
+    places = {value: place for place, value in enumerate(order[:2], start=1)}
+    return [0 if value is None else places.get(value, 0) for value in rounded]
+
+
+def _tied(cells: Sequence[Cell], numbers: Sequence[Number], ranks: Sequence[int]) -> list[bool]:
+    """Which complete numbers of a column, the best itself aside, the splits cannot tell from the best."""
+    rows = [i for i, number in enumerate(numbers) if number.complete]
+    if len(rows) < 2:
+        return [False] * len(cells)
+    from bench.stats import indistinguishable_from_best
+
+    splits = sorted({split for i in rows for split in cells[i].by_split})
+    scores = {str(i): [cells[i].values().get(split, math.nan) for split in splits] for i in rows}
+    marks = indistinguishable_from_best(scores, *cells[rows[0]].sizes())
+    return [marks.get(str(i), False) and ranks[i] != 1 for i in range(len(cells))]
+
+
+def _median(values: Sequence[object]) -> float | None:
+    known = [float(value) for value in values if isinstance(value, int | float)]
+    return statistics.median(known) if known else None

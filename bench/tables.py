@@ -1,0 +1,87 @@
+"""From records to table files: which protocols, which formats, where to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.costs import with_cost
+from bench.errors import UsageError
+from bench.registry import PROTOCOLS
+from bench.rendering.latex import latex
+from bench.rendering.markdown import markdown
+from bench.rendering.tidy import as_json, tidy_csv
+from bench.results import Results
+from bench.table import Table
+
+if TYPE_CHECKING:
+    from bench.protocol import Protocol
+
+FORMATS: dict[str, Callable[[Table], str]] = {"md": markdown, "csv": tidy_csv, "tex": latex, "json": as_json}
+
+
+@dataclass(frozen=True)
+class Written:
+    """A table and the files it was written to."""
+
+    protocol: str
+    table: Table
+    paths: tuple[Path, ...]
+
+
+def make_tables(
+    results: Results,
+    protocols: Sequence[str],
+    *,
+    formats: Sequence[str] = tuple(FORMATS),
+    out: Path | None = None,
+    cost: bool = False,
+    selection: str | None = None,
+    intervals: bool = False,
+) -> list[Written]:
+    """The tables of the protocols (all, if none is named), written to `out` in the formats asked for.
+
+    Protocols without records are passed over as long as one has some; none at all is an error that names the
+    command which would make them. `intervals` asks for bootstrap intervals, which read the stored predictions (a
+    second or so a number at KonIQ's size). The same records give the same bytes.
+    """
+    unknown = [name for name in formats if name not in FORMATS]
+    if unknown:
+        raise UsageError(f"Unknown table format {', '.join(unknown)}. There are: {', '.join(FORMATS)}.")
+    kept = Results(results.records, intervals=intervals or results.intervals)
+    kept = kept.select(selection=selection) if selection else kept
+    written: list[Written] = []
+    seen: set[str] = set()
+    for name in protocols or PROTOCOLS.names():
+        protocol: Protocol = PROTOCOLS.load(name)()
+        for table in protocol.tables(kept):
+            if table.name not in seen:  # ablation shows its parts' tables, which may be asked for by name too
+                seen.add(table.name)
+                table = with_cost(table) if cost else table
+                written.append(Written(name, table, _write(table, formats, out)))
+    if not written:
+        raise UsageError(_nothing(results, protocols, selection))
+    return written
+
+
+def _write(table: Table, formats: Sequence[str], out: Path | None) -> tuple[Path, ...]:
+    from bench.files import write_text
+
+    if out is None:
+        return ()
+    paths = []
+    for name in dict.fromkeys(formats):
+        path = out / f"{table.name}.{name}"
+        write_text(path, FORMATS[name](table))
+        paths.append(path)
+    return tuple(paths)
+
+
+def _nothing(results: Results, protocols: Sequence[str], selection: str | None) -> str:
+    command = f"bench run -p {','.join(protocols or ['main'])}"
+    if selection:
+        command += f" --set selection={selection}"
+    have = f"the {len(results)} records here belong to other tables" if len(results) else "there are no records yet"
+    return f"Nothing to show for {', '.join(protocols or ['any protocol'])}: {have}. This command makes them: {command}"

@@ -1,0 +1,80 @@
+"""Trained on one dataset, tested on all of another without fine-tuning: GLIA's and LoDa's Tables 2."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from bench.layout import Column, Layout, Line, PresetResults, by_preset, dataset_title, fill
+from bench.protocol import Protocol, Request
+from bench.results import Experiment, Results
+from bench.spec import RunSpec
+from bench.table import Table
+from protocols.variants import belongs_to_an_ablation
+
+SOURCES = {
+    "split": "Trained on the training part of each split of the source, tested on the whole target; medians over "
+    "splits. The papers do not say whether their sources are whole.",
+    "all": "Trained on the whole source, tested on the whole target; the splits differ in their seed only.",
+}
+
+
+class Cross(Protocol):
+    """SRCC on every image of a dataset that was never trained on (GLIA Table 2, LoDa Table 2)."""
+
+    title: ClassVar[str] = "Across datasets"
+
+    source: Literal["split", "all"] = "split"
+
+    def plan(self, request: Request) -> list[RunSpec]:
+        """One training per source and split; its model is tested on every target of that source."""
+        pairs = _pairs(request)
+        targets = {train: [f"{test}:all" for source, test in pairs if source == train] for train, _ in pairs}
+        return [
+            request.spec(method, train, tests, split, source=self.source)
+            for split in range(request.splits)
+            for train, tests in targets.items()
+            for method in request.chosen("linear_probe", "full_finetune", "adapter", "lora", "vpt", "loda", "glia")
+        ]
+
+    def tables(self, results: Results) -> list[Table]:
+        """One table a preset and way of using the source."""
+        return [
+            table for part in by_preset(results) for source in SOURCES if (table := _table(part, source)) is not None
+        ]
+
+
+def _pairs(request: Request) -> list[tuple[str, str]]:
+    """The preset's pairs, narrowed to the datasets named; named ones it does not pair are crossed with each other."""
+    if not request.datasets:
+        return list(request.preset.cross)
+    named = set(request.datasets)
+    paired = [pair for pair in request.preset.cross if set(pair) <= named]
+    return paired or [(a, b) for a in request.datasets for b in request.datasets if a != b]
+
+
+def _table(part: PresetResults, source: str) -> Table | None:
+    found = {
+        (e.train, e.target)
+        for e in part.experiments()
+        if e.target.endswith(":all") and e.source == source and e.fraction == 0.8
+    }
+    known = [(train, f"{test}:all") for train, test in part.preset.cross]
+    pairs = [pair for pair in known if pair in found] + sorted(found - set(known))
+    columns = [
+        Column(dataset_title(train), Experiment(train, target, source=source), "srcc", dataset_title(target[:-4]))
+        for train, target in pairs
+    ]
+    arms = [arm for arm in part.arms_in(columns) if not belongs_to_an_ablation(arm, part)]
+    if not arms:
+        return None
+    layout = Layout(
+        name="cross" if source == "split" else "cross_whole_source",
+        title="SRCC results on cross-dataset evaluation.",
+        leads=("Method",),
+        columns=tuple(columns),
+        lines=tuple(Line((arm.title,), arm, arm) for arm in arms),
+        published=(("GLIA", "2"), ("LoDa", "2")),
+        tiers=("Training", "Testing"),
+        notes=(SOURCES[source],),
+    )
+    return fill(part, layout)

@@ -1,0 +1,47 @@
+"""Every method trained and tested on each dataset by itself: GLIA's and LoDa's Tables 1."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from bench.layout import Layout, Line, by_preset, fill, own_columns
+from bench.protocol import Protocol, Request
+from bench.results import Results
+from bench.spec import RunSpec
+from bench.table import Table
+from protocols.variants import belongs_to_an_ablation
+
+
+class Main(Protocol):
+    """Medians of SRCC and PLCC over the splits of each dataset (GLIA Table 1, LoDa Table 1)."""
+
+    title: ClassVar[str] = "Comparison on each dataset"
+
+    def plan(self, request: Request) -> list[RunSpec]:
+        """Split by split, so that an unfinished plan already compares all methods."""
+        return [
+            request.spec(method, dataset, [f"{dataset}:test"], split)
+            for split in range(request.splits)
+            for dataset in request.wanted(request.preset.main)
+            for method in request.chosen("linear_probe", "full_finetune", "adapter", "lora", "vpt", "loda", "glia")
+        ]
+
+    def tables(self, results: Results) -> list[Table]:
+        """One table a preset."""
+        made = []
+        for part in by_preset(results):
+            columns = own_columns(part.own_test_sets(part.preset.main))
+            arms = part.arms_in(columns)
+            arms = [arm for arm in arms if not belongs_to_an_ablation(arm, part)]
+            if arms:
+                layout = Layout(
+                    name="main",
+                    title="Performance comparison measured by medians of SRCC and PLCC, with trainable parameters "
+                    "in parentheses.",
+                    leads=("Method",),
+                    columns=tuple(columns),
+                    lines=tuple(Line((arm.title,), arm, arm) for arm in arms),
+                    published=(("GLIA", "1"), ("LoDa", "1")),
+                )
+                made.append(fill(part, layout))
+        return made

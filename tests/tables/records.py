@@ -1,0 +1,98 @@
+"""Synthetic records of any plan: what a store would hold had the runs been made, without making them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from bench.results import Record
+from bench.spec import SCHEMA, RunSpec
+
+TRAINABLE = {"linear_probe": 768, "full_finetune": 85_799_424, "lora": 295_680, "loda": 8_927_488, "glia": 8_045_000}
+CONTENTS, VERSIONS = 12, 5
+
+
+def seed_of(*parts: object) -> int:
+    """A seed that depends on nothing but its parts."""
+    return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:8], "big")
+
+
+def skill_of(spec: RunSpec) -> float:
+    """How well a made-up run predicts: by method, a little by its options."""
+    base = 0.5 + (seed_of(spec.method) % 40) / 100
+    return base - 0.01 * (seed_of(sorted(spec.options.items())) % 5)
+
+
+def predictions(spec: RunSpec) -> dict[str, np.ndarray]:
+    """Predictions of a made-up run on its targets: human scores with noise, five versions of twelve contents."""
+    arrays: dict[str, np.ndarray] = {}
+    for target in spec.tests:
+        labels = np.random.default_rng(seed_of("labels", target, spec.split if target.endswith(":test") else 0))
+        human = labels.uniform(1, 5, CONTENTS * VERSIONS)
+        noise = np.random.default_rng(seed_of("noise", spec.key, target)).normal(size=human.size)
+        skill = skill_of(spec)
+        arrays[f"{target}/human"] = human
+        arrays[f"{target}/predicted"] = skill * (human - 3) + (1 - skill) * 2 * noise
+        arrays[f"{target}/names"] = np.array([f"{i // VERSIONS:02}_{i % VERSIONS}.png" for i in range(human.size)])
+        arrays[f"{target}/group"] = np.array([f"{i // VERSIONS:02}" for i in range(human.size)])
+        arrays[f"{target}/distortion"] = np.array([f"{i % VERSIONS + 1:02}" for i in range(human.size)])
+        arrays[f"{target}/level"] = np.arange(human.size) // VERSIONS % 5 + 1
+    return arrays
+
+
+def body_of(spec: RunSpec, *, error: tuple[str, str] | None = None, **changes: Any) -> dict[str, Any]:
+    """A record's JSON, metrics computed from the made-up predictions by the project's own metrics."""
+    from bench.metrics import score_metrics
+
+    arrays = {} if error else predictions(spec)
+    metrics = {t: score_metrics(arrays[f"{t}/predicted"], arrays[f"{t}/human"]) for t in spec.tests if not error}
+    stem = spec.method.partition(":")[0]
+    body = {
+        "schema": SCHEMA,
+        "key": spec.key,
+        "status": "failed" if error else "done",
+        "error": {"kind": error[0], "message": error[1]} if error else None,
+        "spec": spec.as_dict(),
+        "data": {
+            "train": {
+                "name": spec.train,
+                "hash": f"data-{spec.train}",
+                "n": 300,
+                "split_hash": f"split-{spec.train}-{spec.split}",
+                "split_rule": "random 80%/20% of reference contents",
+                "n_train": 240,
+                "n_test": 60,
+                "n_validation": 0,
+            },
+            "tests": {target: {"hash": f"data-{target.partition(':')[0]}", "n": 60} for target in spec.tests},
+        },
+        "weights": {"backbone": spec.backbone, "hash": "0123456789abcdef", "source": "made up"},
+        "parameters": {"trainable": TRAINABLE.get(stem, 102_912), "total": 86_000_000, "head": 768},
+        "seconds": {"setup": 1.0, "train": 12.5 + seed_of(spec.method) % 100, "test": 3.0},
+        "speed": {"train_images_s": 40.0, "test_images_s": 120.0},
+        "memory_peak_bytes": 2**30,
+        "gflops": 17.5,
+        "loss": [0.5, 0.3],
+        "selection": {"rule": spec.recipe.selection, "epoch": spec.recipe.epochs, "curve": []},
+        "metrics": metrics,
+        "run": {"git_commit": "c0ffee" * 6, "git_dirty": False, "precision": "fp32", "started": "2025-01-01T00:00:00"},
+    }
+    return body | changes
+
+
+def record_of(spec: RunSpec, **changes: Any) -> Record:
+    """A made-up record whose predictions can be read."""
+    return Record.from_dict(body_of(spec, **changes), lambda: predictions(spec))
+
+
+def records_of(specs: Iterable[RunSpec]) -> list[Record]:
+    """A record of every run of a plan."""
+    return [record_of(spec) for spec in specs]
+
+
+def stored_by_name(records: Iterable[Record]) -> Mapping[str, Record]:
+    """The records by key."""
+    return {record.key: record for record in records}
