@@ -139,9 +139,7 @@ def _shape(model: Any, size: int) -> VitShape:
     block = model.blocks[0]
     patch = model.patch_embed.patch_size[0]
     if size % patch:
-        raise UsageError(
-            f"Pictures of {size} pixels cannot be cut into {patch}-pixel patches: use a multiple."
-        )
+        raise UsageError(f"Pictures of {size} pixels cannot be cut into {patch}-pixel patches: use a multiple.")
     return VitShape(
         width=model.embed_dim,
         depth=len(model.blocks),

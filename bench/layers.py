@@ -25,9 +25,7 @@ class CrossAttention(nn.Module):
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         if width % heads:
-            raise UsageError(
-                f"A width of {width} cannot be shared by {heads} heads: choose heads that divide it."
-            )
+            raise UsageError(f"A width of {width} cannot be shared by {heads} heads: choose heads that divide it.")
         self.heads = heads
         self.q = nn.Linear(width, width, bias=False)
         self.kv = nn.Linear(width, 2 * width, bias=False)

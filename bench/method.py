@@ -137,9 +137,10 @@ class QualityModel(nn.Module):
         self.features, self.head, self.dropout = features, head, nn.Dropout(dropout)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """Scores [B], in fp32 whatever the features were computed in."""
+        """Scores [B]: the head works in fp32 whatever the features were computed in, or ranks would tie."""
         features = self.features(inputs)
-        return self.head(self.dropout(features.float())).squeeze(-1)
+        with torch.autocast(features.device.type, enabled=False):
+            return self.head(self.dropout(features.float())).squeeze(-1)
 
     def train(self, mode: bool = True) -> QualityModel:
         """Frozen parts stay in eval mode: their dropout, drop-path and batch statistics belong to pretraining."""

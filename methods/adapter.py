@@ -12,7 +12,7 @@ from bench.method import Features, Method, Toolbox, ViewFeature
 
 
 class Adapter(Method):
-    """Houlsby: behind attention and MLP, before each outer residual. Pfeiffer: behind the MLP. AdaptFormer: beside it."""
+    """Houlsby: behind attention and MLP, inside their residuals. Pfeiffer: behind the MLP. AdaptFormer: beside it."""
 
     title: ClassVar[str] = "Adapter"
     origin: ClassVar[str] = "Houlsby et al. 2019, as LoDa's Table 6 cites it"

@@ -39,9 +39,7 @@ class _Prompted(Features):
         super().__init__()
         self.vit, self.dropout = vit, nn.Dropout(dropout)
         shape = vit.shape
-        bound = math.sqrt(
-            6 / (3 * shape.patch**2 + shape.width)
-        )  # Xavier for the patch embedding, as VPT's code
+        bound = math.sqrt(6 / (3 * shape.patch**2 + shape.width))  # Xavier for the patch embedding, as VPT's code
         self.prompts = nn.Parameter(torch.empty(layers, prompts, shape.width).uniform_(-bound, bound))
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:

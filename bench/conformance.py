@@ -1,0 +1,206 @@
+"""What every method must show before its numbers mean anything: the checks behind `bench methods check NAME`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import timm
+import torch
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor, nn
+
+from bench.backbone import Vit
+from bench.errors import BenchError
+from bench.losses import plcc
+from bench.method import Method, QualityModel, Toolbox
+from bench.registry import METHODS
+from bench.spec import Recipe, Scalar
+
+BATCH = 4
+STEPS = 3
+SIZE = 224
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """One property, whether it holds, and what was seen."""
+
+    name: str
+    passed: bool
+    detail: str
+
+
+def tiny_vit() -> Vit:
+    """A random three-block ViT at 224 pixels, the same at every call."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(7)
+        return Vit(VisionTransformer(SIZE, 32, embed_dim=48, depth=3, num_heads=3, num_classes=0), SIZE)
+
+
+def random_cnn(name: str) -> nn.Module:
+    """The named timm network's feature stages with random weights, the same at every call."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(7)
+        network: nn.Module = timm.create_model(name, features_only=True, pretrained=False)
+        return network
+
+
+def check_method(
+    name: str,
+    options: Mapping[str, Scalar] | None = None,
+    make_vit: Callable[[], Vit] = tiny_vit,
+    toolbox: Toolbox = random_cnn,
+) -> list[CheckResult]:
+    """All checks of one method with these options; `make_vit` must give the same frozen backbone every time.
+
+    A method that refuses its options or the backbone raises its UsageError; any other failure is a failed check.
+    """
+    bench = _Bench(name, options or {}, make_vit, toolbox)
+    results = []
+    for title, check in CHECKS.items():
+        try:
+            results.append(CheckResult(title, *check(bench)))
+        except BenchError:
+            raise
+        except Exception as error:  # whatever a plugin does wrong is its result here
+            results.append(CheckResult(title, False, f"{type(error).__name__}: {error}"))
+    return results
+
+
+class _Bench:
+    """Builds the method afresh for each check, on the same backbone and pictures."""
+
+    def __init__(self, name: str, options: Mapping[str, Scalar], make_vit: Callable[[], Vit], toolbox: Toolbox) -> None:
+        self.name, self.options, self.make_vit, self.toolbox = name, options, make_vit, toolbox
+        self.recipe = Recipe(size=make_vit().size)
+        generator = torch.Generator().manual_seed(11)
+        views = self.method().views(self.recipe)
+        self.pictures = {
+            view: torch.randn(BATCH, 3, self.recipe.size, self.recipe.size, generator=generator) for view in views
+        }
+        self.human = torch.randn(BATCH, generator=generator)
+
+    def method(self) -> Method:
+        stem, _, variant = self.name.partition(":")
+        made: Method = METHODS.load(stem)(variant=variant, **self.options)
+        return made
+
+    def model(self, seed: int = 0) -> QualityModel:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return self.method().build(self.make_vit(), self.recipe, self.toolbox)
+
+    def inputs(self, model: QualityModel, order: list[int] | None = None) -> dict[str, Tensor]:
+        pictures = {view: picture[order or slice(None)] for view, picture in self.pictures.items()}
+        with torch.no_grad():
+            frozen = {k: f.compute(pictures[f.view]) for k, f in model.features.frozen.items()}
+        return {view: pictures[view] for view in model.features.pictures} | frozen
+
+    def scores(self, model: QualityModel, order: list[int] | None = None) -> Tensor:
+        with torch.no_grad():
+            scores: Tensor = model.eval()(self.inputs(model, order))
+        return scores
+
+    def train(self, model: QualityModel, steps: int = STEPS) -> dict[str, float]:
+        """A few real steps; the largest gradient that each trainable tensor saw in the first two."""
+        method = self.method()
+        largest: dict[str, float] = {}
+        groups: list[Any] = method.parameter_groups(model, self.recipe.lr)
+        optimiser = torch.optim.AdamW(groups, lr=self.recipe.lr, weight_decay=self.recipe.weight_decay)
+        model.train()
+        for step in range(1, steps + 1):
+            loss = plcc(model(self.inputs(model)), self.human)
+            penalty = model.features.penalty()
+            optimiser.zero_grad()
+            (loss if penalty is None else loss + penalty).backward()
+            for name, p in model.named_parameters():
+                if p.requires_grad and step <= 2:
+                    seen = 0.0 if p.grad is None else float(p.grad.abs().max())
+                    largest[name] = max(largest.get(name, 0.0), seen)
+            optimiser.step()
+            model.features.after_step(step, steps)
+        return largest
+
+
+def _count(bench: _Bench) -> tuple[bool, str]:
+    model = bench.model()
+    counted = sum(p.numel() for p in model.features.parameters() if p.requires_grad)
+    documented = bench.method().size(bench.make_vit().shape)
+    return counted == documented, f"{counted:,} counted, {documented:,} documented"
+
+
+def _frozen_stays(bench: _Bench) -> tuple[bool, str]:
+    model = bench.model()
+    trained = model.trainable_state()
+    before = {k: v.clone() for k, v in model.state_dict().items() if k not in trained}
+    bench.train(model)
+    after = model.state_dict()
+    moved = [name for name, tensor in before.items() if not torch.equal(tensor, after[name])]
+    return not moved, f"{len(before)} frozen tensors" if not moved else f"moved: {_some(moved)}"
+
+
+def _all_learn(bench: _Bench) -> tuple[bool, str]:
+    largest = bench.train(bench.model(), steps=2)
+    dead = [name for name, gradient in largest.items() if gradient == 0.0]
+    return not dead, f"{len(largest)} trainable tensors" if not dead else f"no gradient: {_some(dead)}"
+
+
+def _identity(bench: _Bench) -> tuple[bool, str]:
+    if not bench.method().starts_as_identity():
+        return True, "not claimed"
+    model = bench.model().eval()
+    with torch.no_grad():
+        plain = bench.make_vit().eval()(bench.pictures["crop"])
+        gap = float((model.features(bench.inputs(model)) - plain).abs().max())
+    return gap <= 1e-5, f"largest gap {gap:.1e}"
+
+
+def _outputs(bench: _Bench) -> tuple[bool, str]:
+    model = bench.model()
+    seen, good = [], True
+    for precision, half in (("fp32", False), ("bf16", True)):
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            scores = bench.scores(model)
+        finite = bool(scores.isfinite().all())
+        good = good and finite and scores.shape == (BATCH,) and scores.dtype == torch.float32
+        seen.append(f"{precision}: {tuple(scores.shape)} {'finite' if finite else 'not finite'} {scores.dtype}")
+    return good, "; ".join(seen)
+
+
+def _state_returns(bench: _Bench) -> tuple[bool, str]:
+    model = bench.model()
+    bench.train(model)
+    fresh = bench.model(seed=1)
+    fresh.load_trainable_state({k: v.clone() for k, v in model.trainable_state().items()})
+    gap = float((bench.scores(model) - bench.scores(fresh)).abs().max())
+    return gap <= 1e-6, f"largest gap {gap:.1e}"
+
+
+def _deterministic(bench: _Bench) -> tuple[bool, str]:
+    model = bench.model()
+    same = torch.equal(bench.scores(model), bench.scores(model))
+    return same, "two passes agree" if same else "two passes differ"
+
+
+def _order_free(bench: _Bench) -> tuple[bool, str]:
+    model, order = bench.model(), [2, 0, 3, 1]
+    gap = float((bench.scores(model)[order] - bench.scores(model, order)).abs().max())
+    return gap <= 1e-5, f"largest gap {gap:.1e}"
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+CHECKS: dict[str, Callable[[_Bench], tuple[bool, str]]] = {
+    "trainable parameters are as documented": _count,
+    "frozen tensors stay bit-identical": _frozen_stays,
+    "every trainable tensor gets a gradient": _all_learn,
+    "a fresh module is the identity": _identity,
+    "scores are finite and of the right shape": _outputs,
+    "trained state saves and loads": _state_returns,
+    "evaluation is deterministic": _deterministic,
+    "batch order changes nothing": _order_free,
+}

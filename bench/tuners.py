@@ -1,0 +1,84 @@
+"""peft's tuners put into a Vit: parsing their options, injecting them, and saying plainly why one does not fit."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import difflib
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING, PEFT_TYPE_TO_TUNER_MAPPING
+from peft.utils import PeftType
+from torch import nn
+
+from bench.backbone import Vit
+from bench.errors import UsageError
+
+QKV = r"blocks\.\d+\.attn\.qkv"
+"""The fused query-key-value map of every block; adapting it always adapts keys too."""
+
+
+def parse_config(text: str) -> dict[str, Any]:
+    """ "r=8, init_lora_weights=pissa" → a dict of plain values; bare words are strings."""
+    try:
+        call = ast.parse(f"options({text})", mode="eval").body
+        assert isinstance(call, ast.Call)
+        if call.args or any(keyword.arg is None for keyword in call.keywords):
+            raise ValueError
+        return {str(k.arg): _plain(k.value) for k in call.keywords}
+    except (SyntaxError, ValueError):
+        raise UsageError(f"config={text!r} must be a list such as r=8,alpha=16.") from None
+
+
+def make_config(kind: str, values: Mapping[str, Any], target: str) -> Any:
+    """peft's own configuration object of a tuner; unknown fields and wrong values are refused by name."""
+    cls = PEFT_TYPE_TO_CONFIG_MAPPING[PeftType(kind)]
+    known = {f.name for f in dataclasses.fields(cls)}
+    for name in values:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+            hint = f" Did you mean {' or '.join(close)}?" if close else ""
+            raise UsageError(f"peft's {kind} has no option {name!r}.{hint}")
+    try:
+        return cls(**{"target_modules": target, **values})
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"peft's {kind} refuses these options: {error}") from error
+
+
+def inject(vit: Vit, config: Any) -> Any:
+    """Put a tuner into the ViT in place; its own parameters train, all others stay frozen. Returns peft's tuner."""
+    kind = PeftType(config.peft_type)
+    if not getattr(config, "exclude_modules", True):  # an Identity (timm's unused norms) has nothing to adapt
+        idle = [name for name, part in vit.model.named_modules() if isinstance(part, nn.Identity)]
+        config.exclude_modules = "|".join(map(re.escape, idle)) or None
+    try:
+        tuner = PEFT_TYPE_TO_TUNER_MAPPING[kind](vit.model, {"default": config}, "default")
+    except Exception as error:  # peft's tuners fail in many ways on a model they were not made for
+        raise UsageError(f"peft's {kind.value} cannot be put into this ViT: {_first_line(error)}") from error
+    if not any(p.requires_grad for p in vit.parameters()):
+        raise UsageError(f"peft's {kind.value} trains nothing in this ViT with target {config.target_modules!r}.")
+    return tuner
+
+
+def count_on_linears(config: Any, width: int, qkv: int, depth: int) -> int:
+    """Parameters a tuner would train on `depth` bare qkv maps, for tuners without a formula here."""
+    stand_in = nn.Module()
+    stand_in.blocks = nn.ModuleList(nn.Module() for _ in range(depth))
+    for block in stand_in.blocks:
+        block.attn = nn.Module()
+        block.attn.qkv = nn.Linear(width, qkv)
+    try:
+        PEFT_TYPE_TO_TUNER_MAPPING[PeftType(config.peft_type)](stand_in, {"default": config}, "default")
+    except Exception as error:  # as in `inject`
+        raise UsageError(f"peft's {config.peft_type} cannot be put into a ViT: {_first_line(error)}") from error
+    return sum(p.numel() for p in stand_in.parameters() if p.requires_grad)
+
+
+def _plain(node: ast.expr) -> Any:
+    return node.id if isinstance(node, ast.Name) else ast.literal_eval(node)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).strip().split("\n")[0]

@@ -1,0 +1,31 @@
+"""LoRA on the fused query-key-value maps, through peft."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from bench.backbone import Vit, VitShape
+from bench.method import Features, Method, Toolbox, ViewFeature
+from bench.tuners import QKV, inject, make_config
+
+
+class Lora(Method):
+    """W + (alpha / rank) · B·A on every block's qkv; a fused map adapts the keys together with q and v."""
+
+    title: ClassVar[str] = "LoRA"
+    origin: ClassVar[str] = "Hu et al. 2022, through peft"
+    identity_at_start: ClassVar[bool] = True
+
+    rank: int = 8
+    alpha: float = 16.0
+    dropout: float = 0.0
+
+    def assemble(self, vit: Vit, toolbox: Toolbox) -> Features:
+        """peft's LoRA, injected; the target is a pattern because the word "proj" would hit the patch embedding."""
+        values = {"r": self.rank, "lora_alpha": self.alpha, "lora_dropout": self.dropout}
+        inject(vit, make_config("LORA", values, QKV))
+        return ViewFeature(vit)
+
+    def size(self, shape: VitShape) -> int:
+        """A: rank × width, B: qkv × rank, in every block."""
+        return shape.depth * self.rank * (shape.width + shape.qkv)

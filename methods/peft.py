@@ -1,0 +1,156 @@
+"""Any of peft's tuners by name: `peft:dora`, `peft:vera`, `peft:oft` …, each with its own options."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from peft.utils import PeftType
+from torch import Tensor, nn
+
+from bench.backbone import Vit, VitShape
+from bench.errors import UsageError
+from bench.method import Features, Method, Toolbox, ViewFeature
+from bench.peft_sizes import documented_size
+from bench.tuners import QKV, count_on_linears, inject, make_config, parse_config
+
+
+@dataclass(frozen=True)
+class Tuner:
+    """One of peft's tuners: its kind there, the options we start from, where it acts, and how it starts."""
+
+    kind: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    target: str = QKV
+    identity: bool = True
+
+
+MLP_OUT = r"blocks\.\d+\.mlp\.fc2"
+TUNERS: dict[str, Tuner] = {
+    "lora": Tuner("LORA", {"r": 8, "lora_alpha": 16}),
+    "dora": Tuner("LORA", {"r": 8, "lora_alpha": 16, "use_dora": True}),
+    "rslora": Tuner("LORA", {"r": 8, "lora_alpha": 16, "use_rslora": True}),
+    "pissa": Tuner("LORA", {"r": 8, "lora_alpha": 8, "init_lora_weights": "pissa"}),
+    # peft wants the number of steps now; `after_step` tells it the true one
+    "adalora": Tuner("ADALORA", {"init_r": 12, "target_r": 8, "lora_alpha": 16, "total_step": 1}),
+    "vera": Tuner("VERA", {"r": 256}),
+    "boft": Tuner("BOFT", {"boft_block_size": 8, "boft_n_butterfly_factor": 1}),
+    "oft": Tuner("OFT", {"r": 0, "oft_block_size": 32}),
+    "ia3": Tuner("IA3", {"feedforward_modules": MLP_OUT}, target=rf"{QKV}|{MLP_OUT}"),
+    "loha": Tuner("LOHA", {"r": 8, "alpha": 8}),
+    "lokr": Tuner("LOKR", {"r": 8, "alpha": 8}),
+    "fourierft": Tuner("FOURIERFT", {"n_frequency": 1000}, identity=False),
+    "hra": Tuner("HRA", {"r": 8}),
+    "randlora": Tuner("RANDLORA", {"r": 32}),
+    "ln_tuning": Tuner("LN_TUNING", target=r"blocks\.\d+\.norm[12]|norm|fc_norm"),
+}
+"""The tuners whose sizes are pinned by tests. Every other one of peft that works on layers opens by its name."""
+
+NOT_FOR_VITS = {
+    "prompt_tuning", "multitask_prompt_tuning", "p_tuning", "prefix_tuning", "adaption_prompt", "cpt", "cartridge",
+    "trainable_tokens", "xlora", "poly", "shadow",
+}  # fmt: skip
+"""They want a language model's embeddings, caches or task ids. Prompts for a ViT are the method `vpt`."""
+
+SHORT_NAMES = {"alpha": "lora_alpha", "dropout": "lora_dropout"}
+"""What a user may write for LoRA and its kin."""
+
+
+class Peft(Method):
+    """A tuner of the peft library, `peft:NAME`; `config` is its own options, as in "r=4,alpha=8"."""
+
+    title: ClassVar[str] = "peft"
+    origin: ClassVar[str] = "the peft library, any of its layer tuners"
+
+    config: str = ""
+    target: str = ""
+    """A pattern for the modules to adapt; empty: what the tuner is known for."""
+
+    def starts_as_identity(self) -> bool:
+        """As each tuner claims, unless an option about its start is given."""
+        return "init" not in self.config and self.variant in TUNERS and self._tuner().identity
+
+    def assemble(self, vit: Vit, toolbox: Toolbox) -> Features:
+        """The tuner, injected into the ViT."""
+        config = self._config()
+        tuner = inject(vit, config)
+        return _AdaLora(vit, tuner) if self._tuner().kind == "ADALORA" else ViewFeature(vit)
+
+    def size(self, shape: VitShape) -> int:
+        """From the tuner's formula (bench/peft_sizes.py); others are counted on bare qkv maps."""
+        config = self._config()
+        if self.variant not in TUNERS or self.target:
+            return count_on_linears(config, shape.width, shape.qkv, shape.depth)
+        return documented_size(config, shape)
+
+    def _tuner(self) -> Tuner:
+        if self.variant in TUNERS:
+            return TUNERS[self.variant]
+        others = {kind.value.lower() for kind in PeftType} - NOT_FOR_VITS
+        if self.variant in NOT_FOR_VITS:
+            raise UsageError(f"peft's {self.variant} works on language models only; for prompts in a ViT use vpt.")
+        if self.variant in others:
+            return Tuner(self.variant.upper(), identity=False)
+        names = sorted(others | set(TUNERS))
+        close = difflib.get_close_matches(self.variant, names, n=3, cutoff=0.5)
+        hint = f"Did you mean {' or '.join(close)}?" if close else f"There are: {', '.join(names)}."
+        raise UsageError(f"Say which of peft's tuners as peft:NAME; {self.variant!r} is none. {hint}")
+
+    def _config(self) -> Any:
+        tuner = self._tuner()
+        given = parse_config(self.config)
+        if tuner.kind in ("LORA", "ADALORA"):
+            given = {SHORT_NAMES.get(name, name): value for name, value in given.items()}
+        return make_config(tuner.kind, {**tuner.options, **given}, self.target or tuner.target)
+
+
+class _AdaLora(ViewFeature):
+    """AdaLoRA also prunes ranks after every step and keeps its singular vectors orthogonal."""
+
+    drifting = ("importance",)
+
+    def __init__(self, vit: Vit, tuner: Any) -> None:
+        super().__init__(vit)
+        self._tuner = (tuner,)  # in a tuple: a submodule would list every weight under a second name
+        self.importance = nn.Module()  # running importance is state: a run taken up again must prune the same ranks
+        for name, p in self._factors():
+            for average in ("exp_avg_ipt", "exp_avg_unc"):
+                self.importance.register_buffer(_buffer(average, name), torch.zeros_like(p))
+
+    def penalty(self) -> Tensor:
+        """γ · mean ‖PᵀP − I‖ over all singular-vector factors (AdaLoRA Eq. 4)."""
+        gaps = []
+        for name, p in self._factors():
+            if "lora_E" not in name:
+                gram = p @ p.T if "lora_A" in name else p.T @ p
+                gaps.append(torch.linalg.matrix_norm(gram - torch.eye(len(gram), device=p.device, dtype=p.dtype)))
+        return self._settings.orth_reg_weight * torch.stack(gaps).mean()
+
+    def after_step(self, step: int, steps: int) -> None:
+        """Spend the rank budget where the gradients say it matters."""
+        allocator, settings = self._tuner[0].rankallocator, self._settings
+        settings.total_step = steps
+        if step > steps - settings.tfinal and not settings.rank_pattern:  # taken up again after the last pruning
+            settings.rank_pattern = {n: (p != 0).view(-1).tolist() for n, p in self._factors() if "lora_E" in n}
+        for name, p in self._factors():
+            allocator.ipt.setdefault(name, torch.zeros_like(p))
+            for average in ("exp_avg_ipt", "exp_avg_unc"):
+                getattr(allocator, average)[name] = self.importance.get_buffer(_buffer(average, name))
+        self._tuner[0].update_and_allocate(step)
+        for average in ("exp_avg_ipt", "exp_avg_unc"):
+            for name, value in getattr(allocator, average).items():
+                self.importance.get_buffer(_buffer(average, name)).copy_(value)
+
+    def _factors(self) -> list[tuple[str, Tensor]]:
+        return [(n, p) for n, p in self.vit.model.named_parameters() if "lora_" in n]
+
+    @property
+    def _settings(self) -> Any:
+        return self._tuner[0].peft_config["default"]
+
+
+def _buffer(average: str, name: str) -> str:
+    return f"{average}/{name}".replace(".", "/")
