@@ -77,10 +77,7 @@ def train(job: Job, report: Report = silent) -> Trained:
     for epoch in range(position.epoch, job.recipe.epochs):
         job.model.train()
         for batch, pictures in _stream(job, epoch, position.step % per_epoch if epoch == position.epoch else 0):
-            rate = learning_rate(
-                position.step, per_epoch * job.recipe.epochs, schedule=job.recipe.schedule, warmup=job.recipe.warmup
-            )
-            running += _step(job, optimiser, batch, pictures, human, rate)
+            running += _step(job, optimiser, batch, pictures, human, position.step, per_epoch * job.recipe.epochs)
             position.step += 1
             position.epoch = epoch
             report(position.step, per_epoch * job.recipe.epochs, "training")
@@ -154,7 +151,8 @@ def _step(
     batch: Batch,
     pictures: dict[str, Tensor],
     human: Tensor,
-    rate: float,
+    step: int,
+    steps: int,
 ) -> Tensor:
     inputs = job.feed.inputs(batch, pictures)
     target = human[torch.from_numpy(batch.rows).to(human.device)]
@@ -164,11 +162,16 @@ def _step(
         value = gradients_in_parts(job.model, inputs, target, loss, job.autocast, job.parts)
     else:
         value = gradients(job.model, inputs, target, loss, job.autocast)
+    penalty = job.model.features.penalty()
+    if penalty is not None:
+        penalty.backward()
+    rate = learning_rate(step, steps, schedule=job.recipe.schedule, warmup=job.recipe.warmup)
     for group in optimiser.param_groups:
         group["lr"] = group["base"] * rate
     if job.recipe.clip:
         torch.nn.utils.clip_grad_norm_([p for p in job.model.parameters() if p.requires_grad], job.recipe.clip)
     optimiser.step()
+    job.model.features.after_step(step + 1, steps)
     return value
 
 
