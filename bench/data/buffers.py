@@ -1,0 +1,40 @@
+"""Memory that is handed out again: a fresh large batch costs more in page faults than in arithmetic."""
+
+from __future__ import annotations
+
+import math
+import weakref
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+KEEP = 6
+"""Buffers kept for reuse; more than a trainer and its prefetch hold at once."""
+
+
+class BufferPool:
+    """Float32 CPU tensors whose memory returns here once no tensor refers to it any more."""
+
+    def __init__(self) -> None:
+        self._free: dict[int, np.ndarray] = {}
+
+    def empty(self, shape: Sequence[int]) -> Tensor:
+        """An uninitialised tensor; as safe to keep as any other."""
+        wanted = math.prod(shape)
+        base = self._take(wanted)
+        lease = base[:wanted]  # torch keeps this very array alive as long as any tensor shares its memory
+        weakref.finalize(lease, self._give, base).atexit = False
+        return torch.from_numpy(lease).view(tuple(shape))
+
+    def _take(self, wanted: int) -> np.ndarray:
+        for key, base in list(self._free.items()):
+            if wanted <= base.size <= 2 * wanted and self._free.pop(key, None) is not None:
+                return base
+        return np.empty(wanted, dtype=np.float32)
+
+    def _give(self, base: np.ndarray) -> None:
+        # no lock, only single dict operations: a garbage collection may call this in the middle of _take
+        if len(self._free) < KEEP:
+            self._free[id(base)] = base

@@ -1,0 +1,178 @@
+"""Building a pixel store: parallel, resumable after a kill, seen by readers only when it is whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+
+import numpy as np
+from PIL import Image
+
+from bench.claims import Claim, Claims
+from bench.data.dataset import Dataset
+from bench.data.pixel_index import INDEX, PIXELS, index_text, read_index
+from bench.data.policy import Policy, load_plain
+from bench.errors import DataError
+from bench.files import explain, write_text
+from bench.progress import Report
+
+JOURNAL = "journal.jsonl"
+SAMPLE = 200
+"""How many picture headers are read to estimate a store's size."""
+POLL_SECONDS = 0.3
+
+T, R = TypeVar("T"), TypeVar("R")
+Entry = tuple[int, int, int]
+
+
+def build(dataset: Dataset, policy: Policy, folder: Path, report: Report, workers: int) -> None:
+    """Make the store at `folder`, or wait until the process that is making it is done."""
+    if not len(dataset):
+        raise DataError(f"{dataset.name} has no images.")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise explain(error, folder) from None
+    claims = Claims(folder.parent / "claims")
+    while read_index(folder) is None:
+        claim = claims.take(folder.name)
+        if claim is None:
+            report(0, len(dataset), f"{dataset.name}: another process builds the pixel store")
+            time.sleep(POLL_SECONDS)
+            continue
+        try:
+            if read_index(folder) is None:
+                _build_claimed(dataset, policy, folder, report, workers, claim)
+        finally:
+            claim.release()
+
+
+def estimate_bytes(dataset: Dataset, policy: Policy) -> int:
+    """How large the store will be, from the headers of evenly spread pictures."""
+    if policy.square:
+        return len(dataset) * policy.square**2 * 3
+    paths = dataset.paths()
+    sizes = []
+    for path in paths[:: max(1, len(paths) // SAMPLE)]:
+        try:
+            with Image.open(path) as image:
+                height, width = policy.target(image.height, image.width)
+                sizes.append(height * width * 3)
+        except Exception:  # a broken file is reported when it is decoded, with its name
+            continue
+    return int(np.mean(sizes) * len(paths)) if sizes else 0
+
+
+def _build_claimed(
+    dataset: Dataset, policy: Policy, folder: Path, report: Report, workers: int, claim: Claim
+) -> None:
+    part = folder.with_name(f"{folder.name}.part")
+    try:
+        part.mkdir(exist_ok=True)
+        entries = _finished(part)
+        _check_room(dataset, policy, part)
+        _decode_rest(dataset, policy, part, entries, report, workers, claim)
+        write_text(part / INDEX, index_text(list(dataset.table["image"]), entries))
+        if not claim.holds():
+            return
+        (part / JOURNAL).unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)  # only an unreadable one can stand there
+        os.rename(part, folder)
+    except OSError as error:
+        raise explain(error, folder) from None
+
+
+def _finished(part: Path) -> list[Entry]:
+    """The pictures that an interrupted build has already stored whole; the first doubtful line ends the list."""
+    entries: list[Entry] = []
+    try:
+        lines = (part / JOURNAL).read_text().splitlines()
+        with (part / PIXELS).open("rb") as pixels:
+            for line in lines:
+                height, width, crc = json.loads(line)
+                data = pixels.read(height * width * 3)
+                if len(data) != height * width * 3 or zlib.crc32(data) != crc:
+                    break
+                entries.append((height, width, crc))
+    except (OSError, ValueError, TypeError):
+        pass  # nothing there, or a torn last line
+    return entries
+
+
+def _check_room(dataset: Dataset, policy: Policy, part: Path) -> None:
+    pixels = part / PIXELS
+    needed = estimate_bytes(dataset, policy) - (pixels.stat().st_size if pixels.exists() else 0)
+    free = shutil.disk_usage(part).free
+    if needed > free:
+        raise DataError(
+            f"The pixel store of {dataset.name} needs about {needed / 1e9:.1f} GB in {part.parent}, {free / 1e9:.1f} GB "
+            "are free: free some space, or choose another cache folder."
+        )
+
+
+def _decode_rest(
+    dataset: Dataset,
+    policy: Policy,
+    part: Path,
+    entries: list[Entry],
+    report: Report,
+    workers: int,
+    claim: Claim,
+) -> None:
+    """Append the missing pictures; each is journalled after its bytes, so that a kill loses at most those in work."""
+    what = f"{dataset.name}: decoding pictures once"
+    paths, total = dataset.paths(), len(dataset)
+    end = sum(height * width * 3 for height, width, _ in entries)
+
+    def load(path: Path) -> tuple[np.ndarray, int]:
+        pixels = load_plain(path, policy, dataset.name)
+        return pixels, zlib.crc32(pixels.reshape(-1))
+
+    write_text(part / JOURNAL, "".join(map(_line, entries)))
+    with _appending(part / PIXELS, end) as pixels, (part / JOURNAL).open("a") as journal:
+        with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
+            for picture, crc in ordered(pool, load, paths[len(entries) :], ahead=2 * workers):
+                if claim.lost.is_set():
+                    return
+                pixels.write(picture.reshape(-1).data)
+                pixels.flush()
+                entries.append((picture.shape[0], picture.shape[1], crc))
+                journal.write(_line(entries[-1]))
+                journal.flush()
+                report(len(entries), total, what)
+        os.fsync(pixels.fileno())
+
+
+def ordered(pool: ThreadPoolExecutor, call: Callable[[T], R], items: Iterable[T], ahead: int) -> Iterator[R]:
+    """Results in the items' order, at most `ahead` of them in work or waiting; a failure cancels the rest."""
+    waiting: deque[Future[R]] = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(call, item))
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
+def _appending(path: Path, end: int) -> BinaryIO:
+    path.touch()
+    file = path.open("r+b")
+    file.truncate(end)
+    file.seek(end)
+    return file
+
+
+def _line(entry: Entry) -> str:
+    return json.dumps(entry) + "\n"
