@@ -93,14 +93,16 @@ def _alike(spec: RunSpec) -> tuple[str, str, int, float]:
 
 def write_tables(root: Path, protocols: Sequence[str], **wishes: Any) -> None:
     """Write and print the tables."""
+    from bench.rendering.terminal import print_table
+    from bench.results import Results
     from bench.tables import make_tables
 
-    formats = wishes.pop("formats")
     store = Store(root)
-    written = make_tables(store, protocols, formats=formats, out=root / "tables", **wishes)
+    results = Results.read(store)
     report_problems(store)
+    written = make_tables(results, protocols, out=root / "tables", **wishes)
     for item in written:
-        item.show()
+        print_table(item.table)
     for item in written:
         say(f"Written: {', '.join(str(path) for path in item.paths)}")
 
