@@ -68,9 +68,7 @@ class ViewMaker:
         self._flats = {name: flats[policy] for name, policy in policies.items()}
         self._pool = BufferPool()
 
-    def pictures(
-        self, name: str, rows: np.ndarray, *, epoch: int, number: np.ndarray | int, training: bool
-    ) -> Tensor:
+    def pictures(self, name: str, rows: np.ndarray, *, epoch: int, number: np.ndarray | int, training: bool) -> Tensor:
         """Normalised float32 pictures [B,3,S,S] on the device.
 
         A view is a function of (recipe's seed, epoch, number, image); in tests of (number, image) alone. `number`
@@ -117,7 +115,7 @@ class ViewMaker:
         return found.view(batch, size, size, 3).to(self.device, non_blocking=True)
 
     def _pins(self, at: torch.device) -> bool:
-        return at.type == "cpu" and self.device.type == "cuda"
+        return bool(at.type == "cpu" and self.device.type == "cuda")
 
     def _place(self, store: PixelStore) -> Tensor:
         """The store's bytes as a tensor: on the GPU where they fit, else mapped from the file."""

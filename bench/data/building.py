@@ -29,7 +29,8 @@ SAMPLE = 200
 """How many picture headers are read to estimate a store's size."""
 POLL_SECONDS = 0.3
 
-T, R = TypeVar("T"), TypeVar("R")
+T = TypeVar("T")
+R = TypeVar("R")
 Entry = tuple[int, int, int]
 
 
@@ -71,9 +72,7 @@ def estimate_bytes(dataset: Dataset, policy: Policy) -> int:
     return int(np.mean(sizes) * len(paths)) if sizes else 0
 
 
-def _build_claimed(
-    dataset: Dataset, policy: Policy, folder: Path, report: Report, workers: int, claim: Claim
-) -> None:
+def _build_claimed(dataset: Dataset, policy: Policy, folder: Path, report: Report, workers: int, claim: Claim) -> None:
     part = folder.with_name(f"{folder.name}.part")
     try:
         part.mkdir(exist_ok=True)
@@ -134,7 +133,7 @@ def _decode_rest(
 
     def load(path: Path) -> tuple[np.ndarray, int]:
         pixels = load_plain(path, policy, dataset.name)
-        return pixels, zlib.crc32(pixels.reshape(-1))
+        return pixels, zlib.crc32(pixels.reshape(-1).data)
 
     write_text(part / JOURNAL, "".join(map(_line, entries)))
     with _appending(part / PIXELS, end) as pixels, (part / JOURNAL).open("a") as journal:

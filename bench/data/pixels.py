@@ -28,6 +28,7 @@ from bench.progress import Report, silent
 
 __all__ = ["PixelStore", "Policy", "load_plain", "open_store", "store_folder", "store_key"]
 
+
 @dataclass
 class PixelStore:
     """An open store: `flat` holds the bytes of all pictures, row i at offsets[i] with heights[i] × widths[i] × 3."""
@@ -61,7 +62,7 @@ class PixelStore:
     def verify(self, rows: np.ndarray) -> None:
         """Compare the pictures' checksums where this process has not done so yet, and mend what is damaged."""
         for row in np.unique(rows[~self._sound[rows]]):
-            if zlib.crc32(self._bytes(row)) != self.crcs[row]:
+            if zlib.crc32(self._bytes(row).data) != self.crcs[row]:
                 self._mend(int(row))
             self._sound[row] = True
 
@@ -75,13 +76,17 @@ class PixelStore:
         data = load_plain(self.dataset.root / name, self.policy, self.dataset.name).tobytes()
         hint = f"remove the pixel store {self.folder} to build it anew"
         if zlib.crc32(data) != self.crcs[row]:
-            raise DataError(f"The stored pixels of {name} are damaged and the file no longer gives the same ones: {hint}.")
+            raise DataError(
+                f"The stored pixels of {name} are damaged and the file no longer gives the same ones: {hint}."
+            )
         try:
             with (self.folder / PIXELS).open("r+b") as file:
                 file.seek(int(self.offsets[row]))
                 file.write(data)
         except OSError as error:
-            raise DataError(f"The stored pixels of {name} are damaged and cannot be mended ({error}): {hint}.") from None
+            raise DataError(
+                f"The stored pixels of {name} are damaged and cannot be mended ({error}): {hint}."
+            ) from None
         warnings.warn(f"{self.folder.name}: the stored pixels of {name} were damaged; decoded again.", stacklevel=3)
 
 

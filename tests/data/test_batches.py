@@ -100,7 +100,9 @@ def test_every_offset_up_to_the_largest_is_drawn(tmp_path: Path) -> None:
     for i, j in ((0, 0), (3, 3), (1, 2)):
         seen = {many[k, 8 * i : 8 * i + 8, 8 * j : 8 * j + 8].tobytes() for k in range(64)}
         windows = {
-            picture[9 * i + dy : 9 * i + dy + 8, 9 * j + dx : 9 * j + dx + 8].tobytes() for dy in (0, 1) for dx in (0, 1)
+            picture[9 * i + dy : 9 * i + dy + 8, 9 * j + dx : 9 * j + dx + 8].tobytes()
+            for dy in (0, 1)
+            for dx in (0, 1)
         }
         assert seen == windows
 

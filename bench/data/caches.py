@@ -1,0 +1,135 @@
+"""What lies in the cache folder, what of it is in use, and how it is kept below a limit.
+
+Every entry is `<cache>/<kind>/<name>`. Pixel stores and frozen inputs can be made again and are evicted, the least
+recently used first; anything else (weights, generated sets) goes only when asked for by name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import time
+import uuid
+import weakref
+from dataclasses import dataclass
+from pathlib import Path
+
+RECOMPUTABLE = ("frozen", "pixels")
+FOREIGN_SECONDS = 24 * 3600.0
+"""A mark of use left by another machine, whose processes cannot be seen from here, counts for this long."""
+_MARK = "in-use."
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One thing in the cache. `used` is the time of last use in seconds since 1970."""
+
+    kind: str
+    name: str
+    path: Path
+    bytes: int
+    used: float
+    in_use: bool
+
+
+def cache_entries(cache: Path) -> list[Entry]:
+    """Everything in the cache, by kind and name."""
+    found = []
+    for folder in sorted(p for p in _children(cache) if p.is_dir()):
+        for path in sorted(_children(folder)):
+            if path.name != "claims" and not path.name.startswith("."):
+                with contextlib.suppress(FileNotFoundError):  # removed by another process in this moment
+                    facts = path.stat()
+                    found.append(Entry(folder.name, path.name, path, _size(path), facts.st_mtime, in_use(path)))
+    return found
+
+
+def remove(entry: Entry) -> None:
+    """Delete an entry; whoever has it open goes on with what is mapped, whoever comes later makes it anew."""
+    gone = entry.path.with_name(f".{uuid.uuid4().hex}.gone")
+    with contextlib.suppress(FileNotFoundError):
+        entry.path.rename(gone)  # at once, so that nobody opens half an entry
+        if gone.is_dir():
+            shutil.rmtree(gone, ignore_errors=True)
+        else:
+            gone.unlink()
+
+
+def limit(cache: Path, limit_bytes: int, reserve: int = 0) -> list[Entry]:
+    """Bring the cache, and `reserve` bytes to come, below a limit; returns what was removed for it.
+
+    Nothing is removed where even removing all that is allowed would not make the room.
+    """
+    entries = cache_entries(cache)
+    excess = sum(entry.bytes for entry in entries) + reserve - limit_bytes
+    allowed = [entry for entry in entries if entry.kind in RECOMPUTABLE and not entry.in_use]
+    if reserve and sum(entry.bytes for entry in allowed) < excess:
+        return []
+    removed = []
+    for entry in sorted(allowed, key=lambda entry: entry.used):
+        if excess <= 0:
+            break
+        remove(entry)
+        removed.append(entry)
+        excess -= entry.bytes
+    return removed
+
+
+def fits(cache: Path, limit_bytes: int, needed: int) -> bool:
+    """Whether so many more bytes fit below the limit and on the disk, after removing what is oldest."""
+    limit(cache, limit_bytes, reserve=needed)
+    total = sum(entry.bytes for entry in cache_entries(cache))
+    return total + needed <= limit_bytes and needed <= shutil.disk_usage(cache).free
+
+
+def mark_in_use(folder: Path, owner: object) -> None:
+    """Note in a cache folder that this process uses it for as long as `owner` lives; its time of use becomes now."""
+    mark = folder / f"{_MARK}{socket.gethostname()}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
+    with contextlib.suppress(OSError):  # a read-only cache serves as well
+        mark.touch()
+        weakref.finalize(owner, _unmark, mark, os.getpid())
+
+
+def in_use(folder: Path) -> bool:
+    """Whether a living process uses a cache folder."""
+    return any(_lives(mark) for mark in _children(folder) if mark.name.startswith(_MARK))
+
+
+def _unmark(mark: Path, pid: int) -> None:
+    if os.getpid() == pid:  # a forked child inherits the finaliser, not the use
+        with contextlib.suppress(OSError):
+            mark.unlink()
+
+
+def _lives(mark: Path) -> bool:
+    host, pid, _ = mark.name[len(_MARK) :].rsplit(".", 2)
+    try:
+        if host != socket.gethostname():
+            return time.time() - mark.stat().st_mtime < FOREIGN_SECONDS
+        os.kill(int(pid), 0)
+    except PermissionError:
+        return True  # it lives and is somebody else's
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _children(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError:
+        return []
+
+
+def _size(path: Path) -> int:
+    """Bytes of all files below a path; a sparse file counts in full, for it may fill up."""
+    if path.is_file():
+        return path.stat().st_size
+    total = 0
+    for folder, _, names in os.walk(path):
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += (Path(folder) / name).lstat().st_size
+    return total

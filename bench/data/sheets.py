@@ -1,0 +1,146 @@
+"""Where frozen inputs are kept: one half-precision row an image, on disk or in memory, filled in chunks of rows."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import uuid
+import warnings
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from bench.data.caches import mark_in_use
+
+CHUNK = 32
+"""Rows of the dataset's table that are computed together, always the same ones."""
+VALUES, CHECKS, ABOUT = "values.f16", "crc.u32", "about.json"
+
+
+class Sheet(Protocol):
+    """All rows of one frozen input of one view."""
+
+    bytes: int
+
+    def missing(self, chunks: np.ndarray) -> list[int]:
+        """Which of these chunks must be computed."""
+        ...
+
+    def put(self, chunk: int, values: np.ndarray) -> None:
+        """Keep a chunk's values."""
+        ...
+
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        """The values of rows whose chunks are present."""
+        ...
+
+
+class MemorySheet:
+    """Kept by this process only; memory is used as it fills."""
+
+    def __init__(self, rows: int, shape: tuple[int, ...]) -> None:
+        self._values = np.zeros((rows, *shape), dtype=np.float16)
+        self._present = np.zeros(-(-rows // CHUNK), dtype=bool)
+        self.bytes = self._values.nbytes
+
+    def missing(self, chunks: np.ndarray) -> list[int]:
+        """See Sheet."""
+        return [int(chunk) for chunk in chunks if not self._present[chunk]]
+
+    def put(self, chunk: int, values: np.ndarray) -> None:
+        """See Sheet."""
+        self._values[chunk * CHUNK : chunk * CHUNK + len(values)] = values
+        self._present[chunk] = True
+
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        """See Sheet."""
+        return self._values[rows]
+
+
+class FileSheet:
+    """A folder with the values, a CRC-32 a chunk (0: absent) and a description, shared by any number of processes.
+
+    A chunk's values are written before its checksum, with plain writes, so that a full disk is an error and not a
+    crash; two processes that compute the same chunk write the same bytes. Every chunk is checked once a process.
+    """
+
+    def __init__(self, folder: Path, rows: int, shape: tuple[int, ...]) -> None:
+        self.folder, self.bytes = folder, sheet_bytes(rows, shape)
+        self._rows = rows
+        mark_in_use(folder, self)
+        for name, size in ((VALUES, self.bytes), (CHECKS, 4 * -(-rows // CHUNK))):
+            if (folder / name).stat().st_size < size:
+                os.truncate(folder / name, size)  # cut short: the checksums will tell which chunks are gone
+        self._values = np.memmap(folder / VALUES, dtype=np.float16, mode="r", shape=(rows, *shape))
+        self._checks = np.memmap(folder / CHECKS, dtype=np.uint32, mode="r", shape=(-(-rows // CHUNK),))
+        self._sound = np.zeros(len(self._checks), dtype=bool)
+
+    def missing(self, chunks: np.ndarray) -> list[int]:
+        """See Sheet; a chunk that does not fit its checksum counts as missing."""
+        for chunk in chunks[~self._sound[chunks]]:
+            if self._checks[chunk]:
+                self._sound[chunk] = _check(self._values[chunk * CHUNK : (chunk + 1) * CHUNK]) == self._checks[chunk]
+                if not self._sound[chunk]:
+                    warnings.warn(f"{self.folder}: chunk {chunk} is damaged and is computed again.", stacklevel=4)
+        return [int(chunk) for chunk in chunks[~self._sound[chunks]]]
+
+    def put(self, chunk: int, values: np.ndarray) -> None:
+        """See Sheet; raises OSError where the disk does not take it."""
+        values = np.ascontiguousarray(values, dtype=np.float16)
+        row_bytes = self.bytes // self._rows
+        _write(self.folder / VALUES, chunk * CHUNK * row_bytes, values.tobytes())
+        _write(self.folder / CHECKS, chunk * 4, np.uint32(_check(values)).tobytes())
+        self._sound[chunk] = True
+
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        """See Sheet."""
+        return self._values[rows]
+
+
+def open_sheet(folder: Path) -> FileSheet | None:
+    """A sheet that an earlier run or another process began, or None."""
+    try:
+        about = json.loads((folder / ABOUT).read_text())
+        return FileSheet(folder, int(about["rows"]), tuple(int(n) for n in about["shape"]))
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def create_sheet(folder: Path, rows: int, shape: tuple[int, ...], about: Mapping[str, Any]) -> FileSheet:
+    """An empty sheet at `folder`, or the one that another process put there first. Raises OSError."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh = folder.with_name(f".{uuid.uuid4().hex}.new")
+    fresh.mkdir()
+    for name, size in ((VALUES, sheet_bytes(rows, shape)), (CHECKS, 4 * -(-rows // CHUNK))):
+        with (fresh / name).open("wb") as file:
+            file.truncate(size)
+    (fresh / ABOUT).write_text(json.dumps({"rows": rows, "shape": list(shape), **about}, indent=1))
+    with contextlib.suppress(OSError):  # somebody was faster; an unreadable one is moved out of the way
+        if folder.exists() and open_sheet(folder) is None:
+            folder.rename(fresh.with_suffix(".gone"))
+        fresh.rename(folder)
+    shutil.rmtree(fresh, ignore_errors=True)
+    shutil.rmtree(fresh.with_suffix(".gone"), ignore_errors=True)
+    return FileSheet(folder, rows, shape)
+
+
+def sheet_bytes(rows: int, shape: tuple[int, ...]) -> int:
+    """The size of a sheet's values."""
+    return int(rows * np.prod(shape, dtype=np.int64) * 2)
+
+
+def _check(values: np.ndarray) -> int:
+    return zlib.crc32(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data) or 1
+
+
+def _write(path: Path, offset: int, data: bytes) -> None:
+    with path.open("r+b", buffering=0) as file:
+        file.seek(offset)
+        view = memoryview(data)
+        while view:
+            view = view[file.write(view) :]
