@@ -84,7 +84,7 @@ def _build_claimed(dataset: Dataset, policy: Policy, folder: Path, report: Repor
             return
         (part / JOURNAL).unlink(missing_ok=True)
         shutil.rmtree(folder, ignore_errors=True)  # only an unreadable one can stand there
-        os.rename(part, folder)
+        part.rename(folder)
     except OSError as error:
         raise explain(error, folder) from None
 
@@ -112,8 +112,8 @@ def _check_room(dataset: Dataset, policy: Policy, part: Path) -> None:
     free = shutil.disk_usage(part).free
     if needed > free:
         raise DataError(
-            f"The pixel store of {dataset.name} needs about {needed / 1e9:.1f} GB in {part.parent}, {free / 1e9:.1f} GB "
-            "are free: free some space, or choose another cache folder."
+            f"The pixel store of {dataset.name} needs about {needed / 1e9:.1f} GB in {part.parent}, "
+            f"{free / 1e9:.1f} GB are free: make room, or choose another cache folder."
         )
 
 

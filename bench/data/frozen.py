@@ -67,9 +67,10 @@ class FrozenInputs:
         if not self.frozen[name].keep:
             return self._compute(name, rows, ask)
         sheet = self._sheet(name, rows, ask)
+        if sheet is not None:
+            sheet = self._fill(name, sheet, rows, ask)
         if sheet is None:
             return _rounded(name, self._compute(name, rows, ask)).float()
-        sheet = self._fill(name, sheet, rows, ask)
         values = torch.from_numpy(sheet.take(rows))
         if self.device.type == "cuda":
             values = values.pin_memory()
@@ -104,7 +105,7 @@ class FrozenInputs:
         with torch.no_grad(), self.autocast():
             return frozen.compute(pictures).float()
 
-    def _fill(self, name: str, sheet: Sheet, rows: np.ndarray, ask: Mapping[str, int]) -> Sheet:
+    def _fill(self, name: str, sheet: Sheet, rows: np.ndarray, ask: Mapping[str, int]) -> Sheet | None:
         """Compute the chunks of these rows that are not there yet; where the disk fills up, go on in memory."""
         missing = sheet.missing(np.unique(rows // CHUNK))
         for done, chunk in enumerate(missing):
@@ -116,8 +117,10 @@ class FrozenInputs:
             except OSError as error:
                 self._warn(name, f"cannot be stored ({error.strerror})")
                 self.enabled = False
-                sheet = self._in_memory(self.key(name, **ask), values.shape[1:])  # type: ignore[arg-type]
-                return self._fill(name, sheet, rows, ask)
+                key = self.key(name, **ask)  # type: ignore[arg-type]
+                self._sheets.pop(key, None)
+                spare = self._in_memory(key, values.shape[1:])
+                return None if spare is None else self._fill(name, spare, rows, ask)
         if missing:
             self.report(len(missing), len(missing), f"{self.dataset.name}: {name} through the frozen network")
         return sheet

@@ -8,7 +8,6 @@ first read; damaged ones alone are decoded again.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import warnings
@@ -20,6 +19,7 @@ import numpy as np
 import PIL
 
 from bench.data.building import build
+from bench.data.caches import mark_in_use
 from bench.data.dataset import Dataset
 from bench.data.pixel_index import FORMAT, PIXELS, offsets_of, read_index
 from bench.data.policy import Policy, load_plain
@@ -148,7 +148,7 @@ def _open(folder: Path, dataset: Dataset, policy: Policy) -> PixelStore | None:
                 file.truncate(total)  # zeros: their checksums fail, so those pictures are decoded again
         except OSError as error:
             raise DataError(f"{path} is cut short and cannot be mended ({error}); remove {folder}.") from None
-    with contextlib.suppress(OSError):  # a read-only cache serves as well
-        os.utime(folder)  # last use, for the cache's limit
     flat = np.memmap(path, dtype=np.uint8, mode="r", shape=(total,))
-    return PixelStore(folder, dataset, policy, entries[:, 0], entries[:, 1], offsets[:-1], entries[:, 2], flat)
+    store = PixelStore(folder, dataset, policy, entries[:, 0], entries[:, 1], offsets[:-1], entries[:, 2], flat)
+    mark_in_use(folder, store)
+    return store

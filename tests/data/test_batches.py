@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import collections
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -170,7 +172,8 @@ def test_a_view_does_not_depend_on_batch_order_or_on_the_rest_of_the_set(tmp_pat
             assert torch.equal(a.pictures("v", order, number=1, **ask), full[order])
             assert torch.equal(b.pictures("v", np.arange(4), number=1, **ask), full[4:])
             mixed = a.pictures("v", np.array([3, 3]), number=np.array([0, 1]), **ask)
-            assert torch.equal(mixed[1], full[3]) and not torch.equal(mixed[0], mixed[1])
+            assert torch.equal(mixed[1], full[3])
+            assert not torch.equal(mixed[0], mixed[1])
 
 
 def test_training_views_change_with_seed_and_epoch_and_test_views_with_neither(dataset: Dataset, cache: Path) -> None:
@@ -191,7 +194,8 @@ def test_pictures_are_the_raw_bytes_normalised(dataset: Dataset, cache: Path) ->
     raw = maker.raw("v", np.arange(4), **ask).numpy().astype(np.float64)
     expected = ((raw / 255 - MEAN) / STD).transpose(0, 3, 1, 2)
     pictures = maker.pictures("v", np.arange(4), **ask)
-    assert pictures.dtype == torch.float32 and pictures.is_contiguous()
+    assert pictures.dtype == torch.float32
+    assert pictures.is_contiguous()
     np.testing.assert_allclose(pictures.numpy(), expected, atol=1e-6)
 
 
@@ -235,14 +239,13 @@ def test_a_buffer_is_reused_only_when_nothing_refers_to_it() -> None:
 
 
 def test_prefetched_keeps_the_order_and_passes_exceptions_on() -> None:
-    def items() -> object:
+    def items() -> Iterator[int]:
         yield from range(5)
         raise ValueError("broken picture")
 
-    seen = []
+    seen: list[int] = []
     with pytest.raises(ValueError, match="broken picture"):
-        for item in prefetched(items()):  # type: ignore[arg-type]
-            seen.append(item)
+        collections.deque(map(seen.append, prefetched(items())))
     assert seen == [0, 1, 2, 3, 4]
 
 

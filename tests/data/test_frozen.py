@@ -49,7 +49,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 Open = Callable[..., tuple[FrozenInputs, Network]]
 
 
-@pytest.fixture()
+@pytest.fixture
 def opened(dataset: Dataset, tmp_path: Path) -> Open:
     def make(view: str = "whole", keep: bool = True, weights: str = "w1", limit_bytes: int = 1 << 30, **more: object):  # type: ignore[no-untyped-def]
         network = Network()
