@@ -33,10 +33,16 @@ def pareto_rows(table: Table) -> dict[int, bool]:
     """Row number → on the front of mean SRCC against trainable parameters; rows with gaps are not in it."""
     from bench.stats import pareto_front
 
-    rows = {i: _mean_srcc(row) for i, row in enumerate(table.rows) if row.block == MEASURED and row.cost}
-    known = [i for i, quality in rows.items() if not math.isnan(quality) and table.rows[i].cost]
-    costs = [_trainable(table.rows[i]) for i in known]
-    return dict(zip(known, pareto_front(costs, [rows[i] for i in known]), strict=True))
+    contests: dict[str, list[tuple[int, float, float]]] = {}
+    for i, row in enumerate(table.rows):
+        quality, cost = _mean_srcc(row), _trainable(row)
+        if row.block == MEASURED and not math.isnan(quality) and not math.isnan(cost):
+            contests.setdefault(row.contest, []).append((i, cost, quality))
+    front: dict[int, bool] = {}
+    for rows in contests.values():
+        marks = pareto_front([cost for _, cost, _ in rows], [quality for *_, quality in rows])
+        front |= {i: mark for (i, *_), mark in zip(rows, marks, strict=True)}
+    return front
 
 
 def _mean_srcc(row: Row) -> float:

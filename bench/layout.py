@@ -32,7 +32,7 @@ class Column:
     @property
     def header(self) -> tuple[str, str]:
         """The two levels of its heading."""
-        return self.group, self.name or METRIC_TITLES[self.metric]
+        return self.group, self.name or METRIC_TITLES.get(self.metric, self.metric)
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,8 @@ class Layout:
     """Which leading cell names the method: it gets the parameters and the changed settings."""
     counted: bool = True
     """Whether that cell shows the trainable parameters in parentheses."""
+    ranked_within: int | None = None
+    """The leading cell within whose equal values rows are ranked and compared; None: within the whole block."""
     published: tuple[Source, ...] = ()
     published_lead: Callable[[PublishedRow], tuple[str, ...]] = lambda row: (row.label,)
     tiers: tuple[str, str] = ("", "")
@@ -76,10 +78,16 @@ class PresetResults:
         self.preset: Preset = preset_named(preset)
         self.intervals = intervals
         self.arms = sorted(set(arms.values()), key=Arm.order)
+        self._arm_of = {record.key: arm for record, arm in arms.items()}
         self._filed: dict[tuple[Arm, str, float, str], list[Record]] = {}
         for record, arm in arms.items():
             spec = record.spec
             self._filed.setdefault((arm, spec.train, spec.fraction, spec.source), []).append(record)
+
+    def with_records(self, records: Iterable[Record]) -> PresetResults:
+        """The same arms with changed records of theirs (metrics added from predictions)."""
+        arms = {record: self._arm_of[record.key] for record in records}
+        return PresetResults(self.preset.name, arms, intervals=self.intervals)
 
     def runs(self, arm: Arm, experiment: Experiment) -> list[Record]:
         """Every record of an arm that was tested on the experiment's target, done or failed."""
@@ -150,7 +158,8 @@ def fill(results: PresetResults, layout: Layout) -> Table:
     """The table of a layout: measured block, published block where the data are the papers', notes and footer."""
     cells = [[_cell(results, line, column) for column in layout.columns] for line in layout.lines]
     of = max([results.preset.splits, *(cell.splits for row in cells for cell in row)])
-    numbers = summarise(cells, of, intervals=results.intervals)
+    contests = [_contest(layout, line.lead) for line in layout.lines]
+    numbers = summarise(cells, of, contests, intervals=results.intervals)
     numbers = _with_facts(results, layout, numbers)
     demo = results.preset.name == "demo"
     sources = () if demo else layout.published
@@ -179,11 +188,25 @@ def fill(results: PresetResults, layout: Layout) -> Table:
     return _with_difference_columns(table)
 
 
+def transposed(table: Table, leads: tuple[str, str]) -> Table:
+    """A table with many columns turned on its side: its columns become rows, led by both levels of their header."""
+    rows = tuple(Row(header, tuple(row.cells[j] for row in table.rows)) for j, header in enumerate(table.header))
+    notes = [note.replace("of its column", "of its row") for note in table.notes]
+    notes += [f"{row.label}: {note}" for row in table.rows for note in row.notes]
+    header = tuple(("", row.label) for row in table.rows)
+    return replace(table, leads=leads, header=header, rows=rows, notes=tuple(notes), tiers=("", ""))
+
+
 def _cell(results: PresetResults, line: Line, column: Column) -> Cell:
     experiment = column.experiment
     if line.fraction is not None:
         experiment = replace(experiment, fraction=line.fraction)
     return Cell.of(results.runs(line.arm, experiment), experiment, column.metric)
+
+
+def _contest(layout: Layout, lead: tuple[str, ...]) -> str:
+    """The name of the rows that a row is ranked among."""
+    return "" if layout.ranked_within is None else lead[layout.ranked_within]
 
 
 def _common_changes(lines: Sequence[Line]) -> tuple[str, ...]:
@@ -205,7 +228,8 @@ def _measured_row(
     changes = [*line.base.option_changes(), *(c for c in line.base.run_changes() if c not in common)]
     lead = list(line.lead)
     lead[layout.named_lead] = ", ".join([label, *changes])
-    return Row(tuple(lead), numbers, notes=line_notes(line.arm, records), cost=cost)
+    contest = _contest(layout, line.lead)
+    return Row(tuple(lead), numbers, notes=line_notes(line.arm, records), cost=cost, contest=contest)
 
 
 def _with_facts(results: PresetResults, layout: Layout, numbers: list[list[Number]]) -> list[list[Number]]:
@@ -283,7 +307,8 @@ def _published_block(
     layout: Layout, source: Source, kept: Sequence[tuple[PublishedRow, list[float | None]]]
 ) -> list[Row]:
     """Rows of a published table, marked as published and ranked among themselves."""
-    ranks = rank_published([values for _, values in kept])
+    contests = [_contest(layout, layout.published_lead(row)) for row, _ in kept]
+    ranks = rank_published([values for _, values in kept], contests)
     found = []
     for (row, values), marks in zip(kept, ranks, strict=True):
         numbers = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -67,12 +67,10 @@ class Record:
         found = self.section("metrics").get(target, {}).get(metric)
         return None if found is None else float(found)
 
-    def test_share(self) -> float:
-        """n_test / n_train of the training set's split: how far the splits of a paired test overlap."""
-        train = self.section("data").get("train", {})
-        if train.get("n_test") and train.get("n_train"):
-            return float(train["n_test"]) / float(train["n_train"])
-        return (1 - 0.8) / self.spec.fraction
+    def with_metrics(self, target: str, metrics: Mapping[str, float]) -> Record:
+        """The same record with further metrics on a target, computed from its predictions."""
+        known = self.section("metrics")
+        return replace(self, body={**self.body, "metrics": {**known, target: {**known.get(target, {}), **metrics}}})
 
     def predictions(self, target: str) -> Predictions | None:
         """The stored predictions on a target, or None where there are none."""

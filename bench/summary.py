@@ -61,22 +61,37 @@ class Cell:
         return all(record.spec.split_rule == "random" for record in self.records)
 
 
-def summarise(cells: Sequence[Sequence[Cell]], of: int, *, intervals: bool) -> list[list[Number]]:
-    """The numbers of a block of cells, ranked and marked column by column."""
+def summarise(
+    cells: Sequence[Sequence[Cell]], of: int, contests: Sequence[str], *, intervals: bool
+) -> list[list[Number]]:
+    """The numbers of a block of cells, ranked and marked column by column among the rows of one contest."""
     numbers = [[_number(cell, of, intervals=intervals) for cell in row] for row in cells]
-    for j in range(len(cells[0]) if cells else 0):
-        column = [row[j] for row in numbers]
-        ranks = _ranks([number.value if number.complete else None for number in column])
-        tied = _tied([row[j] for row in cells], column, ranks)
-        for i, row in enumerate(numbers):
-            row[j] = replace(row[j], rank=ranks[i], tied=tied[i])
+    for rows in _by_contest(contests):
+        for j in range(len(cells[0])):
+            column = [numbers[i][j] for i in rows]
+            ranks = _ranks([number.value if number.complete else None for number in column])
+            tied = _tied([cells[i][j] for i in rows], column, ranks)
+            for i, rank, tie in zip(rows, ranks, tied, strict=True):
+                numbers[i][j] = replace(numbers[i][j], rank=rank, tied=tie)
     return numbers
 
 
-def rank_published(values: Sequence[Sequence[float | None]]) -> list[list[int]]:
-    """Ranks within each column of a published block."""
-    columns = [_ranks([row[j] for row in values]) for j in range(len(values[0]) if values else 0)]
-    return [[column[i] for column in columns] for i in range(len(values))]
+def rank_published(values: Sequence[Sequence[float | None]], contests: Sequence[str]) -> list[list[int]]:
+    """Ranks within each column of a published block, among the rows of one contest."""
+    ranks = [[0] * len(row) for row in values]
+    for rows in _by_contest(contests):
+        for j in range(len(values[0])):
+            for i, rank in zip(rows, _ranks([values[i][j] for i in rows]), strict=True):
+                ranks[i][j] = rank
+    return ranks
+
+
+def _by_contest(contests: Sequence[str]) -> list[list[int]]:
+    """Row numbers of each contest."""
+    found: dict[str, list[int]] = {}
+    for i, name in enumerate(contests):
+        found.setdefault(name, []).append(i)
+    return list(found.values())
 
 
 def cost_of(records: Sequence[Record]) -> Cost:

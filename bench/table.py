@@ -59,6 +59,8 @@ class Row:
     block: str = MEASURED
     notes: tuple[str, ...] = ()
     cost: Cost | None = None
+    contest: str = ""
+    """The name of the rows that it is ranked among; empty where all rows of the block are."""
 
     @property
     def label(self) -> str:

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from bench.layout import Layout, Line, by_preset, fill, own_columns
 from bench.protocol import Protocol, Request
+from bench.ranking import ranking_table
 from bench.results import Results
 from bench.spec import RunSpec
 from bench.table import Table
@@ -27,7 +28,7 @@ class Main(Protocol):
         ]
 
     def tables(self, results: Results) -> list[Table]:
-        """One table a preset."""
+        """A preset's comparison, and a ranking over its datasets where there are at least two."""
         made = []
         for part in by_preset(results):
             columns = own_columns(part.own_test_sets(part.preset.main))
@@ -43,5 +44,6 @@ class Main(Protocol):
                     lines=tuple(Line((arm.title,), arm, arm) for arm in arms),
                     published=(("GLIA", "1"), ("LoDa", "1")),
                 )
-                made.append(fill(part, layout))
+                table = fill(part, layout)
+                made += [table, ranking] if (ranking := ranking_table(table)) else [table]
         return made

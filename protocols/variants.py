@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bench.arms import Arm
-from bench.layout import PresetResults
-from bench.spec import Scalar
+from bench.layout import Layout, Line, PresetResults, by_preset, fill, own_columns
+from bench.protocol import MethodChoice, Request
+from bench.published import PublishedRow
+from bench.results import Experiment, Results
+from bench.spec import RunSpec, Scalar
+from bench.table import Table
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One row of an ablation: what it changes, how its leading cells read, and the papers' words for it."""
+    """One row of an ablation: what it sets, how its leading cells read, and the papers' words for it."""
 
     options: Mapping[str, Scalar]
     lead: tuple[str, ...]
@@ -37,16 +41,57 @@ GUIDANCE = (
 )
 """GLIA's Table 5."""
 
-SWITCHES = {"glia": ("lgf", "glr", "guidance", "main"), "loda": ("injector",)}
-"""The options that ablations turn: arms that differ in them have tables of their own."""
+MODULES = (
+    Variant({}, ("ViT",), "module=ViT", "full_finetune"),
+    Variant({"injector": False}, ("ViT + Extractor",), "module=ViT + Extractor", "loda"),
+    Variant({"injector": True}, ("LoDa",), "module=LoDa", "loda"),
+)
+"""LoDa's Table 7."""
+
+SWITCHES: Mapping[str, Mapping[str, Scalar]] = {
+    "glia": {"lgf": True, "glr": True, "guidance": "semantic", "main": "detail"},
+    "loda": {"injector": True},
+}
+"""The options that ablations turn, as they stand in the whole method: other values have tables of their own."""
 
 
-def matches(arm: Arm, variant: Variant, defaults: Mapping[str, Scalar]) -> bool:
-    """Whether an arm is this variant, whatever else is set on it."""
-    if arm.method != variant.method:
-        return False
-    every = set(variant.options) | (set(SWITCHES[variant.method]) & set(defaults))
-    return all(arm.option(name, defaults[name]) == variant.options.get(name, defaults[name]) for name in every)
+def plan_variants(request: Request, variants: Sequence[Variant], datasets: Sequence[str]) -> list[RunSpec]:
+    """The runs of an ablation, for the variants whose method was asked for."""
+    chosen = {method: request.about(method) for method in {variant.method for variant in variants}}
+    return [
+        request.spec(
+            MethodChoice(choice.name, {**choice.options, **variant.options}), dataset, [f"{dataset}:test"], split
+        )
+        for split in range(request.splits)
+        for dataset in request.wanted(datasets)
+        for variant in variants
+        for choice in chosen[variant.method]
+    ]
+
+
+def variant_tables(results: Results, variants: Sequence[Variant], layout: Layout) -> list[Table]:
+    """The tables of an ablation: a row a variant, on the sets that something was switched off on."""
+    made = []
+    for part in by_preset(results):
+        lines = _lines(part, variants)
+        switched = [line.arm for line in lines if line.arm != line.base]
+        shown = [
+            name
+            for name in part.own_test_sets(part.preset.main)
+            if any(part.runs(arm, Experiment(name, f"{name}:test")) for arm in switched)
+        ]
+        columns = tuple(own_columns(shown))
+        kept = set(part.arms_in(columns))
+        lines = [line for line in lines if line.arm in kept]
+        if len({line.lead for line in lines}) > 1:
+            made.append(fill(part, replace(layout, columns=columns, lines=tuple(lines))))
+    return made
+
+
+def leads_of(variants: Sequence[Variant]) -> Callable[[PublishedRow], tuple[str, ...]]:
+    """How a published row of these variants is led."""
+    leads = {variant.printed: variant.lead for variant in variants}
+    return lambda row: leads[row.variant]
 
 
 def base_of(arm: Arm) -> Arm:
@@ -63,9 +108,37 @@ def belongs_to_an_ablation(arm: Arm, results: PresetResults) -> bool:
     if base_of(arm) != arm:
         return True
     preset = results.preset
-    plain = replace(arm, backbone=preset.backbone, budget=0, options=() if arm.budget else arm.options)
+    plain = replace(arm, backbone=preset.backbone, weights="pretrained", budget=0)
+    plain = replace(plain, options=()) if arm.budget else plain
     if plain == arm or plain not in results.arms:
         return False
     usual = set(preset.pretraining) | set(preset.scale) | set(preset.strategies)
     known = set(preset.backbones) | set(preset.scales) | {preset.backbone}
     return arm.backbone in known and results.trained_on(arm) <= usual
+
+
+def _lines(part: PresetResults, variants: Sequence[Variant]) -> list[Line]:
+    """A line for every arm that is one of the variants and has a counterpart with a part switched off."""
+    found = [
+        (place, Line(variant.lead, arm, base_of(arm), variant=variant.printed))
+        for arm in part.arms
+        for place, variant in enumerate(variants)
+        if _is(arm, variant)
+    ]
+    bases = {line.base for _, line in found if line.arm != line.base}
+    settings = {base.run_changes() for base in bases}
+    kept = [
+        (place, line)
+        for place, line in found
+        if line.base in bases or (line.arm.method not in SWITCHES and line.base.run_changes() in settings)
+    ]
+    several = len({line.arm.method for _, line in kept}) > 1  # then the variants' own order comes first
+    kept.sort(key=lambda item: (item[0] if several else 0, item[1].base.order(), item[0]))
+    return [line for _, line in kept]
+
+
+def _is(arm: Arm, variant: Variant) -> bool:
+    if arm.method != variant.method or arm.budget:
+        return False
+    whole = SWITCHES.get(arm.method, {})
+    return all(arm.option(name, whole[name]) == variant.options.get(name, whole[name]) for name in whole)

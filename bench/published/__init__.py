@@ -76,6 +76,8 @@ class PublishedRow:
     @property
     def registered(self) -> str:
         """Our name of the method; empty where it cannot be run here."""
+        if self.variant == "module=ViT":  # LoDa's Table 7 without any of LoDa's parts: its Table 6's full fine-tune
+            return "full_finetune"
         return METHODS.get(self.method, "")
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,8 @@ from bench.results import Record
 from bench.spec import SCHEMA, RunSpec
 
 TRAINABLE = {"linear_probe": 768, "full_finetune": 85_799_424, "lora": 295_680, "loda": 8_927_488, "glia": 8_045_000}
-CONTENTS, VERSIONS = 12, 5
+KINDS = ("gaussian_blur", "jpeg", "rgb_noise", "darken", "contrast")
+CONTENTS, VERSIONS = 12, len(KINDS)
 
 
 def seed_of(*parts: object) -> int:
@@ -38,7 +39,7 @@ def predictions(spec: RunSpec) -> dict[str, np.ndarray]:
         arrays[f"{target}/predicted"] = skill * (human - 3) + (1 - skill) * 2 * noise
         arrays[f"{target}/names"] = np.array([f"{i // VERSIONS:02}_{i % VERSIONS}.png" for i in range(human.size)])
         arrays[f"{target}/group"] = np.array([f"{i // VERSIONS:02}" for i in range(human.size)])
-        arrays[f"{target}/distortion"] = np.array([f"{i % VERSIONS + 1:02}" for i in range(human.size)])
+        arrays[f"{target}/distortion"] = np.array([KINDS[i % VERSIONS] for i in range(human.size)])
         arrays[f"{target}/level"] = np.arange(human.size) // VERSIONS % 5 + 1
     return arrays
 
@@ -91,8 +92,3 @@ def record_of(spec: RunSpec, **changes: Any) -> Record:
 def records_of(specs: Iterable[RunSpec]) -> list[Record]:
     """A record of every run of a plan."""
     return [record_of(spec) for spec in specs]
-
-
-def stored_by_name(records: Iterable[Record]) -> Mapping[str, Record]:
-    """The records by key."""
-    return {record.key: record for record in records}

@@ -1,0 +1,32 @@
+"""Every ablation of both papers in one word."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from bench.protocol import Protocol, Request
+from bench.registry import PROTOCOLS
+from bench.results import Results
+from bench.spec import RunSpec
+from bench.table import Table
+
+PARTS = ("components", "guidance", "strategies", "strategies_matched", "pretraining", "scale", "modules")
+
+
+class Ablation(Protocol):
+    """Components, guidance, strategies and their budget-matched twin, pretraining, scale and modules together."""
+
+    title: ClassVar[str] = "All ablations"
+
+    def plan(self, request: Request) -> list[RunSpec]:
+        """The runs of all parts; what two of them share is made once."""
+        return [spec for name in PARTS for spec in _part(name).plan(request)]
+
+    def tables(self, results: Results) -> list[Table]:
+        """The tables of all parts."""
+        return [table for name in PARTS for table in _part(name).tables(results)]
+
+
+def _part(name: str) -> Protocol:
+    protocol: Protocol = PROTOCOLS.load(name)()
+    return protocol

@@ -1,0 +1,36 @@
+"""What GLIA's two interactions are worth: its Table 4."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from bench.layout import Layout
+from bench.protocol import Protocol, Request
+from bench.results import Results
+from bench.spec import RunSpec
+from bench.table import Table
+from protocols.variants import COMPONENTS, leads_of, plan_variants, variant_tables
+
+
+class Components(Protocol):
+    """GLIA without local-global fusion, without global-local refinement, and whole (GLIA Table 4)."""
+
+    title: ClassVar[str] = "Components of GLIA"
+
+    def plan(self, request: Request) -> list[RunSpec]:
+        """The three variants; nothing where GLIA was not asked for."""
+        return plan_variants(request, COMPONENTS, request.preset.components)
+
+    def tables(self, results: Results) -> list[Table]:
+        """One table a preset."""
+        layout = Layout(
+            name="components",
+            title="Ablation experiments for compositions of GLIA.",
+            leads=("GLR", "LGF"),
+            columns=(),
+            lines=(),
+            counted=False,
+            published=(("GLIA", "4"),),
+            published_lead=leads_of(COMPONENTS),
+        )
+        return variant_tables(results, COMPONENTS, layout)

@@ -1,0 +1,141 @@
+"""Which distortions a method sees well, from the stored predictions of `main`: LoDa's Fig. 4 as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, ClassVar
+
+from bench.arms import Arm
+from bench.layout import Column, Layout, Line, PresetResults, by_preset, dataset_title, fill, transposed
+from bench.protocol import Protocol, Request
+from bench.results import Experiment, Predictions, Record, Results
+from bench.spec import RunSpec
+from bench.table import Table
+from protocols.variants import belongs_to_an_ablation
+
+if TYPE_CHECKING:
+    import numpy as np
+
+FEWEST = 5
+"""Images of a distortion below which a correlation among them says nothing."""
+
+NOTE = (
+    "From the stored predictions of main: correlations among the test images of one distortion or family. PLCC is of "
+    f"the scores mapped by the logistic of the whole test part. Groups of fewer than {FEWEST} images are left out."
+)
+
+
+class Distortions(Protocol):
+    """PLCC and SRCC within each distortion and family, on sets that know their distortions (LoDa Fig. 4)."""
+
+    title: ClassVar[str] = "By distortion"
+
+    def plan(self, request: Request) -> list[RunSpec]:
+        """The runs of `main` on these sets: nothing is trained for this protocol alone."""
+        return [
+            request.spec(method, dataset, [f"{dataset}:test"], split)
+            for split in range(request.splits)
+            for dataset in request.wanted(request.preset.distortions)
+            for method in request.chosen("full_finetune", "adapter", "vpt", "loda", "glia")
+        ]
+
+    def tables(self, results: Results) -> list[Table]:
+        """For every set whose predictions name their distortions: a table by family, and one by distortion."""
+        return [
+            table
+            for part in by_preset(results)
+            for dataset in part.own_test_sets(part.preset.distortions)
+            for table in _tables(part, dataset)
+        ]
+
+
+def _tables(part: PresetResults, dataset: str) -> list[Table]:
+    experiment = Experiment(dataset, f"{dataset}:test")
+    arms = [arm for arm in part.arms_in([Column("", experiment)]) if not belongs_to_an_ablation(arm, part)]
+    records = [record for arm in arms for record in part.runs(arm, experiment)]
+    scored, kinds = _scored(records, experiment.target)
+    if not kinds:
+        return []
+    part = part.with_records(scored)
+    families = [name for name in dict.fromkeys(_family(kind) for kind in kinds) if name]
+    made = []
+    if families:
+        made.append(fill(part, _layout(experiment, arms, "family", families)))
+    by_kind = fill(part, _layout(experiment, arms, "distortion", kinds))
+    made.append(transposed(by_kind, ("Distortion", "Metric")))
+    return made
+
+
+def _layout(experiment: Experiment, arms: Iterable[Arm], level: str, groups: Iterable[str]) -> Layout:
+    columns = [
+        Column(group.replace("_", " "), experiment, f"{metric}/{level}/{group}", title)
+        for group in groups
+        for metric, title in (("plcc", "PLCC"), ("srcc", "SRCC"))
+    ]
+    titles = {"family": "family of distortions", "distortion": "distortion"}
+    plural = {"family": "families", "distortion": "kinds"}[level]
+    return Layout(
+        name=f"distortions_{experiment.train}_{plural}",
+        title=f"PLCC and SRCC within each {titles[level]} on {dataset_title(experiment.train)}.",
+        leads=("Method",),
+        columns=tuple(columns),
+        lines=tuple(Line((arm.title,), arm, arm) for arm in arms),
+        notes=(NOTE,),
+    )
+
+
+def _scored(records: Iterable[Record], target: str) -> tuple[list[Record], list[str]]:
+    """The records with metrics by family and distortion, and the distortions there are, in KADID-10k's order."""
+    scored, kinds = [], set()
+    for record in records:
+        found = record.predictions(target) if record.done else None
+        if found is None or found.distortion is None:
+            scored.append(record)
+            continue
+        names = [str(name) for name in found.distortion.tolist()]
+        kinds |= {name for name in names if name and "+" not in name}
+        scored.append(record.with_metrics(target, _metrics(found, names)))
+    return scored, sorted(kinds, key=_place)
+
+
+def _metrics(found: Predictions, names: list[str]) -> dict[str, float]:
+    """Correlations within each distortion and family of one run's test images."""
+    import numpy as np
+
+    from bench.metrics import fit_logistic
+
+    mapping = fit_logistic(found.predicted, found.human)
+    mapped = mapping(found.predicted) if mapping.ok and not mapping.decreasing else found.predicted
+    made: dict[str, float] = {}
+    for level, groups in (("distortion", names), ("family", [_family(name) for name in names])):
+        labels = np.array(groups)
+        for group in sorted(set(groups) - {""}):
+            for metric, value in _correlations(mapped, found, labels == group).items():
+                made[f"{metric}/{level}/{group}"] = value
+    return made
+
+
+def _correlations(mapped: np.ndarray, found: Predictions, chosen: np.ndarray) -> dict[str, float]:
+    """PLCC and SRCC among the chosen images; nothing where they are too few or all alike."""
+    import numpy as np
+
+    from bench.metrics import plcc, srcc
+
+    human, predicted = found.human[chosen], found.predicted[chosen]
+    if len(human) < FEWEST or min(np.ptp(human), np.ptp(predicted), np.ptp(mapped[chosen])) == 0:
+        return {}
+    return {"plcc": plcc(mapped[chosen], human), "srcc": srcc(predicted, human)}
+
+
+def _family(kind: str) -> str:
+    """One of KADID-10k's families in LoDa's nine groups; "" for a distortion that KADID-10k does not have."""
+    from bench.data.distortions import DISTORTIONS
+
+    return {distortion.key: distortion.family for distortion in DISTORTIONS}.get(kind, "")
+
+
+def _place(kind: str) -> tuple[int, str]:
+    """KADID-10k's order, then by name."""
+    from bench.data.distortions import DISTORTIONS
+
+    return {distortion.key: distortion.kind for distortion in DISTORTIONS}.get(kind, 99), kind

@@ -1,0 +1,37 @@
+"""Which view should guide and which be guided in GLIA: its Table 5."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from bench.layout import Layout
+from bench.protocol import Protocol, Request
+from bench.results import Results
+from bench.spec import RunSpec
+from bench.table import Table
+from protocols.variants import GUIDANCE, leads_of, plan_variants, variant_tables
+
+
+class Guidance(Protocol):
+    """The four pairings of the semantic view x_s and the detail view x_d in GLIA (GLIA Table 5)."""
+
+    title: ClassVar[str] = "Guidance of GLIA"
+
+    def plan(self, request: Request) -> list[RunSpec]:
+        """The four variants; nothing where GLIA was not asked for."""
+        return plan_variants(request, GUIDANCE, request.preset.guidance)
+
+    def tables(self, results: Results) -> list[Table]:
+        """One table a preset."""
+        layout = Layout(
+            name="guidance",
+            title="Ablation experiments for the guidance prior.",
+            leads=("Guidance", "Main"),
+            columns=(),
+            lines=(),
+            counted=False,
+            published=(("GLIA", "5"),),
+            published_lead=leads_of(GUIDANCE),
+            notes=("x_s: the whole image, resized; x_d: grid fragments at full resolution. (x_s, x_d) is GLIA.",),
+        )
+        return variant_tables(results, GUIDANCE, layout)

@@ -1,0 +1,92 @@
+"""What the backbone was pretrained on: LoDa's Table 3."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import ClassVar
+
+from bench.arms import Arm
+from bench.layout import Layout, Line, PresetResults, by_preset, fill, own_columns
+from bench.protocol import Protocol, Request
+from bench.results import Results
+from bench.spec import RunSpec
+from bench.table import Table
+from protocols.variants import base_of
+
+LABELS = {
+    "vit_base_patch16_224.mae": "MAE",
+    "vit_base_patch16_clip_224.openai": "Multi-Modal (CLIP)",
+    "vit_base_patch16_224.augreg_in1k": "ImageNet-1K",
+    "vit_base_patch16_224.augreg2_in21k_ft_in1k": "ImageNet-21K",
+    "vit_base_patch14_dinov2.lvd142m": "DINOv2",
+    "vit_base_patch16_siglip_224.webli": "SigLIP",
+    "vit_small_patch14_dinov2": "DINOv2",
+}
+PRINTED = {
+    "MAE": "pretrain=MAE",
+    "Multi-Modal (CLIP)": "pretrain=Multi-Modal",
+    "ImageNet-1K": "pretrain=ImageNet-1K",
+    "ImageNet-21K": "pretrain=ImageNet-21K",
+}
+"""LoDa's words for its four kinds of pretraining. It does not say which multi-modal weights it used."""
+
+
+class Pretraining(Protocol):
+    """One method on ViTs of one size with different pretraining (LoDa Table 3, and DINOv2, SigLIP)."""
+
+    title: ClassVar[str] = "Pretraining"
+
+    def plan(self, request: Request) -> list[RunSpec]:
+        """Every kind of pretraining; a preset with one kind only (the demo) is compared with random weights."""
+        kinds = [{"backbone": backbone} for backbone in request.preset.backbones]
+        if len(kinds) == 1:
+            kinds.append({**kinds[0], "weights": "random"})
+        return [
+            request.spec(method, dataset, [f"{dataset}:test"], split, **kind)
+            for split in range(request.splits)
+            for dataset in request.wanted(request.preset.pretraining)
+            for kind in kinds
+            for method in request.chosen("loda")
+        ]
+
+    def tables(self, results: Results) -> list[Table]:
+        """One table a preset, of the methods that were run with at least two kinds of pretraining."""
+        return [table for part in by_preset(results) if (table := _table(part)) is not None]
+
+
+def _table(part: PresetResults) -> Table | None:
+    columns = own_columns(name for name in part.preset.pretraining if name in part.own_test_sets())
+    known = set(part.preset.backbones)
+    kinds: dict[Arm, list[Arm]] = {}
+    for arm in part.arms_in(columns):
+        if arm.backbone in known and base_of(arm) == arm and not arm.budget:
+            base = replace(arm, backbone=part.preset.backbone, weights="pretrained")
+            kinds.setdefault(base, []).append(arm)
+    lines = [
+        Line((base.title, _label(arm)), arm, base, variant=PRINTED.get(_label(arm), ""))
+        for base, arms in sorted(kinds.items(), key=lambda item: item[0].order())
+        if len(arms) > 1
+        for arm in sorted(
+            arms, key=lambda arm: (arm.weights != "pretrained", part.preset.backbones.index(arm.backbone))
+        )
+    ]
+    if not lines:
+        return None
+    layout = Layout(
+        name="pretraining",
+        title="Impact of large-scale pretrained models, using different methods and datasets of pretraining.",
+        leads=("Method", "Pre-train"),
+        columns=tuple(columns),
+        lines=tuple(lines),
+        ranked_within=0,
+        published=(("LoDa", "3"),),
+        published_lead=lambda row: (row.label, row.variant.partition("=")[2]),
+        notes=("LoDa does not say which multi-modal weights it used; the row here is CLIP's.",)
+        if part.preset.name == "paper"
+        else (),
+    )
+    return fill(part, layout)
+
+
+def _label(arm: Arm) -> str:
+    return "none (random weights)" if arm.weights == "random" else LABELS.get(arm.backbone, arm.backbone)

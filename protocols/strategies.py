@@ -1,0 +1,45 @@
+"""Fine-tuning strategies side by side on one backbone: GLIA's and LoDa's Tables 6."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from bench.layout import Layout, Line, by_preset, fill, own_columns
+from bench.protocol import Protocol, Request
+from bench.results import Results
+from bench.spec import RunSpec
+from bench.table import Table
+from protocols.variants import belongs_to_an_ablation
+
+
+class Strategies(Protocol):
+    """The seven strategies of the papers, each as its own paper has it (GLIA Table 6, LoDa Table 6)."""
+
+    title: ClassVar[str] = "Fine-tuning strategies"
+
+    def plan(self, request: Request) -> list[RunSpec]:
+        """Every strategy on the sets of Table 6."""
+        return [
+            request.spec(method, dataset, [f"{dataset}:test"], split)
+            for split in range(request.splits)
+            for dataset in request.wanted(request.preset.strategies)
+            for method in request.chosen("linear_probe", "full_finetune", "adapter", "lora", "vpt", "loda", "glia")
+        ]
+
+    def tables(self, results: Results) -> list[Table]:
+        """One table a preset where at least two strategies were run; sized ones are in strategies_matched."""
+        made = []
+        for part in by_preset(results):
+            columns = own_columns(name for name in part.preset.strategies if name in part.own_test_sets())
+            arms = [arm for arm in part.arms_in(columns) if not arm.budget and not belongs_to_an_ablation(arm, part)]
+            if len(arms) > 1:
+                layout = Layout(
+                    name="strategies",
+                    title="Comparison of fine-tuning methods.",
+                    leads=("Method",),
+                    columns=tuple(columns),
+                    lines=tuple(Line((arm.title,), arm, arm) for arm in arms),
+                    published=(("GLIA", "6"), ("LoDa", "6")),
+                )
+                made.append(fill(part, layout))
+        return made

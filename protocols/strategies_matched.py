@@ -1,0 +1,74 @@
+"""The twin of `strategies` in a fair fight: every strategy sized to the same number of trainable parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from bench.errors import UsageError
+from bench.layout import Layout, Line, PresetResults, by_preset, fill, own_columns
+from bench.protocol import MethodChoice, Protocol, Request
+from bench.results import Results
+from bench.spec import RunSpec, Scalar
+from bench.table import Table
+
+BUDGETS = {"paper": 8_000_000, "demo": 2_000_000}
+"""GLIA's own size on the papers' ViT-B, and a quarter of it on the demo's ViT-S. `--set budget=N` takes another."""
+
+
+class StrategiesMatched(Protocol):
+    """The strategies at one parameter budget, so that a table tells the idea from its size (in none of the papers)."""
+
+    title: ClassVar[str] = "Fine-tuning strategies at one budget"
+
+    budget: int = 0
+
+    def plan(self, request: Request) -> list[RunSpec]:
+        """Every strategy that can be sized; those that cannot (a linear probe) are left out."""
+        budget = self.budget or BUDGETS[request.preset.name]
+        sized = [
+            MethodChoice(method.name, options)
+            for method in request.chosen("adapter", "lora", "vpt", "loda", "glia")
+            if (options := _sized(request, method, budget)) is not None
+        ]
+        return [
+            request.spec(method, dataset, [f"{dataset}:test"], split, budget=budget)
+            for split in range(request.splits)
+            for dataset in request.wanted(request.preset.strategies)
+            for method in sized
+        ]
+
+    def tables(self, results: Results) -> list[Table]:
+        """One table a preset and budget."""
+        return [
+            _table(part, budget)
+            for part in by_preset(results)
+            for budget in sorted({arm.budget for arm in part.arms if arm.budget})
+            if any(arm.budget == budget for arm in part.arms_in(own_columns(part.own_test_sets())))
+        ]
+
+
+def _sized(request: Request, method: MethodChoice, budget: int) -> Mapping[str, Scalar] | None:
+    """The method's options at the budget, or None where it has no size to choose."""
+    from bench.budget import size_to_budget
+
+    backbone = str(request.common.get("backbone", request.preset.backbone))
+    try:
+        return size_to_budget(method.name, request.method_options(method), backbone, budget)
+    except UsageError:
+        return None
+
+
+def _table(part: PresetResults, budget: int) -> Table:
+    columns = own_columns(part.own_test_sets(part.preset.strategies))
+    arms = [arm for arm in part.arms_in(columns) if arm.budget == budget]
+    columns = [column for column in columns if any(part.runs(arm, column.experiment) for arm in arms)]
+    layout = Layout(
+        name=f"strategies_matched_{budget}",
+        title=f"Comparison of fine-tuning methods, each sized to {budget:,} trainable parameters.",
+        leads=("Method",),
+        columns=tuple(columns),
+        lines=tuple(Line((arm.title,), arm, arm) for arm in arms),
+        notes=("Linear probing and full fine-tuning have no size to choose and are not in this table.",),
+    )
+    return fill(part, layout)
