@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bench.backbone import VitShape
+from bench.errors import UsageError
 
 
 def documented_size(config: Any, shape: VitShape) -> int:
@@ -21,14 +22,21 @@ def _lora(c: Any, s: VitShape) -> int:
 
 
 def _oft(c: Any, s: VitShape) -> int:
-    size = c.oft_block_size or s.width // c.r
+    size = _block(c.oft_block_size or s.width // c.r, s)
     blocks = 1 if c.block_share else s.width // size
     return blocks * size * (size - 1) // 2
 
 
 def _boft(c: Any, s: VitShape) -> int:
-    size = c.boft_block_size or s.width // c.boft_block_num
+    size = _block(c.boft_block_size or s.width // c.boft_block_num, s)
     return c.boft_n_butterfly_factor * s.width * size + s.qkv
+
+
+def _block(size: int, s: VitShape) -> int:
+    """peft quietly takes another size where this one does not divide the width; we do not."""
+    if s.width % size:
+        raise UsageError(f"A block size of {size} does not divide this ViT's width of {s.width}: choose one that does.")
+    return size
 
 
 def _lokr(c: Any, s: VitShape) -> int:

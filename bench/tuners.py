@@ -12,8 +12,9 @@ from typing import Any
 from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING, PEFT_TYPE_TO_TUNER_MAPPING
 from peft.utils import PeftType
 from torch import nn
+from torch.nn.utils import skip_init
 
-from bench.backbone import Vit
+from bench.backbone import Vit, VitShape
 from bench.errors import UsageError
 
 QKV = r"blocks\.\d+\.attn\.qkv"
@@ -49,36 +50,45 @@ def make_config(kind: str, values: Mapping[str, Any], target: str) -> Any:
 
 def inject(vit: Vit, config: Any) -> Any:
     """Put a tuner into the ViT in place; its own parameters train, all others stay frozen. Returns peft's tuner."""
-    kind = PeftType(config.peft_type)
     if not getattr(config, "exclude_modules", True):  # an Identity (timm's unused norms) has nothing to adapt
         idle = [name for name, part in vit.model.named_modules() if isinstance(part, nn.Identity)]
         config.exclude_modules = "|".join(map(re.escape, idle)) or None
-    try:
-        tuner = PEFT_TYPE_TO_TUNER_MAPPING[kind](vit.model, {"default": config}, "default")
-    except Exception as error:  # peft's tuners fail in many ways on a model they were not made for
-        raise UsageError(f"peft's {kind.value} cannot be put into this ViT: {_first_line(error)}") from error
+    tuner = _place(vit.model, config)
     if not any(p.requires_grad for p in vit.parameters()):
-        raise UsageError(f"peft's {kind.value} trains nothing in this ViT with target {config.target_modules!r}.")
+        raise UsageError(f"peft's {config.peft_type} trains nothing in this ViT with target {config.target_modules!r}.")
     return tuner
 
 
-def count_on_linears(config: Any, width: int, qkv: int, depth: int) -> int:
-    """Parameters a tuner would train on `depth` bare qkv maps, for tuners without a formula here."""
+def count_on_stand_in(config: Any, shape: VitShape) -> int:
+    """Parameters a tuner would train on a plain ViT of this shape, for tuners or targets without a formula."""
     stand_in = nn.Module()
-    stand_in.blocks = nn.ModuleList(nn.Module() for _ in range(depth))
-    for block in stand_in.blocks:
-        block.attn = nn.Module()
-        block.attn.qkv = nn.Linear(width, qkv)
-    try:
-        PEFT_TYPE_TO_TUNER_MAPPING[PeftType(config.peft_type)](stand_in, {"default": config}, "default")
-    except Exception as error:  # as in `inject`
-        raise UsageError(f"peft's {config.peft_type} cannot be put into a ViT: {_first_line(error)}") from error
+    stand_in.blocks = nn.ModuleList(_bare_block(shape) for _ in range(shape.depth))
+    stand_in.norm = nn.LayerNorm(shape.width)
+    for p in stand_in.parameters():
+        p.requires_grad_(False)
+    _place(stand_in, config)
     return sum(p.numel() for p in stand_in.parameters() if p.requires_grad)
+
+
+def _bare_block(shape: VitShape) -> nn.Module:
+    block, attention, mlp = nn.Module(), nn.Module(), nn.Module()
+    block.norm1, block.norm2 = nn.LayerNorm(shape.width), nn.LayerNorm(shape.width)
+    block.attn, block.mlp = attention, mlp
+    attention.qkv = skip_init(nn.Linear, shape.width, shape.qkv)
+    attention.proj = skip_init(nn.Linear, shape.width, shape.width)
+    mlp.fc1 = skip_init(nn.Linear, shape.width, shape.mlp)
+    mlp.fc2 = skip_init(nn.Linear, shape.mlp, shape.width)
+    return block
+
+
+def _place(model: nn.Module, config: Any) -> Any:
+    kind = PeftType(config.peft_type)
+    try:
+        return PEFT_TYPE_TO_TUNER_MAPPING[kind](model, {"default": config}, "default")
+    except Exception as error:  # peft's tuners fail in many ways on a model they were not made for
+        reason = (str(error) or type(error).__name__).strip().split("\n")[0]
+        raise UsageError(f"peft's {kind.value} cannot be put into this ViT: {reason}") from error
 
 
 def _plain(node: ast.expr) -> Any:
     return node.id if isinstance(node, ast.Name) else ast.literal_eval(node)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).strip().split("\n")[0]

@@ -15,7 +15,7 @@ from bench.backbone import Vit, VitShape
 from bench.errors import UsageError
 from bench.method import Features, Method, Toolbox, ViewFeature
 from bench.peft_sizes import documented_size
-from bench.tuners import QKV, count_on_linears, inject, make_config, parse_config
+from bench.tuners import QKV, count_on_stand_in, inject, make_config, parse_config
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ TUNERS: dict[str, Tuner] = {
     "rslora": Tuner("LORA", {"r": 8, "lora_alpha": 16, "use_rslora": True}),
     "pissa": Tuner("LORA", {"r": 8, "lora_alpha": 8, "init_lora_weights": "pissa"}),
     # peft wants the number of steps now; `after_step` tells it the true one
-    "adalora": Tuner("ADALORA", {"init_r": 12, "target_r": 8, "lora_alpha": 16, "total_step": 1}),
+    "adalora": Tuner("ADALORA", {"init_r": 12, "target_r": 8, "lora_alpha": 16, "total_step": 10**9}),
     "vera": Tuner("VERA", {"r": 256}),
     "boft": Tuner("BOFT", {"boft_block_size": 8, "boft_n_butterfly_factor": 1}),
     "oft": Tuner("OFT", {"r": 0, "oft_block_size": 32}),
@@ -75,15 +75,15 @@ class Peft(Method):
 
     def assemble(self, vit: Vit, toolbox: Toolbox) -> Features:
         """The tuner, injected into the ViT."""
-        config = self._config()
-        tuner = inject(vit, config)
+        self.size(vit.shape)  # refuses what peft would quietly change
+        tuner = inject(vit, self._config())
         return _AdaLora(vit, tuner) if self._tuner().kind == "ADALORA" else ViewFeature(vit)
 
     def size(self, shape: VitShape) -> int:
-        """From the tuner's formula (bench/peft_sizes.py); others are counted on bare qkv maps."""
+        """From the tuner's formula (bench/peft_sizes.py); others are counted on a stand-in."""
         config = self._config()
         if self.variant not in TUNERS or self.target:
-            return count_on_linears(config, shape.width, shape.qkv, shape.depth)
+            return count_on_stand_in(config, shape)
         return documented_size(config, shape)
 
     def _tuner(self) -> Tuner:
@@ -119,6 +119,8 @@ class _AdaLora(ViewFeature):
         for name, p in self._factors():
             for average in ("exp_avg_ipt", "exp_avg_unc"):
                 self.importance.register_buffer(_buffer(average, name), torch.zeros_like(p))
+            if "lora_E" in name:
+                self.importance.register_buffer(_buffer("kept", name), torch.ones_like(p))
 
     def penalty(self) -> Tensor:
         """γ · mean ‖PᵀP − I‖ over all singular-vector factors (AdaLoRA Eq. 4)."""
@@ -132,17 +134,24 @@ class _AdaLora(ViewFeature):
     def after_step(self, step: int, steps: int) -> None:
         """Spend the rank budget where the gradients say it matters."""
         allocator, settings = self._tuner[0].rankallocator, self._settings
+        if steps <= settings.tinit + settings.tfinal:
+            raise UsageError(f"AdaLoRA's tinit and tfinal leave none of this run's {steps} steps to prune in.")
         settings.total_step = steps
-        if step > steps - settings.tfinal and not settings.rank_pattern:  # taken up again after the last pruning
-            settings.rank_pattern = {n: (p != 0).view(-1).tolist() for n, p in self._factors() if "lora_E" in n}
+        singular = [name for name, _ in self._factors() if "lora_E" in name]
+        settings.rank_pattern = {name: self._state("kept", name).view(-1).bool().tolist() for name in singular}
         for name, p in self._factors():
             allocator.ipt.setdefault(name, torch.zeros_like(p))
             for average in ("exp_avg_ipt", "exp_avg_unc"):
-                getattr(allocator, average)[name] = self.importance.get_buffer(_buffer(average, name))
+                getattr(allocator, average)[name] = self._state(average, name)
         self._tuner[0].update_and_allocate(step)
         for average in ("exp_avg_ipt", "exp_avg_unc"):
             for name, value in getattr(allocator, average).items():
-                self.importance.get_buffer(_buffer(average, name)).copy_(value)
+                self._state(average, name).copy_(value)
+        for name, kept in settings.rank_pattern.items():
+            self._state("kept", name).copy_(torch.tensor(kept).view(-1, 1))
+
+    def _state(self, what: str, name: str) -> Tensor:
+        return self.importance.get_buffer(_buffer(what, name))
 
     def _factors(self) -> list[tuple[str, Tensor]]:
         return [(n, p) for n, p in self.vit.model.named_parameters() if "lora_" in n]
@@ -152,5 +161,5 @@ class _AdaLora(ViewFeature):
         return self._tuner[0].peft_config["default"]
 
 
-def _buffer(average: str, name: str) -> str:
-    return f"{average}/{name}".replace(".", "/")
+def _buffer(what: str, name: str) -> str:
+    return f"{what}/{name}".replace(".", "/")

@@ -1,0 +1,119 @@
+"""peft's tuners: merged equals unmerged, options are parsed, and what does not fit is refused in a sentence."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+
+from bench.errors import UsageError
+from bench.registry import METHODS
+from bench.tuners import QKV, inject, make_config, parse_config
+from tests.methods.vits import build, small_vit, vit_b16_shape
+
+
+def _pictures() -> torch.Tensor:
+    return torch.randn(2, 3, 64, 64, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
+
+
+def test_a_merged_lora_equals_the_unmerged_one() -> None:
+    vit = small_vit().double().eval()
+    tuner = inject(vit, make_config("LORA", {"r": 4, "lora_alpha": 8}, QKV))
+    with torch.no_grad():
+        for p in vit.parameters():
+            if p.requires_grad:
+                p.copy_(torch.randn_like(p))
+        apart = vit(_pictures())
+        plain = small_vit().double().eval()(_pictures())
+        vit.model = tuner.merge_and_unload()
+        merged = vit(_pictures())
+    assert (apart - plain).abs().max() > 1e-2
+    assert (apart - merged).abs().max() < 1e-10
+
+
+def test_lora_is_the_papers_product_on_the_fused_map() -> None:
+    plain, model = small_vit().double().eval(), build("lora", small_vit(), rank=4, alpha=12.0).double().eval()
+    with torch.no_grad():
+        for block, adapted in zip(plain.blocks, model.features.vit.blocks, strict=True):
+            qkv = adapted.attn.qkv
+            a, b = qkv.lora_A["default"].weight, qkv.lora_B["default"].weight
+            b.copy_(torch.randn_like(b))
+            block.attn.qkv.weight += 12 / 4 * (b @ a)
+        assert (plain(_pictures()) - model.features({"crop": _pictures()})).abs().max() < 1e-10
+
+
+def test_lora_leaves_the_patch_embedding_and_the_output_projections_alone() -> None:
+    names = [n for n, p in build("lora", small_vit()).features.named_parameters() if p.requires_grad]
+    assert len(names) == 6
+    assert all(".attn.qkv.lora_" in name for name in names)
+
+
+def test_a_tuners_options_come_as_text() -> None:
+    assert parse_config("r=4, alpha=8.5, use_rslora=True, init_lora_weights=pissa") == {
+        "r": 4,
+        "alpha": 8.5,
+        "use_rslora": True,
+        "init_lora_weights": "pissa",
+    }
+    assert parse_config("") == {}
+    assert METHODS.load("peft")(variant="dora", config="r=4,alpha=4").size(vit_b16_shape()) == 175_104
+
+
+@pytest.mark.parametrize(
+    ("variant", "options", "sentence"),
+    [
+        ("", {}, "peft:NAME"),
+        ("dorra", {}, "Did you mean dora"),
+        ("prompt_tuning", {}, "use vpt"),
+        ("lora", {"config": "rank=4"}, "no option 'rank'"),
+        ("lora", {"config": "4"}, "must be a list such as"),
+        ("lora", {"config": "__import__('os')"}, "must be a list such as"),
+        ("lora", {"config": "r=0"}, "r"),
+        ("lora", {"target": "nowhere"}, "cannot be put into this ViT"),
+        ("oft", {"config": "oft_block_size=13"}, "does not divide"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_a_sentence(variant: str, options: dict, sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        build(f"peft:{variant}", small_vit(), **options)
+
+
+def test_a_tuner_without_a_formula_is_counted_where_it_acts() -> None:
+    model = build("peft:gralora", small_vit())
+    counted = sum(p.numel() for p in model.features.parameters() if p.requires_grad)
+    assert METHODS.load("peft")(variant="gralora").size(small_vit().shape) == counted
+
+
+def test_a_target_of_ones_own_is_counted_where_it_acts() -> None:
+    options = {"config": "r=2", "target": r"blocks\.\d+\.mlp\.fc[12]"}
+    model = build("peft:lora", small_vit(), **options)
+    counted = sum(p.numel() for p in model.features.parameters() if p.requires_grad)
+    assert counted == METHODS.load("peft")(variant="lora", **options).size(small_vit().shape) == 3 * 2 * 2 * (48 + 192)
+
+
+def _adalora_steps(model, optimiser, first: int, last: int) -> None:
+    generator = torch.Generator().manual_seed(first)
+    for step in range(first, last + 1):
+        optimiser.zero_grad()
+        scores = model({"crop": torch.randn(3, 3, 64, 64, generator=generator)})
+        (scores.sum() + model.features.penalty()).backward()
+        optimiser.step()
+        model.features.after_step(step, 8)
+        generator.manual_seed(step + 1)
+
+
+@pytest.mark.parametrize("config", ["init_r=6,target_r=2,tinit=1,deltaT=2", "init_r=6,target_r=2,tfinal=4"])
+def test_an_adalora_taken_up_again_prunes_the_same_ranks(config: str) -> None:
+    whole = build("peft:adalora", small_vit(), config=config).eval()
+    whole_sgd = torch.optim.SGD([p for p in whole.parameters() if p.requires_grad], lr=0.05)
+    _adalora_steps(whole, whole_sgd, 1, 5)
+    state = copy.deepcopy(whole.trainable_state())
+    _adalora_steps(whole, whole_sgd, 6, 8)
+    again = build("peft:adalora", small_vit(), seed=1, config=config).eval()
+    again.load_trainable_state(state)
+    _adalora_steps(again, torch.optim.SGD([p for p in again.parameters() if p.requires_grad], lr=0.05), 6, 8)
+    kept, expected = again.trainable_state(), whole.trainable_state()
+    assert all(torch.equal(kept[name], expected[name]) for name in expected if "importance" not in name)
+    ranks = sum(int((p != 0).sum()) for name, p in expected.items() if ".lora_E." in name)
+    assert ranks == 3 * 2

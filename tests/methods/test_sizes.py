@@ -1,0 +1,80 @@
+"""Trainable parameters on ViT-B/16, pinned to the last one."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.heads import quality_head
+from bench.registry import METHODS
+from tests.methods.vits import vit_b16_shape
+
+VIT_B16 = vit_b16_shape()
+
+PINNED = [
+    ("linear_probe", {}, 0),
+    ("full_finetune", {}, 85_798_656),
+    ("adapter", {}, 2_379_264),
+    ("adapter", {"position": "pfeiffer"}, 1_189_632),
+    ("adapter", {"position": "adaptformer"}, 1_189_632),
+    ("lora", {}, 294_912),
+    ("vpt", {}, 460_800),
+    ("vpt", {"kind": "shallow"}, 38_400),
+    ("bitfit", {}, 102_912),
+    ("ssf", {}, 205_824),
+    ("loda", {}, 8_927_488 - 768),
+    ("glia", {}, 8_035_861),
+    ("glia", {"placement": "before_each"}, 8_763_415),
+    ("peft:dora", {}, 322_560),
+    ("peft:rslora", {}, 294_912),
+    ("peft:pissa", {}, 294_912),
+    ("peft:adalora", {}, 442_512),
+    ("peft:vera", {}, 30_720),
+    ("peft:boft", {}, 101_376),
+    ("peft:oft", {}, 142_848),
+    ("peft:ia3", {}, 64_512),
+    ("peft:loha", {}, 589_824),
+    ("peft:lokr", {}, 21_504),
+    ("peft:fourierft", {}, 12_000),
+    ("peft:hra", {}, 73_728),
+    ("peft:randlora", {}, 230_400),
+    ("peft:ln_tuning", {}, 38_400),
+]
+
+
+@pytest.mark.parametrize(("name", "options", "size"), PINNED, ids=lambda value: str(value))
+def test_the_documented_size_on_vit_b16_is_the_known_one(name: str, options: dict, size: int) -> None:
+    stem, _, variant = name.partition(":")
+    assert METHODS.load(stem)(variant=variant, **options).size(VIT_B16) == size
+
+
+def test_the_head_adds_768_or_769() -> None:
+    counts = [sum(p.numel() for p in quality_head(kind, VIT_B16.width).parameters()) for kind in ("cosine", "linear")]
+    assert counts == [768, 769]
+
+
+def test_lodas_parts_add_up_to_the_papers_nine_millions() -> None:
+    assert METHODS.load("loda")().breakdown(VIT_B16) == {
+        "extractor": 393_472,
+        "down": 640_512,
+        "attention": 197_376,
+        "up": 7_686_144,
+        "projection": 0,
+        "scale": 9_216,
+    }
+
+
+def test_glias_parts_add_up_to_the_papers_eight_millions() -> None:
+    assert METHODS.load("glia")().breakdown(VIT_B16) == {
+        "projection": 49_216,
+        "down": 587_136,
+        "fusion attention": 180_928,
+        "refinement attention": 164_480,
+        "up": 7_045_632,
+        "lambda": 21,
+        "scale": 8_448,
+    }
+
+
+def test_a_glia_without_lgf_pays_for_no_guidance() -> None:
+    parts = METHODS.load("glia")(lgf=False).breakdown(VIT_B16)
+    assert parts["projection"] == parts["fusion attention"] == parts["refinement attention"] == parts["lambda"] == 0

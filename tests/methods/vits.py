@@ -1,0 +1,36 @@
+"""Small random backbones and builders that the method tests share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import timm
+import torch
+
+from bench.backbone import Vit, VitShape
+from bench.conformance import random_cnn
+from bench.method import QualityModel
+from bench.registry import METHODS
+from bench.spec import Recipe
+
+SMALL_CNN = "test_efficientnet"
+
+
+def vit_b16_shape() -> VitShape:
+    """ViT-B/16's sizes, without its memory."""
+    with torch.device("meta"):
+        return Vit(timm.create_model("vit_base_patch16_224"), 224).shape
+
+
+def small_vit(size: int = 64, **changes: Any) -> Vit:
+    """A seeded random ViT of three blocks at 64 pixels; `changes` are timm's own arguments."""
+    torch.manual_seed(3)
+    settings = {"img_size": size, "patch_size": 16, "embed_dim": 48, "depth": 3, "num_heads": 3, "num_classes": 0}
+    return Vit(timm.models.VisionTransformer(**(settings | changes)), size)
+
+
+def build(name: str, vit: Vit, seed: int = 0, **options: Any) -> QualityModel:
+    """A method's whole model on this ViT."""
+    stem, _, variant = name.partition(":")
+    torch.manual_seed(seed)
+    return METHODS.load(stem)(variant=variant, **options).build(vit, Recipe(size=vit.size), random_cnn)
