@@ -69,6 +69,10 @@ class DatasetSource:
     """Usual names of its folder below a common root."""
     obtain: ClassVar[str] = ""
     """From whom to get it, in one line."""
+    layout: ClassVar[str] = ""
+    """How its folder should look, in one line."""
+    settings: ClassVar[tuple[str, ...]] = ()
+    """What `[data.NAME]` of bench.toml may say of it besides `path`, `loader` and `download`."""
 
     def __init__(self, name: str, place: Place) -> None:
         self.name, self.place = name, place

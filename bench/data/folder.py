@@ -1,0 +1,63 @@
+"""Any folder of pictures with a csv or xlsx of scores: people's own data, configured in bench.toml."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from bench.data.assemble import Labels, Row, assemble, label_file
+from bench.data.dataset import Dataset, DatasetSource
+from bench.data.labels import Sheet, read_csv
+from bench.data.tree import Tree, find_tree
+from bench.data.workbooks import read_xlsx
+from bench.errors import UsageError
+
+
+class Folder(DatasetSource):
+    """A folder of one's own: a csv or xlsx with a column of pictures, one of scores, and perhaps one of contents.
+
+    `[data.NAME]` with `loader = "folder"`, `path`, and where they differ from the defaults: `csv` ("labels.csv"),
+    `image`, `score`, `group`, `std` (column names), `higher_is_better`, `images` (a folder below `path`).
+    """
+
+    name = "folder"
+    title: ClassVar[str] = "own pictures"
+    kind: ClassVar[str] = "authentic"
+    obtain: ClassVar[str] = "you"
+    layout: ClassVar[str] = "FOLDER/labels.csv with the columns image and score, the pictures named from FOLDER on"
+    settings: ClassVar[tuple[str, ...]] = ("csv", "image", "score", "group", "std", "higher_is_better", "images")
+
+    def load(self) -> Dataset:
+        """The labelled pictures; others in the folder are left alone."""
+        return assemble(self, self.labels())
+
+    def labels(self) -> Labels:
+        """Columns as configured; with `group`, pictures of one content never stand on both sides of a split."""
+        file, image, score = self._text("csv", "labels.csv"), self._text("image", "image"), self._text("score", "score")
+        group, std, below = self._text("group", ""), self._text("std", ""), self._text("images", "").strip("/")
+        tree = find_tree(self.name, self.place.path, [(file,)], self.layout, self.obtain)
+        sheet = self._read(tree, file, [name for name in (image, score, group, std) if name])
+        names, scores = sheet.names(image), sheet.numbers_of(score)
+        groups = sheet.text(group) if group else names
+        stds = sheet.numbers_of(std) if std else [float("nan")] * len(sheet)
+        rows = [
+            Row(f"{below}/{name}" if below else name, scores[i], sheet.where(i), groups[i], stds[i])
+            for i, name in enumerate(names)
+        ]
+        turn = None if self._higher_is_better() else (min(scores), max(scores))
+        return Labels(tree, rows, sheet, grouped=bool(group), turn=turn)
+
+    def _higher_is_better(self) -> bool:
+        value: Any = self.place.options.get("higher_is_better", True)
+        if not isinstance(value, bool):
+            raise UsageError(f"[data.{self.name}] higher_is_better must be true or false, not {value!r}.")
+        return value
+
+    def _read(self, tree: Tree, file: str, wanted: list[str]) -> Sheet:
+        path = label_file(self, tree, file)
+        return read_xlsx(self.name, path, wanted) if path.suffix.lower() == ".xlsx" else read_csv(self.name, path)
+
+    def _text(self, setting: str, default: str) -> str:
+        value: Any = self.place.options.get(setting, default)
+        if not isinstance(value, str):
+            raise UsageError(f"[data.{self.name}] {setting} must be a text, not {value!r}.")
+        return value

@@ -1,0 +1,181 @@
+"""Label files read safely into columns of text: csv, plain text, xlsx and mat, with every doubt an error.
+
+No code is ever run from a data file: workbooks are read as values with sizes limited and entities refused, mat
+files may hold numbers, text and cells only. Every error names the set, the file and the row.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from bench.errors import DataError
+
+MAX_BYTES = 64 << 20
+"""No label file of the eight sets is larger than 10 MB; a file beyond this is not one, or is an attack."""
+MAX_ROWS = 2_000_000
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A label file as columns of text; `numbers` are the rows' numbers in the file, for messages."""
+
+    dataset: str
+    path: Path
+    columns: dict[str, list[str]]
+    numbers: list[int]
+    unit: str = "row"
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def where(self, index: int) -> str:
+        """The row, as messages name it."""
+        return f"{self.path.name}, {self.unit} {self.numbers[index]}"
+
+    def wrong(self, index: int, what: str) -> DataError:
+        """An error about one row."""
+        return DataError(f"{self.dataset}: {self.path}, {self.unit} {self.numbers[index]}: {what}.")
+
+    def has(self, name: str) -> bool:
+        """Whether there is a column of that name, case aside."""
+        return name.lower() in {column.lower() for column in self.columns}
+
+    def text(self, name: str) -> list[str]:
+        """A column's cells, stripped; an empty one is an error."""
+        cells = self._column(name)
+        for index, cell in enumerate(cells):
+            if not cell:
+                raise self.wrong(index, f"{name!r} is empty")
+        return cells
+
+    def names(self, name: str) -> list[str]:
+        """A column of picture names with "/" between folders; a name that leaves its folder is an error."""
+        cells = [cell.replace("\\", "/") for cell in self.text(name)]
+        for index, cell in enumerate(cells):
+            parts = PurePosixPath(cell).parts
+            if ".." in parts or cell.startswith("/") or ":" in parts[0] or any(ord(letter) < 32 for letter in cell):
+                raise self.wrong(index, f"{cell!r} is not a picture's name below the set's folder")
+        return cells
+
+    def numbers_of(self, name: str, low: float = -math.inf, high: float = math.inf) -> list[float]:
+        """A column of finite numbers within [low, high], with half a percent of slack for rounded limits."""
+        slack = 0.005 * (high - low) if math.isfinite(high - low) else 0.0
+        values = []
+        for index, cell in enumerate(self._column(name)):
+            try:
+                value = float(cell if "_" not in cell else "")  # Python alone reads "1_0" as ten
+            except ValueError:
+                raise self.wrong(index, f"{name} is {cell!r}, not a number") from None
+            if not math.isfinite(value):
+                raise self.wrong(index, f"{name} is {cell!r}, not a finite number")
+            if not low - slack <= value <= high + slack:
+                raise self.wrong(index, f"{name} is {value:g}, outside the known range {low:g} to {high:g}")
+            values.append(value)
+        return values
+
+    def _column(self, name: str) -> list[str]:
+        for column, cells in self.columns.items():
+            if column.lower() == name.lower():
+                return cells
+        there = ", ".join(self.columns) or "none"
+        raise DataError(f"{self.dataset}: {self.path} has no column {name!r}; its columns are: {there}.")
+
+
+def read_bytes(dataset: str, path: Path) -> bytes:
+    """A label file's bytes; missing, unreadable, empty or huge ones are errors."""
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise DataError(f"{dataset}: {path} is larger than {MAX_BYTES >> 20} MiB: this is no label file.")
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{dataset}: the label file {path} cannot be read: {error.strerror or error}.") from error
+    if not data:
+        raise DataError(f"{dataset}: the label file {path} is empty; unpack the archive again.")
+    return data
+
+
+def _decoded(dataset: str, path: Path) -> str:
+    data = read_bytes(dataset, path)
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise DataError(f"{dataset}: {path}, row {line}: this is not UTF-8 text.") from None
+    if "\0" in text:
+        raise DataError(f"{dataset}: {path}, row {text[: text.index(chr(0))].count(chr(10)) + 1}: a zero byte.")
+    return text
+
+
+def read_csv(dataset: str, path: Path) -> Sheet:
+    """A csv with a header row, separated by commas, semicolons or tabs (whichever the header holds first)."""
+    text = _decoded(dataset, path)
+    header = text.split("\n", 1)[0]
+    separator = next((mark for mark in ",;\t" if mark in header), ",")
+    rows: list[list[str]] = []
+    numbers: list[int] = []
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    try:
+        for row in reader:
+            if row and any(cell.strip() for cell in row):
+                rows.append([cell.strip() for cell in row])
+                numbers.append(reader.line_num)
+    except csv.Error as error:
+        raise DataError(f"{dataset}: {path}, row {reader.line_num}: this is not csv ({error}).") from None
+    return _sheet(dataset, path, rows, numbers)
+
+
+def read_words(dataset: str, path: Path, columns: Sequence[str]) -> Sheet:
+    """Plain text without a header: the columns are separated by blanks, one row a line."""
+    rows: list[list[str]] = [list(columns)]
+    numbers = [0]
+    for number, line in enumerate(_decoded(dataset, path).splitlines(), start=1):
+        if line.strip():
+            rows.append(line.split())
+            numbers.append(number)
+    return _sheet(dataset, path, rows, numbers)
+
+
+def _sheet(dataset: str, path: Path, rows: list[list[str]], numbers: list[int]) -> Sheet:
+    """Columns out of rows, the first of which is the header; a row of another length is an error."""
+    if len(rows) < 2:
+        raise DataError(f"{dataset}: {path} has no rows of labels; unpack the archive again.")
+    header = rows[0]
+    twice = {name for name in header if name and [cell.lower() for cell in header].count(name.lower()) > 1}
+    if twice:
+        raise DataError(f"{dataset}: {path} has the column {sorted(twice)[0]!r} twice.")
+    for row, number in zip(rows[1:], numbers[1:], strict=True):
+        if len(row) != len(header):
+            raise DataError(f"{dataset}: {path}, row {number}: {len(row)} cells where {len(header)} are expected.")
+    columns = {name: list(cells) for name, cells in zip(header, zip(*rows[1:], strict=True), strict=True) if name}
+    return Sheet(dataset, path, columns, numbers[1:])
+
+
+def header_row(dataset: str, path: Path, rows: Sequence[Sequence[str]], wanted: Sequence[str]) -> int:
+    """Which row of a workbook holds all the wanted column names; none is an error that names what is missing."""
+    best: tuple[int, set[str]] = (-1, set())
+    for index, row in enumerate(rows[:50]):
+        found = {name for name in wanted if name.lower() in {cell.lower() for cell in row}}
+        if len(found) == len(wanted):
+            return index
+        if len(found) > len(best[1]):
+            best = (index, found)
+    missing = ", ".join(name for name in wanted if name not in best[1])
+    raise DataError(f"{dataset}: {path} has no column {missing} (looked at its first 50 rows).")
+
+
+def sheet_below(dataset: str, path: Path, rows: list[list[str]], start: int) -> Sheet:
+    """The table below a header row of a workbook: blank rows and the columns without a name are left out."""
+    header = rows[start]
+    kept = [column for column, name in enumerate(header) if name]
+    body, numbers = [[header[column] for column in kept]], [start + 1]
+    for index in range(start + 1, len(rows)):
+        cells = [rows[index][column] if column < len(rows[index]) else "" for column in kept]
+        if any(cells):
+            body.append(cells)
+            numbers.append(index + 1)
+    return _sheet(dataset, path, body, numbers)
