@@ -167,7 +167,8 @@ def _sized(method: str, options: Mapping[str, Scalar], ask: Ask, preset: Preset)
     """A method's options, sized to the budget where one is asked for."""
     if not ask.budget:
         return options
+    wanted = parse_count(ask.budget)
     from bench.budget import size_to_budget
 
     known = METHODS.card(method).defaults() | dict(preset.method_options.get(method.partition(":")[0], {}))
-    return size_to_budget(method, {**known, **options}, ask.backbone or preset.backbone, parse_count(ask.budget))
+    return size_to_budget(method, {**known, **options}, ask.backbone or preset.backbone, wanted)

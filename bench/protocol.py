@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.errors import UsageError
 from bench.presets import Preset
-from bench.spec import Recipe, RunSpec, Scalar
+from bench.spec import Recipe, RunSpec, Scalar, recipe_options
 
 if TYPE_CHECKING:
     from bench.results import Results
@@ -53,7 +53,8 @@ class Request:
     def spec(self, method: MethodChoice, train: str, tests: Sequence[str], split: int, **changes: Any) -> RunSpec:
         """One run under this request: the usual recipe, then the tuned one, then what the user set."""
         recipe: dict[str, Any] = usual_recipe(self.preset, train, method.name)
-        recipe |= self.tuned.get(method.name, {})
+        chosen = self.tuned.get(method.name, {})
+        recipe |= {name: value for name, value in chosen.items() if name in recipe_options()}
         recipe |= self.recipe | changes.pop("recipe", {})
         tuned = "tuned" if method.name in self.tuned else "default"
         base = RunSpec(
@@ -78,7 +79,8 @@ class Request:
         unknown = sorted(set(method.options) - set(known))
         if unknown:
             raise UsageError(f"{method.name} has no option {', '.join(unknown)}; it has: {', '.join(known) or 'none'}.")
-        return {**known, **preset, **method.options}
+        chosen = {name: value for name, value in self.tuned.get(method.name, {}).items() if name in known}
+        return {**known, **preset, **chosen, **method.options}
 
 
 class Protocol:

@@ -47,19 +47,6 @@ def make_run(spec: RunSpec, runtime: Runtime, report: Report = silent, **events:
     return record, predictions
 
 
-def failed_record(spec: RunSpec, error: BaseException) -> dict[str, Any]:
-    """The record of a run that failed: its spec and why."""
-    return {
-        "schema": SCHEMA,
-        "key": spec.key,
-        "spec": spec.as_dict(),
-        "status": "failed",
-        "error": {"kind": type(error).__name__, "message": str(error).strip()[:2000]},
-        "metrics": {},
-        "run": {"finished": _now()},
-    }
-
-
 def _train(session: Session, store: Store, report: Report, events: Mapping[str, Any]) -> dict[str, Any]:
     spec = session.spec
     validation = session.split.validation
@@ -107,7 +94,7 @@ def _keep_state(session: Session, store: Store, facts: dict[str, Any]) -> None:
         "spec": session.spec.key,
         "facts": json.dumps(facts, sort_keys=True),
         "data": session.dataset.hash(),
-        "weights": session.weights.hash,
+        "weights": session.weights_hash(),
         "sha256": _state_hash(state),
     }
     write_bytes(store.state_path(session.spec), save(state, metadata=about))
@@ -124,7 +111,7 @@ def _take_up(session: Session, store: Store) -> dict[str, Any] | None:
         state = load_file(str(path))
     except (OSError, SafetensorError):
         return None
-    fits = about.get("data") == session.dataset.hash() and about.get("weights") == session.weights.hash
+    fits = about.get("data") == session.dataset.hash() and about.get("weights") == session.weights_hash()
     if not fits or about.get("sha256") != _state_hash(state):
         return None
     try:
@@ -205,6 +192,7 @@ def _record(
             "backbone": spec.backbone,
             "hash": session.weights.hash,
             "source": session.weights.source,
+            "further": {name: {"hash": w.hash, "source": w.source} for name, w in session.further.items()},
         },
         "parameters": {
             "trainable": sum(p.numel() for p in parameters if p.requires_grad),

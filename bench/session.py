@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -38,11 +40,11 @@ class Session:
     method: Method
     model: QualityModel
     weights: LoadedWeights
+    further: Mapping[str, LoadedWeights]
     dataset: Dataset
     split: Split
-    feed: Feed
-    seconds: float
     report: Report = silent
+    seconds: float = 0.0
     _feeds: dict[str, Feed] = field(default_factory=dict)
 
     def autocast(self) -> AbstractContextManager[object]:
@@ -51,25 +53,33 @@ class Session:
             return nullcontext()
         return torch.autocast(self.device.type, dtype=DTYPES[self.precision])
 
+    @property
+    def feed(self) -> Feed:
+        """The feed of the training set."""
+        return self.feed_of(self.spec.train)
+
+    def weights_hash(self) -> str:
+        """A hash over all pretrained networks in the model, as caches and kept states go by it."""
+        return "+".join([self.weights.hash, *(loaded.hash for _, loaded in sorted(self.further.items()))])
+
     def target(self, name: str) -> tuple[Feed, np.ndarray]:
         """The feed and the rows of a test target: "dataset:test" or "dataset:all"."""
         dataset, _, part = name.rpartition(":")
-        if part not in ("test", "all") or not dataset:
-            raise UsageError(f"The test target {name!r} is neither DATASET:test nor DATASET:all.")
-        feed = self._feed(dataset)
+        if part not in ("test", "all", "validation") or not dataset:
+            raise UsageError(f"The test target {name!r} is none of DATASET:test, DATASET:all and DATASET:validation.")
+        feed = self.feed_of(dataset)
+        if part == "validation":  # `bench tune`: contents of the training part that were not trained on
+            return feed, self.split.validation
         if part == "all":
             return feed, np.arange(len(feed.dataset))
         if dataset == self.spec.train:
             return feed, self.split.test
         return feed, split_of(self.spec, feed.dataset).test
 
-    def _feed(self, name: str) -> Feed:
-        if name == self.spec.train:
-            return self.feed
+    def feed_of(self, name: str) -> Feed:
+        """A dataset made ready for the model, once."""
         if name not in self._feeds:
-            dataset = load_dataset(
-                name, self.runtime.data, self.runtime.cache, partial=self.runtime.partial, limit=self.spec.limit
-            )
+            dataset = self.dataset if name == self.spec.train else load_set(self.spec, name, self.runtime)
             self._feeds[name] = make_feed(self, dataset)
         return self._feeds[name]
 
@@ -78,27 +88,30 @@ def prepare(spec: RunSpec, runtime: Runtime, report: Report = silent) -> Session
     """Load, check and build everything a spec names."""
     start = time.perf_counter()
     for plugin in runtime.plugins:
-        from pathlib import Path
-
         add_plugin_file(Path(plugin))
     set_up(runtime.threads)
     device = pick_device(runtime.device)
     precision = pick_precision(spec.precision, device)
-    dataset = load_dataset(spec.train, runtime.data, runtime.cache, partial=runtime.partial, limit=spec.limit)
+    dataset = load_set(spec, spec.train, runtime)
     split = split_of(spec, dataset)
     method = make_method(spec)
     vit, weights = load_vit(
         spec.backbone, spec.weights, spec.recipe.size, files=runtime.weight_files, cache=runtime.cache, progress=report
     )
     torch.manual_seed(initial_seed(spec))
-    tools = toolbox(runtime.weight_files, runtime.cache, random=spec.weights == "random")
+    tools = toolbox(runtime.weight_files, runtime.cache, random=spec.weights == "random", progress=report)
     model = method.build(vit, spec.recipe, tools).to(device)
     session = Session(
-        spec, runtime, device, precision, method, model, weights, dataset, split, None, 0.0, report  # type: ignore[arg-type]
+        spec, runtime, device, precision, method, model, weights, tools.loaded, dataset, split, report
     )
-    session.feed = make_feed(session, dataset)
+    session.feed_of(spec.train)
     session.seconds = time.perf_counter() - start
     return session
+
+
+def load_set(spec: RunSpec, name: str, runtime: Runtime) -> Dataset:
+    """A dataset as a run sees it."""
+    return load_dataset(name, runtime.data, runtime.cache, partial=runtime.partial, limit=spec.limit)
 
 
 def make_method(spec: RunSpec) -> Method:
@@ -115,7 +128,7 @@ def split_of(spec: RunSpec, dataset: Dataset) -> Split:
         spec.split,
         fraction=spec.fraction,
         source=spec.source,
-        validate=spec.recipe.selection == "val",
+        validate=spec.recipe.selection == "val" or any(test.endswith(":validation") for test in spec.tests),
         official=bool(dataset.table["official"].eq("test").any()) and spec.split_rule == "official",
     )
 
@@ -137,11 +150,12 @@ def make_feed(session: Session, dataset: Dataset) -> Feed:
         dataset,
         maker,
         model.features.frozen,
-        session.weights.hash,
+        session.weights_hash(),
         runtime.cache,
         runtime.cache_limit_bytes,
         enabled=runtime.use_cache,
         device=session.device,
         autocast=session.autocast,
+        progress=session.report,
     )
     return Feed(dataset, maker, frozen, model.features.pictures, views)

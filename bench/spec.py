@@ -6,8 +6,8 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from functools import cache, cached_property
-from typing import Any, Literal, get_args, get_type_hints
+from functools import cache, cached_property, lru_cache
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from bench.cards import Option
 from bench.errors import UsageError
@@ -61,7 +61,8 @@ class Recipe:
 class RunSpec:
     """One training run and the sets it is tested on. Everything that may change a number is in it.
 
-    `tests` names targets as "dataset:test" (the split's held-out part) or "dataset:all" (the whole set).
+    `tests` names targets as "dataset:test" (the split's held-out part), "dataset:all" (the whole set) or
+    "dataset:validation" (contents taken out of the training part, for tuning).
     """
 
     method: str
@@ -127,12 +128,12 @@ class RunSpec:
         recipe = plain.get("recipe", {})
         if not isinstance(recipe, Mapping):
             raise UsageError("A spec's recipe must be a table of fields.")
-        plain["recipe"] = _checked(Recipe, recipe)
+        plain["recipe"] = _recipe(tuple(recipe.items()), tuple(map(type, recipe.values())))
         options = plain.get("options", {})
         if not isinstance(options, Mapping) or not all(isinstance(v, Scalar) for v in options.values()):
             raise UsageError("A spec's options must be a table of plain values.")
         tests = plain.get("tests", ())
-        if isinstance(tests, str) or not all(isinstance(t, str) for t in tests):
+        if not isinstance(tests, (list, tuple)) or not all(isinstance(t, str) for t in tests):
             raise UsageError("A spec's tests must be a list of targets.")
         plain["tests"] = tuple(tests)
         return _checked(RunSpec, plain)
@@ -150,9 +151,13 @@ def _field_names(cls: type[Any]) -> tuple[str, ...]:
 
 
 @cache
-def _kinds(cls: type[Any]) -> dict[str, Any]:
-    """A dataclass's field types, resolved once."""
-    return get_type_hints(cls)
+def _kinds(cls: type[Any]) -> dict[str, tuple[type[Any] | None, tuple[Any, ...]]]:
+    """A dataclass's fields: the plain type of each (None for others), and the values that a Literal allows."""
+    found: dict[str, tuple[type[Any] | None, tuple[Any, ...]]] = {}
+    for name, kind in get_type_hints(cls).items():
+        plain = kind if kind in (bool, int, float, str) else None
+        found[name] = (plain, get_args(kind) if get_origin(kind) is Literal else ())
+    return found
 
 
 def _type_text(annotation: Any) -> str:
@@ -167,19 +172,31 @@ def _checked(cls: type[Any], data: Mapping[str, Any]) -> Any:
         raise UsageError(f"Unknown field in {cls.__name__}: {', '.join(map(str, unknown))}.")
     values = {}
     for name, value in data.items():
-        allowed = get_args(kinds[name])
-        if isinstance(kinds[name], type) and kinds[name] in (bool, int, float, str):
-            wanted = (int, float) if kinds[name] is float else (kinds[name],)
-            if not isinstance(value, wanted) or (isinstance(value, bool) and kinds[name] is not bool):
-                raise UsageError(f"{cls.__name__}.{name} = {value!r} is not of type {kinds[name].__name__}.")
-            value = float(value) if kinds[name] is float else value
-        elif "Literal" in str(kinds[name]) and value not in allowed:
+        plain, allowed = kinds[name]
+        if plain is float and isinstance(value, int | float) and not isinstance(value, bool):
+            value = float(value)
+        elif plain is not None and type(value) is not plain:
+            raise UsageError(f"{cls.__name__}.{name} = {value!r} is not of type {plain.__name__}.")
+        elif allowed and value not in allowed:
             raise UsageError(f"{cls.__name__}.{name} = {value!r} is none of {', '.join(map(str, allowed))}.")
         values[name] = value
     try:
         return cls(**values)
     except TypeError as error:
         raise UsageError(f"{cls.__name__}: {error}") from None
+
+
+def _recipe(items: tuple[tuple[str, Any], ...], kinds: tuple[type[Any], ...]) -> Recipe:
+    """A recipe from JSON. Thousands of records share a few: each is checked once (kinds keep 1 and 1.0 apart)."""
+    try:
+        return _known_recipe(items, kinds)
+    except TypeError:  # a list or table where a value belongs cannot be looked up; the check names it
+        return _checked(Recipe, dict(items))
+
+
+@lru_cache(maxsize=4096)
+def _known_recipe(items: tuple[tuple[str, Any], ...], _kinds_of_values: tuple[type[Any], ...]) -> Recipe:
+    return _checked(Recipe, dict(items))
 
 
 def canonical_json(data: Any) -> str:

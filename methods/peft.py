@@ -64,6 +64,7 @@ class Peft(Method):
 
     title: ClassVar[str] = "peft"
     origin: ClassVar[str] = "the peft library, any of its layer tuners"
+    family: ClassVar[bool] = True
 
     config: str = ""
     target: str = ""
