@@ -1,17 +1,20 @@
 """Claims: which process makes which run, so that several on one results folder share the work.
 
-A claim is a file `<key>.<generation>` made by linking a finished temporary file to its name, which is exclusive on
+A claim is a file `<key>/<generation>` made by linking a finished temporary file to its name, which is exclusive on
 local disks and NFS alike. Its holder rewrites it with a growing beat. Whoever finds the newest generation without
 a new beat for a lease (by the observer's own monotonic clock, so a wrong wall clock does no harm), or held by a
 dead process of the same machine, links the next generation; only one can. No file is ever taken away from a
-living holder, so there is no moment at which two hold the same run.
+living holder, so there is no moment at which two hold the same run. One folder a key keeps each step independent
+of how many runs are being made elsewhere.
+
+An heir also learns how often the run has outlived its makers (`Deaths`), so that a run that kills whoever makes it
+cannot do so for ever.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import socket
 import threading
 import time
 import uuid
@@ -19,10 +22,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.files import explain, write_text
+from bench.files import explain
+from bench.holders import identity, lives_here, memory_kills
 
 LEASE_SECONDS = 90.0
 BEAT_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Deaths:
+    """How often a run's makers died one after the other without getting any further: for memory, or unexplained."""
+
+    memory: int = 0
+    unexplained: int = 0
 
 
 @dataclass
@@ -31,6 +43,7 @@ class Claim:
 
     path: Path
     facts: dict[str, Any]
+    deaths: Deaths = Deaths()
     beat_seconds: float = BEAT_SECONDS
     lost: threading.Event = field(default_factory=threading.Event)
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -44,11 +57,12 @@ class Claim:
 
     def note(self, **facts: Any) -> None:
         """Tell observers more (progress, ETA) with the next beat."""
-        self.facts |= facts
+        self.facts = self.facts | facts
 
     def holds(self) -> bool:
         """Whether this process is still the owner."""
-        if not self.path.exists() or _newest(self.path.parent, self.facts["key"])[0] != self.path:
+        path, text = _newest(self.path.parent)
+        if path != self.path or _parsed(text).get("id") != self.facts["id"]:
             self.lost.set()
         return not self.lost.is_set()
 
@@ -57,18 +71,23 @@ class Claim:
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
-        if self.holds():
-            for path in sorted(self.path.parent.glob(f"{self.facts['key']}.*"), key=_generation):
-                path.unlink(missing_ok=True)
+        if not self.holds():
+            return
+        for path in _generations(self.path.parent):
+            path.unlink(missing_ok=True)
+        try:
+            self.path.parent.rmdir()
+        except OSError:
+            return  # somebody is claiming the key anew
 
     def _beat(self) -> None:
         while not self._stop.wait(self.beat_seconds):
             if not self.holds():
                 return
-            self.facts["beat"] += 1
+            self.note(beat=self.facts["beat"] + 1)
             try:
-                write_text(self.path, json.dumps(self.facts))
-            except Exception:  # a full disk must not end the run; the lease covers missed beats
+                _put(self.path, self.facts)
+            except OSError:  # a full disk must not end the run; the lease covers missed beats
                 continue
 
 
@@ -79,36 +98,44 @@ class Claims:
         self.folder, self.lease, self.beat = folder, lease, beat
         self._seen: dict[str, tuple[str, float]] = {}
 
-    def take(self, key: str, **facts: Any) -> Claim | None:
-        """Claim a run, or None where a living process holds it."""
-        path, text = _newest(self.folder, key)
+    def take(self, key: str, mark: str = "", **facts: Any) -> Claim | None:
+        """Claim a run, or None where a living process holds it. `mark` changes whenever the run gets further."""
+        path, text = _newest(self.folder / key)
         if path is not None and not self._dead(key, text):
             return None
-        generation = _generation(path) + 1 if path is not None else 1
-        mine = {"key": key, **_identity(), "beat": 0, "since": time.time(), **facts}
-        target = self.folder / f"{key}.{generation}"
-        if not self._link(target, json.dumps(mine)):
+        deaths = _deaths(_parsed(text), mark) if path is not None else Deaths()
+        generation = int(path.name) + 1 if path is not None else 1
+        mine = {"key": key, **identity(), "beat": 0, "since": time.time(), "mark": mark, **facts}
+        mine |= {"deaths": vars(deaths), "memory_kills": memory_kills()}
+        target = self.folder / key / str(generation)
+        if not self._link(target, mine):
             return None
-        return Claim(target, mine, self.beat).start()
+        return Claim(target, mine, deaths, self.beat).start()
 
     def held(self) -> dict[str, dict[str, Any]]:
-        """Every living claim by key: who holds it and since when."""
+        """Every living claim by key: who holds it, since when, and for how many seconds it has been `silent`."""
         living = {}
-        for key in {path.name.rpartition(".")[0] for path in self._files()}:
-            path, text = _newest(self.folder, key)
+        for key in self._keys():
+            path, text = _newest(self.folder / key)
             if path is not None and not self._dead(key, text):
-                living[key] = _parsed(text)
+                living[key] = _parsed(text) | {"silent": _age(path)}
         return living
 
-    def _files(self) -> list[Path]:
-        return [p for p in self.folder.glob("*.*") if p.suffix[1:].isdigit()] if self.folder.is_dir() else []
+    def deadly(self) -> set[str]:
+        """Keys of runs that outlived two makers or more without getting further."""
+        found = set()
+        for key in self._keys():
+            before = _parsed(_newest(self.folder / key)[1]).get("deaths", {})
+            if isinstance(before, dict) and any(before.values()):
+                found.add(key)
+        return found
+
+    def _keys(self) -> list[str]:
+        return sorted(p.name for p in self.folder.iterdir() if p.is_dir()) if self.folder.is_dir() else []
 
     def _dead(self, key: str, text: str) -> bool:
-        facts = _parsed(text)
-        if facts.get("host") == socket.gethostname() and facts.get("boot") == _boot():
-            alive = _start_of(facts.get("pid", 0))
-            if alive is None or alive != facts.get("started"):
-                return True
+        if lives_here(_parsed(text)) is False:
+            return True
         now = time.monotonic()
         known, since = self._seen.get(key, ("", now))
         if known != text:
@@ -116,23 +143,54 @@ class Claims:
             return False
         return now - since > self.lease
 
-    def _link(self, target: Path, text: str) -> bool:
+    def _link(self, target: Path, facts: dict[str, Any]) -> bool:
         temporary = self.folder / f".{uuid.uuid4().hex}.tmp"
         try:
-            write_text(temporary, text)
-            os.link(temporary, target)
-        except FileExistsError:
-            return False
+            self.folder.mkdir(parents=True, exist_ok=True)
+            temporary.write_text(json.dumps(facts))
+            return _exclusive_link(temporary, target)
         except OSError as error:
             raise explain(error, target) from error
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def _exclusive_link(source: Path, target: Path) -> bool:
+    """Link a file to a name that must be free; the key's folder may vanish under it by another's release."""
+    while True:
+        target.parent.mkdir(exist_ok=True)
+        try:
+            os.link(source, target)
+        except FileExistsError:
+            return False
+        except FileNotFoundError:
+            continue
         return True
 
 
-def _newest(folder: Path, key: str) -> tuple[Path | None, str]:
-    paths = [p for p in folder.glob(f"{key}.*") if p.suffix[1:].isdigit()]
-    for path in sorted(paths, key=_generation, reverse=True):
+def _put(path: Path, facts: dict[str, Any]) -> None:
+    """Replace a claim's text. Claims need not survive a power cut, so nothing is synced to the disk."""
+    temporary = path.parent.parent / f".{facts['id']}.tmp"
+    try:
+        temporary.write_text(json.dumps(facts))
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _deaths(before: dict[str, Any], mark: str) -> Deaths:
+    """The deaths after that of a holder: one more, or none if the run got further than where that holder began."""
+    known = before.get("deaths")
+    if before.get("mark") != mark or not isinstance(known, dict):
+        return Deaths()
+    memory, unexplained = int(known.get("memory", 0)), int(known.get("unexplained", 0))
+    if lives_here(before) is False and memory_kills() > before.get("memory_kills", memory_kills()):
+        return Deaths(memory + 1, unexplained)
+    return Deaths(memory, unexplained + 1)
+
+
+def _newest(folder: Path) -> tuple[Path | None, str]:
+    for path in reversed(_generations(folder)):
         try:
             return path, path.read_text()
         except OSError:
@@ -140,8 +198,12 @@ def _newest(folder: Path, key: str) -> tuple[Path | None, str]:
     return None, ""
 
 
-def _generation(path: Path) -> int:
-    return int(path.suffix[1:])
+def _generations(folder: Path) -> list[Path]:
+    """A key's claim files, oldest first."""
+    try:
+        return sorted((p for p in folder.iterdir() if p.name.isdigit()), key=lambda p: int(p.name))
+    except OSError:
+        return []
 
 
 def _parsed(text: str) -> dict[str, Any]:
@@ -152,29 +214,8 @@ def _parsed(text: str) -> dict[str, Any]:
     return facts if isinstance(facts, dict) else {}
 
 
-def _identity() -> dict[str, Any]:
-    pid = os.getpid()
-    return {"host": socket.gethostname(), "boot": _boot(), "pid": pid, "started": _start_of(pid), "id": uuid.uuid4().hex}
-
-
-def _boot() -> str:
+def _age(path: Path) -> float:
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return max(0.0, time.time() - path.stat().st_mtime)
     except OSError:
-        return ""
-
-
-def _start_of(pid: int) -> str | None:
-    """When a process of this machine started (its tick count, so that a reused number is seen), None if it is gone."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return None if fields[0] == "Z" else fields[19]
-    except OSError:
-        pass
-    if Path("/proc/self/stat").exists():
-        return None
-    try:  # no /proc: only whether it lives can be told
-        os.kill(pid, 0)
-    except OSError:
-        return None
-    return "alive"
+        return 0.0

@@ -29,3 +29,11 @@ class RunError(BenchError):
 
 class StoreError(BenchError):
     """The results folder cannot be read or written."""
+
+
+class Interrupted(Exception):
+    """The user asked to stop; the run is checkpointed and goes on with the next call."""
+
+
+class ClaimLost(Exception):
+    """Another process took the run over while this one slept."""

@@ -11,6 +11,9 @@ from typing import Any
 Report = Callable[[int, int, str], None]
 """report(done, total, what): library code says how far it is and knows nothing of terminals."""
 
+Say = Callable[[str], None]
+"""say(line): a line that stays."""
+
 
 def silent(_done: int, _total: int, _what: str) -> None:
     """A report that nobody reads."""

@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,9 +42,9 @@ class Store:
         """Where the records lie."""
         return self.root / "runs"
 
-    @property
+    @cached_property
     def claims(self) -> Claims:
-        """Who is working on what."""
+        """Who is working on what; one observer, for it must remember which claims have fallen silent."""
         return Claims(self.root / "claims")
 
     def state_path(self, spec: RunSpec) -> Path:
@@ -51,6 +54,14 @@ class Store:
     def checkpoint_path(self, spec: RunSpec) -> Path:
         """Where an unfinished run is kept."""
         return self.root / "checkpoints" / f"{spec.training_key}.safetensors"
+
+    def progress_mark(self, spec: RunSpec) -> str:
+        """Changes whenever an unfinished run has got further: its checkpoint or its trained tensors are newer."""
+        marks = []
+        for path in (self.checkpoint_path(spec), self.state_path(spec)):
+            with suppress(OSError):
+                marks.append(str(path.stat().st_mtime_ns))
+        return "/".join(marks)
 
     def ready(self) -> None:
         """Make the folders, or say in a line why results cannot be written here."""
@@ -85,26 +96,33 @@ class Store:
 
     def read(self, path: Path) -> dict[str, Any]:
         """One record, checked; anything doubtful is a StoreError that says what."""
-        try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise StoreError(f"is not readable JSON ({error})") from error
-        check_record(record, path.stem)
-        return dict(record)
+        return self._checked(path)[0]
 
     def records(self) -> Iterator[dict[str, Any]]:
         """Every sound record, sorted by name; the others go to `problems` and are left where they are."""
+        return (record for record, _ in self.sound())
+
+    def sound(self) -> Iterator[tuple[dict[str, Any], RunSpec]]:
+        """Every sound record with its spec, as `records` does."""
         self.problems = []
-        for path in sorted(self.runs.glob("*")) if self.runs.is_dir() else []:
+        for name in sorted(os.listdir(self.runs)) if self.runs.is_dir() else []:
+            path = self.runs / name
             if path.name.startswith(".") or (path.suffix == ".npz" and path.with_suffix(".json").exists()):
                 continue
             if path.suffix != ".json":
                 self.problems.append(Problem(path, "is not a record"))
                 continue
             try:
-                yield self.read(path)
+                yield self._checked(path)
             except StoreError as error:
                 self.problems.append(Problem(path, str(error)))
+
+    def _checked(self, path: Path) -> tuple[dict[str, Any], RunSpec]:
+        try:
+            record = json.loads(path.read_bytes())
+        except (OSError, ValueError) as error:
+            raise StoreError(f"is not readable JSON ({error})") from error
+        return record, check_record(record, path.stem)
 
     def predictions(self, key: str) -> dict[str, np.ndarray]:
         """The stored predictions of a run, "target/field" to array."""
@@ -122,8 +140,7 @@ class Store:
     def index(self) -> dict[str, list[tuple[RunSpec, str, str]]]:
         """training key → (spec, status, record key) of every sound record."""
         found: dict[str, list[tuple[RunSpec, str, str]]] = {}
-        for record in self.records():
-            spec = RunSpec.from_dict(record["spec"])
+        for record, spec in self.sound():
             found.setdefault(spec.training_key, []).append((spec, record["status"], record["key"]))
         return found
 
@@ -145,8 +162,8 @@ def record_hash(record: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical_json({k: v for k, v in record.items() if k != "sha256"}).encode()).hexdigest()
 
 
-def check_record(record: Any, name: str) -> None:
-    """Whether a parsed record is whole, of this schema, unedited and rightly named; else a StoreError."""
+def check_record(record: Any, name: str) -> RunSpec:
+    """The spec of a parsed record that is whole, of this schema, unedited and rightly named; else a StoreError."""
     if not isinstance(record, dict) or "schema" not in record or "spec" not in record:
         raise StoreError("is not a record of this harness")
     if not isinstance(record["schema"], int) or record["schema"] > SCHEMA:
@@ -161,6 +178,7 @@ def check_record(record: Any, name: str) -> None:
         raise StoreError("has a name that does not fit its spec")
     if record.get("status") not in ("done", "failed"):
         raise StoreError("has no known status")
+    return spec
 
 
 def _npz(arrays: Mapping[str, np.ndarray]) -> bytes:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from bench.checkpoint import Position, load_checkpoint, save_checkpoint
 from bench.data.batches import prefetched
-from bench.errors import RunError
+from bench.errors import ClaimLost, Interrupted, RunError
 from bench.evaluate import score
 from bench.feed import Batch, Feed
 from bench.losses import LOSSES
@@ -23,14 +23,6 @@ from bench.metrics import srcc
 from bench.progress import Report, silent
 from bench.spec import Recipe
 from bench.step import Autocast, gradients, gradients_in_parts, learning_rate
-
-
-class Interrupted(Exception):
-    """The user asked to stop; the run is checkpointed and goes on with the next call."""
-
-
-class ClaimLost(Exception):
-    """Another process took the run over while this one slept."""
 
 
 @dataclass(frozen=True)

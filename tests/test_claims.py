@@ -35,17 +35,18 @@ def test_a_released_claim_leaves_no_file(claims, tmp_path):
 def test_a_dead_process_of_this_machine_is_succeeded_at_once(tmp_path):
     code = f"import os; from bench.claims import Claims; Claims(__import__('pathlib').Path({str(tmp_path)!r})).take({KEY!r}); os._exit(9)"
     subprocess.run([sys.executable, "-c", code], check=False)
-    assert (tmp_path / f"{KEY}.1").exists()
+    assert (tmp_path / KEY / "1").exists()
     heir = Claims(tmp_path).take(KEY)
     assert heir is not None
-    assert heir.path.name == f"{KEY}.2"
+    assert heir.path.name == "2"
     heir.release()
     assert list(tmp_path.iterdir()) == []
 
 
 def elsewhere(tmp_path, **facts):
     text = json.dumps({"key": KEY, "host": "another machine", "boot": "b", "pid": 1, "beat": 0, **facts})
-    (tmp_path / f"{KEY}.1").write_text(text)
+    (tmp_path / KEY).mkdir(exist_ok=True)
+    (tmp_path / KEY / "1").write_text(text)
 
 
 def test_a_silent_holder_elsewhere_is_succeeded_after_the_lease(claims, tmp_path):
@@ -72,15 +73,16 @@ def test_a_wall_clock_going_backwards_expires_nothing(claims, tmp_path, monkeypa
 
 def test_whoever_was_succeeded_notices(claims, tmp_path):
     sleeper = claims.take(KEY)
-    (tmp_path / f"{KEY}.2").write_text(json.dumps({"key": KEY, "host": "other", "beat": 0}))
+    (tmp_path / KEY / "2").write_text(json.dumps({"key": KEY, "host": "other", "beat": 0}))
     assert not sleeper.holds()
     assert sleeper.lost.is_set()
     sleeper.release()
-    assert (tmp_path / f"{KEY}.2").exists()
+    assert (tmp_path / KEY / "2").exists()
 
 
 def test_an_unreadable_claim_expires_like_a_silent_one(claims, tmp_path):
-    (tmp_path / f"{KEY}.1").write_text("{half")
+    (tmp_path / KEY).mkdir()
+    (tmp_path / KEY / "1").write_text("{half")
     assert claims.take(KEY) is None
     time.sleep(0.35)
     heir = claims.take(KEY)

@@ -1,0 +1,259 @@
+"""The serial executor: each run once, whatever happens to the process or beside it."""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from bench import attempt, holders
+from bench.attempt import MEMORY_DEATHS, SPLIT_PARTS, UNEXPLAINED_DEATHS
+from bench.claims import Claims
+from bench.errors import StoreError
+from bench.executors import Orders, execute_serial
+from bench.runtime import Runtime
+from bench.store import Store
+from tests.survive.makers import brief, failing, instant, record_of, specs, stopped
+
+FORK = multiprocessing.get_context("fork")
+
+
+@pytest.fixture()
+def runtime(tmp_path):
+    return Runtime(tmp_path / "results", tmp_path / "cache")
+
+
+def test_every_run_is_made_once_and_leaves_nothing_but_its_record(runtime):
+    summary = execute_serial(specs(5), runtime, Orders(), instant)
+    assert summary.done == [spec.key for spec in specs(5)]
+    assert sorted(p.suffix for p in runtime.results.rglob("*") if p.is_file()) == [".json"] * 5
+    again = execute_serial(specs(5), runtime, Orders(), instant)
+    assert (again.done, len(again.elsewhere)) == ([], 5)
+
+
+def test_a_failed_run_is_recorded_with_its_reason_and_the_others_go_on(runtime):
+    said = []
+    summary = execute_serial(specs(4), runtime, Orders(say=said.append), failing)
+    assert len(summary.done) == 2
+    assert list(summary.failed.values()) == ["split 1 is odd", "split 3 is odd"]
+    errors = [r["error"] for r in Store(runtime.results).records() if r["status"] == "failed"]
+    assert {"kind": "RunError", "message": "split 1 is odd"} in errors
+    assert any("split 1 is odd" in line for line in said)
+
+
+def test_failed_runs_alone_are_made_again_when_asked(runtime):
+    execute_serial(specs(4), runtime, Orders(), failing)
+    store = Store(runtime.results)
+    pending = store.pending(specs(4), "failed")
+    assert [spec.split for spec in pending] == [1, 3]
+    summary = execute_serial(pending, runtime, Orders(overwrite="failed"), instant)
+    assert len(summary.done) == 2
+    assert {r["status"] for r in store.records()} == {"done"}
+
+
+def test_overwriting_everything_makes_each_run_once_more_and_no_more(runtime):
+    execute_serial(specs(3), runtime, Orders(), instant)
+    made = Counter()
+
+    def counting(spec, *rest, **events):
+        made[spec.key] += 1
+        return record_of(spec, note="new"), {}
+
+    execute_serial(specs(3), runtime, Orders(overwrite="always"), counting)
+    assert set(made.values()) == {1}
+    assert {r["note"] for r in Store(runtime.results).records()} == {"new"}
+
+
+def work(root, count, queue):
+    made = []
+
+    def noting(spec, *rest, **events):
+        made.append(spec.key)
+        return brief(spec, *rest, **events)
+
+    execute_serial(specs(count), Runtime(root, root), Orders(), noting)
+    queue.put(made)
+
+
+def test_several_processes_share_a_plan_and_make_no_run_twice(runtime):
+    queue = FORK.Queue()
+    crowd = [FORK.Process(target=work, args=(runtime.results, 40, queue)) for _ in range(4)]
+    [process.start() for process in crowd]
+    shares = [queue.get(timeout=60) for _ in crowd]
+    [process.join() for process in crowd]
+    assert sorted(key for share in shares for key in share) == sorted(spec.key for spec in specs(40))
+    assert sum(bool(share) for share in shares) > 1
+
+
+def test_a_killed_maker_is_succeeded_and_nothing_is_made_twice(runtime):
+    def kill_in_the_third(spec, *rest, **events):
+        if spec.split == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return instant(spec, *rest, **events)
+
+    process = FORK.Process(target=execute_serial, args=(specs(5), runtime, Orders(), kill_in_the_third))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    assert execute_serial(specs(5), runtime, Orders(), instant).done == [spec.key for spec in specs(5)[2:]]
+
+
+def test_the_first_ctrl_c_stops_after_the_step_and_says_how_to_go_on(runtime):
+    said = []
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+    summary = execute_serial(specs(3), runtime, Orders(say=said.append), stopped)
+    assert summary.interrupted
+    assert not summary.failed
+    assert "Ctrl-C again" in said[0]
+    assert "goes on from there" in said[1]
+    assert list(Store(runtime.results).records()) == []
+    assert not Claims(runtime.results / "claims").held()
+
+
+def test_the_second_ctrl_c_stops_at_once_and_lets_go_of_the_run(runtime):
+    def deaf(spec, *rest, **events):
+        time.sleep(30)
+
+    for after in (0.2, 0.6):
+        threading.Timer(after, os.kill, (os.getpid(), signal.SIGINT)).start()
+    begin = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        execute_serial(specs(3), runtime, Orders(), deaf)
+    assert time.monotonic() - begin < 10
+    assert not Claims(runtime.results / "claims").held()
+
+
+def die(root, count, kills=0):
+    """Let `count` processes take the same run and die in it."""
+    text = str(root / "claims")
+    code = (
+        "import os, sys; from pathlib import Path; from bench import claims\n"
+        "claims.memory_kills = lambda: int(sys.argv[3])\n"
+        "assert claims.Claims(Path(sys.argv[1])).take(sys.argv[2]); os._exit(9)"
+    )
+    for number in range(count):
+        command = [sys.executable, "-c", code, text, specs(1)[0].training_key, str(kills * number)]
+        assert subprocess.run(command, check=False).returncode == 9
+
+
+def parts_seen(runtime, monkeypatch, kills):
+    monkeypatch.setattr("bench.claims.memory_kills", lambda: kills)
+    seen = []
+
+    def noting(spec, its, *rest, **events):
+        seen.append(its.parts)
+        return record_of(spec), {}
+
+    summary = execute_serial(specs(1), runtime, Orders(), noting)
+    return seen, summary
+
+
+def test_a_run_killed_for_memory_is_tried_once_more_with_split_batches(runtime, monkeypatch):
+    die(runtime.results, 1, kills=1)
+    seen, summary = parts_seen(runtime, monkeypatch, kills=5)
+    assert seen == [SPLIT_PARTS]
+    assert len(summary.done) == 1
+
+
+def test_a_run_killed_for_memory_even_so_has_failed_with_the_reason(runtime, monkeypatch):
+    die(runtime.results, MEMORY_DEATHS, kills=1)
+    seen, summary = parts_seen(runtime, monkeypatch, kills=5)
+    assert seen == []
+    assert "for memory 2 times" in next(iter(summary.failed.values()))
+
+
+def test_a_run_killed_by_hand_is_made_as_before_and_fails_only_after_many_deaths_in_a_row(runtime, monkeypatch):
+    die(runtime.results, UNEXPLAINED_DEATHS - 1)
+    seen, _ = parts_seen(runtime, monkeypatch, kills=0)
+    assert seen == [1]
+    next(runtime.results.glob("runs/*")).unlink()
+    die(runtime.results, UNEXPLAINED_DEATHS)
+    seen, summary = parts_seen(runtime, monkeypatch, kills=0)
+    assert seen == []
+    assert "died 8 times in a row" in next(iter(summary.failed.values()))
+
+
+def test_getting_further_forgives_earlier_deaths(runtime, monkeypatch):
+    die(runtime.results, UNEXPLAINED_DEATHS)
+    checkpoint = Store(runtime.results).checkpoint_path(specs(1)[0])
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.write_bytes(b"further")
+    seen, summary = parts_seen(runtime, monkeypatch, kills=0)
+    assert seen == [1]
+    assert len(summary.done) == 1
+
+
+def test_a_run_that_outlived_two_makers_is_made_last(runtime):
+    die(runtime.results, 2)
+    order = execute_serial(specs(3), runtime, Orders(), instant).done
+    assert order == [specs(3)[i].key for i in (1, 2, 0)]
+
+
+def test_out_of_memory_is_answered_once_with_split_batches(runtime, monkeypatch):
+    tried = []
+
+    def hungry(spec, its, *rest, **events):
+        tried.append(its.parts)
+        raise RuntimeError("CUDA out of memory. Tried to allocate 20 MiB")
+
+    monkeypatch.setattr("bench.run.make_run", hungry)
+    summary = execute_serial(specs(1), runtime, Orders(), attempt.run_with_retry)
+    assert tried == [1, SPLIT_PARTS]
+    assert "out of memory" in next(iter(summary.failed.values()))
+
+
+def test_a_disk_that_fills_up_ends_the_plan_and_loses_nothing_finished(runtime, monkeypatch):
+    def fill(spec, *rest, **events):
+        if spec.split == 2:
+            monkeypatch.setattr("os.fsync", full)
+        return instant(spec, *rest, **events)
+
+    def full(_descriptor):
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(StoreError, match="disk is full"):
+        execute_serial(specs(4), runtime, Orders(), fill)
+    monkeypatch.undo()
+    assert len(list(Store(runtime.results).records())) == 2
+    assert not list(runtime.results.rglob("*.tmp"))
+    assert execute_serial(specs(4), runtime, Orders(), instant).done == [spec.key for spec in specs(4)[2:]]
+
+
+def test_whoever_was_taken_for_dead_writes_nothing(runtime):
+    def overtaken(spec, *rest, **events):
+        folder = runtime.results / "claims" / spec.training_key
+        (folder / "2").write_text('{"id": "another", "host": "elsewhere"}')
+        return instant(spec, *rest, **events)
+
+    summary = execute_serial(specs(1), runtime, Orders(wait=False), overtaken)
+    assert summary.elsewhere == [specs(1)[0].key]
+    assert list(Store(runtime.results).records()) == []
+
+
+def test_a_share_of_the_plan_comes_first_and_the_rest_is_helped_with(runtime):
+    summary = execute_serial(specs(5), runtime, Orders(share=(1, 2)), instant)
+    assert summary.done == [specs(5)[i].key for i in (1, 3, 0, 2, 4)]
+
+
+def test_a_member_of_an_array_does_not_wait_for_what_others_make(runtime):
+    held = Claims(runtime.results / "claims").take(specs(2)[0].training_key)
+    summary = execute_serial(specs(2), runtime, Orders(wait=False), instant)
+    held.release()
+    assert summary.done == [specs(2)[1].key]
+
+
+def test_the_count_of_memory_kills_is_read_where_the_machine_keeps_one(monkeypatch):
+    assert holders.memory_kills() >= 0
+
+
+def test_scheduling_costs_at_most_20_ms_a_run(runtime):
+    wanted = [replace(spec, train=f"demo_{n}", tests=(f"demo_{n}:test",)) for n in range(5) for spec in specs(100)]
+    begin = time.perf_counter()
+    execute_serial(wanted, runtime, Orders(), instant)
+    assert (time.perf_counter() - begin) / len(wanted) < 0.02 * 2  # room for a loaded machine
