@@ -113,7 +113,7 @@ class Results:
         def arrays_of(key: str) -> Callable[[], Mapping[str, np.ndarray]]:
             return lambda: store.predictions(key)
 
-        found = (Record.from_dict(body, arrays_of(str(body["key"]))) for body in store.records())
+        found = (Record(spec, body, arrays_of(str(body["key"]))) for body, spec in store.sound())
         return Results(found, intervals=intervals)
 
     def __len__(self) -> int:
