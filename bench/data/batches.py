@@ -166,7 +166,12 @@ def _corners(
 
 def _mirror(batch: Tensor, which: np.ndarray) -> Tensor:
     """Flip the chosen pictures left to right, in place."""
-    if len(which):
+    if not len(which):
+        return batch
+    if batch.device.type == "cpu":
+        there = batch.numpy()  # numpy moves whole pictures many times faster than index_copy_, torch flips faster
+        there[which] = torch.from_numpy(there[which]).flip(2).numpy()
+    else:
         index = _send(which, batch.device)
         batch.index_copy_(0, index, batch.index_select(0, index).flip(2))
     return batch

@@ -39,6 +39,11 @@ _ORIENTATIONS = {
 
 def decode(path: Path, dataset_name: str) -> np.ndarray:
     """The picture as uint8, height × width × 3; anything wrong is a DataError that names set and file."""
+    return np.array(decode_image(path, dataset_name))
+
+
+def decode_image(path: Path, dataset_name: str) -> Image.Image:
+    """The same as a Pillow image, for resizing without a copy to an array and back."""
     try:
         if path.stat().st_size == 0:
             raise _broken(dataset_name, path, "the file is empty (0 bytes)")
@@ -47,7 +52,7 @@ def decode(path: Path, dataset_name: str) -> np.ndarray:
             image.load()
             if image.format == "PNG":
                 _check_png(path)
-            return np.array(_rgb(_upright(image)))
+            return _rgb(_upright(image))
     except DataError:
         raise
     except FileNotFoundError:

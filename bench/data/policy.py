@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from bench.data.decode import decode
+from bench.data.decode import decode_image
 from bench.errors import UsageError
 
 FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
@@ -60,14 +60,14 @@ class Policy:
         return f"short {self.short_side} square {self.square} min {self.min_side} {self.interpolation}"
 
 
-def resize(pixels: np.ndarray, policy: Policy) -> np.ndarray:
-    """The one operation: `Image.resize` with the policy's filter, whose support grows when shrinking (antialiased)."""
-    height, width = policy.target(*pixels.shape[:2])
-    if (height, width) == pixels.shape[:2]:
-        return np.ascontiguousarray(pixels)
-    return np.array(Image.fromarray(pixels).resize((width, height), FILTERS[policy.interpolation]))
-
-
 def load_plain(path: Path, policy: Policy, dataset_name: str = "") -> np.ndarray:
-    """The plain path: open, decode and resize one picture; the store holds exactly these pixels."""
-    return resize(decode(path, dataset_name), policy)
+    """The plain path: decode and resize one picture, uint8, height × width × 3; the store holds exactly these pixels.
+
+    The one operation is Pillow's `Image.resize` with the policy's filter, whose support grows when it shrinks
+    (antialiased); a picture that has its size already is left alone.
+    """
+    image = decode_image(path, dataset_name)
+    height, width = policy.target(image.height, image.width)
+    if (height, width) != (image.height, image.width):
+        image = image.resize((width, height), FILTERS[policy.interpolation])
+    return np.array(image)
