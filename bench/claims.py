@@ -14,10 +14,12 @@ cannot do so for ever.
 from __future__ import annotations
 
 import json
+import math
 import os
 import threading
 import time
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,7 +39,7 @@ class Deaths:
     unexplained: int = 0
 
 
-@dataclass
+@dataclass(eq=False)
 class Claim:
     """A held claim; it beats until released."""
 
@@ -46,14 +48,7 @@ class Claim:
     deaths: Deaths = Deaths()
     beat_seconds: float = BEAT_SECONDS
     lost: threading.Event = field(default_factory=threading.Event)
-    _stop: threading.Event = field(default_factory=threading.Event)
-    _thread: threading.Thread | None = None
-
-    def start(self) -> Claim:
-        """Begin to beat."""
-        self._thread = threading.Thread(target=self._beat, name="claim-heartbeat", daemon=True)
-        self._thread.start()
-        return self
+    _beating: threading.Lock = field(default_factory=threading.Lock)
 
     def note(self, **facts: Any) -> None:
         """Tell observers more (progress, ETA) with the next beat."""
@@ -66,29 +61,72 @@ class Claim:
             self.lost.set()
         return not self.lost.is_set()
 
+    def beat(self) -> None:
+        """Show that the holder lives."""
+        with self._beating:
+            if self.lost.is_set() or not self.holds():
+                return
+            self.note(beat=self.facts["beat"] + 1)
+            with suppress(OSError):  # a full disk must not end the run; the lease covers missed beats
+                _put(self.path, self.facts)
+
     def release(self) -> None:
         """Stop beating and remove the claim with its dead forerunners."""
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
-        if not self.holds():
+        HEART.forget(self)
+        with self._beating:
+            held = self.holds()
+            self.lost.set()
+        if not held:
             return
         for path in _generations(self.path.parent):
             path.unlink(missing_ok=True)
-        try:
+        with suppress(OSError):  # somebody is claiming the key anew
             self.path.parent.rmdir()
-        except OSError:
-            return  # somebody is claiming the key anew
 
-    def _beat(self) -> None:
-        while not self._stop.wait(self.beat_seconds):
-            if not self.holds():
-                return
-            self.note(beat=self.facts["beat"] + 1)
-            try:
-                _put(self.path, self.facts)
-            except OSError:  # a full disk must not end the run; the lease covers missed beats
-                continue
+
+class Heart:
+    """One thread that beats for all claims of this process, be they one or a thousand."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin anew: a forked process has neither the thread nor the claims."""
+        self._due: dict[Claim, float] = {}
+        self._changed = threading.Condition()
+        self._started = False
+        self._wakes = math.inf
+
+    def keep(self, claim: Claim) -> None:
+        """Beat for a claim from now on."""
+        with self._changed:
+            due = self._due[claim] = time.monotonic() + claim.beat_seconds
+            if not self._started:
+                self._started = True
+                threading.Thread(target=self._run, name="claims-heart", daemon=True).start()
+            elif due < self._wakes:
+                self._changed.notify()
+
+    def forget(self, claim: Claim) -> None:
+        """Beat for it no more."""
+        with self._changed:
+            self._due.pop(claim, None)
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                claim = min(self._due, key=self._due.__getitem__, default=None)
+                self._wakes = self._due[claim] if claim else math.inf
+                pause = self._wakes - time.monotonic()
+                if claim is None or pause > 0:
+                    self._changed.wait(pause if claim else None)
+                    continue
+                self._due[claim] = time.monotonic() + claim.beat_seconds
+            claim.beat()
+
+
+HEART = Heart()
+os.register_at_fork(after_in_child=HEART.reset)
 
 
 class Claims:
@@ -110,7 +148,9 @@ class Claims:
         target = self.folder / key / str(generation)
         if not self._link(target, mine):
             return None
-        return Claim(target, mine, deaths, self.beat).start()
+        claim = Claim(target, mine, deaths, self.beat)
+        HEART.keep(claim)
+        return claim
 
     def held(self) -> dict[str, dict[str, Any]]:
         """Every living claim by key: who holds it, since when, and for how many seconds it has been `silent`."""

@@ -56,9 +56,7 @@ class Orders:
     """Whether to stay until the runs that others are making are made."""
 
 
-def execute_serial(
-    specs: Sequence[RunSpec], runtime: Runtime, orders: Orders, make: Maker = run_with_retry
-) -> Summary:
+def execute_serial(specs: Sequence[RunSpec], runtime: Runtime, orders: Orders, make: Maker = run_with_retry) -> Summary:
     """Make the runs one by one; runs that another process holds are left to it and waited for."""
     store, summary = Store(runtime.results), Summary()
     store.ready()

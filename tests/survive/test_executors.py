@@ -5,10 +5,12 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -24,7 +26,7 @@ from tests.survive.makers import brief, failing, instant, record_of, specs, stop
 FORK = multiprocessing.get_context("fork")
 
 
-@pytest.fixture()
+@pytest.fixture
 def runtime(tmp_path):
     return Runtime(tmp_path / "results", tmp_path / "cache")
 
@@ -252,8 +254,17 @@ def test_the_count_of_memory_kills_is_read_where_the_machine_keeps_one(monkeypat
     assert holders.memory_kills() >= 0
 
 
-def test_scheduling_costs_at_most_20_ms_a_run(runtime):
-    wanted = [replace(spec, train=f"demo_{n}", tests=(f"demo_{n}:test",)) for n in range(5) for spec in specs(100)]
+def test_scheduling_costs_at_most_20_ms_a_run(in_memory):
+    wanted = [replace(spec, train=f"demo_{n}", tests=(f"demo_{n}:test",)) for n in range(20) for spec in specs(100)]
     begin = time.perf_counter()
-    execute_serial(wanted, runtime, Orders(), instant)
-    assert (time.perf_counter() - begin) / len(wanted) < 0.02 * 2  # room for a loaded machine
+    summary = execute_serial(wanted, Runtime(in_memory, in_memory), Orders(), instant)
+    assert len(summary.done) == 2000
+    assert (time.perf_counter() - begin) / len(wanted) < 0.02
+
+
+@pytest.fixture
+def in_memory(tmp_path):
+    """A folder whose speed is not that of a disk, where there is one."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else tmp_path) as folder:
+        yield Path(folder)
