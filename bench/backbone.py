@@ -111,6 +111,18 @@ class Vit(nn.Module):
         return self.pool(self.walk(self.embed(pictures)))
 
 
+@cache
+def vit_shape(backbone: str) -> VitShape:
+    """The sizes of a timm ViT at its own picture size, without weights or memory."""
+    try:
+        with torch.device("meta"):
+            model: Any = timm.create_model(backbone, pretrained=False)
+    except (RuntimeError, ValueError) as error:
+        raise UsageError(f"timm cannot make the backbone {backbone!r}: {error}") from None
+    _refuse_other_networks(model)
+    return Vit(model, model.patch_embed.img_size[0]).shape
+
+
 def is_bias(name: str) -> bool:
     """Whether a parameter's name is that of a bias vector."""
     return name.rpartition(".")[2].endswith("bias")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import timm
@@ -17,6 +19,7 @@ from bench.losses import plcc
 from bench.method import Method, QualityModel, Toolbox
 from bench.registry import METHODS
 from bench.spec import Recipe, Scalar
+from bench.weights import load_vit
 
 BATCH = 4
 STEPS = 3
@@ -39,6 +42,10 @@ def tiny_vit() -> Vit:
         return Vit(VisionTransformer(SIZE, 32, embed_dim=48, depth=3, num_heads=3, num_classes=0), SIZE)
 
 
+def _random_vit(backbone: str) -> Vit:
+    return load_vit(backbone, "random", SIZE, files={}, cache=Path())[0] if backbone else tiny_vit()
+
+
 def random_cnn(name: str) -> nn.Module:
     """The named timm network's feature stages with random weights, the same at every call."""
     with torch.random.fork_rng(devices=[]):
@@ -50,13 +57,15 @@ def random_cnn(name: str) -> nn.Module:
 def check_method(
     name: str,
     options: Mapping[str, Scalar] | None = None,
-    make_vit: Callable[[], Vit] = tiny_vit,
+    backbone: str | Callable[[], Vit] = "",
     toolbox: Toolbox = random_cnn,
 ) -> list[CheckResult]:
-    """All checks of one method with these options; `make_vit` must give the same frozen backbone every time.
+    """All checks of one method with these options on a backbone with random weights.
 
-    A method that refuses its options or the backbone raises its UsageError; any other failure is a failed check.
+    `backbone` is a timm name, or a function that gives the same ViT every time; empty: a tiny one. A method that
+    refuses its options or the backbone raises its UsageError; any other failure is a failed check.
     """
+    make_vit = partial(_random_vit, backbone) if isinstance(backbone, str) else backbone
     bench = _Bench(name, options or {}, make_vit, toolbox)
     results = []
     for title, check in CHECKS.items():

@@ -7,7 +7,7 @@ the same for all, so that no method can forget or improve them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -92,6 +92,9 @@ class Method:
     identity_at_start: ClassVar[bool] = False
     """Whether a fresh module must give the frozen backbone's own features (to 1e-5)."""
 
+    sized_by: ClassVar[str] = ""
+    """The option that `--budget` turns; empty: the method has one size."""
+
     def __init__(self, variant: str = "", **options: Scalar) -> None:
         self.variant = variant
         for name, value in options.items():
@@ -111,6 +114,14 @@ class Method:
     def size(self, shape: VitShape) -> int:
         """Trainable parameters without the head, from the documented formula, not by counting."""
         raise TypeError(f"{type(self).__name__} does not say its size")
+
+    def budget_choices(self, shape: VitShape) -> Sequence[int]:
+        """The values of the option that `--budget` may turn, smallest first; sizes must grow with them."""
+        return range(1, shape.width + 1) if self.sized_by else ()
+
+    def resized(self, choice: int) -> dict[str, Scalar]:
+        """The options that change when that option takes this value."""
+        return {self.sized_by: choice}
 
     def starts_as_identity(self) -> bool:
         """Whether these very options claim it; the class fact unless they change it."""

@@ -16,6 +16,8 @@ class Adapter(Method):
 
     title: ClassVar[str] = "Adapter"
     origin: ClassVar[str] = "Houlsby et al. 2019, as LoDa's Table 6 cites it"
+    vit_b: ClassVar[int] = 2_379_264
+    sized_by: ClassVar[str] = "bottleneck"
 
     bottleneck: int = 64
     position: Literal["houlsby", "pfeiffer", "adaptformer"] = "houlsby"

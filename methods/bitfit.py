@@ -15,6 +15,7 @@ class Bitfit(Method):
     title: ClassVar[str] = "BitFit"
     origin: ClassVar[str] = "Ben Zaken et al. 2022"
     identity_at_start: ClassVar[bool] = True
+    vit_b: ClassVar[int] = 102_912
 
     def assemble(self, vit: Vit, toolbox: Toolbox) -> Features:
         """Free the biases."""

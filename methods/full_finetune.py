@@ -15,6 +15,7 @@ class FullFinetune(Method):
     origin: ClassVar[str] = "LoDa Table 6, GLIA Table 6"
     trains_backbone: ClassVar[bool] = True
     identity_at_start: ClassVar[bool] = True
+    vit_b: ClassVar[int] = 85_798_656
 
     def assemble(self, vit: Vit, toolbox: Toolbox) -> Features:
         """The backbone itself."""

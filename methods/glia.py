@@ -21,6 +21,8 @@ class Glia(Method):
 
     title: ClassVar[str] = "GLIA"
     origin: ClassVar[str] = "the GLIA paper; no public code (docs/fidelity.md)"
+    vit_b: ClassVar[int] = 8_035_861
+    sized_by: ClassVar[str] = "rank"
 
     rank: int = 64
     heads: int = 4
@@ -62,6 +64,10 @@ class Glia(Method):
     def size(self, shape: VitShape) -> int:
         """The sum of `breakdown`."""
         return sum(self.breakdown(shape).values())
+
+    def budget_choices(self, shape: VitShape) -> range:
+        """Multiples of the heads, which must share it."""
+        return range(self.heads, shape.width + 1, self.heads)
 
     def breakdown(self, shape: VitShape) -> dict[str, int]:
         """Trainable parameters by part. The last block has no GLR: nobody would read what it refines."""

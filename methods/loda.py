@@ -19,6 +19,8 @@ class Loda(Method):
 
     title: ClassVar[str] = "LoDa"
     origin: ClassVar[str] = "the LoDa paper and the authors' public code of June 2024"
+    vit_b: ClassVar[int] = 8_926_720
+    sized_by: ClassVar[str] = "latent"
 
     cnn: str = "resnet50.a1_in1k"
     latent: int = 64
@@ -38,6 +40,10 @@ class Loda(Method):
     def size(self, shape: VitShape) -> int:
         """The sum of `breakdown`."""
         return sum(self.breakdown(shape).values())
+
+    def budget_choices(self, shape: VitShape) -> range:
+        """Multiples of the heads, which must share it."""
+        return range(self.heads, shape.width + 1, self.heads)
 
     def breakdown(self, shape: VitShape) -> dict[str, int]:
         """Trainable parameters by part."""

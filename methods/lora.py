@@ -15,6 +15,8 @@ class Lora(Method):
     title: ClassVar[str] = "LoRA"
     origin: ClassVar[str] = "Hu et al. 2022, through peft"
     identity_at_start: ClassVar[bool] = True
+    vit_b: ClassVar[int] = 294_912
+    sized_by: ClassVar[str] = "rank"
 
     rank: int = 8
     alpha: float = 16.0

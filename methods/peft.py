@@ -15,6 +15,7 @@ from bench.backbone import Vit, VitShape
 from bench.errors import UsageError
 from bench.method import Features, Method, Toolbox, ViewFeature
 from bench.peft_sizes import documented_size
+from bench.spec import Scalar
 from bench.tuners import QKV, count_on_stand_in, inject, make_config, parse_config
 
 
@@ -48,6 +49,18 @@ TUNERS: dict[str, Tuner] = {
     "ln_tuning": Tuner("LN_TUNING", target=r"blocks\.\d+\.norm[12]|norm|fc_norm"),
 }
 """The tuners whose sizes are pinned by tests. Every other one of peft that works on layers opens by its name."""
+
+KNOBS = {
+    "lora": "r",
+    "dora": "r",
+    "rslora": "r",
+    "pissa": "r",
+    "adalora": "init_r",
+    "loha": "r",
+    "hra": "r",
+    "fourierft": "n_frequency",
+}
+"""The options that `--budget` may turn; the sizes of the other tuners do not follow a rank."""
 
 NOT_FOR_VITS = {
     "prompt_tuning", "multitask_prompt_tuning", "p_tuning", "prefix_tuning", "adaption_prompt", "cpt", "cartridge",
@@ -86,6 +99,19 @@ class Peft(Method):
         if self.variant not in TUNERS or self.target:
             return count_on_stand_in(config, shape)
         return documented_size(config, shape)
+
+    def budget_choices(self, shape: VitShape) -> range:
+        """Ranks up to the width (AdaLoRA's start above the ranks it ends with); frequencies up to the whole map's."""
+        if self.variant not in KNOBS or self.target:
+            return range(0)
+        if self.variant == "adalora":
+            return range(self._config().target_r + 1, shape.width + 1)
+        return range(1, (shape.width * shape.qkv if self.variant == "fourierft" else shape.width) + 1)
+
+    def resized(self, choice: int) -> dict[str, Scalar]:
+        """The tuner's own text with its knob at this value."""
+        given = parse_config(self.config) | {KNOBS[self.variant]: choice}
+        return {"config": ",".join(f"{name}={value!r}" for name, value in given.items())}
 
     def _tuner(self) -> Tuner:
         if self.variant in TUNERS:

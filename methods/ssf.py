@@ -18,6 +18,7 @@ class Ssf(Method):
 
     title: ClassVar[str] = "SSF"
     origin: ClassVar[str] = "Lian et al. 2022"
+    vit_b: ClassVar[int] = 205_824
 
     init_std: float = 0.02
 

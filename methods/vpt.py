@@ -18,6 +18,8 @@ class Vpt(Method):
 
     title: ClassVar[str] = "VPT"
     origin: ClassVar[str] = "Jia et al. 2022"
+    vit_b: ClassVar[int] = 460_800
+    sized_by: ClassVar[str] = "prompts"
 
     kind: Literal["deep", "shallow"] = "deep"
     prompts: int = 50
@@ -30,6 +32,10 @@ class Vpt(Method):
     def size(self, shape: VitShape) -> int:
         """Prompts × width, for every block when deep."""
         return self.prompts * shape.width * (shape.depth if self.kind == "deep" else 1)
+
+    def budget_choices(self, shape: VitShape) -> range:
+        """Up to four prompts for every patch."""
+        return range(1, 4 * shape.grid**2 + 1)
 
 
 class _Prompted(Features):

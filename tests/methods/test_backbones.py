@@ -82,7 +82,7 @@ def test_methods_that_act_between_blocks_work_on_every_kind(kind: str, method: s
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "parallel blocks"])
 @pytest.mark.parametrize("method", ["adapter", "ssf", "lora"])
 def test_methods_that_act_inside_blocks_work_on_every_kind_of_plain_block(kind: str, method: str) -> None:
-    failed = [r for r in check_method(method, make_vit=lambda: _make(kind)) if not r.passed]
+    failed = [r for r in check_method(method, backbone=lambda: _make(kind)) if not r.passed]
     assert not failed
 
 

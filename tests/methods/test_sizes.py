@@ -78,3 +78,8 @@ def test_glias_parts_add_up_to_the_papers_eight_millions() -> None:
 def test_a_glia_without_lgf_pays_for_no_guidance() -> None:
     parts = METHODS.load("glia")(lgf=False).breakdown(VIT_B16)
     assert parts["projection"] == parts["fusion attention"] == parts["refinement attention"] == parts["lambda"] == 0
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if name != "peft"])
+def test_the_size_that_the_list_shows_without_torch_is_the_formulas(name: str) -> None:
+    assert METHODS.card(name).facts["vit_b"] == METHODS.load(name)().size(VIT_B16)
