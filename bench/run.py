@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -11,24 +9,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save
-from torch import Tensor
 
 from bench.errors import RunError
 from bench.evaluate import score
-from bench.files import write_bytes
 from bench.machine import describe, peak_memory
 from bench.metrics import score_metrics
 from bench.progress import Report, silent
 from bench.runtime import Runtime
 from bench.session import Session, prepare
 from bench.spec import SCHEMA, RunSpec
+from bench.states import keep_state, take_up_state
 from bench.store import Store
 from bench.train import Job, Trained, train
-
-KEPT_BYTES = 64 << 20
-"""Trained tensors up to this size are kept for later tests and figures, unless asked otherwise."""
 
 Outcome = tuple[dict[str, Any], dict[str, np.ndarray]]
 
@@ -40,7 +32,7 @@ def make_run(spec: RunSpec, runtime: Runtime, report: Report = silent, **events:
         torch.cuda.reset_peak_memory_stats()
     session = prepare(spec, runtime, report)
     store = Store(runtime.results)
-    trained = _take_up(session, store) or _train(session, store, report, events)
+    trained = take_up_state(session, store) or _train(session, store, report, events)
     metrics, predictions, tested = _test(session, report)
     record = _record(session, trained, metrics, tested) | {"status": "done", "error": None}
     record["run"] |= {"started": started, "finished": _now()}
@@ -69,7 +61,7 @@ def _train(session: Session, store: Store, report: Report, events: Mapping[str, 
     )
     trained = train(job, report)
     facts = _training_facts(trained)
-    _keep_state(session, store, facts)
+    keep_state(session, store, facts)
     return facts
 
 
@@ -81,52 +73,6 @@ def _training_facts(trained: Trained) -> dict[str, Any]:
         "seconds": trained.seconds,
         "images": trained.images,
     }
-
-
-def _keep_state(session: Session, store: Store, facts: dict[str, Any]) -> None:
-    """Keep the trained tensors, so that further tests and figures need no training."""
-    state = {name: value.cpu().contiguous() for name, value in session.model.trainable_state().items()}
-    size = sum(value.numel() * value.element_size() for value in state.values())
-    wish = session.runtime.keep_weights
-    if wish == "never" or (wish == "auto" and size > KEPT_BYTES):
-        return
-    about = {
-        "spec": session.spec.key,
-        "facts": json.dumps(facts, sort_keys=True),
-        "data": session.dataset.hash(),
-        "weights": session.weights_hash(),
-        "sha256": _state_hash(state),
-    }
-    write_bytes(store.state_path(session.spec), save(state, metadata=about))
-
-
-def _take_up(session: Session, store: Store) -> dict[str, Any] | None:
-    """Trained tensors of the same training, if they are kept, whole, and of the same data and weights."""
-    path = store.state_path(session.spec)
-    if not path.exists():
-        return None
-    try:
-        with safe_open(str(path), "pt") as opened:
-            about = opened.metadata() or {}
-        state = load_file(str(path))
-    except (OSError, SafetensorError):
-        return None
-    fits = about.get("data") == session.dataset.hash() and about.get("weights") == session.weights_hash()
-    if not fits or about.get("sha256") != _state_hash(state):
-        return None
-    try:
-        session.model.load_trainable_state(state)
-    except KeyError:
-        return None
-    return dict(json.loads(about["facts"]))
-
-
-def _state_hash(state: Mapping[str, Tensor]) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(state):
-        digest.update(name.encode())
-        digest.update(state[name].contiguous().view(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _test(session: Session, report: Report) -> tuple[dict[str, Any], dict[str, np.ndarray], dict[str, float]]:

@@ -1,0 +1,71 @@
+"""Trained tensors kept beside a run's record, and taken up again for further tests and for figures."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from bench.files import write_bytes
+
+if TYPE_CHECKING:
+    from bench.session import Session
+    from bench.store import Store
+
+KEPT_BYTES = 64 << 20
+"""Trained tensors up to this size are kept for later tests and figures, unless asked otherwise."""
+
+
+def keep_state(session: Session, store: Store, facts: Mapping[str, Any]) -> None:
+    """Keep the trained tensors with what training left behind, so that later questions need no training."""
+    state = {name: value.cpu().contiguous() for name, value in session.model.trainable_state().items()}
+    size = sum(value.numel() * value.element_size() for value in state.values())
+    wish = session.runtime.keep_weights
+    if wish == "never" or (wish == "auto" and size > KEPT_BYTES):
+        return
+    about = {
+        "spec": session.spec.key,
+        "facts": json.dumps(facts, sort_keys=True),
+        "data": session.dataset.hash(),
+        "weights": session.weights_hash(),
+        "sha256": _state_hash(state),
+    }
+    write_bytes(store.state_path(session.spec), save(state, metadata=about))
+
+
+def take_up_state(session: Session, store: Store) -> dict[str, Any] | None:
+    """Put kept tensors of the same training into the session's model and give its facts.
+
+    None, and an untouched model, where none are kept, or not whole, or of other data or weights.
+    """
+    path = store.state_path(session.spec)
+    if not path.exists():
+        return None
+    try:
+        with safe_open(str(path), "pt") as opened:
+            about = opened.metadata() or {}
+        state = load_file(str(path))
+    except (OSError, SafetensorError):
+        return None
+    fits = about.get("data") == session.dataset.hash() and about.get("weights") == session.weights_hash()
+    if not fits or about.get("sha256") != _state_hash(state):
+        return None
+    try:
+        session.model.load_trainable_state(state)
+    except KeyError:
+        return None
+    return dict(json.loads(about["facts"]))
+
+
+def _state_hash(state: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        digest.update(name.encode())
+        digest.update(state[name].contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
