@@ -49,9 +49,9 @@ class Live(DatasetSource):
         names = read_mat(self.name, label_file(self, tree, "refnames_all.mat"), "refnames_all")
         dmos, pristine = read_mat(self.name, path, variable), read_mat(self.name, path, "orgs")
         std = read_mat(self.name, path, "dmos_std") if variable == "dmos_new" else np.full(ENTRIES, np.nan)
-        for what, values in (("refnames_all", names), (variable, dmos), ("orgs", pristine), ("dmos_std", std)):
-            if len(values) != ENTRIES:
-                raise DataError(f"{self.name}: {what} beside {path} has {len(values)} entries, not {ENTRIES}.")
+        for what, entries in (("refnames_all", names), (variable, dmos), ("orgs", pristine), ("dmos_std", std)):
+            if len(entries) != ENTRIES:
+                raise DataError(f"{self.name}: {what} beside {path} has {len(entries)} entries, not {ENTRIES}.")
         files = [f"{folder}/img{k}.bmp" for folder, count in BLOCKS for k in range(1, count + 1)]
         rated = np.flatnonzero(pristine == 0)
         columns = {

@@ -43,15 +43,17 @@ class LiveC(DatasetSource):
         lengths = {variable: len(cells) for variable, cells in columns.items()}
         if len(set(lengths.values())) != 1:
             raise DataError(f"{self.name}: the mats in {path.parent} have different lengths: {lengths}.")
-        numbers = list(range(1, lengths["AllImages_release"] + 1))
-        sheet = Sheet(self.name, tree.path(tree.file("Data/AllMOS_release.mat") or ""), columns, numbers, unit="entry")
-        names, low_high = sheet.names("AllImages_release"), (0.0, 100.0)
-        scores, stds = sheet.numbers_of("AllMOS_release", *low_high), sheet.numbers_of("AllStdDev_release")
+        listed = columns["AllImages_release"]
+        kept = [i for i, name in enumerate(listed) if not _PRACTICE.fullmatch(name)]
+        columns = {variable: [cells[i] for i in kept] for variable, cells in columns.items()}
+        labels = label_file(self, tree, "Data/AllMOS_release.mat")
+        sheet = Sheet(self.name, labels, columns, [i + 1 for i in kept], unit="entry")
+        scores = sheet.numbers_of("AllMOS_release", *self.score_range)
+        stds = sheet.numbers_of("AllStdDev_release", 0, 100)
         rows = [
             Row(f"Images/{name}", scores[i], sheet.where(i), name, stds[i])
-            for i, name in enumerate(names)
-            if not _PRACTICE.fullmatch(name)
+            for i, name in enumerate(sheet.names("AllImages_release"))
         ]
-        practice = frozenset(f"images/{name}".lower() for name in names if _PRACTICE.fullmatch(name))
+        practice = frozenset(f"images/{name}".lower() for name in listed if _PRACTICE.fullmatch(name))
         notes = (f"{len(practice)} practice images dropped",) if practice else ()
         return Labels(tree, rows, sheet, grouped=False, complete=("Images",), unrated=practice, notes=notes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +12,11 @@ from typing import Any
 
 from bench.data.dataset import Dataset, DatasetSource, Place
 from bench.errors import UsageError
+from bench.progress import Report, silent
 from bench.registry import DATASETS
 
 COMMON_SETTINGS = ("path", "loader", "download")
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")  # it becomes part of file names
 LEAST_IMAGES = 3
 """A split needs three contents."""
 
@@ -42,7 +45,9 @@ def loader_of(name: str, data_config: Mapping[str, Any]) -> type[DatasetSource]:
     return DATASETS.load(loader)
 
 
-def place_of(name: str, data_config: Mapping[str, Any], cache: Path, partial: bool = False) -> Place:
+def place_of(
+    name: str, data_config: Mapping[str, Any], cache: Path, partial: bool = False, progress: Report = silent
+) -> Place:
     """Where a set lies: `[data.NAME] path`, else one of its usual folder names below `[data] root`."""
     source, entry = loader_of(name, data_config), _entry(name, data_config)
     allowed = (*COMMON_SETTINGS, *source.settings)
@@ -52,20 +57,28 @@ def place_of(name: str, data_config: Mapping[str, Any], cache: Path, partial: bo
             hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(allowed)}."
             raise UsageError(f"[data.{name}] has no setting {setting!r}; {hint}")
     options = {key: value for key, value in entry.items() if key not in COMMON_SETTINGS}
-    return Place(_folder(name, source, entry, data_config), cache, options, partial)
+    return Place(_folder(name, source, entry, data_config), cache, options, partial, progress)
 
 
-def source_of(name: str, data_config: Mapping[str, Any], cache: Path, *, partial: bool = False) -> DatasetSource:
+def source_of(
+    name: str, data_config: Mapping[str, Any], cache: Path, *, partial: bool = False, progress: Report = silent
+) -> DatasetSource:
     """The set's loader, ready to load."""
-    place = place_of(name, data_config, cache, partial)
+    place = place_of(name, data_config, cache, partial, progress)
     return loader_of(name, data_config)(name, place)
 
 
 def load_dataset(
-    name: str, data_config: Mapping[str, Any], cache: Path, *, partial: bool = False, limit: int = 0
+    name: str,
+    data_config: Mapping[str, Any],
+    cache: Path,
+    *,
+    partial: bool = False,
+    limit: int = 0,
+    progress: Report = silent,
 ) -> Dataset:
     """The dataset of a name, checked; with `limit`, a subset of that many images."""
-    dataset = source_of(name, data_config, cache, partial=partial).load()
+    dataset = source_of(name, data_config, cache, partial=partial, progress=progress).load()
     return subset(dataset, limit) if limit and limit < len(dataset) else dataset
 
 
@@ -87,7 +100,7 @@ def subset(dataset: Dataset, limit: int) -> Dataset:
     kept = sorted(row for _, _, row in sorted(order)[:limit])
     table = dataset.table.iloc[kept].reset_index(drop=True)
     note = f"limited to {limit} of {len(dataset)} images"
-    return replace(dataset, name=f"{dataset.name}[{limit}]", table=table, notes=(*dataset.notes, note))
+    return replace(dataset, name=f"{dataset.name}-{limit}", table=table, notes=(*dataset.notes, note))
 
 
 def _hash(name: str) -> bytes:
@@ -95,6 +108,8 @@ def _hash(name: str) -> bytes:
 
 
 def _entry(name: str, data_config: Mapping[str, Any]) -> Mapping[str, Any]:
+    if name in data_config and not _NAME.fullmatch(name):
+        raise UsageError(f"[data.{name}]: a dataset's name is made of letters, digits, '_' and '-', from a letter on.")
     entry = data_config.get(name, {})
     if not isinstance(entry, Mapping):
         raise UsageError(f"bench.toml: data.{name} must be a section, written [data.{name}].")

@@ -1,0 +1,158 @@
+"""`bench data check`: everything about one set that could make a run on it wrong, found without running anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.data.assemble import SHOWN, Labels, Match, match
+from bench.data.dataset import Dataset, DatasetSource
+from bench.data.decode import decode
+from bench.data.locate import source_of
+from bench.errors import BenchError, DataError
+from bench.progress import Report, silent
+
+_BATCH = 256
+"""Pictures decoded between two looks at the progress."""
+
+
+@dataclass
+class CheckReport:
+    """What was found of one set; `errors` make a run on it wrong, `warnings` are worth knowing."""
+
+    name: str
+    title: str
+    folder: str = ""
+    found: bool = False
+    images_expected: int = 0
+    images_found: int = 0
+    label_rows: int = 0
+    groups_expected: int = 0
+    groups_found: int = 0
+    range_known: tuple[float, float] | None = None
+    range_found: tuple[float, float] | None = None
+    missing: list[str] = field(default_factory=list)
+    extra: list[str] = field(default_factory=list)
+    duplicates: list[str] = field(default_factory=list)
+    decoded: int | None = None
+    hash: str = ""
+    notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    obtain: str = ""
+    layout: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether a run on the set can be trusted."""
+        return self.found and not self.errors
+
+    def lines(self) -> list[str]:
+        """What a user should read below the table: errors, warnings, names (the first ten), and what to get."""
+        said = [f"error: {text}" for text in self.errors] + [f"warning: {text}" for text in self.warnings]
+        for what, names in (
+            ("labels without a picture", self.missing),
+            ("pictures without a label", self.extra),
+            ("labelled twice", self.duplicates),
+        ):
+            if names:
+                dots = ", …" if len(names) > SHOWN else ""
+                said.append(f"{what} ({len(names)}): {', '.join(names[:SHOWN])}{dots}")
+        if self.errors and self.obtain:
+            said += [f"to get it: {self.obtain}", f"the folder: {self.layout}"]
+        return said + [f"note: {text}" for text in self.notes]
+
+
+def check(
+    name: str,
+    data_config: Mapping[str, Any],
+    cache: Path,
+    *,
+    partial: bool = False,
+    deep: bool = False,
+    workers: int = 1,
+    progress: Report = silent,
+) -> CheckReport:
+    """Look at one set; only a wrong configuration raises, everything about the data goes into the report."""
+    source = source_of(name, data_config, cache, partial=partial)
+    report = CheckReport(
+        name,
+        source.title or name,
+        folder=str(source.place.path or ""),
+        images_expected=source.images,
+        groups_expected=source.groups,
+        range_known=source.score_range if source.score_range != (0.0, 0.0) else None,
+        obtain=source.obtain,
+        layout=source.layout,
+    )
+    try:
+        _look_at_labels(source, report)
+        dataset = source.load()
+    except DataError as error:
+        report.found = report.found or bool(report.label_rows)
+        report.errors.append(str(error))
+        return report
+    _describe(report, dataset)
+    if deep:
+        _decode_all(report, dataset, workers, progress)
+    return report
+
+
+def _look_at_labels(source: DatasetSource, report: CheckReport) -> None:
+    """Count labels against pictures before `load`, which stops at the first doubt; a source may not offer it."""
+    read = getattr(source, "labels", None)
+    if read is None:
+        return
+    labels: Labels = read()
+    matched: Match = match(labels)
+    report.found, report.folder = True, str(labels.tree.root)
+    report.label_rows = len(labels.rows)
+    report.images_found = sum(path is not None for path in matched.found)
+    report.groups_found = len({row.group for row in labels.rows}) if labels.grouped else 0
+    report.missing = [row.image for row in matched.missing]
+    report.extra = matched.extra
+    report.duplicates = [later.image for _, later in matched.duplicates]
+    scores = [row.original for row in labels.rows]
+    report.range_found = (min(scores), max(scores)) if scores else None
+
+
+def _describe(report: CheckReport, dataset: Dataset) -> None:
+    table = dataset.table
+    report.found, report.folder, report.hash = True, str(dataset.root), dataset.hash()
+    report.images_found = len(dataset)
+    report.label_rows = report.label_rows or len(dataset)
+    report.groups_found = int(table["group"].nunique()) if dataset.grouped else 0
+    report.range_found = (float(table["original"].min()), float(table["original"].max()))
+    for note in dataset.notes:
+        (report.warnings if note.startswith("partial") else report.notes).append(note)
+    if table["score"].nunique() < 2:
+        report.errors.append("all scores are equal: nothing can be learnt or measured")
+
+
+def _decode_all(report: CheckReport, dataset: Dataset, workers: int, progress: Report) -> None:
+    """Decode every picture, in threads: Pillow works outside the interpreter's lock."""
+    paths, report.decoded = dataset.paths(), 0
+    broken: list[str] = []
+    with ThreadPoolExecutor(max(1, workers)) as pool:
+        for start in range(0, len(paths), _BATCH):
+            batch: Sequence[Path] = paths[start : start + _BATCH]
+            for trouble in pool.map(lambda path: _trouble(path, dataset.name), batch):
+                if trouble:
+                    broken.append(trouble)
+                else:
+                    report.decoded += 1
+            progress(start + len(batch), len(paths), f"{dataset.name}: decoding every picture")
+    report.errors += broken[:SHOWN]
+    if len(broken) > SHOWN:
+        report.errors.append(f"{len(broken)} pictures in all do not decode")
+
+
+def _trouble(path: Path, dataset_name: str) -> str:
+    try:
+        decode(path, dataset_name)
+    except BenchError as error:
+        return str(error)
+    return ""
