@@ -87,7 +87,7 @@ def _rows(part: PresetResults, first: Arm, second: Arm, metric: str) -> list[Pai
     tests: list[tuple[Experiment, PairedTest]] = []
     for experiment in sorted(part.experiments(), key=lambda e: (e.train, e.target, e.fraction, e.source)):
         cells = [Cell.of(part.runs(arm, experiment), experiment, metric) for arm in (first, second)]
-        one, other = (cell.values() for cell in cells)
+        one, other = (cell.values for cell in cells)
         common = sorted(set(one) & set(other))
         if common:
             differences = [one[split] - other[split] for split in common]

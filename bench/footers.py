@@ -21,7 +21,7 @@ SELECTION = {
 }
 DEMO_NOTE = (
     "Demo: labels are mean human scores of each distortion and level (KADID-10k), not opinions on these pictures; "
-    "sets and training are small, so the order of methods need not be the papers'."
+    "where a picture has several distortions a rule combines them. Sets and training are small, so the order of methods need not be the papers'."
 )
 
 
@@ -35,6 +35,7 @@ def legend(rows: Sequence[Row], of: int, preset: Preset) -> tuple[str, ...]:
         notes.append(
             "≈: not distinguishable from the best of its column (paired over splits, Nadeau–Bengio-corrected "
             "t-test, Holm, α = 0.05)."
+            + (f" With {of} splits such a test sees large differences only." if of < 5 else "")
         )
     if any(number.value is not None and not number.complete for number in numbers):
         notes.append("(k/n): only k of n splits are in; such a number is neither ranked nor compared.")
@@ -82,6 +83,7 @@ def data_notes(columns: Sequence[Column], cells: Sequence[Sequence[Cell]]) -> tu
             notes.append(f"Warning: the rows of {column.group} differ in {hashes}: they are not on identical data.")
         if column.metric == "srcc" and (error := _resolution(of_column)):
             resolution[column.header[0] if column.header[1] == "SRCC" else " → ".join(column.header)] = error
+    notes += _dataset_notes(cells)
     if resolution:
         listed = ", ".join(f"{name} {error:.3f}" for name, error in resolution.items())
         notes.append(
@@ -89,6 +91,16 @@ def data_notes(columns: Sequence[Column], cells: Sequence[Sequence[Cell]]) -> tu
             "medians mean little by themselves."
         )
     return tuple(dict.fromkeys(notes))
+
+
+def _dataset_notes(cells: Sequence[Sequence[Cell]]) -> list[str]:
+    """What the datasets' loaders said of them (which labels, what was left out); DEMO_NOTE says it for the demo."""
+    found: dict[str, None] = {}
+    for cell in (cell for row in cells for cell in row):
+        for record in (record for record in cell.records[:1] if record.spec.preset != "demo"):
+            train = record.section("data").get("train", {})
+            found |= dict.fromkeys(f"{train.get('name')}: {note}" for note in train.get("notes") or ())
+    return sorted(found)
 
 
 def conditions(records: Sequence[Record], preset: Preset, common: Sequence[str], of: int) -> tuple[str, ...]:
@@ -160,7 +172,7 @@ def _resolution(cells: Sequence[Cell]) -> float | None:
 
     best, count = -2.0, 0
     for cell in cells:
-        for split, value in cell.values().items():
+        for split, value in cell.values.items():
             tests = cell.by_split[split].section("data").get("tests", {})
             n = tests.get(cell.experiment.target, {}).get("n")
             if n and value > best:

@@ -79,9 +79,11 @@ class PresetResults:
         self.intervals = intervals
         self.arms = sorted(set(arms.values()), key=Arm.order)
         self._arm_of = {record.key: arm for record, arm in arms.items()}
+        self._trained_on: dict[Arm, set[str]] = {}
         self._filed: dict[tuple[Arm, str, float, str], list[Record]] = {}
         for record, arm in arms.items():
             spec = record.spec
+            self._trained_on.setdefault(arm, set()).add(spec.train)
             self._filed.setdefault((arm, spec.train, spec.fraction, spec.source), []).append(record)
 
     def with_records(self, records: Iterable[Record]) -> PresetResults:
@@ -101,7 +103,7 @@ class PresetResults:
 
     def trained_on(self, arm: Arm) -> set[str]:
         """The datasets an arm was trained on."""
-        return {train for filed, train, _, _ in self._filed if filed == arm}
+        return self._trained_on.get(arm, set())
 
     def experiments(self) -> set[Experiment]:
         """Every experiment that some record belongs to."""

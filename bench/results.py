@@ -60,7 +60,7 @@ class Record:
     def section(self, name: str) -> Mapping[str, Any]:
         """A part of the record ("data", "weights", "parameters", "run" …); empty where it was not written."""
         found = self.body.get(name)
-        return found if isinstance(found, Mapping) else {}
+        return found if isinstance(found, dict) else {}
 
     def value(self, target: str, metric: str) -> float | None:
         """A metric on a target, or None where the run does not have it."""

@@ -6,6 +6,7 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from bench.results import Experiment, Record
 from bench.table import Cost, Number
@@ -14,7 +15,7 @@ DIGITS = 3
 """Numbers that print the same are the same for ranking."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Cell:
     """The runs behind one number: one record a split, done ones before failed ones."""
 
@@ -45,6 +46,7 @@ class Cell:
         """How many splits have failed runs only."""
         return sum(not record.done for record in self.records)
 
+    @cached_property
     def values(self) -> dict[int, float]:
         """The metric by split, of the done runs that have it."""
         found = {split: record.value(self.experiment.target, self.metric) for split, record in self.by_split.items()}
@@ -112,7 +114,7 @@ def cost_of(records: Sequence[Record]) -> Cost:
 
 
 def _number(cell: Cell, of: int, *, intervals: bool) -> Number:
-    values = list(cell.values().values())
+    values = list(cell.values.values())
     if not values:
         return Number(None, of=of, failed=cell.failed)
     low, high, kind = _interval(cell, values, intervals=intervals)
@@ -121,12 +123,20 @@ def _number(cell: Cell, of: int, *, intervals: bool) -> Number:
         n=len(values),
         of=of,
         mean=statistics.fmean(values),
-        std=statistics.stdev(values) if len(values) > 1 else None,
+        std=_deviation(values),
         low=low,
         high=high,
         interval=kind,
         failed=cell.failed,
     )
+
+
+def _deviation(values: list[float]) -> float | None:
+    """The sample's standard deviation (statistics.stdev computes it in fractions, which is slow for big tables)."""
+    if len(values) < 2:
+        return None
+    mean = statistics.fmean(values)
+    return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
 
 
 def _interval(cell: Cell, values: list[float], *, intervals: bool) -> tuple[float | None, float | None, str]:
@@ -173,7 +183,7 @@ def _tied(cells: Sequence[Cell], numbers: Sequence[Number], ranks: Sequence[int]
     from bench.stats import indistinguishable_from_best
 
     splits = sorted({split for i in rows for split in cells[i].by_split})
-    scores = {str(i): [cells[i].values().get(split, math.nan) for split in splits] for i in rows}
+    scores = {str(i): [cells[i].values.get(split, math.nan) for split in splits] for i in rows}
     marks = indistinguishable_from_best(scores, *cells[rows[0]].sizes())
     return [marks.get(str(i), False) and ranks[i] != 1 for i in range(len(cells))]
 

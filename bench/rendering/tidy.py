@@ -22,6 +22,7 @@ FACTS = (
     "metric",
 )
 NUMBER = ("n", "of", "failed", "mean", "std", "median", "low", "high", "interval", "rank", "tied", "difference")
+DECIMALS = 6
 COLUMNS = ("table", "block", "row", "column", *FACTS, *NUMBER)
 
 
@@ -49,8 +50,11 @@ def tidy_csv(table: Table) -> str:
 
 
 def as_json(table: Table) -> str:
-    """The table's whole structure."""
-    return json.dumps(dataclasses.asdict(table), indent=1, ensure_ascii=False) + "\n"
+    """The table's whole structure, a row of it a line."""
+    whole = dataclasses.asdict(table)
+    rows = [json.dumps(row, ensure_ascii=False) for row in whole.pop("rows")]
+    head = json.dumps(whole, ensure_ascii=False)[:-1]
+    return f'{head}, "rows": [\n' + ",\n".join(rows) + "\n]}\n"
 
 
 def _numbers(cell: Number, *, published: bool) -> dict[str, object]:
@@ -66,7 +70,7 @@ def _exact(value: object) -> object:
         return ""
     if isinstance(value, bool):
         return int(value)
-    return repr(round(value, 12)) if isinstance(value, float) else value
+    return repr(round(value, DECIMALS)) if isinstance(value, float) else value
 
 
 def _safe(text: str) -> str:

@@ -1,0 +1,217 @@
+"""What a table says of complete, partial, failed, changed and mixed runs."""
+
+from dataclasses import replace
+
+import pytest
+
+from bench.layout import dataset_title
+from bench.results import Results
+from bench.table import MEASURED, Number, Row, Table
+from tests.tables.records import record_of, records_of
+from tests.tables.results import results_of, specs_of, tables_of
+
+
+def row_named(table: Table, start: str, block: str = MEASURED) -> Row:
+    """The first row of a block whose label starts so."""
+    return next(row for row in table.rows if row.block == block and row.label.startswith(start))
+
+
+@pytest.fixture(scope="module")
+def specs():
+    """Three methods on two of the papers' sets, ten splits."""
+    return specs_of("main", "paper", "linear_probe,lora,glia", ["livec", "koniq10k"])
+
+
+@pytest.fixture(scope="module")
+def records(specs):
+    """A record of each."""
+    return records_of(specs)
+
+
+@pytest.fixture(scope="module")
+def main(records):
+    """Their main table."""
+    return tables_of("main", records)["main"]
+
+
+def test_a_number_is_the_median_over_the_splits(main, records):
+    values = sorted(
+        record.value("livec:test", "srcc")
+        for record in records
+        if record.spec.method == "lora" and record.spec.train == "livec"
+    )
+    at = main.header.index((dataset_title("livec"), "SRCC"))
+    cell = row_named(main, "LoRA").cells[at]
+    assert cell.value == pytest.approx((values[4] + values[5]) / 2)
+    assert (cell.n, cell.of, cell.failed) == (10, 10, 0)
+
+
+def test_columns_and_rows_stand_in_the_papers_order(main):
+    groups = list(dict.fromkeys(group for group, _ in main.header))
+    assert groups == [dataset_title("koniq10k"), dataset_title("livec")]
+    assert [row.lead[0].split(" (")[0] for row in main.rows if row.block == MEASURED] == [
+        "Linear probe",
+        "LoRA",
+        "GLIA",
+    ]
+
+
+def test_the_best_and_the_second_of_each_column_are_marked(main):
+    for j, (_, name) in enumerate(main.header):
+        if name.startswith("Δ"):
+            continue
+        cells = [row.cells[j] for row in main.rows if row.block == MEASURED]
+        ranked = sorted(cells, key=lambda cell: -cell.value)
+        assert [cell.rank for cell in ranked] == [1, 2, 0]
+
+
+def test_trainable_parameters_stand_in_parentheses(main):
+    assert row_named(main, "Linear probe").lead == ("Linear probe (768)",)
+    assert "M)" in row_named(main, "GLIA").lead[0]
+
+
+def test_missing_splits_are_counted_and_such_numbers_are_not_ranked(records):
+    partial = [r for r in records if not (r.spec.method == "glia" and r.spec.train == "livec" and r.spec.split > 6)]
+    table = tables_of("main", partial)["main"]
+    cell = row_named(table, "GLIA").cells[table.header.index((dataset_title("livec"), "SRCC"))]
+    assert (cell.n, cell.of, cell.rank, cell.difference) == (7, 10, 0, None)
+    assert any("only k of n splits" in note for note in table.notes)
+
+
+def test_a_failed_run_shows_as_failed_with_its_reason(specs):
+    broken = [
+        record_of(spec, error=("OutOfMemory", "CUDA | out_of memory")) if spec.method == "glia" else record_of(spec)
+        for spec in specs
+    ]
+    table = tables_of("main", broken)["main"]
+    row = row_named(table, "GLIA")
+    assert all(cell.value is None and cell.failed == 10 for cell in row.cells if isinstance(cell, Number))
+    assert row.notes == ("Failed: OutOfMemory: CUDA | out_of memory",)
+
+
+def test_a_done_run_wins_over_a_failed_one_of_the_same_split(specs):
+    wanted = [spec for spec in specs if spec.method == "lora"]
+    retried = [record_of(replace(spec, tests=(*spec.tests, "csiq:all"))) for spec in wanted]
+    failed = [record_of(spec, error=("NaN", "diverged")) for spec in wanted]
+    table = tables_of("main", retried + failed)["main"]
+    assert all(cell.complete and not cell.failed for row in table.rows for cell in row.cells if row.block == MEASURED)
+
+
+def test_published_rows_stand_in_blocks_of_their_own(main):
+    blocks = list(dict.fromkeys(row.block for row in main.rows))
+    assert blocks == [MEASURED, "GLIA, Table 1", "LoDa, Table 1"]
+    glia = row_named(main, "GLIA", "GLIA, Table 1")
+    assert [cell.value for cell in glia.cells if isinstance(cell, Number)] == [0.940, 0.948, 0.899, 0.913]
+
+
+def test_the_difference_is_shown_only_where_the_setting_is_the_papers(main, specs):
+    at = main.header.index((dataset_title("livec"), "SRCC"))
+    assert main.header[at + 1] == (dataset_title("livec"), "Δ SRCC")
+    cell = row_named(main, "GLIA").cells[at]
+    assert cell.difference == pytest.approx(cell.value - 0.899)
+    assert row_named(main, "LoRA").cells[at].difference is None  # no published LoRA on LIVEC
+    for change in (
+        {"weights": "random"},
+        {"backbone": "vit_small_patch16_224"},
+        {"split_rule": "official"},
+        {"limit": 50},
+    ):
+        other = tables_of("main", records_of(replace(spec, **change) for spec in specs if spec.split < 10))["main"]
+        assert not any(name.startswith("Δ") for _, name in other.header), change
+
+
+def test_demo_tables_say_so_and_never_show_published_numbers():
+    table = tables_of("main", results_of("main", "demo", "glia,linear_probe"))["main_demo"]
+    assert table.demo
+    assert table.title.startswith("Demo.")
+    assert {row.block for row in table.rows} == {MEASURED}
+    assert any("not opinions" in note for note in table.notes)
+
+
+def test_presets_never_share_a_table(records):
+    both = [*records, *records_of(specs_of("main", "demo", "glia"))]
+    assert {"main", "main_demo"} <= set(tables_of("main", both))
+
+
+def test_another_backbone_gets_its_own_row_with_a_footnote(specs, records):
+    other = records_of(replace(spec, backbone="vit_small_patch16_224") for spec in specs if spec.method == "glia")
+    table = tables_of("main", [*records, *other])["main"]
+    row = row_named(table, "GLIA (8.04M), backbone=vit_small_patch16_224")
+    assert row.notes == ("Backbone vit_small_patch16_224; the preset's is vit_base_patch16_224.augreg2_in21k_ft_in1k.",)
+
+
+def test_changed_tuned_random_and_oracle_rows_are_marked(specs, records):
+    glia = [spec for spec in specs if spec.method == "glia"]
+    oracle = [replace(spec, recipe=replace(spec.recipe, selection="oracle")) for spec in glia]
+    tuned = [replace(spec, recipe_from="tuned") for spec in glia]
+    random = [replace(spec, weights="random") for spec in glia]
+    table = tables_of("main", [*records, *records_of(oracle + tuned + random)])["main"]
+    notes = {
+        row.lead[0].partition(", ")[2]: row.notes for row in table.rows if row.lead[0].startswith("GLIA (8.04M), ")
+    }
+    assert "Optimistic" in notes["selection=oracle"][0]
+    assert "Tuned" in notes["recipe_from=tuned"][0]
+    assert "Random weights" in notes["weights=random"][0]
+
+
+def test_what_all_rows_changed_is_said_once_in_the_footer(specs):
+    short = [replace(spec, recipe=replace(spec.recipe, epochs=1)) for spec in specs]
+    table = tables_of("main", records_of(short))["main"]
+    assert table.footer[0] == "Preset: paper, changed: epochs=1"
+    assert "epochs" not in "".join(row.label for row in table.rows)
+
+
+def test_rows_on_different_splits_are_warned_about(specs, records):
+    stranger = next(spec for spec in specs if spec.method == "glia" and spec.split == 3)
+    odd = record_of(stranger)
+    odd.body["data"]["train"]["split_hash"] = "another"
+    table = tables_of("main", [odd if record.key == odd.key else record for record in records])["main"]
+    assert any("not on identical data" in note and "the split" in note for note in table.notes)
+
+
+def test_the_footer_names_every_condition(main):
+    text = "\n".join(main.footer)
+    for word in (
+        "Preset: paper",
+        "weights 0123456789ab",
+        "Splits: 10",
+        "last epoch",
+        "15 in test",
+        "fp32",
+        "c0ffeec0ff",
+    ):
+        assert word in text
+
+
+def test_reading_order_never_matters(records):
+    assert tables_of("main", records) == tables_of("main", list(reversed(records)))
+
+
+def test_ablations_do_not_clutter_the_comparison(records):
+    more = records_of(specs_of("components,guidance,modules", "paper", splits=1))
+    table = tables_of("main", [*records, *more])["main"]
+    assert not any("=" in row.label for row in table.rows)
+
+
+def test_a_method_without_a_card_is_shown_under_its_own_name(specs, records):
+    own = records_of(replace(s, method="my_own", options={"width": 3}) for s in specs if s.method == "lora")
+    table = tables_of("main", [*records, *own])["main"]
+    assert row_named(table, "my_own (103K)").lead == ("my_own (103K)",)
+
+
+def test_a_seed_is_a_row_of_its_own(specs, records):
+    other = records_of(replace(s, recipe=replace(s.recipe, seed=1)) for s in specs if s.method == "lora")
+    table = tables_of("main", [*records, *other])["main"]
+    assert row_named(table, "LoRA (296K), seed=1").cells[0].n == 10
+
+
+def test_intervals_by_content_read_the_stored_predictions(records):
+    few = [r for r in records if r.spec.train == "livec" and r.spec.split < 2]
+    cell = tables_of("main", Results(few, intervals=True))["main"].rows[0].cells[0]
+    assert "bootstrap by content" in cell.interval
+    assert cell.low < cell.value < cell.high
+
+
+def test_indistinguishable_rows_are_marked_and_the_best_is_not(main):
+    cells = [(row.cells[j]) for row in main.rows if row.block == MEASURED for j in range(len(main.header))]
+    assert not any(cell.tied and cell.rank == 1 for cell in cells if isinstance(cell, Number))
