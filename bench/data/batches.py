@@ -62,7 +62,8 @@ class ViewMaker:
         self._scale, self._shift = (t.float().view(3, 1, 1).to(self.device) for t in (scale, shift))
         self._keys = name_keys(dataset.table["image"].tolist())
         policies = {name: policy_of(view, recipe) for name, view in views.items()}
-        stores = {p: open_store(dataset, p, cache, progress=progress, workers=workers) for p in set(policies.values())}
+        distinct = dict.fromkeys(policies.values())
+        stores = {p: open_store(dataset, p, cache, progress=progress, workers=workers) for p in distinct}
         self.stores: dict[str, PixelStore] = {name: stores[policy] for name, policy in policies.items()}
         flats = {policy: self._place(store) for policy, store in stores.items()}
         self._flats = {name: flats[policy] for name, policy in policies.items()}
@@ -75,8 +76,7 @@ class ViewMaker:
         may differ by row.
         """
         raw = self.raw(name, rows, epoch=epoch, number=number, training=training).permute(0, 3, 1, 2)
-        out = self._pool.empty(raw.shape) if self.device.type == "cpu" else torch.empty(raw.shape, device=self.device)
-        return out.copy_(raw).mul_(self._scale).add_(self._shift)
+        return self._empty(raw.shape, torch.float32, self.device).copy_(raw).mul_(self._scale).add_(self._shift)
 
     def raw(self, name: str, rows: np.ndarray, *, epoch: int, number: np.ndarray | int, training: bool) -> Tensor:
         """The same pictures as stored bytes: uint8 [B,S,S,3] on the device."""
@@ -110,12 +110,17 @@ class ViewMaker:
         cells = torch.gather(_send(starts, at), 1, (lines // f)[:, :, None].expand(-1, -1, n))
         index = cells + ((lines % f) * _send(strides, at)[:, None])[:, :, None]
         runs = flat.as_strided((flat.numel() - run + 1, run), (1, 1))
-        found = torch.empty(index.numel(), run, dtype=torch.uint8, device=at, pin_memory=self._pins(at))
+        found = self._empty((index.numel(), run), torch.uint8, at)
         torch.index_select(runs, 0, index.view(-1), out=found)
         return found.view(batch, size, size, 3).to(self.device, non_blocking=True)
 
-    def _pins(self, at: torch.device) -> bool:
-        return bool(at.type == "cpu" and self.device.type == "cuda")
+    def _empty(self, shape: Sequence[int], dtype: torch.dtype, at: torch.device) -> Tensor:
+        """Memory for a batch: reused on the CPU, pinned where it is copied to a GPU (torch reuses both of those)."""
+        if at.type == "cpu" == self.device.type:
+            return self._pool.empty(shape, dtype)
+        return torch.empty(
+            tuple(shape), dtype=dtype, device=at, pin_memory=at.type == "cpu" and self.device.type == "cuda"
+        )
 
     def _place(self, store: PixelStore) -> Tensor:
         """The store's bytes as a tensor: on the GPU where they fit, else mapped from the file."""

@@ -15,24 +15,24 @@ KEEP = 6
 
 
 class BufferPool:
-    """Float32 CPU tensors whose memory returns here once no tensor refers to it any more."""
+    """CPU tensors whose memory returns here once no tensor refers to it any more."""
 
     def __init__(self) -> None:
         self._free: dict[int, np.ndarray] = {}
 
-    def empty(self, shape: Sequence[int]) -> Tensor:
+    def empty(self, shape: Sequence[int], dtype: torch.dtype = torch.float32) -> Tensor:
         """An uninitialised tensor; as safe to keep as any other."""
-        wanted = math.prod(shape)
+        wanted = math.prod(shape) * dtype.itemsize
         base = self._take(wanted)
         lease = base[:wanted]  # torch keeps this very array alive as long as any tensor shares its memory
         weakref.finalize(lease, self._give, base).atexit = False
-        return torch.from_numpy(lease).view(tuple(shape))
+        return torch.from_numpy(lease).view(dtype).view(tuple(shape))
 
     def _take(self, wanted: int) -> np.ndarray:
         for key, base in list(self._free.items()):
             if wanted <= base.size <= 2 * wanted and self._free.pop(key, None) is not None:
                 return base
-        return np.empty(wanted, dtype=np.float32)
+        return np.empty(wanted, dtype=np.uint8)
 
     def _give(self, base: np.ndarray) -> None:
         # no lock, only single dict operations: a garbage collection may call this in the middle of _take

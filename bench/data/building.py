@@ -21,7 +21,7 @@ from bench.data.dataset import Dataset
 from bench.data.pixel_index import INDEX, PIXELS, index_text, read_index
 from bench.data.policy import Policy, load_plain
 from bench.errors import DataError
-from bench.files import explain, write_text
+from bench.files import write_text
 from bench.progress import Report
 
 JOURNAL = "journal.jsonl"
@@ -41,7 +41,7 @@ def build(dataset: Dataset, policy: Policy, folder: Path, report: Report, worker
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise explain(error, folder) from None
+        raise _unwritable(folder, error) from None
     claims = Claims(folder.parent / "claims")
     while read_index(folder) is None:
         claim = claims.take(folder.name)
@@ -77,16 +77,24 @@ def _build_claimed(dataset: Dataset, policy: Policy, folder: Path, report: Repor
     try:
         part.mkdir(exist_ok=True)
         entries = _finished(part)
-        _check_room(dataset, policy, part)
-        _decode_rest(dataset, policy, part, entries, report, workers, claim)
-        write_text(part / INDEX, index_text(list(dataset.table["image"]), entries))
+        size = _check_room(dataset, policy, part)
+        report(len(entries), len(dataset), what := f"{dataset.name}: decoding pictures once, {size / 1e9:.2f} GB")
+        _decode_rest(dataset, policy, part, entries, lambda done: report(done, len(dataset), what), workers, claim)
         if not claim.holds():
             return
-        (part / JOURNAL).unlink(missing_ok=True)
+        write_text(part / INDEX, index_text(list(dataset.table["image"]), entries))
         shutil.rmtree(folder, ignore_errors=True)  # only an unreadable one can stand there
         part.rename(folder)
+        (folder / JOURNAL).unlink(missing_ok=True)
     except OSError as error:
-        raise explain(error, folder) from None
+        raise _unwritable(folder, error) from None
+
+
+def _unwritable(folder: Path, error: OSError) -> DataError:
+    return DataError(
+        f"Cannot write the pixel store {folder} ({error.strerror}): make room, or choose another cache folder; "
+        "the pictures decoded so far are kept."
+    )
 
 
 def _finished(part: Path) -> list[Entry]:
@@ -106,15 +114,17 @@ def _finished(part: Path) -> list[Entry]:
     return entries
 
 
-def _check_room(dataset: Dataset, policy: Policy, part: Path) -> None:
-    pixels = part / PIXELS
-    needed = estimate_bytes(dataset, policy) - (pixels.stat().st_size if pixels.exists() else 0)
+def _check_room(dataset: Dataset, policy: Policy, part: Path) -> int:
+    """The size the store will have, if the disk has room for what is missing of it."""
+    size, pixels = estimate_bytes(dataset, policy), part / PIXELS
+    needed = size - (pixels.stat().st_size if pixels.exists() else 0)
     free = shutil.disk_usage(part).free
     if needed > free:
         raise DataError(
             f"The pixel store of {dataset.name} needs about {needed / 1e9:.1f} GB in {part.parent}, "
             f"{free / 1e9:.1f} GB are free: make room, or choose another cache folder."
         )
+    return size
 
 
 def _decode_rest(
@@ -122,13 +132,12 @@ def _decode_rest(
     policy: Policy,
     part: Path,
     entries: list[Entry],
-    report: Report,
+    report: Callable[[int], None],
     workers: int,
     claim: Claim,
 ) -> None:
     """Append the missing pictures; each is journalled after its bytes, so that a kill loses at most those in work."""
-    what = f"{dataset.name}: decoding pictures once"
-    paths, total = dataset.paths(), len(dataset)
+    paths = dataset.paths()
     end = sum(height * width * 3 for height, width, _ in entries)
 
     def load(path: Path) -> tuple[np.ndarray, int]:
@@ -146,7 +155,7 @@ def _decode_rest(
                 entries.append((picture.shape[0], picture.shape[1], crc))
                 journal.write(_line(entries[-1]))
                 journal.flush()
-                report(len(entries), total, what)
+                report(len(entries))
         os.fsync(pixels.fileno())
 
 

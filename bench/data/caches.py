@@ -88,6 +88,9 @@ def mark_in_use(folder: Path, owner: object) -> None:
     """Note in a cache folder that this process uses it for as long as `owner` lives; its time of use becomes now."""
     mark = folder / f"{_MARK}{socket.gethostname()}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
     with contextlib.suppress(OSError):  # a read-only cache serves as well
+        for other in _children(folder):
+            if other.name.startswith(_MARK) and not _lives(other):
+                other.unlink(missing_ok=True)
         mark.touch()
         weakref.finalize(owner, _unmark, mark, os.getpid())
 

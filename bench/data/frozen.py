@@ -10,17 +10,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from bench.data.batches import ViewMaker, stream
+from bench.data.batches import RESIDENT_SHARE, ViewMaker, stream
+from bench.data.buffers import BufferPool
 from bench.data.caches import fits
 from bench.data.dataset import Dataset
 from bench.data.sheets import CHUNK, MemorySheet, Sheet, create_sheet, open_sheet, sheet_bytes
@@ -32,6 +35,16 @@ FORMAT = 1
 OPEN_SHEETS = 8
 MEMORY_BYTES = 4 << 30
 """What sheets kept in memory may take together, where nothing is stored on disk."""
+
+
+@dataclass(frozen=True)
+class _Ask:
+    """One input of one view of all images."""
+
+    name: str
+    epoch: int
+    number: int
+    training: bool
 
 
 class FrozenInputs:
@@ -59,119 +72,134 @@ class FrozenInputs:
         self._precision = _precision(autocast, self.device)
         self._shapes: dict[str, tuple[int, ...]] = {}
         self._sheets: OrderedDict[str, Sheet] = OrderedDict()
+        self._resident: dict[str, Tensor] = {}
+        self._pool = BufferPool()
+        self._lock = threading.RLock()
 
     def get(self, name: str, rows: np.ndarray, *, epoch: int, number: int, training: bool) -> Tensor:
-        """The input for rows of the table, float32 on the device."""
-        rows = np.asarray(rows, dtype=np.int64)
-        ask = {"epoch": epoch, "number": number, "training": training}
+        """The input for rows of the table, float32 on the device. Safe to call from a prefetching thread."""
+        rows, ask = np.asarray(rows, dtype=np.int64), _Ask(name, epoch, number, training)
         if not self.frozen[name].keep:
-            return self._compute(name, rows, ask)
-        sheet = self._sheet(name, rows, ask)
-        if sheet is not None:
-            sheet = self._fill(name, sheet, rows, ask)
-        if sheet is None:
-            return _rounded(name, self._compute(name, rows, ask)).float()
-        values = torch.from_numpy(sheet.take(rows))
-        if self.device.type == "cuda":
-            values = values.pin_memory()
-        return values.to(self.device, non_blocking=True).float()
+            return self._compute(ask, rows)
+        with self._lock:
+            key = self.key(name, epoch=epoch, number=number, training=training)
+            if key in self._resident:
+                return self._resident[key][torch.from_numpy(rows).to(self.device)].float()
+            sheet = self._sheet(key, ask, rows)
+            if sheet is not None:
+                sheet = self._fill(key, sheet, ask, rows)
+            if sheet is None:
+                return _rounded(name, self._compute(ask, rows)).float()
+            return self._take(key, sheet, ask, rows)
 
     def key(self, name: str, *, epoch: int, number: int, training: bool) -> str:
         """The cache's name for an input: everything that its values depend on."""
-        return hashlib.sha256(json.dumps(self._facts(name, epoch, number, training)).encode()).hexdigest()[:20]
+        facts = self._facts(_Ask(name, epoch, number, training))
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:20]
 
-    def _facts(self, name: str, epoch: int, number: int, training: bool) -> dict[str, object]:
-        frozen, maker = self.frozen[name], self.maker
-        view = maker.views[frozen.view]
-        drawn = stream(view, seed=maker.recipe.seed, epoch=epoch, number=number, training=training)
+    def _facts(self, ask: _Ask) -> dict[str, object]:
+        frozen, maker = self.frozen[ask.name], self.maker
         return {
             "format": FORMAT,
             "dataset": self.dataset.name,
             "pixels": maker.stores[frozen.view].key,
             "weights": self.weights_hash,
             "function": frozen.key,
-            "view": repr(view),
-            "drawn": drawn,
+            "view": repr(maker.views[frozen.view]),
+            "drawn": self._drawn(ask),
             "normalisation": [maker.mean, maker.std],
             "precision": self._precision,
             "torch": torch.__version__,
         }
 
-    def _compute(self, name: str, rows: np.ndarray, ask: Mapping[str, int]) -> Tensor:
-        frozen = self.frozen[name]
-        pictures = self.maker.pictures(
-            frozen.view, rows, epoch=ask["epoch"], number=ask["number"], training=bool(ask["training"])
-        )
+    def _drawn(self, ask: _Ask) -> str:
+        view, seed = self.maker.views[self.frozen[ask.name].view], self.maker.recipe.seed
+        return stream(view, seed=seed, epoch=ask.epoch, number=ask.number, training=ask.training)
+
+    def _compute(self, ask: _Ask, rows: np.ndarray) -> Tensor:
+        frozen = self.frozen[ask.name]
+        pictures = self.maker.pictures(frozen.view, rows, epoch=ask.epoch, number=ask.number, training=ask.training)
         with torch.no_grad(), self.autocast():
             return frozen.compute(pictures).float()
 
-    def _fill(self, name: str, sheet: Sheet, rows: np.ndarray, ask: Mapping[str, int]) -> Sheet | None:
+    def _take(self, key: str, sheet: Sheet, ask: _Ask, rows: np.ndarray) -> Tensor:
+        """Rows of a filled sheet; a fixed input that is complete moves to the GPU as a whole where it fits."""
+        values = sheet.whole() if not self._drawn(ask) else None
+        if values is not None and _has_room(self.device, sheet.bytes):
+            self._resident[key] = torch.from_numpy(np.array(values)).to(self.device)
+        shape = (len(rows), *sheet.shape)
+        if self.device.type == "cpu":
+            half = self._pool.empty(shape, torch.float16)
+            sheet.take(rows, half.numpy())
+            return self._pool.empty(shape).copy_(half)
+        half = torch.empty(shape, dtype=torch.float16, pin_memory=self.device.type == "cuda")
+        sheet.take(rows, half.numpy())
+        return half.to(self.device, non_blocking=True).float()
+
+    def _fill(self, key: str, sheet: Sheet, ask: _Ask, rows: np.ndarray) -> Sheet | None:
         """Compute the chunks of these rows that are not there yet; where the disk fills up, go on in memory."""
         missing = sheet.missing(np.unique(rows // CHUNK))
+        what = f"{self.dataset.name}: {ask.name} through the frozen network"
         for done, chunk in enumerate(missing):
-            self.report(done, len(missing), f"{self.dataset.name}: {name} through the frozen network")
+            self.report(done, len(missing), what)
             inside = np.arange(chunk * CHUNK, min((chunk + 1) * CHUNK, len(self.dataset)))
-            values = _rounded(name, self._compute(name, inside, ask)).cpu().numpy()
+            values = _rounded(ask.name, self._compute(ask, inside)).cpu().numpy()
             try:
                 sheet.put(chunk, values)
             except OSError as error:
-                self._warn(name, f"cannot be stored ({error.strerror})")
+                self._warn(ask.name, f"cannot be stored ({error.strerror})")
                 self.enabled = False
-                key = self.key(name, **ask)  # type: ignore[arg-type]
-                self._sheets.pop(key, None)
-                spare = self._in_memory(key, values.shape[1:])
-                return None if spare is None else self._fill(name, spare, rows, ask)
+                del self._sheets[key]
+                spare = self._in_memory(key, sheet.shape)
+                return None if spare is None else self._fill(key, spare, ask, rows)
         if missing:
-            self.report(len(missing), len(missing), f"{self.dataset.name}: {name} through the frozen network")
+            self.report(len(missing), len(missing), what)
         return sheet
 
-    def _sheet(self, name: str, rows: np.ndarray, ask: Mapping[str, int]) -> Sheet | None:
+    def _sheet(self, key: str, ask: _Ask, rows: np.ndarray) -> Sheet | None:
         """Where the input is kept: on disk, else in memory, else (None) nowhere."""
-        key = self.key(name, **ask)  # type: ignore[arg-type]
         if key in self._sheets:
             self._sheets.move_to_end(key)
             return self._sheets[key]
-        folder = self.cache / "frozen" / f"{self.dataset.name}-{name}-{key}"
-        sheet: Sheet | None = open_sheet(folder) if self.enabled else None
+        folder = self.cache / "frozen" / f"{self.dataset.name}-{ask.name}-{key}"
+        sheet: Sheet | None = open_sheet(folder, len(self.dataset)) if self.enabled else None
         if sheet is None:
-            shape = self._shape(name, rows, ask)
-            sheet = self._on_disk(name, folder, shape, ask) or self._in_memory(key, shape)
+            shape = self._shape(ask, rows)
+            sheet = self._on_disk(folder, ask, shape) or self._in_memory(key, shape)
         if sheet is not None:
             self._sheets[key] = sheet
             while len(self._sheets) > OPEN_SHEETS:
                 self._sheets.popitem(last=False)
         return sheet
 
-    def _shape(self, name: str, rows: np.ndarray, ask: Mapping[str, int]) -> tuple[int, ...]:
-        if name not in self._shapes:
-            self._shapes[name] = tuple(self._compute(name, rows[:1], ask).shape[1:])
-        return self._shapes[name]
+    def _shape(self, ask: _Ask, rows: np.ndarray) -> tuple[int, ...]:
+        if ask.name not in self._shapes:
+            self._shapes[ask.name] = tuple(self._compute(ask, rows[:1]).shape[1:])
+        return self._shapes[ask.name]
 
-    def _on_disk(self, name: str, folder: Path, shape: tuple[int, ...], ask: Mapping[str, int]) -> Sheet | None:
+    def _on_disk(self, folder: Path, ask: _Ask, shape: tuple[int, ...]) -> Sheet | None:
         if not self.enabled:
             return None
         needed = sheet_bytes(len(self.dataset), shape)
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
             if fits(self.cache, self.limit_bytes, needed):
-                return create_sheet(folder, len(self.dataset), shape, self._facts(name, **ask))  # type: ignore[arg-type]
-            self._warn(name, f"needs {needed / 1e9:.1f} GB more than cache_limit_gb or the disk allows")
+                return create_sheet(folder, len(self.dataset), shape, self._facts(ask))
+            self._warn(ask.name, f"needs {needed / 1e9:.1f} GB more than cache_limit_gb or the disk allows")
         except OSError as error:
-            self._warn(name, f"cannot be stored ({error.strerror})")
+            self._warn(ask.name, f"cannot be stored ({error.strerror})")
         return None
 
     def _in_memory(self, key: str, shape: tuple[int, ...]) -> Sheet | None:
         needed = sheet_bytes(len(self.dataset), shape)
         if needed > self.memory_bytes:
             return None
-        while self._sheets and needed + sum(s.bytes for s in self._memory_sheets()) > self.memory_bytes:
-            self._sheets.popitem(last=False)
-        sheet = MemorySheet(len(self.dataset), shape)
-        self._sheets[key] = sheet
-        return sheet
-
-    def _memory_sheets(self) -> list[MemorySheet]:
-        return [sheet for sheet in self._sheets.values() if isinstance(sheet, MemorySheet)]
+        for old, sheet in list(self._sheets.items()):
+            held = sum(s.bytes for s in self._sheets.values() if isinstance(s, MemorySheet))
+            if held + needed > self.memory_bytes and isinstance(sheet, MemorySheet):
+                del self._sheets[old]
+        self._sheets[key] = MemorySheet(len(self.dataset), shape)
+        return self._sheets[key]
 
     def _warn(self, name: str, why: str) -> None:
         warnings.warn(
@@ -192,3 +220,7 @@ def _precision(autocast: Callable[[], AbstractContextManager[object]], device: t
     with autocast():
         active = torch.is_autocast_enabled(device.type)
         return f"{device.type} {torch.get_autocast_dtype(device.type) if active else torch.float32}"
+
+
+def _has_room(device: torch.device, needed: int) -> bool:
+    return device.type == "cuda" and needed <= RESIDENT_SHARE * torch.cuda.mem_get_info(device)[0]

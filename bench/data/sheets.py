@@ -26,6 +26,7 @@ class Sheet(Protocol):
     """All rows of one frozen input of one view."""
 
     bytes: int
+    shape: tuple[int, ...]
 
     def missing(self, chunks: np.ndarray) -> list[int]:
         """Which of these chunks must be computed."""
@@ -35,8 +36,12 @@ class Sheet(Protocol):
         """Keep a chunk's values."""
         ...
 
-    def take(self, rows: np.ndarray) -> np.ndarray:
-        """The values of rows whose chunks are present."""
+    def take(self, rows: np.ndarray, out: np.ndarray) -> None:
+        """Copy out the values of rows whose chunks are present."""
+        ...
+
+    def whole(self) -> np.ndarray | None:
+        """All values, once every chunk is known to be there."""
         ...
 
 
@@ -46,7 +51,7 @@ class MemorySheet:
     def __init__(self, rows: int, shape: tuple[int, ...]) -> None:
         self._values = np.zeros((rows, *shape), dtype=np.float16)
         self._present = np.zeros(-(-rows // CHUNK), dtype=bool)
-        self.bytes = self._values.nbytes
+        self.bytes, self.shape = self._values.nbytes, shape
 
     def missing(self, chunks: np.ndarray) -> list[int]:
         """See Sheet."""
@@ -57,9 +62,13 @@ class MemorySheet:
         self._values[chunk * CHUNK : chunk * CHUNK + len(values)] = values
         self._present[chunk] = True
 
-    def take(self, rows: np.ndarray) -> np.ndarray:
+    def take(self, rows: np.ndarray, out: np.ndarray) -> None:
         """See Sheet."""
-        return self._values[rows]
+        np.take(self._values, rows, axis=0, out=out, mode="clip")  # the default mode would copy twice
+
+    def whole(self) -> np.ndarray | None:
+        """See Sheet."""
+        return self._values if self._present.all() else None
 
 
 class FileSheet:
@@ -70,7 +79,7 @@ class FileSheet:
     """
 
     def __init__(self, folder: Path, rows: int, shape: tuple[int, ...]) -> None:
-        self.folder, self.bytes = folder, sheet_bytes(rows, shape)
+        self.folder, self.bytes, self.shape = folder, sheet_bytes(rows, shape), shape
         self._rows = rows
         mark_in_use(folder, self)
         for name, size in ((VALUES, self.bytes), (CHECKS, 4 * -(-rows // CHUNK))):
@@ -97,16 +106,21 @@ class FileSheet:
         _write(self.folder / CHECKS, chunk * 4, np.uint32(_check(values)).tobytes())
         self._sound[chunk] = True
 
-    def take(self, rows: np.ndarray) -> np.ndarray:
+    def take(self, rows: np.ndarray, out: np.ndarray) -> None:
         """See Sheet."""
-        return self._values[rows]
+        np.take(self._values, rows, axis=0, out=out, mode="clip")  # the default mode would copy twice
+
+    def whole(self) -> np.ndarray | None:
+        """See Sheet."""
+        return self._values if self._sound.all() else None
 
 
-def open_sheet(folder: Path) -> FileSheet | None:
-    """A sheet that an earlier run or another process began, or None."""
+def open_sheet(folder: Path, rows: int) -> FileSheet | None:
+    """A sheet of so many rows that an earlier run or another process began, or None where it cannot be trusted."""
     try:
         about = json.loads((folder / ABOUT).read_text())
-        return FileSheet(folder, int(about["rows"]), tuple(int(n) for n in about["shape"]))
+        shape = tuple(int(n) for n in about["shape"])
+        return FileSheet(folder, rows, shape) if about["check"] == _check_form(rows, shape) else None
     except (OSError, ValueError, TypeError, KeyError):
         return None
 
@@ -119,9 +133,10 @@ def create_sheet(folder: Path, rows: int, shape: tuple[int, ...], about: Mapping
     for name, size in ((VALUES, sheet_bytes(rows, shape)), (CHECKS, 4 * -(-rows // CHUNK))):
         with (fresh / name).open("wb") as file:
             file.truncate(size)
-    (fresh / ABOUT).write_text(json.dumps({"rows": rows, "shape": list(shape), **about}, indent=1))
+    form = {"rows": rows, "shape": list(shape), "check": _check_form(rows, shape)}
+    (fresh / ABOUT).write_text(json.dumps({**about, **form}, indent=1))
     with contextlib.suppress(OSError):  # somebody was faster; an unreadable one is moved out of the way
-        if folder.exists() and open_sheet(folder) is None:
+        if folder.exists() and open_sheet(folder, rows) is None:
             folder.rename(fresh.with_suffix(".gone"))
         fresh.rename(folder)
     shutil.rmtree(fresh, ignore_errors=True)
@@ -132,6 +147,10 @@ def create_sheet(folder: Path, rows: int, shape: tuple[int, ...], about: Mapping
 def sheet_bytes(rows: int, shape: tuple[int, ...]) -> int:
     """The size of a sheet's values."""
     return int(rows * np.prod(shape, dtype=np.int64) * 2)
+
+
+def _check_form(rows: int, shape: tuple[int, ...]) -> int:
+    return zlib.crc32(f"{rows} {shape}".encode())
 
 
 def _check(values: np.ndarray) -> int:

@@ -129,9 +129,10 @@ def test_a_damaged_chunk_is_computed_again_with_a_warning(opened: Open, tmp_path
         assert torch.equal(opened()[0].get("f", np.arange(ROWS), **FIRST), before)
 
 
-def test_an_unreadable_sheet_is_replaced(opened: Open, tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", ["{torn", '{"shape": [25], "check": 1}', "[]"])
+def test_an_unreadable_sheet_is_replaced(opened: Open, tmp_path: Path, damage: str) -> None:
     before = opened()[0].get("f", np.arange(ROWS), **FIRST)
-    (sheets(tmp_path)[0] / "about.json").write_text("{torn")
+    (sheets(tmp_path)[0] / "about.json").write_text(damage)
     assert torch.equal(opened()[0].get("f", np.arange(ROWS), **FIRST), before)
     inputs, network = opened()
     assert torch.equal(inputs.get("f", np.arange(ROWS), **FIRST), before)
@@ -144,6 +145,17 @@ def test_what_is_not_to_be_kept_is_computed_for_the_batch_and_not_rounded(opened
     with torch.no_grad():
         assert torch.equal(got, network(inputs.maker.pictures("whole", np.array([5, 6]), **FIRST)))
     assert not sheets(tmp_path)
+
+
+def test_a_complete_fixed_input_moves_to_the_device_as_a_whole(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored = opened()[0].get("f", np.arange(ROWS), **FIRST)
+    monkeypatch.setattr("bench.data.frozen._has_room", lambda *_: True)
+    inputs, network = opened()
+    order = np.array([70, 3, 40, 3, 9])
+    for rows in (order, np.arange(ROWS), order):  # the whole is known to be there only after the second
+        assert torch.equal(inputs.get("f", rows, **FIRST), stored[rows])
+    assert len(inputs._resident) == 1
+    assert network.seen == 0
 
 
 def test_what_fits_neither_cache_nor_memory_is_computed_for_the_batch(opened: Open, tmp_path: Path) -> None:
@@ -236,7 +248,9 @@ def test_two_processes_may_fill_one_sheet(tmp_path: Path) -> None:
     for worker in workers:
         worker.join(30)
         assert worker.exitcode == 0
-    sheet = open_sheet(tmp_path / "s")
+    sheet = open_sheet(tmp_path / "s", 64 * CHUNK)
     assert sheet is not None
     assert sheet.missing(np.arange(64)) == []
-    assert (sheet.take(np.arange(64) * CHUNK)[:, 0] == np.arange(64)).all()
+    values = sheet.whole()
+    assert values is not None
+    assert (values.reshape(64, -1) == np.arange(64)[:, None]).all()
