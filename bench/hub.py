@@ -96,7 +96,8 @@ def _first_byte(url: str) -> str:
         # a missing file or a locked repository is for the client to explain: it also looks for other names
         return f"it answers {error.code}" if error.code == 429 or error.code >= 500 else ""
     except (OSError, ValueError, HTTPException) as error:
-        return str(getattr(error, "reason", error)) or type(error).__name__
+        reason = getattr(error, "reason", error)
+        return str(getattr(reason, "strerror", None) or reason) or type(error).__name__
     return ""
 
 

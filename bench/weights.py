@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import logging
 import os
 import zlib
 from collections.abc import Callable, Mapping
@@ -72,7 +73,7 @@ def load_vit(
         vit, source = Vit(_seeded(backbone, lambda: _make_vit(backbone, size)), size), "random"
     else:
         with torch.device("meta"):  # no memory, no initial values: every tensor is replaced below
-            vit = Vit(_make_vit(backbone, size), size)
+            vit = Vit(_make_vit(backbone, size, weight_init="skip"), size)
         path, source = _file_of(backbone, cfg, weights, files, cache, progress)
         state = _fit_vit(read_tensors(path), vit.model, f"{path.name} ({source})", backbone)
         vit.model.load_state_dict(state, strict=True, assign=True)
@@ -89,7 +90,7 @@ class CnnToolbox:
     def __call__(self, name: str) -> nn.Module:
         """The network in eval mode: pictures → four maps (strides 4, 8, 16, 32 for the usual CNN)."""
         cfg = _known(name)
-        cnn_channels(name)  # refuses what has no feature stages
+        _refuse_other_cnns(name)
         if self.random:
             network, source = _seeded(name, lambda: _make_cnn(name)), "random"
         else:
@@ -143,24 +144,38 @@ def _known(name: str) -> Any:
     return cfg
 
 
-def _make_vit(backbone: str, size: int) -> nn.Module:
-    options = {"pretrained": False, "num_classes": 0}
+def _make_vit(backbone: str, size: int, **options: str) -> nn.Module:
     try:
-        model: nn.Module = timm.create_model(backbone, img_size=size, dynamic_img_size=False, **options)
+        model: nn.Module = timm.create_model(
+            backbone, pretrained=False, num_classes=0, img_size=size, dynamic_img_size=False, **options
+        )
     except TypeError:  # no ViT: made without a size, so that Vit can say what it is
-        model = timm.create_model(backbone, **options)
+        model = timm.create_model(backbone, pretrained=False, num_classes=0)
     except (AssertionError, ValueError, RuntimeError) as error:
         raise UsageError(f"timm cannot make {backbone} for pictures of {size} pixels: {error}") from None
     return model
 
 
-def _make_cnn(name: str, state: State | None = None) -> nn.Module:
+def _refuse_other_cnns(name: str) -> None:
+    cnn_channels(name)  # refuses what has no feature stages
+    with torch.device("meta"):
+        strides = _make_cnn(name).feature_info.reduction()
+    if strides != sorted(set(strides)):
+        raise UsageError(f"{name} is no CNN whose feature stages grow coarser: they have strides {strides}.")
+
+
+def _make_cnn(name: str, state: State | None = None) -> Any:
     # timm loads a given state before it takes the stages out, which renames the tensors of some networks
     given: dict[str, Any] = {} if state is None else {"pretrained_cfg_overlay": {"state_dict": state}}
-    network: nn.Module = timm.create_model(
-        name, features_only=True, out_indices=(-4, -3, -2, -1), pretrained=state is not None, **given
-    )
-    return network
+    log = logging.getLogger("timm.models._builder")
+    level = log.level
+    log.setLevel(logging.ERROR)  # it warns of the layers after the last stage, which nobody wants here
+    try:
+        return timm.create_model(
+            name, features_only=True, out_indices=(-4, -3, -2, -1), pretrained=state is not None, **given
+        )
+    finally:
+        log.setLevel(level)
 
 
 def _seeded(name: str, make: Callable[[], nn.Module]) -> nn.Module:
