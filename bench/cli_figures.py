@@ -1,0 +1,59 @@
+"""The command `bench figure`: parse, call, print."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from bench.console import friendly, say
+
+
+def attach(app: typer.Typer) -> None:
+    """Put this command on the `bench` command."""
+    app.command()(figure)
+
+
+@friendly
+def figure(
+    names: Annotated[str, typer.Argument(help="Figures, separated by commas; all that have records if none.")] = "",
+    method: Annotated[str, typer.Option("--method", "-m", help="Only these methods, separated by commas.")] = "",
+    dataset: Annotated[str, typer.Option("--dataset", "-d", help="Only these datasets, separated by commas.")] = "",
+    image: Annotated[str, typer.Option("--image", help="A picture of the dataset, or a file, for attention.")] = "",
+    formats: Annotated[str, typer.Option("--format", help="png, svg or both.")] = "png,svg",
+    list_them: Annotated[bool, typer.Option("--list", help="Only list the figures there are.")] = False,
+    results: Annotated[Optional[Path], typer.Option("--results", help="The results folder.")] = None,
+    plugin: Annotated[Optional[list[Path]], typer.Option("--plugin", help="A file with further methods.")] = None,
+) -> None:
+    """Draw figures from the records (and kept weights) there are, into the results folder."""
+    from bench.cli import configure, runtime_of
+    from bench.console import grid
+    from bench.driver import report_problems
+    from bench.figures import FIGURES, make_figures
+    from bench.results import Results
+    from bench.store import Store
+
+    if list_them:
+        grid(("figure", "what it shows", "needs the runs of"), [(n, k.summary, k.protocol) for n, k in FIGURES.items()])
+        return
+    config = configure(plugin, results=results)
+    store = Store(Path(config["results"]))
+    found = Results.read(store)
+    report_problems(store)
+    written = make_figures(
+        _words(names),
+        found,
+        store.root / "figures",
+        formats=_words(formats),
+        methods=_words(method),
+        datasets=_words(dataset),
+        image=image,
+        runtime=runtime_of(config, plugin),
+    )
+    for path in written:
+        say(f"Written: {path}")
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())

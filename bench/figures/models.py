@@ -1,0 +1,140 @@
+"""Trained models for the figures that walk through them: opened from kept weights, fed, and tapped by hooks."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from bench.backbone import Vit
+from bench.data.batches import ViewMaker
+from bench.data.dataset import Dataset
+from bench.data.views import View
+from bench.errors import UsageError
+from bench.figures.scene import Scene, Subject
+from bench.results import Experiment, Record
+from bench.session import Session, prepare
+from bench.states import take_up_state
+from bench.store import Store
+
+if TYPE_CHECKING:
+    from bench.runtime import Runtime
+
+Kept = dict[Subject, Record]
+
+
+def kept_runs(scene: Scene) -> Iterator[tuple[Experiment, Kept, list[Subject]]]:
+    """Datasets with kept weights: of the split with the most, each method's run; and the methods without.
+
+    The first such dataset only, unless the user named some: a walk through every model takes its time.
+    """
+    store = Store(scene.wish.machine().results)
+    for experiment in scene.own_tests():
+        subjects = scene.subjects([experiment])
+        by_split: dict[int, Kept] = {}
+        for subject in subjects:
+            for split, record in scene.done(subject.arm, experiment).items():
+                if store.state_path(record.spec).exists():
+                    by_split.setdefault(split, {})[subject] = record
+        if by_split:
+            kept = by_split[min(by_split, key=lambda split: (-len(by_split[split]), split))]
+            yield experiment, kept, [subject for subject in subjects if subject not in kept]
+            if not scene.wish.datasets:
+                return
+
+
+def open_trained(record: Record, runtime: Runtime) -> Session:
+    """The session of a run with its trained weights in place, in eval mode."""
+    session = prepare(record.spec, runtime)
+    if take_up_state(session, Store(runtime.results)) is None:
+        raise UsageError(
+            f"The kept weights of {record.spec.method} (run {record.key}) are damaged or of other data. This command "
+            f"makes them again: bench run -m {record.spec.method} -d {record.spec.train} --overwrite always"
+        )
+    session.model.eval()
+    return session
+
+
+def vit_of(session: Session) -> Vit:
+    """The Vit that a model walks."""
+    for module in session.model.modules():
+        if isinstance(module, Vit):
+            return module
+    raise UsageError(f"{session.spec.method} has no ViT to look into.")
+
+
+def lacking(subjects: Sequence[Subject]) -> str:
+    """What a figure says of methods whose weights were not kept."""
+    if not subjects:
+        return ""
+    names = ", ".join(subject.label for subject in subjects)
+    return f'Without kept weights, and so not shown: {names} (keep_weights = "always" in bench.toml keeps large ones).'
+
+
+def whole_inputs(session: Session, pictures: Dataset) -> dict[str, Tensor]:
+    """What a model eats when it looks at whole pictures: a crop becomes the picture squeezed to the crop's size.
+
+    So every patch of every method lies at the same place of the picture; a fragment lies in its own cell of it.
+    """
+    made = session.feed_of(session.spec.train)
+    views = {n: View("resize", v.size) if v.kind == "crop" else replace(v, flips=False) for n, v in made.views.items()}
+    with tempfile.TemporaryDirectory() as scratch, torch.inference_mode():
+        recipe = session.spec.recipe
+        maker = ViewMaker(pictures, views, recipe, Path(scratch), session.device, made.maker.mean, made.maker.std)
+        rows = torch.arange(len(pictures)).numpy()
+        seen = {name: maker.pictures(name, rows, epoch=0, number=0, training=False).clone() for name in views}
+        frozen = session.model.features.frozen
+        inputs = {name: seen[name] for name in session.model.features.pictures}
+        return inputs | {name: one.compute(seen[one.view]) for name, one in frozen.items()}
+
+
+@contextmanager
+def tapped_blocks(vit: Vit) -> Iterator[list[Tensor]]:
+    """While open, every forward appends what each block gives, in order: [B, N, width]."""
+    outputs: list[Tensor] = []
+    handles = [block.register_forward_hook(lambda _, __, given: outputs.append(given)) for block in vit.blocks]
+    try:
+        yield outputs
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def tapped_attention(vit: Vit) -> Iterator[list[Tensor]]:
+    """While open, every forward appends each block's attention, averaged over heads: [B, N, N].
+
+    The attention itself may be fused and never form this matrix, so it is computed here from its own q and k.
+    """
+    maps: list[Tensor] = []
+
+    def record(attention: Any, given: tuple[Any, ...]) -> None:
+        maps.append(attention_weights(attention, given[0]).mean(1))
+
+    handles = [_attention_of(block).register_forward_pre_hook(record) for block in vit.blocks]
+    try:
+        yield maps
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def attention_weights(attention: Any, tokens: Tensor) -> Tensor:
+    """softmax(q kᵀ / √d) of a timm attention on its input: [B, heads, N, N]."""
+    batch, count, _ = tokens.shape
+    qkv = attention.qkv(tokens).reshape(batch, count, 3, attention.num_heads, -1).permute(2, 0, 3, 1, 4)
+    q, k = attention.q_norm(qkv[0]), attention.k_norm(qkv[1])
+    return (q * attention.scale @ k.transpose(-2, -1)).softmax(-1)
+
+
+def _attention_of(block: nn.Module) -> nn.Module:
+    for module in block.modules():
+        if all(hasattr(module, part) for part in ("qkv", "q_norm", "k_norm", "num_heads", "scale")):
+            return module
+    raise UsageError(f"{type(block).__name__} blocks have no attention of the usual build to look into.")

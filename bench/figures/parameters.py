@@ -1,0 +1,130 @@
+"""SRCC against trainable parameters, one spot a method whose area is the model's total size (LoDa Fig. 1)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from bench.arms import count_text
+from bench.figures.labels import Name, name_points
+from bench.figures.scene import Drawing, Scene, Subject, spread, title_of
+from bench.figures.style import GREY, Legend, Look, finish, panels
+from bench.published import rows as published_rows
+from bench.results import Experiment
+from bench.summary import cost_of
+
+AREA = 1.6  # square points a million total parameters
+SIZES = (1e6, 25e6, 100e6)
+SOURCES = (("GLIA", "1"), ("LoDa", "1"))
+
+
+@dataclass(frozen=True)
+class Spot:
+    """A point of the figure."""
+
+    name: str
+    trainable: float
+    srcc: float
+    total: float = 0.0
+    low: float = 0.0
+    high: float = 0.0
+    look: Look | None = None
+    """None for a published number."""
+
+    @property
+    def area(self) -> float:
+        """In square points; a published number's model size is unknown, its mark is small."""
+        return max(9.0, AREA * self.total / 1e6) if self.look else 18.0
+
+
+def draw(scene: Scene) -> Iterator[Drawing]:
+    """One figure a dataset; beside the measured spots, outside the demo, the published ones."""
+    for experiment in scene.own_tests():
+        subjects = scene.subjects([experiment])
+        spots = [spot for s in subjects if (spot := _measured(scene, s, experiment)) is not None]
+        if spots:
+            published = [] if scene.demo else _published(experiment.train)
+            yield Drawing(
+                scene.stem("parameters", experiment.train), _figure(scene, experiment, subjects, spots + published)
+            )
+
+
+def _measured(scene: Scene, subject: Subject, experiment: Experiment) -> Spot | None:
+    cell = scene.cell(subject.arm, experiment)
+    found, cost = spread(cell), cost_of(cell.records)
+    if found is None or cost.trainable is None:
+        return None
+    look, total = Look.of(subject.place), cost.total or cost.trainable
+    return Spot(subject.label, max(cost.trainable, 1.0), found[0], total, found[1], found[2], look)
+
+
+def _published(dataset: str) -> list[Spot]:
+    """The published numbers whose parameters the papers print, each method once."""
+    spots: dict[str, Spot] = {}
+    for source in SOURCES:
+        for row in published_rows(source):
+            value = row.values.get((dataset, dataset, "srcc"))
+            if value is not None and row.params_m and row.method not in spots:
+                spots[row.method] = Spot(row.method, float(row.params_m) * 1e6, value)
+    return list(spots.values())
+
+
+def _figure(scene: Scene, experiment: Experiment, subjects: list[Subject], spots: list[Spot]) -> Any:
+    figure, (axes,) = panels(1, columns=1, size=(7.2, 4.6))
+    for spot in spots:
+        _draw_spot(axes, spot)
+    axes.set_xscale("log")
+    _margins(axes, spots)
+    axes.set_xlabel("trainable parameters")
+    axes.set_ylabel("SRCC")
+    axes.xaxis.set_major_formatter(lambda value, _: count_text(value))
+    how = "Spot area: total parameters, frozen ones included. Whiskers: lowest and highest split."
+    if any(spot.look is None for spot in spots):
+        how += " Grey diamonds: published (GLIA and LoDa, Table 1) at the parameters printed there; total unknown."
+    title = scene.headline(f"SRCC against trainable parameters on {title_of(experiment)}")
+    finish(figure, title, scene.conditions(subjects, [experiment], how=how), _size_legend())
+    names = [Name(s.name, (s.trainable, s.srcc), math.sqrt(s.area) / 2, "black" if s.look else GREY) for s in spots]
+    name_points(axes, names)
+    return figure
+
+
+def _draw_spot(axes: Any, spot: Spot) -> None:
+    if spot.look is None:
+        axes.scatter(
+            spot.trainable, spot.srcc, s=spot.area, marker="D", facecolor="none", edgecolor=GREY, linewidth=0.9
+        )
+        return
+    axes.vlines(spot.trainable, spot.low, spot.high, color=spot.look.colour, linewidth=0.9)
+    axes.scatter(
+        spot.trainable,
+        spot.srcc,
+        s=spot.area,
+        color=spot.look.colour,
+        alpha=0.45,
+        edgecolor=spot.look.colour,
+        linewidth=1,
+    )
+    axes.scatter(spot.trainable, spot.srcc, s=5, color=spot.look.colour)
+
+
+def _margins(axes: Any, spots: list[Spot]) -> None:
+    """Room for spots and names: half a decade on both sides, a fifth of the range above and below."""
+    xs = [spot.trainable for spot in spots]
+    lows, highs = [s.low or s.srcc for s in spots], [s.high or s.srcc for s in spots]
+    axes.set_xlim(min(xs) / 10**0.7, max(xs) * 10**0.7)
+    air = max(0.2 * (max(highs) - min(lows)), 0.01)
+    axes.set_ylim(min(lows) - air, min(max(highs) + air, 1.05))
+
+
+def _size_legend() -> Legend:
+    from matplotlib.lines import Line2D
+
+    handles = [
+        Line2D(
+            [], [], linestyle="", marker="o", markersize=max(3.0, math.sqrt(AREA * size / 1e6)), color=GREY, alpha=0.45
+        )
+        for size in SIZES
+    ]
+    return Legend(handles, [f"{count_text(size)} parameters in total" for size in SIZES])

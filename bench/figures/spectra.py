@@ -1,0 +1,126 @@
+"""Fourier spectra of the features block by block (LoDa Fig. 6, after Park & Kim, 2022): who keeps high frequencies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench.feed import Batch
+from bench.figures.models import Kept, kept_runs, lacking, open_trained, tapped_blocks, vit_of
+from bench.figures.scene import Drawing, Scene, Subject, title_of
+from bench.figures.style import Legend, Look, finish, outer_labels, panels, wrapped
+from bench.runtime import Runtime
+from bench.session import Session
+
+IMAGES, BATCH = 128, 16
+"""Of the test part, as many images as LoDa averages over; and how many go through a model at once."""
+
+Spectra = dict[Subject, np.ndarray]
+"""Of each method, the log amplitude of every block's features: [depth, grid, grid], frequency 0 in the middle."""
+
+
+def draw(scene: Scene) -> Iterator[Drawing]:
+    """Three figures: last-block spectra, amplitude by frequency and block, and the highest frequency by block."""
+    for experiment, kept, without in kept_runs(scene):
+        found = _spectra_of_all(kept, scene.wish.machine())
+        count = min(IMAGES, *(len(record.predictions(experiment.target).human) for record in kept.values()))  # type: ignore[union-attr]
+        how = f"Mean over {count} test images and all channels of the patch tokens, each method on the views it eats."
+        below = scene.conditions(list(found), [experiment], how=how, medians=False) + [lacking(without)]
+        where = f"trained on {title_of(experiment)}"
+        for stem, title, figure, legend in (
+            ("spectra", "Fourier spectrum of the last block's features", _pictures(found), None),
+            ("spectra_amplitude", "Relative log amplitude of the features, block by block", _amplitudes(found), None),
+            ("spectra_depth", "Relative log amplitude at the highest frequency", *_depths(found)),
+        ):
+            finish(figure, scene.headline(f"{title}, {where}"), below, legend)
+            yield Drawing(scene.stem(stem, experiment.train), figure)
+
+
+def log_amplitude(features: Tensor, grid: int) -> Tensor:
+    """Log amplitude of the Fourier transform of patch tokens, mean over images and channels: [N, grid, grid] → summed.
+
+    `features` [B, tokens, width]; patches come last. The result is the mean over channels, summed over images.
+    """
+    maps = features[:, -(grid**2) :].float().transpose(1, 2).unflatten(2, (grid, grid))
+    amplitude = torch.fft.fftshift(torch.fft.fft2(maps).abs(), dim=(-2, -1))
+    return (amplitude + 1e-6).log().mean(1).sum(0)
+
+
+def relative(spectrum: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Frequencies (in π) along the diagonal, and log amplitude there less that at frequency 0."""
+    grid = spectrum.shape[-1]
+    diagonal = np.diagonal(spectrum, axis1=-2, axis2=-1)[..., grid // 2 :]
+    return np.arange(diagonal.shape[-1]) / (grid / 2), diagonal - diagonal[..., :1]
+
+
+def feature_spectra(session: Session) -> np.ndarray:
+    """The spectra of one trained model on the first test images: [depth, grid, grid]."""
+    vit, feed = vit_of(session), session.feed_of(session.spec.train)
+    rows = session.split.test[:IMAGES]
+    total: list[Tensor] = []
+    with torch.inference_mode():
+        for start in range(0, len(rows), BATCH):
+            part = rows[start : start + BATCH]
+            inputs = feed.inputs(Batch(part, np.zeros(len(part), dtype=np.int64), epoch=0, training=False))
+            with tapped_blocks(vit) as outputs:
+                session.model(inputs)
+            sums = [log_amplitude(given, vit.shape.grid) for given in outputs]
+            total = [a + b for a, b in zip(total, sums, strict=True)] if total else sums
+    return (torch.stack(total) / len(rows)).cpu().numpy()
+
+
+def _spectra_of_all(kept: Kept, runtime: Runtime) -> Spectra:
+    return {subject: feature_spectra(open_trained(record, runtime)) for subject, record in kept.items()}
+
+
+def _pictures(found: Spectra) -> Any:
+    figure, every = panels(len(found), columns=6, size=(1.6, 1.75))
+    last = [spectra[-1] for spectra in found.values()]
+    low, high = min(map(np.min, last)), max(map(np.max, last))
+    shown = None
+    for axes, subject, spectrum in zip(every, found, last, strict=True):
+        shown = axes.imshow(spectrum, cmap="cividis", vmin=low, vmax=high, extent=(-1, 1, 1, -1))
+        axes.set_xticks([-1, 0, 1], ["−π", "0", "π"])
+        axes.set_yticks([])
+        axes.grid(visible=False)
+        axes.set_title(wrapped(subject.label, 20), fontsize=8)
+    figure.colorbar(shown, ax=every, label="log amplitude", shrink=0.7, aspect=25, pad=0.02)
+    return figure
+
+
+def _amplitudes(found: Spectra) -> Any:
+    import matplotlib
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+
+    figure, every = panels(len(found), columns=4, size=(2.4, 2.2), sharex=True, sharey=True)
+    depth = max(len(spectra) for spectra in found.values())
+    shade = ScalarMappable(Normalize(1, depth), matplotlib.colormaps["cividis"])
+    for axes, (subject, spectra) in zip(every, found.items(), strict=True):
+        frequencies, amplitudes = relative(spectra)
+        for block, values in enumerate(amplitudes, start=1):
+            axes.plot(frequencies, values, color=shade.to_rgba(block), linewidth=1.1)
+        axes.set_title(wrapped(subject.label, 30), fontsize=8.5)
+    outer_labels(every, "frequency / π", "Δ log amplitude")
+    figure.colorbar(shade, ax=every, label="block", shrink=0.7, aspect=25, pad=0.02)
+    return figure
+
+
+def _depths(found: Spectra) -> tuple[Any, Legend]:
+    from matplotlib.lines import Line2D
+
+    figure, (axes,) = panels(1, columns=1, size=(6.4, 3.2))
+    handles = []
+    for subject, spectra in found.items():
+        look = Look.of(subject.place)
+        style = {"color": look.colour, "marker": look.marker, "linestyle": look.dash, "markersize": 4, "linewidth": 1.2}
+        axes.plot(range(1, len(spectra) + 1), relative(spectra)[1][:, -1], **style)
+        handles.append(Line2D([], [], **style))
+    axes.set_xlabel("block")
+    axes.set_ylabel("Δ log amplitude")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    return figure, Legend(handles, [subject.label for subject in found])
