@@ -95,7 +95,7 @@ def addresses_of(name: str, data_config: Mapping[str, Any], urls: Sequence[str] 
     if not isinstance(given, list) or not given:
         raise UsageError(
             f"No address is given for {name}, and none is built in: it comes from {source.obtain or 'its authors'}. "
-            f'With one that serves it, write download = ["URL#sha256=HEX"] in [data.{name}], or give it on the command line.'
+            f'With one that serves it, write download = ["URL#sha256=HEX"] in [data.{name}], or give it as URL.'
         )
     addresses = [_address(name, item) for item in given]
     names = [address.name.lower() for address in addresses]
@@ -141,7 +141,7 @@ def fetch_file(
             _transfer(address, part, progress)
             break
         except DataError:
-            part.unlink(missing_ok=True)
+            _discard(part)
             raise
         except (_Interrupted, OSError, http.client.HTTPException) as error:
             _give_up_if_final(address, error, part)
@@ -154,7 +154,7 @@ def fetch_file(
             pause(min(30.0, 2.0**idle))
     found = sha256_of(part)
     if found != address.sha256.lower():
-        part.unlink()
+        _discard(part)
         raise DataError(
             f"{address.url} has sha256 {found}, not {address.sha256.lower()}; nothing of it was kept. "
             "Another version of the file, or not the file at all."
@@ -191,7 +191,7 @@ def _transfer(address: Address, part: Path, progress: Report) -> None:
         if error.code == 416 and have:  # all of it is here, or what is here is of another file
             if have == (address.size or _total_of(error.headers.get("Content-Range", ""))):
                 return
-            part.unlink()
+            _discard(part)
         raise
     with response:
         start = _start_of(response, have)
@@ -247,6 +247,11 @@ def _save_tag(part: Path, tag: str) -> None:
         _tag_file(part).write_text(tag, encoding="utf-8")
     else:
         _tag_file(part).unlink(missing_ok=True)
+
+
+def _discard(part: Path) -> None:
+    part.unlink(missing_ok=True)
+    _tag_file(part).unlink(missing_ok=True)
 
 
 def _length(path: Path) -> int:

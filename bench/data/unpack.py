@@ -104,7 +104,17 @@ def _members(archive: Path) -> Iterator[tuple[list[_Member], zipfile.ZipFile | t
                 members.append(_Member(_checked(archive, entry.name), entry.size, entry))
                 budget.take(entry.size)  # before the next header is looked for behind this file's bytes
             _refuse_twins(archive, members)
+            _read_to_the_end(archive, tar)
             yield members, tar
+
+
+def _read_to_the_end(archive: Path, tar: tarfile.TarFile) -> None:
+    """Let the compression's checksum, which stands behind the last byte, be compared; `tarfile` stops before it."""
+    rest = 0
+    while tar.fileobj is not None and (chunk := tar.fileobj.read(_CHUNK)):
+        rest += len(chunk)
+        if rest > SMALL:
+            raise _refused(archive, "there is more behind its end")
 
 
 def _checked(archive: Path, name: str) -> str:
