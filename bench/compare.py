@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from bench.stats import PairedTest
 
 ALPHA = 0.05
+LOWER_IS_BETTER = ("rmse",)
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,11 @@ class PairedDifference:
     sentence: str
 
     @property
-    def significant(self) -> bool:
-        """Whether the difference is beyond what the splits' chance explains."""
-        return self.p < ALPHA
+    def verdict(self) -> int:
+        """1 where the first is better, -1 where the second is, 0 where the splits' chance may explain it."""
+        if self.p >= ALPHA or not self.effect:
+            return 0
+        return 1 if (self.effect < 0) == (self.metric in LOWER_IS_BETTER) else -1
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,7 @@ def _sentence(names: Sequence[str], experiment: Experiment, metric: str, test: P
     size = f"{metric.upper()} {abs(effect):.3f} over {n} splits"
     if p >= ALPHA:
         return f"{where}: {names[0]} and {names[1]} cannot be told apart ({size}, p = {p:.2g})."
-    better, worse = (names[0], names[1]) if effect > 0 else (names[1], names[0])
+    better, worse = (names[0], names[1]) if (effect < 0) == (metric in LOWER_IS_BETTER) else (names[1], names[0])
     return f"{where}: {better} is better than {worse} by {size} (p = {p:.2g})."
 
 
@@ -136,8 +139,7 @@ def _where(experiment: Experiment) -> str:
 
 
 def _summary(names: Sequence[str], rows: Sequence[PairedDifference]) -> str:
-    better = sum(row.significant and row.effect > 0 for row in rows)
-    worse = sum(row.significant and row.effect < 0 for row in rows)
+    better, worse = (sum(row.verdict == sign for row in rows) for sign in (1, -1))
     open_ = len(rows) - better - worse
     return (
         f"Of {len(rows)} comparisons, {names[0]} is better in {better}, {names[1]} in {worse}, and {open_} cannot be "

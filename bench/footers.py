@@ -21,7 +21,8 @@ SELECTION = {
 }
 DEMO_NOTE = (
     "Demo: labels are mean human scores of each distortion and level (KADID-10k), not opinions on these pictures; "
-    "where a picture has several distortions a rule combines them. Sets and training are small, so the order of methods need not be the papers'."
+    "where a picture has several distortions a rule combines them. Sets and training are small, so the order of "
+    "methods need not be the papers'."
 )
 
 

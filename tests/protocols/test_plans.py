@@ -13,9 +13,10 @@ from bench.protocol import MethodChoice, Request, merge
 from bench.registry import PROTOCOLS
 from protocols.ablation import PARTS
 from protocols.data_efficiency import DataEfficiency
+from protocols.strategies_matched import BUDGETS, KNOBS, SOLVED, solve
 
 SIZED = "strategies_matched"
-UNSIZED = [name for name in PROTOCOLS.names() if name not in (SIZED, "ablation")]
+EVERY = PROTOCOLS.names()
 
 
 def plan(name: str, preset=PAPER, methods: str = "", **request):
@@ -134,9 +135,8 @@ def test_what_two_protocols_share_is_run_once():
 
 def test_the_ablation_is_all_its_parts():
     assert set(PARTS) < set(PROTOCOLS.names())
-    main = merge([spec for name in PARTS if name != SIZED for spec in plan(name, DEMO)])
-    planned = {spec.training_key for spec in plan("ablation", DEMO)}
-    assert {spec.training_key for spec in main} <= planned
+    parts = merge([spec for name in PARTS for spec in plan(name, DEMO)])
+    assert {spec.key for spec in parts} == {spec.key for spec in merge(plan("ablation", DEMO))}
 
 
 def test_a_matched_strategy_says_its_budget_and_what_cannot_be_sized_is_left_out():
@@ -147,7 +147,15 @@ def test_a_matched_strategy_says_its_budget_and_what_cannot_be_sized_is_left_out
     assert next(spec for spec in specs if spec.method == "lora").options["rank"] > plain.options["rank"]
 
 
-@pytest.mark.parametrize("name", UNSIZED)
+@pytest.mark.parametrize("preset", [PAPER, DEMO], ids=["paper", "demo"])
+def test_the_sizes_known_beforehand_are_those_that_the_budget_solver_finds(preset):
+    request = Request(preset, splits=1)
+    for name, knob in KNOBS.items():
+        found = solve(request, MethodChoice(name), preset.backbone, BUDGETS[preset.name])
+        assert (found or {}).get(knob) == SOLVED[preset.name].get(name), name
+
+
+@pytest.mark.parametrize("name", EVERY)
 @pytest.mark.parametrize("preset", [PAPER, DEMO], ids=["paper", "demo"])
 def test_every_protocol_has_a_title_and_a_plan_in_both_presets(name, preset):
     assert PROTOCOLS.card(name).facts["title"]
@@ -158,7 +166,7 @@ def test_every_protocol_has_a_title_and_a_plan_in_both_presets(name, preset):
 
 
 def test_a_plan_of_thousands_takes_under_two_seconds_and_no_torch():
-    """CPU time of a process of its own: every protocol that needs no sizes, every method, the paper preset."""
+    """CPU time of a process of its own: every protocol, every method, the paper preset."""
     code = f"""
 import sys, time
 start = time.process_time()
@@ -167,7 +175,7 @@ from bench.protocol import MethodChoice, Request, merge
 from bench.registry import METHODS, PROTOCOLS
 every = [name for name in METHODS.names() if not METHODS.card(name).facts.get("family")]
 request = Request(PAPER, tuple(MethodChoice(name) for name in every), splits=10)
-specs = merge([spec for name in {UNSIZED!r} for spec in PROTOCOLS.load(name)().plan(request)])
+specs = merge([spec for name in {EVERY!r} for spec in PROTOCOLS.load(name)().plan(request)])
 keys = {{spec.key for spec in specs}}
 print(len(keys), time.process_time() - start, "torch" in sys.modules or "scipy" in sys.modules)
 """

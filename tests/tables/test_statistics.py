@@ -70,7 +70,7 @@ def test_compare_pairs_by_split_and_says_what_it_means(results):
     expected = corrected_paired_test([values["glia", s] - values["loda", s] for s in range(4)], 240, 60)
     assert (row.effect, row.n) == (pytest.approx(expected.effect), 4)
     assert row.p >= expected.p  # Holm never makes a p smaller
-    assert row.significant
+    assert row.verdict == 1
     assert "GLIA is better than LoDa by SRCC" in row.sentence
     assert found.summary.startswith("Of 3 comparisons, GLIA is better in 3")
 
@@ -78,6 +78,13 @@ def test_compare_pairs_by_split_and_says_what_it_means(results):
 def test_compare_turns_round_with_its_arguments(results):
     (forth,), (back,) = compare(results, "glia", "lora"), compare(results, "lora", "glia")
     assert [row.effect for row in forth.rows] == pytest.approx([-row.effect for row in back.rows])
+
+
+def test_a_lower_error_is_the_better_one(results):
+    (found,) = compare(results, "glia", "loda", metric="rmse")
+    assert all(row.effect < 0 for row in found.rows)
+    assert {row.verdict for row in found.rows} == {1}
+    assert found.rows[0].sentence.startswith("Demo A: GLIA is better")
 
 
 def test_compare_finds_an_arm_by_its_changed_option(results):
