@@ -169,11 +169,12 @@ def _identity(bench: _Bench) -> tuple[bool, str]:
 def _outputs(bench: _Bench) -> tuple[bool, str]:
     model = bench.model()
     seen, good = [], True
-    for precision, half in (("fp32", False), ("bf16", True)):
+    # one picture in bf16: a CPU without bf16 instructions takes seconds for each
+    for precision, half, rows in (("fp32", False, [0, 1, 2, 3]), ("bf16", True, [0])):
         with torch.autocast("cpu", torch.bfloat16, enabled=half):
-            scores = bench.scores(model)
+            scores = bench.scores(model, rows)
         finite = bool(scores.isfinite().all())
-        good = good and finite and scores.shape == (BATCH,) and scores.dtype == torch.float32
+        good = good and finite and scores.shape == (len(rows),) and scores.dtype == torch.float32
         seen.append(f"{precision}: {tuple(scores.shape)} {'finite' if finite else 'not finite'} {scores.dtype}")
     return good, "; ".join(seen)
 
