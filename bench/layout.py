@@ -341,7 +341,7 @@ def _with_difference_columns(table: Table) -> Table:
         shown.append((j, False))
         cells = [row.cells[j] for row in table.rows]
         if any(isinstance(cell, Number) and cell.difference is not None for cell in cells):
-            header.append((group, f"Δ {name}"))
+            header.append((group, f"Δ {name}" if table.tiers[0] else "Δ"))
             shown.append((j, True))
     if len(header) == len(table.header):
         return table

@@ -33,7 +33,7 @@ def ranking_table(table: Table) -> Table | None:
         )
         for key, rank in found.mean_ranks.items()
     ]
-    groups = [" ~ ".join(names[int(key)] for key in group) for group in found.groups]
+    groups = [" and ".join(names[int(key)] for key in group) for group in found.groups]
     left_out = [row.label for i, row in enumerate(table.rows) if row.block == MEASURED and i not in scores]
     notes = [
         f"Ranks of the median SRCC over {count} columns, 1 is best. Friedman p = {found.p:.3g}; Nemenyi's critical "

@@ -81,6 +81,7 @@ def _float(table: Table) -> str:
     lines = [
         r"\begin{table*}[t]",
         r"\centering",
+        r"\setlength{\tabcolsep}{3pt}",
         rf"\caption{{{escape(table.title)}}}",
         rf"\label{{tab:{''.join(c if c.isascii() and c.isalnum() else '-' for c in table.name)}}}",
         # Wide tables shrink to the text's width; narrow ones are not blown up.

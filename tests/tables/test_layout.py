@@ -106,7 +106,7 @@ def test_published_rows_stand_in_blocks_of_their_own(main):
 
 def test_the_difference_is_shown_only_where_the_setting_is_the_papers(main, specs):
     at = main.header.index((dataset_title("livec"), "SRCC"))
-    assert main.header[at + 1] == (dataset_title("livec"), "Δ SRCC")
+    assert main.header[at + 1] == (dataset_title("livec"), "Δ")
     cell = row_named(main, "GLIA").cells[at]
     assert cell.difference == pytest.approx(cell.value - 0.899)
     assert row_named(main, "LoRA").cells[at].difference is None  # no published LoRA on LIVEC
