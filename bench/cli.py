@@ -57,18 +57,18 @@ def runtime_of(config: Config, plugins: Optional[list[Path]] = None, **more: Any
     """The machine's side of the runs, from what is in force."""
     from bench.runtime import Runtime
 
-    return Runtime(
-        results=Path(config["results"]),
-        cache=config.cache,
-        data=config.data,
-        device=config["device"],
-        threads=config["threads"],
-        plugins=(*config.plugins, *(str(p.resolve()) for p in plugins or [])),
-        cache_limit_bytes=int(config["cache_limit_gb"] * 2**30),
-        keep_weights=config["keep_weights"],
-        checkpoint_seconds=config["checkpoint_minutes"] * 60,
-        **more,
-    )
+    settings = {
+        "results": Path(config["results"]),
+        "cache": config.cache,
+        "data": config.data,
+        "device": config["device"],
+        "threads": config["threads"],
+        "plugins": (*config.plugins, *(str(p.resolve()) for p in plugins or [])),
+        "cache_limit_bytes": int(config["cache_limit_gb"] * 2**30),
+        "keep_weights": config["keep_weights"],
+        "checkpoint_seconds": config["checkpoint_minutes"] * 60,
+    }
+    return Runtime(**(settings | more))
 
 
 @app.command()
@@ -121,8 +121,9 @@ def run(
     _announce(config, plan)
     files = dict(plan.weight_files) | ({"cnn": cnn_weights.resolve()} if cnn_weights else {})
     runtime = runtime_of(config, plugin, weight_files=files, use_cache=not no_cache, partial=partial)
-    from bench.driver import execute, preview
+    from bench.driver import check_sets, execute, preview
 
+    check_sets(plan, runtime, found=not dry_run)
     if dry_run:
         preview(plan, runtime, config["overwrite"])
         return
@@ -286,9 +287,10 @@ def splits(
 
 
 def _attach() -> None:
-    from bench import cli_data, cli_tools
+    from bench import cli_data, cli_figures, cli_tools
 
     cli_data.attach(app)
+    cli_figures.attach(app)
     cli_tools.attach(app)
 
 

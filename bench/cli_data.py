@@ -40,3 +40,188 @@ def synthesize(
     with Display() as display:
         make(photos_in(photos), out, recipe, progress=display.report)
     say(f"Written: {out}. In bench.toml: [data.myset] loader = \"folder\", path = \"{out}\"")
+
+
+@data_app.command()
+@friendly
+def check(
+    name: Annotated[str, typer.Argument(help="A dataset, or all.")] = "all",
+    deep: Annotated[bool, typer.Option("--deep", help="Decode every image.")] = False,
+    partial: Annotated[bool, typer.Option("--partial", help="A subset is what I want: counts are warnings.")] = False,
+) -> None:
+    """Look at a dataset's labels and pictures; exit 1 when a run on it could be wrong."""
+    from bench.cli import configure
+    from bench.data.check import CheckReport
+    from bench.data.check import check as look
+    from bench.data.locate import dataset_names
+    from bench.progress import Display
+
+    config = configure()
+    names = dataset_names(config.data) if name == "all" else [name]
+    if name == "all" and config.data:
+        names = [n for n in names if not n.startswith("demo_")]
+    with Display() as display:
+        reports: list[CheckReport] = [
+            look(n, config.data, config.cache, partial=partial, deep=deep, workers=_cores(), progress=display.report)
+            for n in names
+        ]
+    rows = [
+        (r.name, "yes" if r.found else "no", f"{r.images_found}/{r.images_expected or '?'}", r.label_rows)
+        + (f"{r.groups_found}/{r.groups_expected or '-'}", _range(r.range_found), _range(r.range_known))
+        + ("-" if r.decoded is None else r.decoded, "sound" if r.ok else "NOT SOUND")
+        for r in reports
+    ]
+    columns = ("set", "found", "images", "labels", "contents", "scores", "known range", "decoded", "")
+    grid(columns, rows)
+    for report in reports:
+        for line in report.lines():
+            say(f"{report.name}: {line}")
+    raise typer.Exit(0 if all(r.ok for r in reports) else 1)
+
+
+@data_app.command()
+@friendly
+def prepare(
+    names: Annotated[list[str], typer.Argument(help="Datasets.")],
+    preset: Annotated[Optional[str], typer.Option("--preset", help="Whose picture sizes: demo or paper.")] = None,
+) -> None:
+    """Decode every picture once into the pixel stores that runs read; a stopped build goes on where it was."""
+    from bench.cli import configure
+    from bench.data.batches import policy_of
+    from bench.data.building import estimate_bytes
+    from bench.data.locate import load_dataset
+    from bench.data.pixels import open_store
+    from bench.data.views import View
+    from bench.presets import preset_named
+    from bench.progress import Display
+    from bench.spec import Recipe
+
+    config = configure(preset=preset)
+    settings = preset_named(config.preset)
+    with Display() as display:
+        for name in names:
+            dataset = load_dataset(name, config.data, config.cache, progress=display.report)
+            recipe = Recipe(**{**settings.recipe, **settings.dataset_recipe(name)})  # type: ignore[arg-type]
+            for view in (View("crop", recipe.size), View("resize", recipe.size)):
+                policy = policy_of(view, recipe)
+                display.line(f"{name}: {policy.text()}: {_size(estimate_bytes(dataset, policy))} in {config.cache}")
+                store = open_store(dataset, policy, config.cache, progress=display.report)
+                display.line(f"{name}: {len(store)} pictures ready in {store.folder}")
+
+
+@data_app.command()
+@friendly
+def download(
+    name: Annotated[str, typer.Argument(help="The dataset.")],
+    urls: Annotated[Optional[list[str]], typer.Argument(help="Addresses, as URL#sha256=HEX; else those in bench.toml.")] = None,
+) -> None:
+    """Fetch and unpack a dataset from addresses you give; resumed, verified, unpacked safely."""
+    from bench.cli import configure
+    from bench.data.download import download as fetch
+    from bench.progress import Display
+
+    config = configure()
+    with Display() as display:
+        for line in fetch(name, config.data, urls=tuple(urls or ()), progress=display.report):
+            display.line(line)
+    say(f"Now look at it: bench data check {name} --deep")
+
+
+@data_app.command()
+@friendly
+def overlap(
+    first: Annotated[str, typer.Argument(help="A dataset.")],
+    second: Annotated[str, typer.Argument(help="Another.")],
+    most: Annotated[int, typer.Option("--most", min=0, help="How many pairs to print.")] = 20,
+) -> None:
+    """Pictures that two datasets share, by perceptual hash; exit 1 when there are some."""
+    from bench.cli import configure
+    from bench.data.locate import load_dataset
+    from bench.data.overlap import overlap as shared
+    from bench.progress import Display
+
+    config = configure()
+    with Display() as display:
+        sets = [load_dataset(n, config.data, config.cache, progress=display.report) for n in (first, second)]
+        found = shared(sets[0], sets[1], workers=_cores(), progress=display.report)
+    say(found.sentence())
+    if found.pairs and most:
+        grid((first, second, "bits apart"), [(p.first, p.second, p.distance) for p in found.pairs[:most]])
+    raise typer.Exit(1 if found.pairs else 0)
+
+
+def _cores() -> int:
+    from bench.data.pixels import usable_cores
+
+    return usable_cores()
+
+
+def _range(ends: tuple[float, float] | None) -> str:
+    return "-" if ends is None else f"{ends[0]:g} to {ends[1]:g}"
+
+
+@cache_app.command("ls")
+@friendly
+def cache_ls() -> None:
+    """What is kept, how big it is, and when it was last used."""
+    import time
+
+    from bench.cli import configure
+    from bench.data.caches import cache_entries
+    from bench.progress import clock
+
+    config = configure()
+    entries = cache_entries(config.cache)
+    rows = [
+        (e.kind, e.name, _size(e.bytes), clock(max(0.0, time.time() - e.used)) + " ago", "in use" if e.in_use else "")
+        for e in sorted(entries, key=lambda e: -e.bytes)
+    ]
+    grid(("kind", "name", "size", "last used", ""), rows, title=str(config.cache))
+    say(f"{_size(sum(e.bytes for e in entries))} in {len(entries)} entries; the limit is {config['cache_limit_gb']:g} GB.")
+
+
+@cache_app.command("rm")
+@friendly
+def cache_rm(
+    names: Annotated[list[str], typer.Argument(help="Kinds or names as `bench cache ls` lists them, or all.")],
+) -> None:
+    """Delete entries; whatever is needed again is made again."""
+    from bench.cli import configure
+    from bench.data.caches import cache_entries, remove
+    from bench.errors import UsageError
+
+    config = configure()
+    entries = cache_entries(config.cache)
+    unknown = [n for n in names if n != "all" and not any(n in (e.kind, e.name) for e in entries)]
+    if unknown:
+        raise UsageError(f"The cache has no entry or kind {', '.join(unknown)}; see bench cache ls.")
+    chosen = [e for e in entries if "all" in names or e.kind in names or e.name in names]
+    for entry in chosen:
+        if entry.in_use:
+            note(f"{entry.name} is in use by a run and stays.")
+        else:
+            remove(entry)
+    gone = [e for e in chosen if not e.in_use]
+    say(f"{len(gone)} entries deleted, {_size(sum(e.bytes for e in gone))} freed.")
+
+
+@cache_app.command("limit")
+@friendly
+def cache_limit(
+    gigabytes: Annotated[float, typer.Argument(min=0.0, help="Shrink the cache to at most this size now.")],
+) -> None:
+    """Delete what was not used for longest until the cache fits. `cache_limit_gb` in bench.toml keeps it so."""
+    from bench.cli import configure
+    from bench.data.caches import limit
+
+    config = configure()
+    gone = limit(config.cache, int(gigabytes * 2**30))
+    say(f"{len(gone)} entries deleted, {_size(sum(e.bytes for e in gone))} freed.")
+
+
+def _size(count: int) -> str:
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000  # type: ignore[assignment]
+    return f"{count:.2f} GB"

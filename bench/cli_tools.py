@@ -1,4 +1,4 @@
-"""Commands around results: verify, and what else looks at records or methods. Parse, call, print."""
+"""Commands around results and methods: verify, compare, tune, new. Parse, call, print."""
 
 from __future__ import annotations
 
@@ -7,18 +7,21 @@ from typing import Annotated, Optional
 
 import typer
 
-from bench.console import friendly, grid, say
+from bench.console import friendly, grid, note, say
+
+Results = Annotated[Optional[Path], typer.Option("--results", help="The results folder.")]
 
 
 def attach(app: typer.Typer) -> None:
     """Put these commands on the `bench` command."""
-    app.command()(verify)
+    for command in (verify, compare, tune, new):
+        app.command()(command)
 
 
 @friendly
 def verify(
     data: Annotated[bool, typer.Option("--data", help="Check splits and labels against the datasets too.")] = False,
-    results: Annotated[Optional[Path], typer.Option("--results", help="The results folder.")] = None,
+    results: Results = None,
 ) -> None:
     """Recompute every stored metric from stored predictions; check hashes, splits and specs."""
     from bench.cli import configure
@@ -29,5 +32,78 @@ def verify(
     checked, findings = check(Store(Path(config["results"])), config.data if data else None, config.cache)
     if findings:
         grid(("record", "what does not fit"), [(f.key, f.what) for f in findings])
-    say(f"{checked} records checked, {len(findings)} do not fit.")
+    say(f"{checked} records checked, {len(findings)} things do not fit.")
     raise typer.Exit(1 if findings else 0)
+
+
+@friendly
+def compare(
+    a: Annotated[str, typer.Argument(help="A method, or method,option=value.")],
+    b: Annotated[str, typer.Argument(help="Another.")],
+    metric: Annotated[str, typer.Option("--metric", help="srcc, plcc, krcc or rmse.")] = "srcc",
+    results: Results = None,
+) -> None:
+    """Two methods over identical splits: the difference, its interval, what it means, dataset by dataset."""
+    from bench.cli import configure
+    from bench.compare import compare as pairs
+    from bench.errors import UsageError
+    from bench.results import Results as Records
+    from bench.store import Store
+
+    if metric not in ("srcc", "plcc", "krcc", "rmse"):
+        raise UsageError(f"--metric {metric!r} is none of srcc, plcc, krcc and rmse.")
+    config = configure(results=results)
+    for found in pairs(Records.read(Store(Path(config["results"]))), a, b, metric=metric):
+        rows = [
+            (
+                f"{row.experiment.train} → {row.experiment.target}",
+                row.n,
+                f"{row.effect:+.3f}",
+                f"[{row.low:+.3f}, {row.high:+.3f}]" if row.n > 1 else "-",
+                f"{row.p:.3f}" if row.n > 1 else "-",
+            )
+            for row in found.rows
+        ]
+        title = f"{found.a} minus {found.b}, {metric.upper()}, preset {found.preset}"
+        grid(("train → test", "splits", "difference", "95% interval", "p (Holm)"), rows, title=title)
+        for row in found.rows:
+            say(row.sentence)
+        say(found.summary)
+
+
+@friendly
+def tune(
+    method: Annotated[str, typer.Argument(help="The method.")],
+    dataset: Annotated[str, typer.Option("--dataset", "-d", help="Where to choose; the preset's first set if not given.")] = "",
+    rates: Annotated[str, typer.Option("--lr", help="Learning rates to try.")] = "1e-4,3e-4,1e-3,3e-3",
+    option: Annotated[str, typer.Option("--option", help="One more option, as NAME=VALUE,VALUE…")] = "",
+    preset: Annotated[Optional[str], typer.Option("--preset", help="demo or paper.")] = None,
+    backbone: Annotated[str, typer.Option("--backbone", help="A timm ViT by name.")] = "",
+    weights: Annotated[str, typer.Option("--weights", help="pretrained, random, or a weights file.")] = "pretrained",
+    device: Annotated[Optional[str], typer.Option("--device", help="auto, cpu, cuda or mps.")] = None,
+    settings: Annotated[Optional[list[str]], typer.Option("--set", help="KEY=VALUE of the recipe, for every candidate.")] = None,
+    results: Results = None,
+    plugin: Annotated[Optional[list[Path]], typer.Option("--plugin", help="A Python file with further methods.")] = None,
+) -> None:
+    """Choose a learning rate, and one option at most, on validation contents of split 0; no test part is looked at."""
+    from bench.cli import configure, runtime_of
+    from bench.tune_command import Wish, run_search
+
+    config = configure(plugin, preset=preset, device=device, results=results)
+    wish = Wish(method, dataset, rates, option, config.preset, backbone, weights, tuple(settings or ()))
+    raise typer.Exit(run_search(wish, Path(config["results"]), lambda **more: runtime_of(config, plugin, **more)))
+
+
+@friendly
+def new(
+    kind: Annotated[str, typer.Argument(help="method, protocol or dataset.")],
+    name: Annotated[str, typer.Argument(help="Its name: small letters, digits, underscores.")],
+    folder: Annotated[Path, typer.Option("--in", help="The folder to make the package in.")] = Path(),
+) -> None:
+    """Write a working plugin package for a method, a protocol or a dataset."""
+    from bench.scaffold import new_package
+
+    paths = new_package(kind, name, folder)
+    for path in paths:
+        say(f"Written: {path}")
+    note(f"Install it with: pip install -e {paths[0].parent}   and test it with: pytest {paths[0].parent}")

@@ -17,7 +17,7 @@ FILE = "bench.toml"
 SETTINGS: dict[str, Option] = {
     option.name: option
     for option in (
-        Option("method", "str", "glia,linear_probe"),
+        Option("method", "str", ""),
         Option("protocol", "str", "main"),
         Option("preset", 'Literal["", "demo", "paper"]', ""),
         Option("backbone", "str", ""),

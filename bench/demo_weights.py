@@ -43,12 +43,12 @@ Weights = dict[str, Any]
 
 def dinov2_vits14(cache: Path, progress: Report | None = None) -> Path:
     """DINOv2 ViT-S/14 as safetensors for timm's `vit_small_patch14_dinov2`, made in `cache` where needed."""
-    return _kept(Path(cache) / "dinov2_vits14.safetensors", DINOV2, read_dinov2, "vit_small_patch14_dinov2", progress)
+    return _kept(Path(cache) / "weights" / "dinov2_vits14.safetensors", DINOV2, read_dinov2, "vit_small_patch14_dinov2", progress)
 
 
 def efficientnet_lite0(cache: Path, progress: Report | None = None) -> Path:
     """EfficientNet-Lite0 as safetensors for timm's `tf_efficientnet_lite0`, made in `cache` where needed."""
-    target = Path(cache) / "efficientnet_lite0.safetensors"
+    target = Path(cache) / "weights" / "efficientnet_lite0.safetensors"
     return _kept(target, EFFICIENTNET, read_efficientnet, "tf_efficientnet_lite0", progress)
 
 

@@ -8,11 +8,28 @@ from typing import Any
 
 from bench.config import Config
 from bench.console import grid, note, say
+from bench.errors import UsageError
 from bench.planning import Plan
 from bench.progress import Display, clock
 from bench.runtime import Runtime
 from bench.spec import RunSpec
 from bench.store import Store
+
+
+def check_sets(plan: Plan, runtime: Runtime, *, found: bool) -> None:
+    """Refuse a plan with unknown datasets, or (where they must be found) missing ones, before any work is done."""
+    from bench.data.locate import source_of
+
+    missing = []
+    for name in sorted({spec.train for spec in plan.specs} | {t.rpartition(":")[0] for s in plan.specs for t in s.tests}):
+        source = source_of(name, runtime.data, runtime.cache)
+        if source.folders and (source.place.path is None or not source.place.path.is_dir()):
+            missing.append(name)
+    if missing and found:
+        raise UsageError(
+            f"No folder for {', '.join(missing)}. Say in bench.toml where they lie ([data] root = ..., or [data.NAME] "
+            "path = ...), or choose others with --dataset; `bench data check NAME` says what to get and from whom."
+        )
 
 
 def execute(plan: Plan, runtime: Runtime, overwrite: str, debug: bool) -> int:

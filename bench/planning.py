@@ -56,7 +56,7 @@ def make_plan(ask: Ask) -> Plan:
     names = [PROTOCOLS.target(name) and name for name in ask.protocols]
     methods = expand_methods(ask.methods)
     settings = sort_settings(ask.settings, methods, names)
-    files, token = _weights(ask.weights)
+    files, token = weights_token(ask.weights)
     common: dict[str, Any] = {"weights": token, "precision": ask.precision, "limit": ask.limit} | settings.spec
     if ask.backbone:
         common["backbone"] = ask.backbone
@@ -145,7 +145,8 @@ def _unknown(owner: str, key: str, methods: Sequence[str], protocols: Sequence[s
     return f"{whose} {'no' if owner else 'an'} option {key!r}.{hint}"
 
 
-def _weights(wish: str) -> tuple[dict[str, Path], str]:
+def weights_token(wish: str) -> tuple[dict[str, Path], str]:
+    """What a spec says of the weights, and the file behind it where the user gave one."""
     if wish in ("pretrained", "random"):
         return {}, wish
     path = Path(wish).expanduser()

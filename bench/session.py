@@ -79,7 +79,7 @@ class Session:
     def feed_of(self, name: str) -> Feed:
         """A dataset made ready for the model, once."""
         if name not in self._feeds:
-            dataset = self.dataset if name == self.spec.train else load_set(self.spec, name, self.runtime)
+            dataset = self.dataset if name == self.spec.train else load_set(self.spec, name, self.runtime, self.report)
             self._feeds[name] = make_feed(self, dataset)
         return self._feeds[name]
 
@@ -92,7 +92,7 @@ def prepare(spec: RunSpec, runtime: Runtime, report: Report = silent) -> Session
     set_up(runtime.threads)
     device = pick_device(runtime.device)
     precision = pick_precision(spec.precision, device)
-    dataset = load_set(spec, spec.train, runtime)
+    dataset = load_set(spec, spec.train, runtime, report)
     split = split_of(spec, dataset)
     method = make_method(spec)
     vit, weights = load_vit(
@@ -109,9 +109,11 @@ def prepare(spec: RunSpec, runtime: Runtime, report: Report = silent) -> Session
     return session
 
 
-def load_set(spec: RunSpec, name: str, runtime: Runtime) -> Dataset:
+def load_set(spec: RunSpec, name: str, runtime: Runtime, report: Report) -> Dataset:
     """A dataset as a run sees it."""
-    return load_dataset(name, runtime.data, runtime.cache, partial=runtime.partial, limit=spec.limit)
+    return load_dataset(
+        name, runtime.data, runtime.cache, partial=runtime.partial, limit=spec.limit, progress=report
+    )
 
 
 def make_method(spec: RunSpec) -> Method:

@@ -61,7 +61,7 @@ def test_a_checkpoint_is_mapped_by_order_and_loads_into_timm(
 def test_weights_are_converted_once(fetched: list[str], tmp_path: Path) -> None:
     assert efficientnet_lite0(tmp_path) == efficientnet_lite0(tmp_path)
     assert len(fetched) == 1
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
+    assert sorted(path.name for path in (tmp_path / "weights").iterdir()) == [
         "efficientnet_lite0.safetensors",
         "efficientnet_lite0.safetensors.sha256",
     ]
@@ -97,7 +97,7 @@ def test_weights_that_do_not_fit_timm_are_named_and_not_kept(
     monkeypatch.setattr(demo_weights, "read_dinov2", lambda path: {"cls_token": np.zeros((1, 1, 384), np.float32)})
     with pytest.raises(WeightsError, match=r"vit_small_patch14_dinov2.*blocks\.0\.attn"):
         dinov2_vits14(tmp_path)
-    assert list(tmp_path.iterdir()) == []
+    assert list((tmp_path / "weights").iterdir()) == []
 
 
 def test_an_onnx_file_of_another_network_is_refused(tmp_path: Path) -> None:

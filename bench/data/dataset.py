@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from bench.progress import Report, silent
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -50,6 +52,7 @@ class Place:
     cache: Path
     options: Mapping[str, Any] = field(default_factory=dict)
     partial: bool = False
+    progress: Report = silent
 
 
 class DatasetSource:

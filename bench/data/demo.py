@@ -80,7 +80,7 @@ class DemoA(DatasetSource):
 
     def load(self) -> Dataset:
         """Make the set where it is not there yet, and read it."""
-        return load_demo(self.name, self.place.cache)
+        return load_demo(self.name, self.place.cache, self.place.progress)
 
 
 class DemoB(DatasetSource):
@@ -96,7 +96,7 @@ class DemoB(DatasetSource):
 
     def load(self) -> Dataset:
         """Make the set where it is not there yet, and read it."""
-        return load_demo(self.name, self.place.cache)
+        return load_demo(self.name, self.place.cache, self.place.progress)
 
 
 class DemoWild(DatasetSource):
@@ -112,14 +112,14 @@ class DemoWild(DatasetSource):
 
     def load(self) -> Dataset:
         """Make the set where it is not there yet, and read it."""
-        return load_demo(self.name, self.place.cache)
+        return load_demo(self.name, self.place.cache, self.place.progress)
 
 
 def ensure_demo(name: str, cache: Path, progress: Report | None = None) -> Path:
     """The folder of a demo set below `cache`: made on the first call, verified by hash on every one."""
     if name not in RECIPES:
         raise DataError(f"there is no demo set {name!r}; there are {', '.join(RECIPES)}")
-    folder, recipe = Path(cache) / name, RECIPES[name]
+    folder, recipe = Path(cache) / "demo" / name, RECIPES[name]
     if verified(folder, asdict(recipe)) is None:
         content = synthesize([shipped_photo(photo) for photo in PHOTOS[name]], folder, recipe, progress=progress)
         if content != EXPECTED[name]:
