@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cache, cached_property, lru_cache
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -164,7 +164,7 @@ def _type_text(annotation: Any) -> str:
     return str(annotation).replace("'", '"')
 
 
-def _checked(cls: type[Any], data: Mapping[str, Any]) -> Any:
+def _checked(cls: type[Recipe] | type[RunSpec], data: Mapping[str, Any]) -> Any:
     """Build a dataclass from JSON, naming what does not fit."""
     kinds = _kinds(cls)
     unknown = sorted(set(data) - set(kinds))
@@ -186,7 +186,7 @@ def _checked(cls: type[Any], data: Mapping[str, Any]) -> Any:
         raise UsageError(f"{cls.__name__}: {error}") from None
 
 
-def _recipe(items: tuple[tuple[str, Any], ...], kinds: tuple[type[Any], ...]) -> Recipe:
+def _recipe(items: tuple[tuple[str, Any], ...], kinds: tuple[Hashable, ...]) -> Recipe:
     """A recipe from JSON. Thousands of records share a few: each is checked once (kinds keep 1 and 1.0 apart)."""
     try:
         return _known_recipe(items, kinds)
@@ -195,7 +195,7 @@ def _recipe(items: tuple[tuple[str, Any], ...], kinds: tuple[type[Any], ...]) ->
 
 
 @lru_cache(maxsize=4096)
-def _known_recipe(items: tuple[tuple[str, Any], ...], _kinds_of_values: tuple[type[Any], ...]) -> Recipe:
+def _known_recipe(items: tuple[tuple[str, Any], ...], _kinds_of_values: tuple[Hashable, ...]) -> Recipe:
     return _checked(Recipe, dict(items))
 
 

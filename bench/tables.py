@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,12 +14,15 @@ from bench.rendering.latex import latex
 from bench.rendering.markdown import markdown
 from bench.rendering.tidy import as_json, tidy_csv
 from bench.results import Results
-from bench.table import Table
+from bench.table import MEASURED, Number, Table
 
 if TYPE_CHECKING:
     from bench.protocol import Protocol
 
 FORMATS: dict[str, Callable[[Table], str]] = {"md": markdown, "csv": tidy_csv, "tex": latex, "json": as_json}
+
+FIRST = ("main", "cross")
+"""The protocols whose tables come before all others when none is named."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,8 @@ def make_tables(
     """The tables of the protocols (all, if none is named), written to `out` in the formats asked for.
 
     Protocols without records are passed over as long as one has some; none at all is an error that names the
-    command which would make them. `intervals` asks for bootstrap intervals, which read the stored predictions (a
+    command which would make them. When no protocol is named, a table that only repeats the numbers of earlier ones is
+    left out. `intervals` asks for bootstrap intervals, which read the stored predictions (a
     second or so a number at KonIQ's size). The same records give the same bytes.
     """
     unknown = [name for name in formats if name not in FORMATS]
@@ -53,17 +57,28 @@ def make_tables(
     kept = Results(results.records, intervals=intervals or results.intervals)
     kept = kept.select(selection=selection) if selection else kept
     written: list[Written] = []
-    seen: set[str] = set()
-    for name in protocols or PROTOCOLS.names():
+    shown: set[tuple[object, ...]] = set()
+    for name in protocols or sorted(PROTOCOLS.names(), key=lambda name: (name not in FIRST, name != "main", name)):
         protocol: Protocol = PROTOCOLS.load(name)()
         for table in protocol.tables(kept):
-            if table.name not in seen:  # ablation shows its parts' tables, which may be asked for by name too
-                seen.add(table.name)
+            if any(table.name == known.table.name for known in written):
+                continue  # ablation shows its parts' tables, which may be asked for by name too
+            numbers = set(_measured(table))
+            if protocols or not numbers <= shown or len({row.block for row in table.rows}) > 1:
                 table = with_cost(table) if cost else table
                 written.append(Written(name, table, _write(table, formats, out)))
+            shown |= numbers
     if not written:
         raise UsageError(_nothing(results, protocols, selection))
     return written
+
+
+def _measured(table: Table) -> Iterator[tuple[object, ...]]:
+    """What each measured number of a table is of: method, settings, data and metric."""
+    for row in table.rows:
+        for cell in row.cells if row.block == MEASURED else ():
+            if isinstance(cell, Number):
+                yield tuple(cell.facts.items())
 
 
 def _write(table: Table, formats: Sequence[str], out: Path | None) -> tuple[Path, ...]:

@@ -57,12 +57,15 @@ def _tables(part: PresetResults, dataset: str) -> list[Table]:
     if not kinds:
         return []
     part = part.with_records(scored)
-    families = [name for name in dict.fromkeys(_family(kind) for kind in kinds) if name]
+    measured = {name for record in scored for name in record.section("metrics").get(experiment.target, {})}
+    families = [name for name in dict.fromkeys(_family(kind) for kind in kinds) if f"srcc/family/{name}" in measured]
+    kinds = [kind for kind in kinds if f"srcc/distortion/{kind}" in measured]
     made = []
     if families:
         made.append(fill(part, _layout(experiment, arms, "family", families)))
-    by_kind = fill(part, _layout(experiment, arms, "distortion", kinds))
-    made.append(transposed(by_kind, ("Distortion", "Metric")))
+    if kinds:
+        by_kind = fill(part, _layout(experiment, arms, "distortion", kinds))
+        made.append(transposed(by_kind, ("Distortion", "Metric")))
     return made
 
 

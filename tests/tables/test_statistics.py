@@ -144,6 +144,9 @@ def test_all_protocols_are_tried_when_none_is_named(results):
     names = [written.table.name for written in make_tables(results, [])]
     assert "main_demo" in names
     assert len(names) == len(set(names))
+    assert names[0] == "main_demo"
+    assert "strategies_demo" not in names  # the same numbers are in main_demo
+    assert [written.table.name for written in make_tables(results, ["strategies"])] == ["strategies_demo"]
 
 
 def test_a_thousand_records_are_read_and_shown_in_a_tenth_of_the_promised_time(tmp_path):
