@@ -72,6 +72,7 @@ class RunSpec:
     options: Mapping[str, Scalar] = field(default_factory=dict)
     backbone: str = "vit_base_patch16_224.augreg2_in21k_ft_in1k"
     weights: str = "pretrained"
+    cnn_weights: str = "pretrained"
     fraction: float = 0.8
     source: Literal["split", "all"] = "split"
     split_rule: Literal["random", "official"] = "random"
@@ -164,7 +165,7 @@ def _type_text(annotation: Any) -> str:
     return str(annotation).replace("'", '"')
 
 
-def _checked(cls: type[Recipe] | type[RunSpec], data: Mapping[str, Any]) -> Any:
+def _checked(cls: Any, data: Mapping[str, Any]) -> Any:
     """Build a dataclass from JSON, naming what does not fit."""
     kinds = _kinds(cls)
     unknown = sorted(set(data) - set(kinds))
