@@ -56,8 +56,7 @@ class Claim:
 
     def holds(self) -> bool:
         """Whether this process is still the owner."""
-        path, text = _newest(self.path.parent)
-        if path != self.path or _parsed(text).get("id") != self.facts["id"]:
+        if not still_held(self.path, self.facts["id"]):
             self.lost.set()
         return not self.lost.is_set()
 
@@ -193,6 +192,12 @@ class Claims:
             raise explain(error, target) from error
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def still_held(claim: Path, holder: str) -> bool:
+    """Whether a claim is the newest on its key and its holder's own."""
+    path, text = _newest(claim.parent)
+    return path == claim and _parsed(text).get("id") == holder
 
 
 def _exclusive_link(source: Path, target: Path) -> bool:

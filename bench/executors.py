@@ -125,11 +125,11 @@ def _make(
         claim.release()
 
 
-def tell(spec: RunSpec, result: Result, seconds: float, orders: Orders, summary: Summary) -> None:
+def tell(spec: RunSpec, result: Result, seconds: float, orders: Orders, summary: Summary, where: str = "") -> None:
     """Say how a run ended and note it in the summary."""
     if orders.debug and result.trace:
         orders.say(result.trace)
-    orders.say(describe_result(spec, result, seconds))
+    orders.say(describe_result(spec, result, seconds) + (f"  ({where})" if where else ""))
     if result.status == "done":
         summary.done.append(spec.key)
     elif result.status == "failed":

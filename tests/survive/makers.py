@@ -48,3 +48,41 @@ def brief(spec, _runtime, _report, **_events):
     """A run of a twentieth of a second."""
     time.sleep(0.05)
     return record_of(spec), {}
+
+
+def noting(spec, runtime, _report, **_events):
+    """A run that says on which card it was made, and from when to when."""
+    begin = time.time()
+    time.sleep(0.4)
+    facts = {"card": os.environ.get("CUDA_VISIBLE_DEVICES", ""), "begin": begin, "end": time.time()}
+    return record_of(spec, **facts, results=str(runtime.results)), {}
+
+
+def logged(spec, runtime, _report, **_events):
+    """A run that leaves a line when it begins and one when it ends, in the shared folder."""
+    node = os.environ.get("RAY_NODE_ID", "")
+    log(runtime, f"begin {spec.key} {node}")
+    time.sleep(0.5)
+    log(runtime, f"end {spec.key} {node}")
+    return record_of(spec), {}
+
+
+def deadly(spec, runtime, _report, **_events):
+    """A run that kills its process as often as the file beside the results says."""
+    log(runtime, spec.key)
+    lives = int((runtime.results / "lives").read_text())
+    if spec.split == 0 and (runtime.results / "log").read_text().count(spec.key) <= lives:
+        os.kill(os.getpid(), 9)
+    return record_of(spec), {}
+
+
+def failing_and_logged(spec, runtime, _report, **_events):
+    """A run that always fails."""
+    log(runtime, spec.key)
+    raise RunError("it cannot be done")
+
+
+def log(runtime, line):
+    """Append a whole line."""
+    with (runtime.results / "log").open("a") as handle:
+        handle.write(line + "\n")

@@ -1,0 +1,194 @@
+"""The Ray executor on real local clusters: cards pinned, lost workers and nodes survived, no run twice."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+
+ray = pytest.importorskip("ray")
+
+from ray import cloudpickle  # noqa: E402
+from ray.cluster_utils import Cluster  # noqa: E402
+
+from bench.claims import Claims  # noqa: E402
+from bench.errors import UsageError  # noqa: E402
+from bench.executors import Orders, execute_serial  # noqa: E402
+from bench.packing import Cluster as BenchCluster  # noqa: E402
+from bench.ray_executor import execute_ray  # noqa: E402
+from bench.runtime import Runtime  # noqa: E402
+from bench.store import Store  # noqa: E402
+from tests.survive import makers  # noqa: E402
+from tests.survive.makers import specs  # noqa: E402
+
+pytestmark = pytest.mark.xdist_group("ray")
+cloudpickle.register_pickle_by_value(makers)
+CARDS = BenchCluster(cpus=4, gpus=2, card_bytes=80 << 30)
+QUIET = {"include_dashboard": False, "logging_level": "error", "log_to_driver": False}
+
+
+@pytest.fixture(scope="module")
+def two_cards():
+    """A cluster that declares two GPUs on a machine that need not have any."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    ray.init(num_cpus=4, num_gpus=2, **QUIET)
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture
+def runtime(tmp_path):
+    (tmp_path / "results").mkdir()
+    return Runtime(tmp_path / "results", tmp_path / "cache")
+
+
+def lines(runtime):
+    return (runtime.results / "log").read_text().split("\n")[:-1]
+
+
+def records(runtime):
+    return list(Store(runtime.results).records())
+
+
+def test_every_run_has_a_card_of_its_own(two_cards, runtime):
+    summary = execute_ray(specs(6), runtime, Orders(), make=makers.noting)
+    assert len(summary.done) == 6
+    by_card = {}
+    for record in records(runtime):
+        by_card.setdefault(record["card"], []).append((record["begin"], record["end"]))
+    assert set(by_card) == {"0", "1"}
+    for times in by_card.values():
+        times.sort()
+        assert all(a[1] <= b[0] for a, b in zip(times, times[1:], strict=False))
+
+
+def test_runs_of_little_memory_share_a_card(two_cards, runtime, monkeypatch):
+    known = makers.record_of(specs(9)[8], memory_peak_bytes=1 << 30, run={"device_type": "cuda"})
+    Store(runtime.results).write(known)
+    monkeypatch.setattr("bench.ray_executor.look_at_cluster", lambda *_, **__: CARDS)
+    execute_ray(specs(4), runtime, Orders(), make=makers.noting)
+    made = [r for r in records(runtime) if "card" in r]
+    assert len(made) == 4
+    pairs = [(a, b) for a in made for b in made if a is not b and a["card"] == b["card"]]
+    assert any(a["begin"] < b["end"] and b["begin"] < a["end"] for a, b in pairs)
+
+
+def test_workers_without_the_folder_hand_their_records_to_the_driver(two_cards, runtime, monkeypatch):
+    @contextmanager
+    def elsewhere(results):
+        yield results / "nowhere", "secret"
+
+    monkeypatch.setattr("bench.ray_executor._token", elsewhere)
+    assert len(execute_ray(specs(3), runtime, Orders(), make=makers.noting).done) == 3
+    found = records(runtime)
+    assert len(found) == 3
+    assert all(record["results"] != str(runtime.results) for record in found)
+
+
+def test_a_failed_run_is_recorded_and_not_sent_again(two_cards, runtime):
+    summary = execute_ray(specs(2), runtime, Orders(), make=makers.failing_and_logged)
+    assert set(summary.failed.values()) == {"it cannot be done"}
+    assert Counter(lines(runtime)) == Counter(spec.key for spec in specs(2))
+
+
+def test_a_run_whose_worker_was_lost_is_sent_again(two_cards, runtime):
+    (runtime.results / "lives").write_text("1")
+    said = []
+    summary = execute_ray(specs(3), runtime, Orders(say=said.append), make=makers.deadly)
+    assert len(summary.done) == 3
+    assert Counter(lines(runtime))[specs(1)[0].key] == 2
+    assert any(line.startswith("lost") for line in said)
+
+
+def test_a_run_that_kills_every_worker_fails_in_the_end_with_the_reason(two_cards, runtime, monkeypatch):
+    monkeypatch.setattr("bench.attempt.UNEXPLAINED_DEATHS", 2)
+    (runtime.results / "lives").write_text("99")
+    summary = execute_ray(specs(3), runtime, Orders(), make=makers.deadly)
+    assert len(summary.done) == 2
+    assert "died 2 times in a row" in summary.failed[specs(1)[0].key]
+
+
+def test_ctrl_c_calls_all_workers_back(two_cards, runtime):
+    threading.Timer(2.0, os.kill, (os.getpid(), signal.SIGINT)).start()
+    summary = execute_ray(specs(4), runtime, Orders(), make=makers.stopped)
+    assert summary.interrupted
+    assert records(runtime) == []
+    assert not Claims(runtime.results / "claims").held()
+
+
+@pytest.mark.slow
+def test_a_driver_that_is_killed_loses_nothing_and_nothing_is_made_twice(two_cards, runtime):
+    code = (
+        "import sys; from pathlib import Path; from ray import cloudpickle; from tests.survive import makers\n"
+        "from bench.executors import Orders; from bench.ray_executor import execute_ray\n"
+        "from bench.runtime import Runtime\n"
+        "cloudpickle.register_pickle_by_value(makers)\n"
+        "here = Runtime(Path(sys.argv[1]), Path(sys.argv[1]))\n"
+        "execute_ray(makers.specs(12), here, Orders(), sys.argv[2], makers.logged)"
+    )
+    address = ray.get_runtime_context().gcs_address
+    driver = subprocess.Popen([sys.executable, "-c", code, str(runtime.results), address])
+    while len(records(runtime)) < 3:
+        assert driver.poll() is None
+        time.sleep(0.1)
+    driver.kill()
+    driver.wait()
+    time.sleep(1.5)  # Ray ends the workers of a driver that is gone
+    kept = {record["key"]: record["sha256"] for record in records(runtime)}
+    summary = execute_serial(specs(12), runtime, Orders(), makers.instant)
+    assert len(kept) + len(summary.done) == 12
+    assert kept.items() <= {record["key"]: record["sha256"] for record in records(runtime)}.items()
+
+
+def test_scheduling_costs_at_most_50_ms_a_run(two_cards, runtime):
+    execute_ray(specs(8), runtime, Orders(), make=makers.instant)  # workers are started once
+    wanted = [replace(spec, train="demo_b", tests=("demo_b:test",)) for spec in specs(300)]
+    begin = time.perf_counter()
+    assert len(execute_ray(wanted, runtime, Orders(), make=makers.instant).done) == 300
+    assert (time.perf_counter() - begin) / 300 < 0.05
+
+
+def test_a_cluster_that_does_not_answer_is_a_clear_error(runtime):
+    if ray.is_initialized():
+        ray.shutdown()
+    with pytest.raises(UsageError, match="No Ray cluster answers"):
+        execute_ray(specs(1), runtime, Orders(), "127.0.0.1:1", makers.instant)
+
+
+@pytest.mark.slow
+def test_a_plan_ends_when_a_node_is_killed_in_the_middle(runtime):
+    if ray.is_initialized():
+        ray.shutdown()
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    try:
+        doomed = cluster.add_node(num_cpus=2)
+        cluster.wait_for_nodes()
+        ray.init(address=cluster.address, logging_level="error", log_to_driver=False)
+
+        log, home = runtime.results / "log", ray.get_runtime_context().get_node_id()
+
+        def kill():
+            while not log.exists() or not any(home not in line for line in log.read_text().splitlines()):
+                time.sleep(0.05)
+            cluster.remove_node(doomed, allow_graceful=False)
+
+        killer = threading.Thread(target=kill)
+        killer.start()
+        said = []
+        summary = execute_ray(specs(10), runtime, Orders(say=said.append), make=makers.logged)
+        killer.join()
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+    assert len(summary.done) == 10
+    assert len(records(runtime)) == 10
+    begun = [line.split()[1] for line in lines(runtime) if line.startswith("begin")]
+    assert len(set(begun)) == 10
+    assert len(begun) <= 10 + 2  # only what was being made on that node is begun again
+    assert any(line.startswith("lost") for line in said)
