@@ -29,6 +29,7 @@ class Arm:
     options: Options = ()
     recipe: Options = ()
     weights: str = "pretrained"
+    cnn_weights: str = "pretrained"
     precision: str = "auto"
     recipe_from: str = "default"
     split_rule: str = "random"
@@ -60,8 +61,8 @@ class Arm:
     def run_changes(self) -> tuple[str, ...]:
         """Everything else that was changed from the preset, as "name=value"."""
         changes = [f"{name}={_short(value)}" for name, value in self.recipe]
-        usual = {"backbone": self.plain.backbone, "weights": "pretrained", "precision": "auto"}
-        usual |= {"split_rule": "random", "recipe_from": "default"}
+        usual = {"backbone": self.plain.backbone, "weights": "pretrained", "cnn_weights": "pretrained"}
+        usual |= {"precision": "auto", "split_rule": "random", "recipe_from": "default"}
         changes += [f"{name}={getattr(self, name)}" for name, value in usual.items() if getattr(self, name) != value]
         changes += [f"{name}={value}" for name in ("budget", "limit") if (value := getattr(self, name))]
         return tuple(changes)
@@ -107,6 +108,7 @@ def _arm(record: Record, unregistered: Mapping[str, Mapping[str, Scalar]]) -> Ar
         options=tuple((k, v) for k, v in spec.options.items() if k not in defaults or defaults[k] != v),
         recipe=() if spec.recipe == usual else _changed(spec.recipe, usual),
         weights=spec.weights,
+        cnn_weights=spec.cnn_weights,
         precision=spec.precision,
         recipe_from=spec.recipe_from,
         split_rule=spec.split_rule,

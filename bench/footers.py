@@ -56,6 +56,8 @@ def line_notes(arm: Arm, records: Sequence[Record]) -> tuple[str, ...]:
         )
     elif arm.weights != "pretrained":
         notes.append(f"Backbone weights from a file given by hand ({arm.weights}).")
+    if arm.cnn_weights != "pretrained":
+        notes.append(f"CNN weights from a file given by hand ({arm.cnn_weights}).")
     if dict(arm.recipe).get("selection") == "oracle":
         notes.append("Optimistic: the epoch was chosen on the test part (selection=oracle).")
     if arm.recipe_from == "tuned":
