@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
 import typer
 
 from bench import __version__
-from bench.config import SETTINGS, Config, read_config
+from bench.config import SETTINGS, Config
 from bench.console import DEBUG, friendly, grid, note, say
+from bench.invocation import configure, runtime_of
 
 app = typer.Typer(
     name="bench",
@@ -24,7 +26,9 @@ app.add_typer(methods_app, name="methods")
 
 Names = Optional[str]
 Results = Annotated[Optional[Path], typer.Option("--results", help="Folder for records, tables and figures.")]
-Plugin = Annotated[Optional[list[Path]], typer.Option("--plugin", help="A Python file with further methods, protocols or datasets.")]
+Plugin = Annotated[
+    Optional[list[Path]], typer.Option("--plugin", help="A Python file with further methods, protocols or datasets.")
+]
 
 
 def _version(wanted: bool) -> None:
@@ -36,39 +40,12 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def main(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     """Compare ways of fine-tuning a pretrained Vision Transformer for blind image-quality assessment."""
     DEBUG["on"] = debug
-
-
-def configure(plugins: Optional[list[Path]] = None, **flags: Any) -> Config:
-    """What is in force here, with plugin files registered."""
-    from bench.registry import add_plugin_file
-
-    plain = {name: str(value) if isinstance(value, Path) else value for name, value in flags.items()}
-    config = read_config(Path.cwd(), plain)
-    for path in [*map(Path, config.plugins), *(plugins or [])]:
-        add_plugin_file(path)
-    return config
-
-
-def runtime_of(config: Config, plugins: Optional[list[Path]] = None, **more: Any) -> Any:
-    """The machine's side of the runs, from what is in force."""
-    from bench.runtime import Runtime
-
-    settings = {
-        "results": Path(config["results"]),
-        "cache": config.cache,
-        "data": config.data,
-        "device": config["device"],
-        "threads": config["threads"],
-        "plugins": (*config.plugins, *(str(p.resolve()) for p in plugins or [])),
-        "cache_limit_bytes": int(config["cache_limit_gb"] * 2**30),
-        "keep_weights": config["keep_weights"],
-        "checkpoint_seconds": config["checkpoint_minutes"] * 60,
-    }
-    return Runtime(**(settings | more))
 
 
 @app.command()
@@ -83,24 +60,50 @@ def run(
     dataset: Annotated[Names, typer.Option("--dataset", "-d", help="Only these datasets.")] = None,
     splits: Annotated[Optional[int], typer.Option("--splits", min=1, help="How many random splits.")] = None,
     limit: Annotated[int, typer.Option("--limit", min=0, help="Use only N images a set (a smoke run).")] = 0,
-    settings: Annotated[Optional[list[str]], typer.Option("--set", help="KEY=VALUE for the recipe, a method or a protocol; METHOD.KEY=VALUE for one of them.")] = None,
-    selection: Annotated[Names, typer.Option("--selection", help="Which epoch is tested: last, val, or oracle.")] = None,
-    budget: Annotated[str, typer.Option("--budget", help="Size every method to so many trainable parameters (8M).")] = "",
+    settings: Annotated[
+        Optional[list[str]],
+        typer.Option(
+            "--set", help="KEY=VALUE for the recipe, a method or a protocol; METHOD.KEY=VALUE for one of them."
+        ),
+    ] = None,
+    selection: Annotated[
+        Names, typer.Option("--selection", help="Which epoch is tested: last, val, or oracle.")
+    ] = None,
+    budget: Annotated[
+        str, typer.Option("--budget", help="Size every method to so many trainable parameters (8M).")
+    ] = "",
     recipe: Annotated[str, typer.Option("--recipe", help="default, or tuned (what `bench tune` chose).")] = "default",
     device: Annotated[Names, typer.Option("--device", help="auto, cpu, cuda or mps.")] = None,
     precision: Annotated[Names, typer.Option("--precision", help="auto, fp32, bf16 or fp16.")] = None,
-    overwrite: Annotated[Names, typer.Option("--overwrite", help="Runs to make again: never, failed or always.")] = None,
+    overwrite: Annotated[
+        Names, typer.Option("--overwrite", help="Runs to make again: never, failed or always.")
+    ] = None,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Compute frozen inputs every time.")] = False,
     partial: Annotated[bool, typer.Option("--partial", help="Accept a subset of a dataset, with a warning.")] = False,
     results: Results = None,
     plugin: Plugin = None,
+    executor: Annotated[Names, typer.Option("--executor", help="serial (here, one by one) or ray (a cluster).")] = None,
+    address: Annotated[
+        Names, typer.Option("--address", help="A running Ray cluster; this machine alone if not given.")
+    ] = None,
+    emit_slurm: Annotated[
+        Optional[Path], typer.Option("--emit-slurm", help="Only write an array-job script for Slurm.")
+    ] = None,
+    slurm_tasks: Annotated[int, typer.Option("--slurm-tasks", min=1, help="How many members the array has.")] = 16,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
 ) -> None:
     """Make the runs a protocol asks for; those that are done are not done again."""
     from bench.planning import Ask, make_plan
 
-    flags = {"method": method, "protocol": protocol, "preset": preset, "backbone": backbone, "splits": splits}
+    flags: dict[str, Any] = {
+        "method": method,
+        "protocol": protocol,
+        "preset": preset,
+        "backbone": backbone,
+        "splits": splits,
+    }
     flags |= {"device": device, "precision": precision, "overwrite": overwrite, "results": results}
+    flags |= {"executor": executor, "address": address}
     config = configure(plugin, **_checked_flags(flags))
     ask = Ask(
         methods=_words(config["method"]),
@@ -112,6 +115,7 @@ def run(
         limit=limit,
         settings=tuple(settings or ()),
         weights=weights,
+        cnn_weights=cnn_weights,
         precision=config["precision"],
         selection=selection or "",
         budget=budget,
@@ -119,15 +123,17 @@ def run(
     )
     plan = make_plan(ask)
     _announce(config, plan)
-    files = dict(plan.weight_files) | ({"cnn": cnn_weights.resolve()} if cnn_weights else {})
-    runtime = runtime_of(config, plugin, weight_files=files, use_cache=not no_cache, partial=partial)
-    from bench.driver import check_sets, execute, preview
+    runtime = runtime_of(config, plugin, weight_files=plan.weight_files, use_cache=not no_cache, partial=partial)
+    from bench.driver import check_sets, execute, preview, write_slurm
 
     check_sets(plan, runtime, found=not dry_run)
     if dry_run:
         preview(plan, runtime, config["overwrite"])
         return
-    raise typer.Exit(execute(plan, runtime, config["overwrite"], DEBUG["on"]))
+    if emit_slurm is not None:
+        write_slurm(emit_slurm, sys.argv[1:], plan, runtime, slurm_tasks)
+        return
+    raise typer.Exit(execute(plan, runtime, config, DEBUG["on"]))
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -135,9 +141,7 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 def _checked_flags(flags: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: SETTINGS[name].parse(value) if isinstance(value, str) else value for name, value in flags.items()
-    }
+    return {name: SETTINGS[name].parse(value) if isinstance(value, str) else value for name, value in flags.items()}
 
 
 def _tuned(recipe: str, config: Config) -> Any:
@@ -163,7 +167,9 @@ def _announce(config: Config, plan: Any) -> None:
 @app.command()
 @friendly
 def table(
-    protocol: Annotated[Names, typer.Argument(help="Protocols, separated by commas; all that have records if none.")] = None,
+    protocol: Annotated[
+        Names, typer.Argument(help="Protocols, separated by commas; all that have records if none.")
+    ] = None,
     formats: Annotated[str, typer.Option("--format", help="Any of md, csv, tex, json.")] = "md,csv,tex,json",
     selection: Annotated[Names, typer.Option("--selection", help="Only runs with this selection rule.")] = None,
     cost: Annotated[bool, typer.Option("--cost", help="Add what each method costs.")] = False,
@@ -176,7 +182,12 @@ def table(
 
     config = configure(plugin, results=results)
     write_tables(
-        Path(config["results"]), _words(protocol or ""), formats=_words(formats), selection=selection, cost=cost, intervals=intervals
+        Path(config["results"]),
+        _words(protocol or ""),
+        formats=_words(formats),
+        selection=selection,
+        cost=cost,
+        intervals=intervals,
     )
 
 
@@ -203,7 +214,14 @@ def methods(context: typer.Context, plugin: Plugin = None) -> None:
     for name in METHODS.names():
         card = METHODS.card(name)
         size = card.facts.get("vit_b")
-        rows.append((name, f"{size:,}" if isinstance(size, int) else "by option", card.facts.get("origin", ""), METHODS.origin(name)))
+        rows.append(
+            (
+                name,
+                f"{size:,}" if isinstance(size, int) else "by option",
+                card.facts.get("origin", ""),
+                METHODS.origin(name),
+            )
+        )
     grid(("method", "trainable on ViT-B/16, without head", "follows", "from"), rows)
     say("Sizes are of the default options. `bench methods check NAME` proves what a name promises.")
 
@@ -245,7 +263,9 @@ def datasets(plugin: Plugin = None) -> None:
     for name in DATASETS.names():
         facts = DATASETS.card(name).facts
         count = facts.get("images") or ""
-        rows.append((name, facts.get("title", ""), count, facts.get("kind", ""), _place(name, config), DATASETS.origin(name)))
+        rows.append(
+            (name, facts.get("title", ""), count, facts.get("kind", ""), _place(name, config), DATASETS.origin(name))
+        )
     grid(("dataset", "title", "images", "kind", "looked for in", "from"), rows)
 
 
@@ -263,7 +283,9 @@ def _place(name: str, config: Config) -> str:
 def show_config() -> None:
     """Print what is in force and where each value came from."""
     config = configure()
-    rows = [(name, config.values[name] if config.values[name] != "" else "-", config.origins[name]) for name in SETTINGS]
+    rows = [
+        (name, config.values[name] if config.values[name] != "" else "-", config.origins[name]) for name in SETTINGS
+    ]
     rows[2] = ("preset", config.preset, config.origins["preset"])
     grid(("setting", "value", "from"), rows, title=str(config.path or "no bench.toml in this folder"))
     for name, value in config.data.items():

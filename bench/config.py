@@ -31,6 +31,8 @@ SETTINGS: dict[str, Option] = {
         Option("keep_weights", 'Literal["auto", "always", "never"]', "auto"),
         Option("checkpoint_minutes", "float", 5.0),
         Option("threads", "int", 0),
+        Option("executor", 'Literal["serial", "ray"]', "serial"),
+        Option("address", "str", ""),
     )
 }
 """Every setting that `[run]` in bench.toml or a flag may give, with its built-in value."""
@@ -91,9 +93,11 @@ def _read_file(path: Path) -> dict[str, Any]:
         written = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path.name} cannot be read: {error}") from error
-    unknown = sorted(set(written) - {"run", "data", "plugins", "download"})
+    unknown = sorted(set(written) - {"run", "data", "plugins"})
     if unknown:
-        raise UsageError(f"{path.name} has an unknown section {', '.join(unknown)}; it may hold [run], [data], [download] and plugins.")
+        raise UsageError(
+            f"{path.name} has an unknown section {', '.join(unknown)}; it may hold [run], [data] and plugins."
+        )
     for section in ("run", "data"):
         if not isinstance(written.get(section, {}), dict):
             raise UsageError(f"{path.name}: {section} must be a section, written [{section}].")

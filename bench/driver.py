@@ -9,9 +9,12 @@ from typing import Any
 from bench.config import Config
 from bench.console import grid, note, say
 from bench.errors import UsageError
+from bench.executors import Orders, Summary, execute_serial
+from bench.planned import note_plan
 from bench.planning import Plan
 from bench.progress import Display, clock
 from bench.runtime import Runtime
+from bench.slurm import script, share
 from bench.spec import RunSpec
 from bench.store import Store
 
@@ -21,7 +24,9 @@ def check_sets(plan: Plan, runtime: Runtime, *, found: bool) -> None:
     from bench.data.locate import source_of
 
     missing = []
-    for name in sorted({spec.train for spec in plan.specs} | {t.rpartition(":")[0] for s in plan.specs for t in s.tests}):
+    for name in sorted(
+        {spec.train for spec in plan.specs} | {t.rpartition(":")[0] for s in plan.specs for t in s.tests}
+    ):
         source = source_of(name, runtime.data, runtime.cache)
         if source.folders and (source.place.path is None or not source.place.path.is_dir()):
             missing.append(name)
@@ -32,26 +37,53 @@ def check_sets(plan: Plan, runtime: Runtime, *, found: bool) -> None:
         )
 
 
-def execute(plan: Plan, runtime: Runtime, overwrite: str, debug: bool) -> int:
+def execute(plan: Plan, runtime: Runtime, config: Config, debug: bool) -> int:
     """Make what is pending; the exit code says whether some run failed."""
     store = Store(runtime.results)
     store.ready()
-    pending = store.pending(plan.specs, overwrite)
+    pending = store.pending(plan.specs, config["overwrite"])
     report_problems(store)
-    note(f"{len(plan.specs)} runs wanted, {len(plan.specs) - len(pending)} of them done before, {len(pending)} to make.")
+    known = len(plan.specs) - len(pending)
+    note(f"{len(plan.specs)} runs wanted, {known} of them done before, {len(pending)} to make.")
     if not pending:
         return _failures(plan, store)
+    noted = note_plan(store, pending)
     with Display() as display:
-        from bench.executors import Orders, execute_serial
-
         display.report(0, len(pending), "runs")
-        orders = Orders(overwrite, display.report, display.line, debug)
-        summary = execute_serial(pending, runtime, orders)
+        part = share()
+        orders = Orders(
+            config["overwrite"], display.report, display.line, debug, share=part or (0, 1), wait=part is None
+        )
+        summary = _executed(pending, runtime, orders, config)
+    made, failed, others = len(summary.done), len(summary.failed), len(summary.elsewhere)
     if summary.interrupted:
-        note(f"Stopped: {len(summary.done)} made, {len(pending) - len(summary.done)} left. The same command goes on from here.")
+        note(f"Stopped: {made} made, {len(pending) - made - failed - others} left. The same command goes on from here.")
         return 130
-    note(f"{len(summary.done)} made, {len(summary.failed)} failed, {len(summary.elsewhere)} made by other processes. Next: bench table {','.join(plan.protocols)}")
+    if made + failed + others == len(pending):
+        noted.unlink(missing_ok=True)
+    note(
+        f"{made} made, {failed} failed, {others} made by other processes. Next: bench table {','.join(plan.protocols)}"
+    )
     return 1 if summary.failed else 0
+
+
+def _executed(pending: Sequence[RunSpec], runtime: Runtime, orders: Orders, config: Config) -> Summary:
+    if config["executor"] == "serial":
+        return execute_serial(pending, runtime, orders)
+    from bench.ray_executor import execute_ray
+
+    return execute_ray(pending, runtime, orders, config["address"] or None)
+
+
+def write_slurm(path: Path, arguments: Sequence[str], plan: Plan, runtime: Runtime, tasks: int) -> None:
+    """Write the array job that makes this plan."""
+    from bench.files import write_text
+
+    runs = len(Store(runtime.results).pending(plan.specs))
+    tasks = max(1, min(tasks, runs))
+    text = script(arguments, tasks=tasks, results=runtime.results, device=runtime.device, threads=runtime.threads)
+    write_text(path, text)
+    say(f"Written: {path} ({runs} runs for {tasks} members). Adapt it to your site, then: sbatch {path}")
 
 
 def _failures(plan: Plan, store: Store) -> int:
@@ -82,7 +114,11 @@ def preview(plan: Plan, runtime: Runtime, overwrite: str) -> None:
         row = counts.setdefault((spec.method, spec.train, f"{spec.fraction:.0%}", ", ".join(spec.tests)), [0, 0])
         row[spec.key in waiting] += 1
     rows = [(*key, made, left) for key, (made, left) in counts.items()]
-    grid(("method", "train", "of the set", "test", "done", "to make"), rows, title=f"{', '.join(plan.protocols)}, preset {plan.preset.name}")
+    grid(
+        ("method", "train", "of the set", "test", "done", "to make"),
+        rows,
+        title=f"{', '.join(plan.protocols)}, preset {plan.preset.name}",
+    )
     say(f"{len(plan.specs)} runs wanted, {len(plan.specs) - len(pending)} done, {len(pending)} to make.")
     seconds, known = estimate(pending, store)
     if known:

@@ -1,60 +1,101 @@
-"""`bench status`: what is done, running, failed, and what lies in the results folder unused."""
+"""`bench status`: what is done, running, failed, pending, and what lies in the results folder unused."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.claims import LEASE_SECONDS
 from bench.console import grid, say
 from bench.driver import report_problems
+from bench.planned import planned
 from bench.progress import clock
 from bench.spec import RunSpec
 from bench.store import Store
 
 
+@dataclass(frozen=True)
+class Status:
+    """A results folder at one moment. `counts`: (method, training set) → state → number."""
+
+    counts: Mapping[tuple[str, str], Counter[str]]
+    running: tuple[Mapping[str, Any], ...]
+    failed: tuple[Mapping[str, Any], ...]
+    stopped: int
+
+    def total(self, state: str) -> int:
+        """How many runs are in a state."""
+        return sum(counter[state] for counter in self.counts.values())
+
+
+def read_status(store: Store) -> Status:
+    """Records say what is done and failed, claims what is running, noted plans what is pending."""
+    counts: dict[tuple[str, str], Counter[str]] = {}
+    failed, known = [], set()
+    for record in store.records():
+        spec = record["spec"]
+        counts.setdefault((spec["method"], spec["train"]), Counter())[record["status"]] += 1
+        known.add(record["key"])
+        if record["status"] == "failed":
+            failed.append(record)
+    held = store.claims.held()
+    for facts in held.values():
+        place = (str(facts.get("method", "?")), str(facts.get("train", "?")))
+        counts.setdefault(place, Counter())["running"] += 1
+    for key, (training_key, method, train) in planned(store).items():
+        if key not in known and training_key not in held:
+            counts.setdefault((method, train), Counter())["pending"] += 1
+    return Status(counts, tuple(held.values()), tuple(failed), _stopped(store, set(held)))
+
+
 def print_status(root: Path) -> None:
     """Counts by method and training set, the running ones with their ETA, the failed ones with why."""
     store = Store(root)
-    records = list(store.records())
-    running = store.claims.held()
-    waiting = _checkpointed(store, records, set(running))
-    counts: Counter[tuple[str, str, str]] = Counter()
-    for record in records:
-        counts[(record["spec"]["method"], record["spec"]["train"], record["status"])] += 1
-    pairs = sorted({key[:2] for key in counts})
-    if pairs:
-        rows = [(*pair, counts[(*pair, "done")], counts[(*pair, "failed")]) for pair in pairs]
-        grid(("method", "train", "done", "failed"), rows, title=str(root))
-    done = sum(record["status"] == "done" for record in records)
-    failed = [record for record in records if record["status"] == "failed"]
-    say(f"{done} done, {len(failed)} failed, {len(running)} running, {waiting} stopped in the middle.")
-    for facts in running.values():
-        say(f"running {_who(facts)}")
-    for record in failed:
-        spec = RunSpec.from_dict(record["spec"])
-        error = record["error"]
-        say(f"failed  {spec.method} on {spec.train}, split {spec.split}: {error['kind']}: {error['message']}")
-    if failed:
+    status = read_status(store)
+    states = ("done", "failed", "running", "pending")
+    if status.counts:
+        rows = [(*place, *(counter[s] for s in states)) for place, counter in sorted(status.counts.items())]
+        grid(("method", "train", *states), rows, title=str(root))
+    numbers = ", ".join(f"{status.total(state)} {state}" for state in states)
+    say(f"{numbers}; {status.stopped} stopped in the middle go on from where they were.")
+    for facts in status.running:
+        say(f"running {describe_holder(facts, time.time())}")
+    for record in status.failed:
+        spec, error = RunSpec.from_dict(record["spec"]), record.get("error") or {}
+        why = f"{error.get('kind', '?')}: {error.get('message', 'no reason is given')}"
+        say(f"failed  {spec.method} on {spec.train}, split {spec.split}: {why}")
+    if status.failed:
         say("`bench run … --overwrite failed` tries the failed ones again.")
     report_problems(store)
 
 
-def _checkpointed(store: Store, records: list[dict[str, Any]], running: set[str]) -> int:
+def describe_holder(facts: Mapping[str, Any], now: float) -> str:
+    """Where a run is being made, since when, how far it is and how long it will take."""
+    age = max(0.0, now - _number(facts, "since", now))
+    where = facts.get("where") or f"{facts.get('host', '?')} (process {facts.get('pid', '?')})"
+    text = f"{facts.get('method', '?')} on {facts.get('train', '?')}, split {facts.get('split', '?')}"
+    text += f": on {where} for {clock(age)}"
+    at, of = _number(facts, "at", 0), _number(facts, "of", 0)
+    if at and of:
+        text += f", {facts.get('doing', '')} {at:.0f}/{of:.0f}"
+        if facts.get("doing") == "training":
+            text += f", about {clock(age / at * (of - at))} left"
+    if _number(facts, "silent", 0) > LEASE_SECONDS:
+        text += f"; no sign of life for {clock(_number(facts, 'silent', 0))}, another `bench run` will take it over"
+    return text
+
+
+def _number(facts: Mapping[str, Any], name: str, otherwise: float) -> float:
+    value = facts.get(name, otherwise)
+    return float(value) if isinstance(value, (int, float)) else otherwise
+
+
+def _stopped(store: Store, running: set[str]) -> int:
     """Runs with a checkpoint that nobody is working on."""
     folder = store.root / "checkpoints"
     keys = {path.stem for path in folder.glob("*.safetensors")} if folder.is_dir() else set()
     return len(keys - running)
-
-
-def _who(facts: dict[str, Any]) -> str:
-    age = max(0.0, time.time() - float(facts.get("since", time.time())))
-    text = f"{facts.get('method', '?')} on {facts.get('train', '?')}, split {facts.get('split', '?')}"
-    text += f": on {facts.get('host', '?')} (process {facts.get('pid', '?')}) since {clock(age)}"
-    at, of = facts.get("at", 0), facts.get("of", 0)
-    if at and of:
-        text += f", {facts.get('doing', '')} {at}/{of}"
-        if facts.get("doing") == "training":
-            text += f", about {clock(age / at * (of - at))} left"
-    return text
