@@ -152,14 +152,20 @@ def _interval(cell: Cell, values: list[float], *, intervals: bool) -> tuple[floa
 
 
 def _bootstrap(cell: Cell) -> tuple[float | None, float | None, str]:
+    """The percentile interval of the median SRCC or PLCC; other metrics have none."""
+    from bench.metrics import fit_logistic
     from bench.stats import SplitScores, bootstrap_median_interval
 
+    if cell.metric not in ("srcc", "plcc", "plcc_raw"):
+        return None, None, ""
     splits = []
     for record in cell.records:
         found = record.predictions(cell.experiment.target) if record.done else None
         if found is not None:
-            splits.append(SplitScores(found.predicted, found.human, found.group.tolist()))
-    if not splits or cell.metric not in ("srcc", "plcc_raw"):
+            mapping = fit_logistic(found.predicted, found.human) if cell.metric == "plcc" else None
+            scores = mapping(found.predicted) if mapping and mapping.ok and not mapping.decreasing else found.predicted
+            splits.append(SplitScores(scores, found.human, found.group.tolist()))
+    if not splits:
         return None, None, ""
     interval = bootstrap_median_interval(splits, metric="srcc" if cell.metric == "srcc" else "plcc")
     return interval.low, interval.high, "95% of the median (bootstrap by content)"

@@ -207,9 +207,11 @@ def test_a_seed_is_a_row_of_its_own(specs, records):
 
 def test_intervals_by_content_read_the_stored_predictions(records):
     few = [r for r in records if r.spec.train == "livec" and r.spec.split < 2]
-    cell = tables_of("main", Results(few, intervals=True))["main"].rows[0].cells[0]
-    assert "bootstrap by content" in cell.interval
-    assert cell.low < cell.value < cell.high
+    table = tables_of("main", Results(few, intervals=True))["main"]
+    assert [name for _, name in table.header] == ["SRCC", "PLCC"]
+    for cell in table.rows[0].cells:
+        assert "bootstrap by content" in cell.interval
+        assert cell.low < cell.value < cell.high
 
 
 def test_indistinguishable_rows_are_marked_and_the_best_is_not(main):
