@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +96,7 @@ def _source_of(module: str) -> Path:
     return Path(spec.origin)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _parse(path: Path, name: str, _mtime: int) -> Card:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}

@@ -36,10 +36,12 @@ def synthesize(
     from bench.data.synthesize import synthesize as make
     from bench.progress import Display
 
-    recipe = Recipe(size=(width, height), crops=crops, per_crop=per_crop, per_image="wild" if wild else "single", seed=seed)
+    recipe = Recipe(
+        size=(width, height), crops=crops, per_crop=per_crop, per_image="wild" if wild else "single", seed=seed
+    )
     with Display() as display:
         make(photos_in(photos), out, recipe, progress=display.report)
-    say(f"Written: {out}. In bench.toml: [data.myset] loader = \"folder\", path = \"{out}\"")
+    say(f'Written: {out}. In bench.toml: [data.myset] loader = "folder", path = "{out}"')
 
 
 @data_app.command()
@@ -50,10 +52,10 @@ def check(
     partial: Annotated[bool, typer.Option("--partial", help="A subset is what I want: counts are warnings.")] = False,
 ) -> None:
     """Look at a dataset's labels and pictures; exit 1 when a run on it could be wrong."""
-    from bench.cli import configure
     from bench.data.check import CheckReport
     from bench.data.check import check as look
     from bench.data.locate import dataset_names
+    from bench.invocation import configure
     from bench.progress import Display
 
     config = configure()
@@ -86,12 +88,12 @@ def prepare(
     preset: Annotated[Optional[str], typer.Option("--preset", help="Whose picture sizes: demo or paper.")] = None,
 ) -> None:
     """Decode every picture once into the pixel stores that runs read; a stopped build goes on where it was."""
-    from bench.cli import configure
     from bench.data.batches import policy_of
     from bench.data.building import estimate_bytes
     from bench.data.locate import load_dataset
     from bench.data.pixels import open_store
     from bench.data.views import View
+    from bench.invocation import configure
     from bench.presets import preset_named
     from bench.progress import Display
     from bench.spec import Recipe
@@ -113,11 +115,13 @@ def prepare(
 @friendly
 def download(
     name: Annotated[str, typer.Argument(help="The dataset.")],
-    urls: Annotated[Optional[list[str]], typer.Argument(help="Addresses, as URL#sha256=HEX; else those in bench.toml.")] = None,
+    urls: Annotated[
+        Optional[list[str]], typer.Argument(help="Addresses, as URL#sha256=HEX; else those in bench.toml.")
+    ] = None,
 ) -> None:
     """Fetch and unpack a dataset from addresses you give; resumed, verified, unpacked safely."""
-    from bench.cli import configure
     from bench.data.download import download as fetch
+    from bench.invocation import configure
     from bench.progress import Display
 
     config = configure()
@@ -135,9 +139,9 @@ def overlap(
     most: Annotated[int, typer.Option("--most", min=0, help="How many pairs to print.")] = 20,
 ) -> None:
     """Pictures that two datasets share, by perceptual hash; exit 1 when there are some."""
-    from bench.cli import configure
     from bench.data.locate import load_dataset
     from bench.data.overlap import overlap as shared
+    from bench.invocation import configure
     from bench.progress import Display
 
     config = configure()
@@ -166,8 +170,8 @@ def cache_ls() -> None:
     """What is kept, how big it is, and when it was last used."""
     import time
 
-    from bench.cli import configure
     from bench.data.caches import cache_entries
+    from bench.invocation import configure
     from bench.progress import clock
 
     config = configure()
@@ -177,7 +181,8 @@ def cache_ls() -> None:
         for e in sorted(entries, key=lambda e: -e.bytes)
     ]
     grid(("kind", "name", "size", "last used", ""), rows, title=str(config.cache))
-    say(f"{_size(sum(e.bytes for e in entries))} in {len(entries)} entries; the limit is {config['cache_limit_gb']:g} GB.")
+    total = _size(sum(e.bytes for e in entries))
+    say(f"{total} in {len(entries)} entries; the limit is {config['cache_limit_gb']:g} GB.")
 
 
 @cache_app.command("rm")
@@ -186,9 +191,9 @@ def cache_rm(
     names: Annotated[list[str], typer.Argument(help="Kinds or names as `bench cache ls` lists them, or all.")],
 ) -> None:
     """Delete entries; whatever is needed again is made again."""
-    from bench.cli import configure
     from bench.data.caches import cache_entries, remove
     from bench.errors import UsageError
+    from bench.invocation import configure
 
     config = configure()
     entries = cache_entries(config.cache)
@@ -211,8 +216,8 @@ def cache_limit(
     gigabytes: Annotated[float, typer.Argument(min=0.0, help="Shrink the cache to at most this size now.")],
 ) -> None:
     """Delete what was not used for longest until the cache fits. `cache_limit_gb` in bench.toml keeps it so."""
-    from bench.cli import configure
     from bench.data.caches import limit
+    from bench.invocation import configure
 
     config = configure()
     gone = limit(config.cache, int(gigabytes * 2**30))

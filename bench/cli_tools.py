@@ -24,7 +24,7 @@ def verify(
     results: Results = None,
 ) -> None:
     """Recompute every stored metric from stored predictions; check hashes, splits and specs."""
-    from bench.cli import configure
+    from bench.invocation import configure
     from bench.store import Store
     from bench.verify import verify as check
 
@@ -44,9 +44,9 @@ def compare(
     results: Results = None,
 ) -> None:
     """Two methods over identical splits: the difference, its interval, what it means, dataset by dataset."""
-    from bench.cli import configure
     from bench.compare import compare as pairs
     from bench.errors import UsageError
+    from bench.invocation import configure
     from bench.results import Results as Records
     from bench.store import Store
 
@@ -74,19 +74,25 @@ def compare(
 @friendly
 def tune(
     method: Annotated[str, typer.Argument(help="The method.")],
-    dataset: Annotated[str, typer.Option("--dataset", "-d", help="Where to choose; the preset's first set if not given.")] = "",
+    dataset: Annotated[
+        str, typer.Option("--dataset", "-d", help="Where to choose; the preset's first set if not given.")
+    ] = "",
     rates: Annotated[str, typer.Option("--lr", help="Learning rates to try.")] = "1e-4,3e-4,1e-3,3e-3",
     option: Annotated[str, typer.Option("--option", help="One more option, as NAME=VALUE,VALUE…")] = "",
     preset: Annotated[Optional[str], typer.Option("--preset", help="demo or paper.")] = None,
     backbone: Annotated[str, typer.Option("--backbone", help="A timm ViT by name.")] = "",
     weights: Annotated[str, typer.Option("--weights", help="pretrained, random, or a weights file.")] = "pretrained",
     device: Annotated[Optional[str], typer.Option("--device", help="auto, cpu, cuda or mps.")] = None,
-    settings: Annotated[Optional[list[str]], typer.Option("--set", help="KEY=VALUE of the recipe, for every candidate.")] = None,
+    settings: Annotated[
+        Optional[list[str]], typer.Option("--set", help="KEY=VALUE of the recipe, for every candidate.")
+    ] = None,
     results: Results = None,
-    plugin: Annotated[Optional[list[Path]], typer.Option("--plugin", help="A Python file with further methods.")] = None,
+    plugin: Annotated[
+        Optional[list[Path]], typer.Option("--plugin", help="A Python file with further methods.")
+    ] = None,
 ) -> None:
     """Choose a learning rate, and one option at most, on validation contents of split 0; no test part is looked at."""
-    from bench.cli import configure, runtime_of
+    from bench.invocation import configure, runtime_of
     from bench.tune_command import Wish, run_search
 
     config = configure(plugin, preset=preset, device=device, results=results)

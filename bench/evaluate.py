@@ -33,13 +33,11 @@ def score(
     batches = list(_batches(rows, count))
     device = next(model.parameters()).device
     totals = torch.zeros(len(rows), dtype=torch.float64, device=device)
-    done = 0
     loaded = ((at, batch, feed.load_pictures(batch)) for at, batch in batches)
-    for at, batch, pictures in prefetched(loaded):
+    for done, (at, batch, pictures) in enumerate(prefetched(loaded), start=1):
         with autocast():
             scores = model(feed.inputs(batch, pictures))
         totals[at : at + len(batch.rows)] += scores.double()
-        done += 1
         report(done, len(batches), what)
     return (totals / count).cpu().numpy()
 

@@ -47,7 +47,9 @@ class Feed:
     def load_pictures(self, batch: Batch) -> dict[str, Tensor]:
         """The pictures a model reads itself; safe to call from another thread."""
         return {
-            name: self.maker.pictures(name, batch.rows, epoch=batch.epoch, number=batch.numbers, training=batch.training)
+            name: self.maker.pictures(
+                name, batch.rows, epoch=batch.epoch, number=batch.numbers, training=batch.training
+            )
             for name in self.pictures
         }
 

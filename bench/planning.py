@@ -34,6 +34,7 @@ class Ask:
     limit: int = 0
     settings: Sequence[str] = ()
     weights: str = "pretrained"
+    cnn_weights: Path | None = None
     precision: str = "auto"
     selection: str = ""
     budget: str = ""
@@ -57,6 +58,10 @@ def make_plan(ask: Ask) -> Plan:
     methods = expand_methods(ask.methods)
     settings = sort_settings(ask.settings, methods, names)
     files, token = weights_token(ask.weights)
+    if ask.cnn_weights is not None:
+        cnn_files, cnn_token = weights_token(str(ask.cnn_weights.resolve()), "--cnn-weights")
+        files["cnn"] = cnn_files[cnn_token]
+        settings.spec["cnn_weights"] = cnn_token
     common: dict[str, Any] = {"weights": token, "precision": ask.precision, "limit": ask.limit} | settings.spec
     if ask.backbone:
         common["backbone"] = ask.backbone
@@ -70,6 +75,7 @@ def make_plan(ask: Ask) -> Plan:
         recipe=settings.recipe,
         common=common | ({"budget": parse_count(ask.budget)} if ask.budget else {}),
         tuned=ask.tuned,
+        sizer=size_to_budget,
     )
     specs: list[RunSpec] = []
     for name in names:
@@ -141,17 +147,21 @@ def _unknown(owner: str, key: str, methods: Sequence[str], protocols: Sequence[s
         known += PROTOCOLS.card(name).options
     close = difflib.get_close_matches(key, known, n=3, cutoff=0.5)
     hint = f" Did you mean {' or '.join(close)}?" if close else f" Known: {', '.join(sorted(set(known)))}."
-    whose = f"{owner} among the methods and protocols asked for has" if owner else "Neither the recipe nor a method or protocol asked for has"
+    whose = (
+        f"{owner} among the methods and protocols asked for has"
+        if owner
+        else "Neither the recipe nor a method or protocol asked for has"
+    )
     return f"{whose} {'no' if owner else 'an'} option {key!r}.{hint}"
 
 
-def weights_token(wish: str) -> tuple[dict[str, Path], str]:
+def weights_token(wish: str, flag: str = "--weights") -> tuple[dict[str, Path], str]:
     """What a spec says of the weights, and the file behind it where the user gave one."""
     if wish in ("pretrained", "random"):
         return {}, wish
     path = Path(wish).expanduser()
     if not path.is_file():
-        raise UsageError(f"--weights {wish}: there is no such file (and it is neither 'pretrained' nor 'random').")
+        raise UsageError(f"{flag} {wish}: there is no such file (and it is neither 'pretrained' nor 'random').")
     token = file_token(path)
     return {token: path.resolve()}, token
 
@@ -169,7 +179,12 @@ def _sized(method: str, options: Mapping[str, Scalar], ask: Ask, preset: Preset)
     if not ask.budget:
         return options
     wanted = parse_count(ask.budget)
-    from bench.budget import size_to_budget
-
     known = METHODS.card(method).defaults() | dict(preset.method_options.get(method.partition(":")[0], {}))
     return size_to_budget(method, {**known, **options}, ask.backbone or preset.backbone, wanted)
+
+
+def size_to_budget(method: str, options: Mapping[str, Scalar], backbone: str, budget: int) -> Mapping[str, Scalar]:
+    """`bench.budget`, which loads torch, only when a plan really has to solve for a size."""
+    from bench import budget as solver
+
+    return solver.size_to_budget(method, options, backbone, budget)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,6 +13,10 @@ from bench.spec import Recipe, RunSpec, Scalar, recipe_options
 if TYPE_CHECKING:
     from bench.results import Results
     from bench.table import Table
+
+
+Sizer = Callable[[str, Mapping[str, Scalar], str, int], Mapping[str, Scalar]]
+"""(method, options, backbone, budget) → options of that size."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,8 @@ class Request:
     recipe: Mapping[str, Scalar] = field(default_factory=dict)
     common: Mapping[str, Any] = field(default_factory=dict)
     tuned: Mapping[str, Mapping[str, Scalar]] = field(default_factory=dict)
+    sizer: Sizer | None = None
+    """Solves a method's options for a budget; given from outside, because it has to load torch."""
 
     def wanted(self, defaults: Sequence[str]) -> list[str]:
         """The protocol's own datasets, narrowed to those the user named."""

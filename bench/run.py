@@ -179,9 +179,7 @@ def scoring_gflops(session: Session) -> float | None:
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
         inputs = dict(session.feed.load_pictures(batch))
         for name, frozen in session.feed.frozen.frozen.items():
-            picture = session.feed.maker.pictures(
-                frozen.view, row, epoch=0, number=batch.numbers, training=False
-            )
+            picture = session.feed.maker.pictures(frozen.view, row, epoch=0, number=batch.numbers, training=False)
             inputs[name] = frozen.compute(picture)
         session.model(inputs)
     return round(counter.get_total_flops() / 1e9, 4)

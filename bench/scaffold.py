@@ -20,7 +20,9 @@ def new_package(kind: str, name: str, folder: Path) -> list[Path]:
     if kind not in REGISTRIES:
         raise UsageError(f"bench new makes a method, a protocol or a dataset, not {kind!r}.")
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
-        raise UsageError(f"{name!r} is no name for a {kind}: use small letters, digits and underscores, a letter first.")
+        raise UsageError(
+            f"{name!r} is no name for a {kind}: use small letters, digits and underscores, a letter first."
+        )
     if name in REGISTRIES[kind]:
         raise UsageError(f"There is a {kind} {name!r} already ({REGISTRIES[kind].origin(name)}). Choose another name.")
     words = {

@@ -16,8 +16,9 @@ from bench.data.dataset import Dataset
 from bench.data.frozen import FrozenInputs
 from bench.data.locate import load_dataset
 from bench.data.splits import Split, make_split
-from bench.errors import UsageError
+from bench.errors import UsageError, WeightsError
 from bench.feed import Feed
+from bench.hashes import file_token
 from bench.machine import DTYPES, pick_device, pick_precision, set_up
 from bench.method import Method, QualityModel
 from bench.progress import Report, silent
@@ -99,21 +100,27 @@ def prepare(spec: RunSpec, runtime: Runtime, report: Report = silent) -> Session
         spec.backbone, spec.weights, spec.recipe.size, files=runtime.weight_files, cache=runtime.cache, progress=report
     )
     torch.manual_seed(initial_seed(spec))
+    _check_cnn_file(spec, runtime)
     tools = toolbox(runtime.weight_files, runtime.cache, random=spec.weights == "random", progress=report)
     model = method.build(vit, spec.recipe, tools).to(device)
-    session = Session(
-        spec, runtime, device, precision, method, model, weights, tools.loaded, dataset, split, report
-    )
+    session = Session(spec, runtime, device, precision, method, model, weights, tools.loaded, dataset, split, report)
     session.feed_of(spec.train)
     session.seconds = time.perf_counter() - start
     return session
 
 
+def _check_cnn_file(spec: RunSpec, runtime: Runtime) -> None:
+    """The CNN's file must be the one the spec names."""
+    if spec.cnn_weights == "pretrained":
+        return
+    path = runtime.weight_files.get("cnn")
+    if path is None or file_token(path) != spec.cnn_weights:
+        raise WeightsError(f"The run wants a CNN from the file {spec.cnn_weights}: give that file with --cnn-weights.")
+
+
 def load_set(spec: RunSpec, name: str, runtime: Runtime, report: Report) -> Dataset:
     """A dataset as a run sees it."""
-    return load_dataset(
-        name, runtime.data, runtime.cache, partial=runtime.partial, limit=spec.limit, progress=report
-    )
+    return load_dataset(name, runtime.data, runtime.cache, partial=runtime.partial, limit=spec.limit, progress=report)
 
 
 def make_method(spec: RunSpec) -> Method:
@@ -145,9 +152,7 @@ def make_feed(session: Session, dataset: Dataset) -> Feed:
     spec, runtime, model = session.spec, session.runtime, session.model
     views = session.method.views(spec.recipe)
     mean, std = IMAGENET if spec.recipe.norm == "imagenet" else (session.weights.mean, session.weights.std)
-    maker = ViewMaker(
-        dataset, views, spec.recipe, runtime.cache, session.device, mean, std, progress=session.report
-    )
+    maker = ViewMaker(dataset, views, spec.recipe, runtime.cache, session.device, mean, std, progress=session.report)
     frozen = FrozenInputs(
         dataset,
         maker,

@@ -59,7 +59,8 @@ class Trained:
 def train(job: Job, report: Report = silent) -> Trained:
     """Run the recipe to its end, from the last checkpoint where there is one; leaves the selected epoch's tensors."""
     optimiser = _optimiser(job)
-    position, running, best = Position(), torch.zeros((), device=job.device), {}
+    best: dict[str, Tensor] = {}
+    position, running = Position(), torch.zeros((), device=job.device)
     found = load_checkpoint(job.checkpoint, job.model, optimiser, job.device)
     if found is not None:
         position, running, best = found

@@ -102,7 +102,11 @@ def write_choice(results: Path, preset: str, method: str, dataset: str, best: Tr
     """Add or replace one method's choice."""
     path = choices_path(results, preset)
     known = json.loads(path.read_text()) if path.exists() else {}
-    known[method] = {"settings": dict(best.settings), "chosen_on": f"{dataset}, validation contents of split 0", "srcc": best.srcc}
+    known[method] = {
+        "settings": dict(best.settings),
+        "chosen_on": f"{dataset}, validation contents of split 0",
+        "srcc": best.srcc,
+    }
     write_text(path, json.dumps(known, indent=1, sort_keys=True) + "\n")
     return path
 

@@ -80,11 +80,11 @@ def _sized(request: Request, method: MethodChoice, budget: int) -> Mapping[str, 
 
 
 def solve(request: Request, method: MethodChoice, backbone: str, budget: int) -> Mapping[str, Scalar] | None:
-    """The options that `bench.budget` finds, or None where it refuses."""
-    from bench.budget import size_to_budget
-
+    """The options that the request's sizer finds, or None where it refuses."""
+    if request.sizer is None:
+        raise UsageError(f"Nothing here can size methods to {budget:,} parameters on {backbone}.")
     try:
-        return size_to_budget(method.name, request.method_options(method), backbone, budget)
+        return request.sizer(method.name, request.method_options(method), backbone, budget)
     except UsageError:
         return None
 

@@ -13,7 +13,7 @@ from bench.claims import Claims
 KEY = "abc"
 
 
-@pytest.fixture()
+@pytest.fixture
 def claims(tmp_path):
     return Claims(tmp_path, lease=0.3, beat=0.05)
 
@@ -33,7 +33,10 @@ def test_a_released_claim_leaves_no_file(claims, tmp_path):
 
 
 def test_a_dead_process_of_this_machine_is_succeeded_at_once(tmp_path):
-    code = f"import os; from bench.claims import Claims; Claims(__import__('pathlib').Path({str(tmp_path)!r})).take({KEY!r}); os._exit(9)"
+    code = (
+        "import os, pathlib; from bench.claims import Claims;"
+        f"Claims(pathlib.Path({str(tmp_path)!r})).take({KEY!r}); os._exit(9)"
+    )
     subprocess.run([sys.executable, "-c", code], check=False)
     assert (tmp_path / KEY / "1").exists()
     heir = Claims(tmp_path).take(KEY)

@@ -12,7 +12,9 @@ from bench.planning import Ask, expand_methods, make_plan, parse_count, sort_set
 
 
 def plan(*settings, methods=("glia",), protocols=("main",), preset="demo", **more):
-    return make_plan(Ask(methods=methods, protocols=protocols, preset=preset, settings=settings, weights="random", **more))
+    return make_plan(
+        Ask(methods=methods, protocols=protocols, preset=preset, settings=settings, weights="random", **more)
+    )
 
 
 def test_the_paper_preset_is_lodas_protocol():
@@ -76,7 +78,9 @@ def test_runs_that_two_protocols_share_are_made_once():
     assert len(both) < len(plan(protocols=("main",)).specs) + len(plan(protocols=("cross",)).specs)
 
 
-@pytest.mark.parametrize(("text", "count"), [("8M", 8_000_000), ("300k", 300_000), ("2379264", 2379264), ("1.5m", 1_500_000)])
+@pytest.mark.parametrize(
+    ("text", "count"), [("8M", 8_000_000), ("300k", 300_000), ("2379264", 2379264), ("1.5m", 1_500_000)]
+)
 def test_counts_are_read_as_people_write_them(text, count):
     assert parse_count(text) == count
 

@@ -18,7 +18,7 @@ def data(tmp_path_factory):
     return make_world(tmp_path_factory.mktemp("world"))
 
 
-@pytest.fixture()
+@pytest.fixture
 def runtime(tmp_path, data):
     return tiny_runtime(tmp_path, data)
 
@@ -79,9 +79,7 @@ def test_a_damaged_checkpoint_only_costs_time(tmp_path, data):
 def test_a_further_test_takes_up_the_kept_weights(runtime):
     first = make_run(tiny_spec(), runtime)
     seen = []
-    more = make_run(
-        tiny_spec(tests=("near:test", "far:all")), runtime, lambda done, total, what: seen.append(what)
-    )
+    more = make_run(tiny_spec(tests=("near:test", "far:all")), runtime, lambda done, total, what: seen.append(what))
     assert "training" not in seen
     assert np.array_equal(first[1]["near:test/predicted"], more[1]["near:test/predicted"])
     assert set(more[0]["metrics"]) == {"near:test", "far:all"}

@@ -31,6 +31,7 @@ def test_every_field_changes_the_name():
         "options": {"rank": 32},
         "backbone": "other",
         "weights": "random",
+        "cnn_weights": "sha256:0123456789abcdef",
         "fraction": 0.2,
         "source": "all",
         "split_rule": "official",
@@ -55,7 +56,11 @@ def test_a_spec_survives_json():
 def test_the_name_is_the_same_in_another_process():
     code = "from tests.test_spec import SPEC; print(SPEC.key)"
     out = subprocess.run(
-        [sys.executable, "-c", code], env={"PYTHONHASHSEED": "77", "PYTHONPATH": "."}, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code],
+        env={"PYTHONHASHSEED": "77", "PYTHONPATH": "."},
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert out.stdout.strip() == SPEC.key
 

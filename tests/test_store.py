@@ -21,7 +21,7 @@ def record(spec=SPEC, status="done"):
     return {"schema": SCHEMA, "key": spec.key, "spec": spec.as_dict(), "status": status, "error": None, "metrics": {}}
 
 
-@pytest.fixture()
+@pytest.fixture
 def store(tmp_path):
     return Store(tmp_path / "results")
 

@@ -8,6 +8,7 @@ from collections import Counter
 import pytest
 
 from bench.errors import UsageError
+from bench.planning import size_to_budget
 from bench.presets import DEMO, PAPER
 from bench.protocol import MethodChoice, Request, merge
 from bench.registry import PROTOCOLS
@@ -149,7 +150,7 @@ def test_a_matched_strategy_says_its_budget_and_what_cannot_be_sized_is_left_out
 
 @pytest.mark.parametrize("preset", [PAPER, DEMO], ids=["paper", "demo"])
 def test_the_sizes_known_beforehand_are_those_that_the_budget_solver_finds(preset):
-    request = Request(preset, splits=1)
+    request = Request(preset, splits=1, sizer=size_to_budget)
     for name, knob in KNOBS.items():
         found = solve(request, MethodChoice(name), preset.backbone, BUDGETS[preset.name])
         assert (found or {}).get(knob) == SOLVED[preset.name].get(name), name

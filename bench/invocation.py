@@ -1,0 +1,41 @@
+"""What every command starts with: the configuration in force, plugins registered, the machine's side of runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.config import Config, read_config
+
+if TYPE_CHECKING:
+    from bench.runtime import Runtime
+
+
+def configure(plugins: Sequence[Path] | None = None, **flags: Any) -> Config:
+    """What is in force here, with plugin files registered."""
+    from bench.registry import add_plugin_file
+
+    plain = {name: str(value) if isinstance(value, Path) else value for name, value in flags.items()}
+    config = read_config(Path.cwd(), plain)
+    for path in [*map(Path, config.plugins), *(plugins or [])]:
+        add_plugin_file(path)
+    return config
+
+
+def runtime_of(config: Config, plugins: Sequence[Path] | None = None, **more: Any) -> Runtime:
+    """The machine's side of the runs, from what is in force."""
+    from bench.runtime import Runtime
+
+    settings = {
+        "results": Path(config["results"]),
+        "cache": config.cache,
+        "data": config.data,
+        "device": config["device"],
+        "threads": config["threads"],
+        "plugins": (*config.plugins, *(str(p.resolve()) for p in plugins or [])),
+        "cache_limit_bytes": int(config["cache_limit_gb"] * 2**30),
+        "keep_weights": config["keep_weights"],
+        "checkpoint_seconds": config["checkpoint_minutes"] * 60,
+    }
+    return Runtime(**(settings | more))
