@@ -11,12 +11,17 @@ from bench.data.tree import Tree, find_tree
 from bench.data.workbooks import read_xlsx
 from bench.errors import UsageError
 
+PLAIN = {"csv": "labels.csv", "image": "image", "score": "score", "group": "", "std": "", "images": ""}
+MADE = {"csv": "dmos.csv", "image": "dist_img", "score": "dmos", "group": "photo", "std": "", "images": "images"}
+"""What holds where bench.toml says nothing: for a folder of one's own, and for one of `bench data synthesize`."""
+
 
 class Folder(DatasetSource):
     """A folder of one's own: a csv or xlsx with a column of pictures, one of scores, and perhaps one of contents.
 
     `[data.NAME]` with `loader = "folder"`, `path`, and where they differ from the defaults: `csv` ("labels.csv"),
     `image`, `score`, `group`, `std` (column names), `higher_is_better`, `images` (a folder below `path`).
+    A folder that `bench data synthesize` made needs none of them.
     """
 
     name = "folder"
@@ -32,15 +37,17 @@ class Folder(DatasetSource):
 
     def labels(self) -> Labels:
         """Columns as configured; with `group`, pictures of one content never stand on both sides of a split."""
-        file, image, score = self._text("csv", "labels.csv"), self._text("image", "image"), self._text("score", "score")
-        group, std, below = self._text("group", ""), self._text("std", ""), self._text("images", "").strip("/")
-        tree = find_tree(self.name, self.place.path, [(file,)], self.layout, self.obtain)
+        wished = self._text("csv", "")
+        marks = (wished,) if wished else (PLAIN["csv"], MADE["csv"])
+        tree = find_tree(self.name, self.place.path, [marks], self.layout, self.obtain)
+        known = MADE if not wished and tree.file(PLAIN["csv"]) is None else PLAIN
+        file, image, score, group, std, below = (self._text(setting, default) for setting, default in known.items())
         sheet = self._read(tree, file, [name for name in (image, score, group, std) if name])
         names, scores = sheet.names(image), sheet.numbers_of(score)
         groups = sheet.text(group) if group else names
         stds = sheet.numbers_of(std) if std else [float("nan")] * len(sheet)
         rows = [
-            Row(f"{below}/{name}" if below else name, scores[i], sheet.where(i), groups[i], stds[i])
+            Row(f"{below.strip('/')}/{name}" if below else name, scores[i], sheet.where(i), groups[i], stds[i])
             for i, name in enumerate(names)
         ]
         turn = None if self._higher_is_better() else (min(scores), max(scores))

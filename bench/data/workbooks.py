@@ -13,13 +13,11 @@ from typing import Any
 import numpy as np
 
 from bench.data.labels import MAX_BYTES, MAX_ROWS, Sheet, header_row, read_bytes, sheet_below
+from bench.data.matfile import MatFile
 from bench.errors import DataError
 
 _MOST_COLUMNS = 256
 _MOST_MEMBERS = 2_000
-_COMPRESSED = 15
-_HEADER = 128
-"""Type of a compressed element and length of the header, from the MAT-File Format document (version 5)."""
 
 
 def read_xlsx(dataset: str, path: Path, wanted: Sequence[str], sheet: str = "") -> Sheet:
@@ -81,74 +79,14 @@ def _text(value: Any) -> str:
 
 def read_mat(dataset: str, path: Path, variable: str) -> np.ndarray:
     """One variable of a .mat file as a flat array of numbers, or of texts where it is a cell array of names."""
-    from scipy.io import loadmat, whosmat
-
-    data = read_bytes(dataset, path)
-    if data[:4] == b"\x89HDF" or b"MATLAB 7.3" in data[:32]:
-        raise DataError(f"{dataset}: {path} is a MATLAB 7.3 file; the authors' own is of an older version.")
-    _refuse_hostile_mat(dataset, path, data)
     try:
-        known = {name: shape for name, shape, _ in whosmat(io.BytesIO(data))}
-        if variable not in known:
-            there = ", ".join(sorted(known)) or "none"
+        file = MatFile(read_bytes(dataset, path))
+        if variable not in file.names():
+            there = ", ".join(file.names()) or "none"
             raise DataError(f"{dataset}: {path} has no variable {variable!r}; its variables are: {there}.")
-        if any(size < 0 for size in known[variable]) or float(np.prod(known[variable], dtype=float)) > MAX_ROWS:
-            raise DataError(f"{dataset}: {path}: {variable} claims {known[variable]} entries; it is not read.")
-        value = loadmat(io.BytesIO(data), variable_names=[variable])[variable]
-    except DataError:
-        raise
-    except Exception as error:  # a damaged file may make the reader fail in any way
-        raise DataError(f"{dataset}: the MATLAB file {path} is damaged ({_short(error)}); get it again.") from None
-    return _flat(dataset, path, variable, value)
-
-
-def _refuse_hostile_mat(dataset: str, path: Path, data: bytes) -> None:
-    """Walk the top-level elements and refuse compressed ones that unpack to far more than any label file."""
-    order = ">" if data[126:128] == b"MI" else "<"
-    position, unpacked = _HEADER, 0
-    while position + 8 <= len(data):
-        kind, size = struct.unpack_from(f"{order}II", data, position)
-        body = data[position + 8 : position + 8 + size]
-        if kind == _COMPRESSED:
-            unpacked += _unpacked_size(body)
-        if unpacked > MAX_BYTES:
-            raise DataError(f"{dataset}: {path} unpacks to more than {MAX_BYTES >> 20} MiB; it is not read.")
-        position += 8 + size
-
-
-def _unpacked_size(body: bytes) -> int:
-    """How many bytes a compressed element yields, counted up to just above the limit."""
-    unpacker, total, rest = zlib.decompressobj(), 0, body
-    try:
-        while rest and total <= MAX_BYTES:
-            total += len(unpacker.decompress(rest, 1 << 20))
-            rest = unpacker.unconsumed_tail
-    except zlib.error:
-        return total  # the reader proper will say that it is damaged
-    return total
-
-
-def _flat(dataset: str, path: Path, variable: str, value: Any) -> np.ndarray:
-    """Numbers as float64, or texts: a cell array of one-element char arrays, or a char matrix."""
-    array = np.asarray(value)
-    if array.dtype.kind in "biuf":
-        return array.astype(np.float64).ravel()
-    if array.dtype.kind in "US":
-        return np.array([str(text).strip() for text in array.ravel()], dtype=object)
-    if array.dtype == object and array.dtype.names is None:
-        return np.array(
-            [_cell_text(dataset, path, variable, i, cell) for i, cell in enumerate(array.ravel())], dtype=object
-        )
-    raise DataError(f"{dataset}: {path}: {variable} holds neither numbers nor names; it is not the authors' file.")
-
-
-def _cell_text(dataset: str, path: Path, variable: str, index: int, cell: Any) -> str:
-    inner = np.asarray(cell)
-    if inner.dtype == object and inner.size == 1:  # some writers wrap a cell's text in a cell of its own
-        inner = np.asarray(inner.ravel()[0])
-    if inner.dtype.kind != "U" or inner.size != 1:
-        raise DataError(f"{dataset}: {path}: {variable}, entry {index + 1}, is not a name.")
-    return str(inner.ravel()[0]).strip()
+        return file.vector(variable)
+    except (ValueError, struct.error, zlib.error) as error:
+        raise DataError(f"{dataset}: the MATLAB file {path} cannot be read: {_short(error)}. Get it again.") from None
 
 
 def _short(error: Exception) -> str:

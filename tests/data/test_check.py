@@ -1,0 +1,290 @@
+"""Wrong data is worse than none: each way to be wrong is an error that names set, file and row."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench.data.check import check
+from bench.data.labels import read_csv, read_words
+from bench.data.workbooks import read_mat, read_xlsx
+from bench.errors import BenchError, DataError
+from tests.data.trees import load
+from tests.fixtures_data import overwrite, picture
+
+
+def look(name, path, **more):
+    return check(name, {name: {"path": str(path)}}, path / "cache", **more)
+
+
+def edit(path, change):
+    """Change a csv's lines; `change` gets them as a list."""
+    lines = path.read_text().splitlines()
+    overwrite(path, "\n".join(change(lines)) + "\n")
+
+
+def cell(line, column, text):
+    cells = line.split(",")
+    cells[column] = text
+    return ",".join(cells)
+
+
+def score_of_row(text):
+    return lambda lines: [*lines[:4], cell(lines[4], 2, text), *lines[5:]]
+
+
+WRONG_CSVS = {
+    "a score that is NaN": (score_of_row("nan"), "row 5: dmos is 'nan', not a finite number"),
+    "a score that is text": (score_of_row("good"), "row 5: dmos is 'good', not a number"),
+    "a score that is missing": (score_of_row(""), "row 5: dmos is '', not a number"),
+    "a score out of range": (score_of_row("7.5"), "row 5: dmos is 7.5, outside the known range 1 to 5"),
+    "an infinite score": (score_of_row("inf"), "row 5: dmos is 'inf'"),
+    "a score as only Python reads it": (score_of_row("1_0"), "row 5: dmos is '1_0', not a number"),
+    "a renamed column": (lambda lines: [lines[0].replace("dmos", "mos"), *lines[1:]], "no column 'dmos'"),
+    "a column twice": (lambda lines: [lines[0].replace("var", "dmos"), *lines[1:]], "column 'dmos' twice"),
+    "a row too short": (lambda lines: [*lines[:3], "I01_01_03.png,I01.png", *lines[4:]], "row 4: 2 cells where 4"),
+    "a duplicate row": (lambda lines: [*lines[:-1], lines[1]], "two labels: dmos.csv, row 2 and dmos.csv, row 251"),
+    "no rows": (lambda lines: lines[:1], "no rows of labels"),
+    "too few rows": (lambda lines: lines[:-1], "249 labels; the set is known to have 250"),
+    "a name of another form": (
+        lambda lines: [lines[0], cell(lines[1], 0, "x.png"), *lines[2:]],
+        "row 2: 'x.png' is not",
+    ),
+    "a name that leads out": (lambda lines: [lines[0], cell(lines[1], 0, "../x.png"), *lines[2:]], "row 2: '../x.png'"),
+    "another reference": (lambda lines: [lines[0], cell(lines[1], 1, "I09.png"), *lines[2:]], "row 2: ref_img is 'I09"),
+}
+
+
+@pytest.mark.parametrize(("change", "said"), WRONG_CSVS.values(), ids=WRONG_CSVS)
+def test_a_wrong_csv_is_an_error_naming_set_file_and_row(change, said, trees, monkeypatch):
+    top = trees.fresh("kadid10k", monkeypatch)
+    edit(top / "dmos.csv", change)
+    with pytest.raises(DataError) as caught:
+        load("kadid10k", top)
+    assert said in str(caught.value)
+    assert str(caught.value).startswith("kadid10k: ")
+    assert "dmos.csv" in str(caught.value)
+    report = look("kadid10k", top)
+    assert not report.ok
+    assert said in report.errors[0]
+
+
+LABEL_FILES = {
+    "live": "refnames_all.mat",
+    "csiq": "csiq.DMOS.xlsx",
+    "tid2013": "mos_std.txt",
+    "kadid10k": "dmos.csv",
+    "livec": "Data/AllStdDev_release.mat",
+    "spaq": "Annotations/MOS and Image attribute scores.xlsx",
+    "flive": "labels_image.csv",
+}
+
+
+@pytest.mark.parametrize(("name", "file"), LABEL_FILES.items())
+def test_a_missing_label_file_says_what_to_get_and_from_whom(name, file, trees, monkeypatch):
+    top = trees.fresh(name, monkeypatch)
+    (top / file).unlink()
+    report = look(name, top)
+    assert file in report.errors[0]
+    assert any(line.startswith("to get it: ") for line in report.lines())
+    assert any(line.startswith("the folder: ") for line in report.lines())
+
+
+@pytest.mark.parametrize(("name", "file"), LABEL_FILES.items())
+@pytest.mark.parametrize("data", [b"", b"\0\1\2 no labels", b"PK\x03\x04 half an archive"])
+def test_a_damaged_label_file_is_named(name, file, data, trees, monkeypatch):
+    top = trees.fresh(name, monkeypatch)
+    overwrite(top / file, data)
+    with pytest.raises(DataError) as caught:
+        load(name, top)
+    assert file.rpartition("/")[2] in str(caught.value)
+
+
+def test_a_label_without_a_picture_and_a_picture_without_a_label(trees, monkeypatch):
+    top = trees.fresh("koniq10k", monkeypatch)
+    pictures = sorted((top / "1024x768").iterdir())
+    gone = [picture.name for picture in pictures[:12]]
+    for picture_file in pictures[:12]:
+        picture_file.unlink()
+    with pytest.raises(DataError, match=r"koniq10k_distributions_sets.csv, row 2: there is no picture .*and 11 more"):
+        load("koniq10k", top)
+    report = look("koniq10k", top)
+    assert (report.images_found, report.images_expected, report.label_rows) == (48, 60, 60)
+    shown = next(line for line in report.lines() if line.startswith("labels without a picture (12)"))
+    assert shown.count(".jpg") == 10
+    assert [name.rpartition("/")[2] for name in report.missing] == gone
+    for name in gone:
+        (top / "1024x768" / name).write_bytes(picture(0))
+    (top / "1024x768" / "stray.jpg").write_bytes(picture(0))
+    with pytest.raises(DataError, match=r"stray.jpg has no label in koniq10k_distributions_sets.csv"):
+        load("koniq10k", top)
+    assert look("koniq10k", top).extra == ["1024x768/stray.jpg"]
+
+
+def test_partial_turns_a_smaller_set_into_a_warning_with_both_numbers(trees, monkeypatch):
+    top = trees.fresh("koniq10k", monkeypatch)
+    for picture_file in sorted((top / "1024x768").iterdir())[:12]:
+        picture_file.unlink()
+    dataset = load("koniq10k", top, partial=True)
+    assert len(dataset) == 48
+    assert "partial: 48 of 60 images" in dataset.notes
+    report = look("koniq10k", top, partial=True)
+    assert report.ok
+    assert report.warnings == ["partial: 48 of 60 images"]
+
+
+def test_a_partial_set_without_any_picture_is_still_an_error(trees, monkeypatch):
+    top = trees.fresh("flive", monkeypatch)
+    for picture_file in (top / "database").rglob("*.*"):
+        picture_file.unlink()
+    with pytest.raises(DataError, match="no labelled picture"):
+        load("flive", top, partial=True)
+
+
+def test_references_and_unrated_pictures_need_no_label(trees, monkeypatch):
+    for name in ("kadid10k", "csiq", "live", "tid2013"):
+        assert look(name, trees.fresh(name, monkeypatch)).ok
+
+
+def test_a_sound_set_is_described(trees, monkeypatch):
+    report = look("livec", trees.fresh("livec", monkeypatch))
+    assert (report.found, report.ok, report.images_found, report.label_rows) == (True, True, 90, 90)
+    low, high = report.range_found
+    assert 3.42 <= low < high <= 92.432
+    assert report.hash
+    assert report.lines() == ["note: 7 practice images dropped"]
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [(b"", "0 bytes"), (b"hello, I am text", "not a picture"), (picture(1)[:-100], "truncated")],
+)
+def test_deep_names_every_picture_that_does_not_decode(data, said, trees, monkeypatch):
+    top = trees.fresh("koniq10k", monkeypatch)
+    victims = sorted((top / "1024x768").iterdir())[5:7]
+    for victim in victims:
+        overwrite(victim, data)
+    assert look("koniq10k", top).ok  # the labels alone do not show it
+    told = []
+    report = look("koniq10k", top, deep=True, workers=2, progress=lambda done, total, _: told.append((done, total)))
+    assert report.decoded == 58
+    assert len(report.errors) == 2
+    for victim, error in zip(victims, report.errors, strict=True):
+        assert victim.name in error
+        assert said in error
+    assert not report.ok
+    assert told[-1] == (60, 60)
+
+
+def test_a_set_that_is_not_there_is_not_found(tmp_path):
+    report = look("spaq", tmp_path / "nowhere")
+    assert not report.found
+    assert "no folder" in report.errors[0]
+    assert "GitHub" in " ".join(report.lines())
+
+
+def test_equal_scores_teach_nothing(tmp_path):
+    (tmp_path / "a.png").write_bytes(picture(1, ".png"))
+    (tmp_path / "b.png").write_bytes(picture(2, ".png"))
+    (tmp_path / "labels.csv").write_text("image,score\na.png,3\nb.png,3\n")
+    report = check("mine", {"mine": {"loader": "folder", "path": str(tmp_path)}}, tmp_path)
+    assert report.errors == ["all scores are equal: nothing can be learnt or measured"]
+
+
+def only_our_errors(read, path, data):
+    path.write_bytes(data)
+    try:
+        read()
+    except BenchError as error:
+        said = str(error)
+    else:
+        return
+    assert path.name in said
+
+
+TEXTS = st.one_of(
+    st.binary(max_size=300),
+    st.text(max_size=300).map(lambda text: ("image,score\n" + text).encode("utf-8", "surrogatepass")),
+    st.lists(st.lists(st.text(max_size=8), max_size=4), max_size=8).map(
+        lambda rows: "\n".join(",".join(row) for row in [["image", "score"], *rows]).encode("utf-8", "surrogatepass")
+    ),
+)
+
+
+@settings(max_examples=800)
+@given(data=TEXTS)
+def test_whatever_a_csv_holds_only_our_errors_come_out(tmp_path_factory, data):
+    path = tmp_path_factory.getbasetemp() / "fuzzed.csv"
+
+    def read():
+        sheet = read_csv("set", path)
+        sheet.names("image")
+        sheet.numbers_of("score", 0, 5)
+
+    only_our_errors(read, path, data)
+
+
+@settings(max_examples=500)
+@given(data=st.binary(max_size=200))
+def test_whatever_a_text_file_holds_only_our_errors_come_out(tmp_path_factory, data):
+    path = tmp_path_factory.getbasetemp() / "fuzzed.txt"
+    only_our_errors(lambda: read_words("set", path, ("mos", "name")).numbers_of("mos"), path, data)
+
+
+def damaged(whole, places, junk):
+    data = bytearray(whole)
+    for place in places:
+        start = place % len(data)
+        data[start : start + len(junk)] = junk
+    return bytes(data)
+
+
+@pytest.fixture(scope="module")
+def whole_files(tmp_path_factory):
+    """A sound mat and a sound workbook, small enough that most damage hits something that matters."""
+    import numpy as np
+    import openpyxl
+    from scipy.io import savemat
+
+    folder = tmp_path_factory.mktemp("whole")
+    cells = np.empty((1, 4), dtype=object)
+    cells[0, :] = ["a.bmp", "b.bmp", "c", "d"]
+    mats = []
+    for compressed in (False, True):
+        savemat(folder / "a.mat", {"names": cells, "x": np.arange(4.0)}, do_compression=compressed)
+        mats.append((folder / "a.mat").read_bytes())
+    book = openpyxl.Workbook()
+    book.active.append(["image", "score"])
+    book.active.append(["a.png", 1.5])
+    book.save(folder / "a.xlsx")
+    return {"mat": mats, "xlsx": [(folder / "a.xlsx").read_bytes()]}
+
+
+@pytest.mark.filterwarnings("ignore")
+@settings(max_examples=700)
+@given(
+    places=st.lists(st.integers(0, 100_000), max_size=3),
+    junk=st.binary(max_size=12),
+    kind=st.integers(0, 1),
+    cut=st.integers(0, 400),
+)
+def test_whatever_a_mat_file_holds_only_our_errors_come_out(whole_files, tmp_path_factory, places, junk, kind, cut):
+    path = tmp_path_factory.getbasetemp() / "fuzzed.mat"
+    data = damaged(whole_files["mat"][kind], places, junk)
+
+    def read():
+        assert read_mat("set", path, "names").ndim == 1
+        assert read_mat("set", path, "x").ndim == 1
+
+    only_our_errors(read, path, data[: len(data) - cut] if cut < 200 else data)
+
+
+@pytest.mark.filterwarnings("ignore")
+@settings(max_examples=250)
+@given(places=st.lists(st.integers(0, 100_000), min_size=1, max_size=3), junk=st.binary(max_size=12))
+def test_whatever_a_workbook_holds_only_our_errors_come_out(whole_files, tmp_path_factory, places, junk):
+    path = tmp_path_factory.getbasetemp() / "fuzzed.xlsx"
+    only_our_errors(
+        lambda: read_xlsx("set", path, ("image", "score")).numbers_of("score"),
+        path,
+        damaged(whole_files["xlsx"][0], places, junk),
+    )

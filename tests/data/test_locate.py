@@ -1,0 +1,184 @@
+"""Sets are found from bench.toml, people's own folders too, and subsets keep the splits of the whole."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bench.data.dataset import Dataset
+from bench.data.locate import dataset_names, load_dataset, place_of, subset
+from bench.data.splits import make_split
+from bench.errors import DataError, UsageError
+from tests.fixtures_data import BUILDERS, picture
+
+
+def own_folder(tmp_path, csv="labels.csv", rows="image,score\na.png,1\nsub/b.png,2\nc.png,3\n"):
+    (tmp_path / "sub").mkdir(parents=True)
+    for name in ("a.png", "sub/b.png", "c.png", "unlabelled.png"):
+        (tmp_path / name).write_bytes(picture(len(name), ".png"))
+    (tmp_path / csv).write_text(rows)
+    return tmp_path
+
+
+def load(config, name="mine", **more):
+    return load_dataset(name, config, config.get("cache"), **more)
+
+
+def mine(path, **settings):
+    return {"mine": {"loader": "folder", "path": str(path), **settings}}
+
+
+def test_all_eight_sets_are_known_by_name():
+    assert set(BUILDERS) <= set(dataset_names({}))
+    assert "folder" not in dataset_names({})
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("koniq", "koniq10k"), ("tid2031", "tid2013"), ("kadid", "kadid10k")])
+def test_a_misspelt_set_gets_a_suggestion(typed, meant):
+    with pytest.raises(UsageError, match=f"Did you mean.*{meant}"):
+        load({}, typed)
+
+
+def test_a_misspelt_own_set_gets_a_suggestion(tmp_path):
+    with pytest.raises(UsageError, match="Did you mean mine"):
+        load(mine(tmp_path), "mini")
+
+
+def test_usual_folder_names_are_found_below_the_root_whatever_their_case(tmp_path):
+    for folder in ("KONIQ-10K", "databaserelease2", "Spaq"):
+        (tmp_path / folder).mkdir()
+    config = {"root": str(tmp_path)}
+    assert place_of("koniq10k", config, tmp_path).path == tmp_path / "KONIQ-10K"
+    assert place_of("live", config, tmp_path).path == tmp_path / "databaserelease2"
+    assert place_of("spaq", config, tmp_path).path == tmp_path / "Spaq"
+    own = {**config, "spaq": {"path": "/elsewhere"}}
+    assert str(place_of("spaq", own, tmp_path).path) == "/elsewhere"
+
+
+def test_a_set_that_is_configured_nowhere_says_what_to_write():
+    with pytest.raises(DataError, match=r"\[data\] root or \[data.csiq\] path"):
+        load({}, "csiq")
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"root": 5}, "root must be a folder's path"),
+        ({"root": "/no/such/root"}, "cannot be read"),
+        ({"live": "/data/live"}, r"written \[data.live\]"),
+        ({"live": {"pth": "/data"}}, "did you mean path"),
+        ({"live": {"scores": "new", "path": "."}}, '"realigned" or "old"'),
+        ({"live": {"loader": "foldr"}}, "Did you mean folder"),
+        ({"live": {"loader": 3}}, "loader must be a name"),
+    ],
+)
+def test_a_wrong_configuration_is_an_error_in_its_own_words(config, said, tmp_path):
+    for folder in ("jp2k", "jpeg", "wn", "gblur", "fastfading"):
+        (tmp_path / folder).mkdir()
+    if isinstance(config.get("live"), dict) and config["live"].get("path") == ".":
+        config["live"]["path"] = str(tmp_path)
+    with pytest.raises(UsageError, match=said):
+        load(config, "live")
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "a b", "1st", ""])
+def test_a_name_that_cannot_be_part_of_a_file_name_is_refused(name, tmp_path):
+    config = {name: {"loader": "folder", "path": str(tmp_path)}}
+    with pytest.raises(UsageError, match="name is made of letters"):
+        load(config, name)
+
+
+def test_an_own_set_without_a_loader_is_told_of_folder(tmp_path):
+    with pytest.raises(UsageError, match='loader = "folder"'):
+        load({"mine": {"path": str(tmp_path)}})
+
+
+def test_an_own_folder_is_a_set(tmp_path):
+    dataset = load(mine(own_folder(tmp_path)))
+    assert dataset.name == "mine"
+    assert dataset.table["image"].tolist() == ["a.png", "c.png", "sub/b.png"]
+    assert dataset.table["score"].tolist() == [1, 3, 2]
+    assert not dataset.grouped
+
+
+def test_own_columns_contents_and_direction_are_respected(tmp_path):
+    rows = "Datei;Note;Motiv;sd\na.png;1;x;.1\nsub/b.png;2,\nc.png;3;y;.3\n".replace("2,", "2;x;.2")
+    path = own_folder(tmp_path, "noten.csv", rows)
+    settings = {"csv": "noten.csv", "image": "datei", "score": "Note", "group": "Motiv", "std": "sd"}
+    dataset = load(mine(path, higher_is_better=False, **settings))
+    assert dataset.grouped
+    assert dataset.table["group"].tolist() == ["x", "y", "x"]
+    assert dataset.table["score"].tolist() == [3, 1, 2]
+    assert dataset.table["original"].tolist() == [1, 3, 2]
+    assert dataset.table["std"].tolist() == [0.1, 0.3, 0.2]
+
+
+def test_pictures_of_an_own_set_may_lie_in_a_folder_of_their_own(tmp_path):
+    path = own_folder(tmp_path, rows="image,score\nb.png,2\n")
+    assert load(mine(path, images="sub/")).table["image"].tolist() == ["sub/b.png"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ("image,score\na.png,1\na.png,2\n", "a.png has two labels: labels.csv, row 2 and labels.csv, row 3"),
+        ("image,score\na.png,1\nA.PNG,2\n", "two labels"),
+        ("image,score\nz.png,1\n", "row 2: there is no picture"),
+        ("image,score\n../labels.csv,1\n", "row 2: '../labels.csv' is not a picture's name"),
+        ("image,score\n/etc/passwd,1\n", "row 2: '/etc/passwd' is not a picture's name"),
+        ("image,points\na.png,1\n", "no column 'score'; its columns are: image, points"),
+    ],
+)
+def test_an_own_folder_is_checked_as_strictly_as_the_eight(tmp_path, rows, said):
+    with pytest.raises(DataError, match=said.replace("(", r"\(")):
+        load(mine(own_folder(tmp_path, rows=rows)))
+
+
+def test_settings_of_a_wrong_type_are_refused(tmp_path):
+    for settings in ({"higher_is_better": "no"}, {"score": 3}, {"group": ["a"]}):
+        with pytest.raises(UsageError, match="must be"):
+            load(mine(own_folder(tmp_path / str(settings)), **settings))
+
+
+def test_a_synthesized_folder_needs_no_settings(tmp_path):
+    from bench.data.synthesize import Recipe, synthesize
+
+    photos = [(f"p{i}", np.random.default_rng(i).integers(0, 256, (40, 40, 3), dtype=np.uint8)) for i in range(3)]
+    synthesize(photos, tmp_path / "made", Recipe(kinds=(1, 10), levels=(1, 5), size=(32, 32), per_crop=None))
+    dataset = load(mine(tmp_path / "made"))
+    assert (len(dataset), dataset.table["group"].nunique(), dataset.grouped) == (12, 3, True)
+
+
+def table(groups, each):
+    rows = [(f"g{g:03}_{i}.png", f"g{g:03}") for g in range(groups) for i in range(each)]
+    frame = pd.DataFrame(rows, columns=["image", "group"])
+    frame["score"] = np.arange(len(frame), dtype=float)
+    return Dataset("x", None, frame, grouped=True)
+
+
+def test_a_limit_keeps_contents_and_their_sides_of_every_split():
+    whole = table(25, 8)
+    part = subset(whole, 60)
+    assert (len(part), part.table["group"].nunique()) == (60, 25)
+    assert (part.name, part.hash() != whole.hash()) == ("x-60", True)
+    for number in range(3):
+        test = set(whole.table["group"].iloc[make_split(whole, number).test])
+        assert set(part.table["group"].iloc[make_split(part, number).test]) == test
+
+
+def test_a_limit_below_the_number_of_contents_still_leaves_three():
+    assert subset(table(25, 8), 3).table["group"].nunique() == 3
+    with pytest.raises(UsageError, match="at least 3"):
+        subset(table(25, 8), 2)
+
+
+def test_a_limit_is_the_same_whatever_the_order_of_rows():
+    whole = table(9, 5)
+    shuffled = Dataset("x", None, whole.table.sample(frac=1, random_state=0).reset_index(drop=True), grouped=True)
+    assert set(subset(shuffled, 20).table["image"]) == set(subset(whole, 20).table["image"])
+
+
+def test_a_limit_reaches_the_loader(tmp_path):
+    rows = "image,score\na.png,1\nsub/b.png,2\nc.png,3\nunlabelled.png,4\n"
+    config = mine(own_folder(tmp_path, rows=rows))
+    assert len(load(config, limit=3)) == 3
+    assert len(load(config, limit=50)) == 4
