@@ -110,7 +110,8 @@ class Protocol:
 def usual_recipe(preset: Preset, train: str, method: str) -> dict[str, Scalar]:
     """The recipe nobody touched: the preset's, the dataset's, and what the method's own paper changes in it.
 
-    The demo gives every method the same short recipe: a paper's epochs and rates are made for real datasets.
+    The demo gives every method its own short recipe: a paper's epochs and rates are made for real datasets. What a
+    preset changes for one method stands in `Preset.method_recipe`, with why.
     """
     from bench.registry import METHODS
 
@@ -118,7 +119,7 @@ def usual_recipe(preset: Preset, train: str, method: str) -> dict[str, Scalar]:
     if preset.name == "paper" and method in METHODS:
         own = METHODS.card(method).facts.get("recipe")
         recipe |= own if isinstance(own, dict) else {}
-    return recipe
+    return recipe | dict(preset.method_recipe.get(method.partition(":")[0], {}))
 
 
 def merge(specs: Sequence[RunSpec]) -> list[RunSpec]:
