@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from bench.data.distortions import DISTORTIONS, FAMILIES
 from bench.errors import RunError
-from bench.metrics import fit_logistic, plcc, srcc
-from bench.results import Predictions
+
+if TYPE_CHECKING:
+    from bench.data.distortions import Distortion
+    from bench.results import Predictions
 
 FEWEST = 5
 """Images of a group below which a correlation among them says nothing."""
-
-_FAMILY_OF = {entry.key: entry.family for entry in DISTORTIONS}
-_PLACES = {entry.key: entry.kind for entry in DISTORTIONS}
 
 
 @dataclass(frozen=True)
@@ -29,15 +27,34 @@ class Agreement:
 
 
 def by_distortion(found: Predictions) -> dict[str, Agreement]:
-    """Agreement within each distortion: KADID-10k's in its order, others by name; never several at once."""
+    """Agreement within each distortion, KADID-10k's first; pictures with several distortions ("a+b") are left out."""
     names = _names(found)
     kinds = {name for name in names if name and "+" not in name}
-    return _by_group(found, names, sorted(kinds, key=lambda kind: (_PLACES.get(kind, 99), kind)))
+    return _by_group(found, names, sorted(kinds, key=place_of))
 
 
 def by_family(found: Predictions) -> dict[str, Agreement]:
     """Agreement within each of the nine families of KADID-10k's distortions."""
-    return _by_group(found, [_FAMILY_OF.get(name, "") for name in _names(found)], FAMILIES)
+    from bench.data.distortions import FAMILIES
+
+    return _by_group(found, [family_of(name) for name in _names(found)], FAMILIES)
+
+
+def family_of(kind: str) -> str:
+    """One of KADID-10k's families in LoDa's nine groups; "" for a distortion that KADID-10k does not have."""
+    return _catalogue()[kind].family if kind in _catalogue() else ""
+
+
+def place_of(kind: str) -> tuple[int, str]:
+    """Where a distortion stands: in KADID-10k's order, others after it by name."""
+    return (_catalogue()[kind].kind if kind in _catalogue() else 99), kind
+
+
+@cache
+def _catalogue() -> dict[str, Distortion]:
+    from bench.data.distortions import DISTORTIONS
+
+    return {distortion.key: distortion for distortion in DISTORTIONS}
 
 
 def _names(found: Predictions) -> list[str]:
@@ -46,6 +63,10 @@ def _names(found: Predictions) -> list[str]:
 
 def _by_group(found: Predictions, names: Sequence[str], order: Sequence[str]) -> dict[str, Agreement]:
     """PLCC is of the scores mapped by the whole test part's logistic: a fit to each small group would flatter it."""
+    import numpy as np
+
+    from bench.metrics import fit_logistic, plcc, srcc
+
     try:
         mapping = fit_logistic(found.predicted, found.human)
     except RunError:
@@ -55,7 +76,9 @@ def _by_group(found: Predictions, names: Sequence[str], order: Sequence[str]) ->
     made = {}
     for group in order:
         chosen = labels == group
-        scores = found.predicted[chosen], mapped[chosen], found.human[chosen]
-        if len(scores[0]) >= FEWEST and min(map(np.ptp, scores)) > 0:
-            made[group] = Agreement(len(scores[0]), srcc(scores[0], scores[2]), plcc(scores[1], scores[2]))
+        if not chosen.any():
+            continue
+        predicted, after, human = found.predicted[chosen], mapped[chosen], found.human[chosen]
+        if len(human) >= FEWEST and min(np.ptp(predicted), np.ptp(after), np.ptp(human)) > 0:
+            made[group] = Agreement(len(human), srcc(predicted, human), plcc(after, human))
     return made

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from bench.arms import Arm
+from bench.breakdown import FEWEST, by_distortion, by_family, family_of, place_of
 from bench.layout import Column, Layout, Line, PresetResults, by_preset, dataset_title, fill, transposed
 from bench.protocol import Protocol, Request
 from bench.results import Experiment, Predictions, Record, Results
 from bench.spec import RunSpec
 from bench.table import Table
 from protocols.variants import belongs_to_an_ablation
-
-if TYPE_CHECKING:
-    import numpy as np
-
-FEWEST = 5
-"""Images of a distortion below which a correlation among them says nothing."""
 
 NOTE = (
     "From the stored predictions of main: correlations among the test images of one distortion or family. PLCC is of "
@@ -58,7 +53,7 @@ def _tables(part: PresetResults, dataset: str) -> list[Table]:
         return []
     part = part.with_records(scored)
     measured = {name for record in scored for name in record.section("metrics").get(experiment.target, {})}
-    families = [name for name in dict.fromkeys(_family(kind) for kind in kinds) if f"srcc/family/{name}" in measured]
+    families = [name for name in dict.fromkeys(family_of(kind) for kind in kinds) if f"srcc/family/{name}" in measured]
     kinds = [kind for kind in kinds if f"srcc/distortion/{kind}" in measured]
     made = []
     if families:
@@ -97,48 +92,14 @@ def _scored(records: Iterable[Record], target: str) -> tuple[list[Record], list[
             continue
         names = [str(name) for name in found.distortion.tolist()]
         kinds |= {name for name in names if name and "+" not in name}
-        scored.append(record.with_metrics(target, _metrics(found, names)))
-    return scored, sorted(kinds, key=_place)
+        scored.append(record.with_metrics(target, _metrics(found)))
+    return scored, sorted(kinds, key=place_of)
 
 
-def _metrics(found: Predictions, names: list[str]) -> dict[str, float]:
-    """Correlations within each distortion and family of one run's test images."""
-    import numpy as np
-
-    from bench.metrics import fit_logistic
-
-    mapping = fit_logistic(found.predicted, found.human)
-    mapped = mapping(found.predicted) if mapping.ok and not mapping.decreasing else found.predicted
+def _metrics(found: Predictions) -> dict[str, float]:
+    """Correlations within each distortion and family of one run's test images, as metrics."""
     made: dict[str, float] = {}
-    for level, groups in (("distortion", names), ("family", [_family(name) for name in names])):
-        labels = np.array(groups)
-        for group in sorted(set(groups) - {""}):
-            for metric, value in _correlations(mapped, found, labels == group).items():
-                made[f"{metric}/{level}/{group}"] = value
+    for level, groups in (("distortion", by_distortion(found)), ("family", by_family(found))):
+        for group, agreement in groups.items():
+            made |= {f"plcc/{level}/{group}": agreement.plcc, f"srcc/{level}/{group}": agreement.srcc}
     return made
-
-
-def _correlations(mapped: np.ndarray, found: Predictions, chosen: np.ndarray) -> dict[str, float]:
-    """PLCC and SRCC among the chosen images; nothing where they are too few or all alike."""
-    import numpy as np
-
-    from bench.metrics import plcc, srcc
-
-    human, predicted = found.human[chosen], found.predicted[chosen]
-    if len(human) < FEWEST or min(np.ptp(human), np.ptp(predicted), np.ptp(mapped[chosen])) == 0:
-        return {}
-    return {"plcc": plcc(mapped[chosen], human), "srcc": srcc(predicted, human)}
-
-
-def _family(kind: str) -> str:
-    """One of KADID-10k's families in LoDa's nine groups; "" for a distortion that KADID-10k does not have."""
-    from bench.data.distortions import DISTORTIONS
-
-    return {distortion.key: distortion.family for distortion in DISTORTIONS}.get(kind, "")
-
-
-def _place(kind: str) -> tuple[int, str]:
-    """KADID-10k's order, then by name."""
-    from bench.data.distortions import DISTORTIONS
-
-    return {distortion.key: distortion.kind for distortion in DISTORTIONS}.get(kind, 99), kind

@@ -42,7 +42,7 @@ def _figure(scene: Scene, pairs: list[Experiment], subjects: list[Subject]) -> A
     tests = sorted({e.target.rpartition(":")[0] for e in pairs}, key=lambda n: (order.get(n, 99), n))
     maps = [_matrix(scene, subject, pairs, trains, tests) for subject in subjects]
     low, high = float(np.nanmin(maps)), float(np.nanmax(maps))
-    side = max(0.5 * len(tests) + 0.2, 1.9), max(0.36 * len(trains) + 0.45, 1.2)
+    side = max(0.5 * len(tests) + 0.2, 1.9), max(0.36 * len(trains) + 0.6, 1.7)
     columns = max(1, min(4, int(10 / side[0])))
     figure, every = panels(len(subjects), columns=columns, size=side, sharex=True, sharey=True)
     shown = None

@@ -133,7 +133,7 @@ def finish(figure: Figure, title: str, below: Sequence[str], legend: Legend | No
     words = [part for line in below if line for part in textwrap.wrap(line, int(width * 18))]
     columns = _legend_columns(legend, width) if legend else 1
     rows = math.ceil(len(legend.labels) / columns) if legend else 0
-    top, middle, bottom = 0.21 * len(headline) + 0.1, 0.19 * rows + 0.1 * (rows > 0), 0.13 * len(words) + 0.08
+    top, middle, bottom = 0.21 * len(headline) + 0.1, 0.19 * rows + 0.1, 0.13 * len(words) + 0.08
     height = top + body + middle + bottom
     figure.set_figheight(height)
     engine: Any = figure.get_layout_engine()
