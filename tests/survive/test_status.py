@@ -1,0 +1,92 @@
+"""`bench status`: every run of a plan in one state, with where, since when, how long still, and why not."""
+
+import json
+import time
+
+import pytest
+
+from bench.attempt import failed_record
+from bench.claims import LEASE_SECONDS, Claims
+from bench.errors import RunError
+from bench.planned import note_plan
+from bench.status import describe_holder, print_status, read_status
+from bench.store import Store
+from tests.survive.makers import record_of, specs
+
+
+@pytest.fixture
+def store(tmp_path):
+    """One run done, one failed, one running, two pending."""
+    store = Store(tmp_path)
+    wanted = specs(5)
+    note_plan(store, wanted)
+    store.write(record_of(wanted[0]))
+    store.write(failed_record(wanted[1], RunError("the loss is [nan]")))
+    claim = store.claims.take(wanted[2].training_key, method="glia", train="demo_a", split=2)
+    yield store
+    claim.release()
+
+
+def test_every_run_of_a_plan_is_in_one_state(store):
+    status = read_status(store)
+    totals = {state: status.total(state) for state in ("done", "failed", "running", "pending")}
+    assert totals == {"done": 1, "failed": 1, "running": 1, "pending": 2}
+
+
+def test_a_failed_run_says_why_and_how_to_try_again(store, capsys):
+    print_status(store.root)
+    said = capsys.readouterr().out
+    assert "glia on demo_a, split 1: RunError: the loss is [nan]" in said
+    assert "--overwrite failed" in said
+    assert "1 done, 1 failed, 1 running, 2 pending" in said
+
+
+def test_a_running_run_says_where_since_when_and_how_long_still():
+    facts = {"method": "glia", "train": "koniq10k", "split": 3, "host": "node7", "pid": 12, "since": 1000.0}
+    facts |= {"doing": "training", "at": 25, "of": 100}
+    said = describe_holder(facts, now=1060.0)
+    assert said == "glia on koniq10k, split 3: on node7 (process 12) for 60 s, training 25/100, about 3 min left"
+    assert "on node9 GPU 1 for" in describe_holder(facts | {"where": "node9 GPU 1"}, now=1060.0)
+
+
+def test_a_holder_that_fell_silent_is_said_to_be():
+    assert "no sign of life" in describe_holder({"silent": LEASE_SECONDS + 1}, now=0.0)
+
+
+def test_a_clock_that_went_backwards_gives_no_negative_times():
+    assert "-" not in describe_holder({"since": 2000.0, "doing": "training", "at": 1, "of": 2}, now=1000.0)
+
+
+def test_claims_and_plans_that_are_damaged_do_not_stop_it(tmp_path, capsys):
+    store = Store(tmp_path)
+    note_plan(store, specs(1)).write_text("{half")
+    (tmp_path / "claims" / "key").mkdir(parents=True)
+    (tmp_path / "claims" / "key" / "1").write_text('{"since": "yesterday", "at": null, "of": []}')
+    print_status(tmp_path)
+    assert "1 running" in capsys.readouterr().out
+
+
+def test_names_from_files_are_not_read_as_markup(tmp_path, capsys):
+    store = Store(tmp_path)
+    claim = store.claims.take("key", method="[red]m[/red]", train="[/]", split=0)
+    print_status(tmp_path)
+    claim.release()
+    said = capsys.readouterr().out
+    assert "[red]m[/red]" in said
+    assert "[/]" in said
+
+
+def test_a_plan_begun_again_is_noted_once(tmp_path):
+    store = Store(tmp_path)
+    assert note_plan(store, specs(3)) == note_plan(store, list(reversed(specs(3))))
+    assert len(list((tmp_path / "plans").iterdir())) == 1
+
+
+def test_a_beat_carries_what_the_run_is_doing(tmp_path):
+    claim = Claims(tmp_path, beat=0.05).take("key")
+    claim.note(doing="training", at=3, of=9)
+    time.sleep(0.4)
+    facts = json.loads(claim.path.read_text())
+    claim.release()
+    assert (facts["doing"], facts["at"]) == ("training", 3)
+    assert facts["beat"] > 0
