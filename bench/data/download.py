@@ -80,7 +80,8 @@ def download(
             said.append(f"{address.name}: {len(files)} files unpacked into {place.path}")
         else:
             fetched.replace(place.path / address.name)
-            said.append(f"{address.name}: put into {place.path}")
+            by_hand = "; unpack it there with a tool of yours" if fetched.suffix.lower() in (".rar", ".7z") else ""
+            said.append(f"{address.name}: put into {place.path}{by_hand}")
         write_text(done, json.dumps({"url": address.url, "sha256": address.sha256.lower()}))
     return said
 

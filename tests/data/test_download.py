@@ -183,6 +183,13 @@ def test_a_single_file_is_put_into_the_folder(server, tmp_path):
     assert (tmp_path / "FLIVE_Database" / "set.bin").read_bytes() == BODY
 
 
+def test_an_archive_of_a_kind_we_do_not_unpack_is_left_to_the_user(server, tmp_path):
+    given = {"url": server.url, "sha256": hashlib.sha256(BODY).hexdigest(), "file": "tid2013.rar"}
+    said = download("tid2013", {"tid2013": {"path": str(tmp_path), "download": [given]}}, pause=pause)
+    assert "unpack it there with a tool of yours" in said[0]
+    assert (tmp_path / "tid2013.rar").exists()
+
+
 def test_nothing_is_fetched_without_an_address():
     with pytest.raises(UsageError, match="MMSP database site"):
         addresses_of("kadid10k", {})
