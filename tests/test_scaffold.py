@@ -1,0 +1,75 @@
+"""`bench new`: what it writes works as written."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.errors import UsageError
+from bench.scaffold import new_package
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def python(*words, path, cwd):
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, path)), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [sys.executable, *map(str, words)], cwd=cwd, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize("kind", ["method", "protocol", "dataset"])
+def test_a_new_package_is_python_with_an_entry_point_a_module_and_a_test(kind, tmp_path):
+    paths = new_package(kind, "my_idea", tmp_path)
+    assert {path.name for path in paths} == {"pyproject.toml", "bench_my_idea.py", "test_bench_my_idea.py"}
+    for path in paths:
+        if path.suffix == ".py":
+            compile(path.read_text(), str(path), "exec")
+        assert "$" not in path.read_text()
+
+
+@pytest.mark.parametrize("name", ["My-Idea", "1st", "class", "", "a b", "../up"])
+def test_names_that_are_no_module_names_are_refused(name, tmp_path):
+    with pytest.raises(UsageError, match="no name"):
+        new_package("method", name, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_overwritten(tmp_path):
+    new_package("method", "my_idea", tmp_path)
+    with pytest.raises(UsageError, match="exists already"):
+        new_package("method", "my_idea", tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["method", "protocol", "dataset"])
+def test_a_new_package_is_built_installed_tested_and_found(kind, tmp_path):
+    home = new_package(kind, "my_idea", tmp_path)[0].parent
+    site = tmp_path / "site"
+    installed = python("-m", "pip", "install", "-q", "--no-deps", "--target", site, home, path=[], cwd=tmp_path)
+    assert installed.returncode == 0, installed.stderr
+    tested = python("-m", "pytest", "-q", home, path=[site, ROOT], cwd=tmp_path)
+    assert tested.returncode == 0, tested.stdout
+    listed = python("-m", "bench.cli", f"{kind}s", path=[site, ROOT], cwd=tmp_path)
+    assert "my_idea" in listed.stdout
+    assert "glia-bench-my-idea" in listed.stdout.replace("\n", "")
+
+
+@pytest.mark.slow
+def test_a_new_method_runs_from_its_installed_package(tmp_path):
+    from tests.world import RECIPE, TINY, make_world, toml_of
+
+    home = new_package("method", "my_idea", tmp_path)[0].parent
+    site = tmp_path / "site"
+    python("-m", "pip", "install", "-q", "--no-deps", "--target", site, home, path=[], cwd=tmp_path)
+    (tmp_path / "bench.toml").write_text(toml_of(make_world(tmp_path / "sets")))
+    flags = [word for key, value in RECIPE.items() for word in ("--set", f"{key}={value}")]
+    run = python(
+        "-m", "bench.cli", "run", "-m", "my_idea", "-p", "main", "-d", "near", "--splits", 1, "--preset", "demo",
+        "--backbone", TINY, "--weights", "random", *flags, path=[site, ROOT], cwd=tmp_path,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    table = python("-m", "bench.cli", "table", "main", path=[site, ROOT], cwd=tmp_path)
+    assert "My idea" in table.stdout
