@@ -133,11 +133,12 @@ def _classes_in(path: Path, marker: str) -> list[tuple[str, str]]:
     except (OSError, SyntaxError, UnicodeDecodeError) as error:
         raise UsageError(f"The plugin file {path} cannot be read: {error}") from error
     found: list[tuple[str, str]] = []
+    kin = {marker}  # a class may build on another of the same file
     for node in tree.body:
-        if isinstance(node, ast.ClassDef) and marker in {ast.unparse(base).split(".")[-1] for base in node.bases}:
-            if node.name.startswith("_"):
-                continue
-            found.append((_class_name_attribute(node) or path.stem, node.name))
+        if isinstance(node, ast.ClassDef) and kin & {ast.unparse(base).split(".")[-1] for base in node.bases}:
+            kin.add(node.name)
+            if not node.name.startswith("_"):
+                found.append((_class_name_attribute(node) or path.stem, node.name))
     return found
 
 

@@ -67,52 +67,43 @@ _SHIPPED = {
 """Where each photograph lies inside an installed package."""
 
 
-class DemoA(DatasetSource):
+class _Made(DatasetSource):
+    """What the three sets share."""
+
+    score_range: ClassVar[tuple[float, float]] = (WORST, BEST)
+    kind: ClassVar[str] = "synthetic"
+    obtain: ClassVar[str] = "made from photographs inside the installed packages; nothing to get"
+
+    def load(self) -> Dataset:
+        """Make the set where it is not there yet, and read it."""
+        return load_demo(self.name, self.place.cache, self.place.progress)
+
+
+class DemoA(_Made):
     """Six photographs, each distortion alone: 300 pictures."""
 
     name = "demo_a"
     title: ClassVar[str] = "Demo A"
     images: ClassVar[int] = 300
     groups: ClassVar[int] = 6
-    score_range: ClassVar[tuple[float, float]] = (WORST, BEST)
-    kind: ClassVar[str] = "synthetic"
-    obtain: ClassVar[str] = "made from photographs inside the installed packages; nothing to get"
-
-    def load(self) -> Dataset:
-        """Make the set where it is not there yet, and read it."""
-        return load_demo(self.name, self.place.cache, self.place.progress)
 
 
-class DemoB(DatasetSource):
+class DemoB(_Made):
     """Six other photographs, each distortion alone: 300 pictures."""
 
     name = "demo_b"
     title: ClassVar[str] = "Demo B"
     images: ClassVar[int] = 300
     groups: ClassVar[int] = 6
-    score_range: ClassVar[tuple[float, float]] = (WORST, BEST)
-    kind: ClassVar[str] = "synthetic"
-    obtain: ClassVar[str] = "made from photographs inside the installed packages; nothing to get"
-
-    def load(self) -> Dataset:
-        """Make the set where it is not there yet, and read it."""
-        return load_demo(self.name, self.place.cache, self.place.progress)
 
 
-class DemoWild(DatasetSource):
+class DemoWild(_Made):
     """Five further photographs, two or three distortions at once: 200 pictures; labels follow a rule."""
 
     name = "demo_wild"
     title: ClassVar[str] = "Demo wild"
     images: ClassVar[int] = 200
     groups: ClassVar[int] = 5
-    score_range: ClassVar[tuple[float, float]] = (WORST, BEST)
-    kind: ClassVar[str] = "synthetic"
-    obtain: ClassVar[str] = "made from photographs inside the installed packages; nothing to get"
-
-    def load(self) -> Dataset:
-        """Make the set where it is not there yet, and read it."""
-        return load_demo(self.name, self.place.cache, self.place.progress)
 
 
 def ensure_demo(name: str, cache: Path, progress: Report | None = None) -> Path:
