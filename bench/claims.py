@@ -254,7 +254,7 @@ def _generations(folder: Path) -> list[Path]:
 def _parsed(text: str) -> dict[str, Any]:
     try:
         facts = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return facts if isinstance(facts, dict) else {}
 

@@ -169,7 +169,7 @@ def weights_token(wish: str, flag: str = "--weights") -> tuple[dict[str, Path], 
 def parse_count(text: str) -> int:
     """A number of parameters as people write it: 8M, 300k, 2379264."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kKmMgG]?)", text.strip())
-    if match is None or float(match[1]) <= 0:
+    if match is None or not 0 < float(match[1]) < 1e15:
         raise UsageError(f"--budget {text!r} is not a number of parameters such as 8M or 300k.")
     return int(float(match[1]) * {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}[match[2].lower()])
 

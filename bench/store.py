@@ -120,7 +120,7 @@ class Store:
     def _checked(self, path: Path) -> tuple[dict[str, Any], RunSpec]:
         try:
             record = json.loads(path.read_bytes())
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise StoreError(f"is not readable JSON ({error})") from error
         return record, check_record(record, path.stem)
 
