@@ -90,6 +90,9 @@ def run(
         Optional[Path], typer.Option("--emit-slurm", help="Only write an array-job script for Slurm.")
     ] = None,
     slurm_tasks: Annotated[int, typer.Option("--slurm-tasks", min=1, help="How many members the array has.")] = 16,
+    check_overlap: Annotated[
+        bool, typer.Option("--check-overlap", help="Look first for pictures that training and test sets share.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
 ) -> None:
     """Make the runs a protocol asks for; those that are done are not done again."""
@@ -124,9 +127,11 @@ def run(
     plan = make_plan(ask)
     _announce(config, plan)
     runtime = runtime_of(config, plugin, weight_files=plan.weight_files, use_cache=not no_cache, partial=partial)
-    from bench.driver import check_sets, execute, preview, write_slurm
+    from bench.driver import check_sets, execute, preview, warn_of_shared_pictures, write_slurm
 
-    check_sets(plan, runtime, found=not dry_run)
+    check_sets(plan, runtime, found=not dry_run or check_overlap)
+    if check_overlap:
+        warn_of_shared_pictures(plan, runtime)
     if dry_run:
         preview(plan, runtime, config["overwrite"])
         return

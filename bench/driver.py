@@ -37,6 +37,25 @@ def check_sets(plan: Plan, runtime: Runtime, *, found: bool) -> None:
         )
 
 
+def warn_of_shared_pictures(plan: Plan, runtime: Runtime) -> None:
+    """Say of every pair of sets that one trains and the other tests on whether they share pictures."""
+    from bench.data.locate import load_dataset
+    from bench.data.overlap import overlap
+    from bench.data.pixels import usable_cores
+
+    pairs = sorted(
+        {(s.train, t.rpartition(":")[0]) for s in plan.specs for t in s.tests if t.rpartition(":")[0] != s.train}
+    )
+    with Display() as display:
+        sets = {
+            name: load_dataset(name, runtime.data, runtime.cache, partial=runtime.partial, progress=display.report)
+            for name in sorted({name for pair in pairs for name in pair})
+        }
+        for train, test in pairs:
+            found = overlap(sets[train], sets[test], workers=usable_cores(), progress=display.report)
+            display.line(f"Warning: {found.sentence()}" if found.pairs else found.sentence())
+
+
 def execute(plan: Plan, runtime: Runtime, config: Config, debug: bool) -> int:
     """Make what is pending; the exit code says whether some run failed."""
     store = Store(runtime.results)

@@ -42,9 +42,9 @@ WRONG_CSVS = {
     "a renamed column": (lambda lines: [lines[0].replace("dmos", "mos"), *lines[1:]], "no column 'dmos'"),
     "a column twice": (lambda lines: [lines[0].replace("var", "dmos"), *lines[1:]], "column 'dmos' twice"),
     "a row too short": (lambda lines: [*lines[:3], "I01_01_03.png,I01.png", *lines[4:]], "row 4: 2 cells where 4"),
-    "a duplicate row": (lambda lines: [*lines[:-1], lines[1]], "two labels: dmos.csv, row 2 and dmos.csv, row 251"),
+    "a duplicate row": (lambda lines: [*lines[:-1], lines[1]], "two labels: dmos.csv, row 2 and dmos.csv, row 376"),
     "no rows": (lambda lines: lines[:1], "no rows of labels"),
-    "too few rows": (lambda lines: lines[:-1], "249 labels; the set is known to have 250"),
+    "too few rows": (lambda lines: lines[:-1], "374 labels; the set is known to have 375"),
     "a name of another form": (
         lambda lines: [lines[0], cell(lines[1], 0, "x.png"), *lines[2:]],
         "row 2: 'x.png' is not",

@@ -11,7 +11,7 @@ from tests.fixtures_data import TOPS, build, real_rows
 SMALL = {
     "csiq": 866,
     "tid2013": 360,
-    "kadid10k": 250,
+    "kadid10k": 375,
     "livec": 90,
     "koniq10k": 60,
     "spaq": 60,
