@@ -19,13 +19,14 @@ from bench.data.splits import Split, make_split
 from bench.errors import UsageError, WeightsError
 from bench.feed import Feed
 from bench.hashes import file_token
+from bench.lending import LendingToolbox, lend_vit, own_what_is_trained
 from bench.machine import DTYPES, pick_device, pick_precision, set_up
 from bench.method import Method, QualityModel
 from bench.progress import Report, silent
 from bench.registry import METHODS, add_plugin_file
 from bench.runtime import Runtime
 from bench.spec import RunSpec
-from bench.weights import LoadedWeights, load_vit, toolbox
+from bench.weights import LoadedWeights
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
@@ -85,28 +86,39 @@ class Session:
         return self._feeds[name]
 
 
-def prepare(spec: RunSpec, runtime: Runtime, report: Report = silent) -> Session:
-    """Load, check and build everything a spec names."""
+def prepare(spec: RunSpec, runtime: Runtime, report: Report = silent, beside: Session | None = None) -> Session:
+    """Load, check and build everything a spec names; what a session `beside` it has opened of the same is shared."""
     start = time.perf_counter()
     for plugin in runtime.plugins:
         add_plugin_file(Path(plugin))
     set_up(runtime.threads)
     device = pick_device(runtime.device)
     precision = pick_precision(spec.precision, device)
-    dataset = load_set(spec, spec.train, runtime, report)
+    shared = beside is not None and _sees_the_same(spec, beside.spec)
+    dataset = beside.dataset if beside is not None and shared else load_set(spec, spec.train, runtime, report)
     split = split_of(spec, dataset)
     method = make_method(spec)
-    vit, weights = load_vit(
-        spec.backbone, spec.weights, spec.recipe.size, files=runtime.weight_files, cache=runtime.cache, progress=report
-    )
+    vit, weights = lend_vit(spec, runtime, report)
     torch.manual_seed(initial_seed(spec))
     _check_cnn_file(spec, runtime)
-    tools = toolbox(runtime.weight_files, runtime.cache, random=spec.weights == "random", progress=report)
+    tools = LendingToolbox(spec, runtime, report)
     model = method.build(vit, spec.recipe, tools).to(device)
+    own_what_is_trained(model)
     session = Session(spec, runtime, device, precision, method, model, weights, tools.loaded, dataset, split, report)
+    if beside is not None and shared:
+        session._feeds = beside._feeds
     session.feed_of(spec.train)
     session.seconds = time.perf_counter() - start
     return session
+
+
+def _sees_the_same(spec: RunSpec, other: RunSpec) -> bool:
+    """Whether two runs of one process are fed the very same views and frozen inputs, row by row."""
+    fields = ("method", "options", "train", "backbone", "weights", "cnn_weights", "precision", "limit")
+    views = ("size", "short_side", "interpolation", "flips", "norm", "seed")
+    return all(getattr(spec, name) == getattr(other, name) for name in fields) and all(
+        getattr(spec.recipe, name) == getattr(other.recipe, name) for name in views
+    )
 
 
 def _check_cnn_file(spec: RunSpec, runtime: Runtime) -> None:

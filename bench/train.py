@@ -56,45 +56,109 @@ class Trained:
     images: int
 
 
+class Lane:
+    """One job under way: its optimiser, where it stands, and what it has seen."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.per_epoch = batches_per_epoch(len(job.train), job.recipe)
+        self.steps = self.per_epoch * job.recipe.epochs
+        self.human = _targets(job)
+        self.position, self.running = Position(), torch.zeros((), device=job.device)
+        self.best: dict[str, Tensor] = {}
+        self.trainable = [p for p in job.model.parameters() if p.requires_grad]
+        self.optimiser = _optimiser(job)
+        self.began, self.saved = time.perf_counter(), time.monotonic()
+
+    def resume(self) -> bool:
+        """Go back to where an unfinished training was left, if it was; the random generators with it."""
+        found = load_checkpoint(self.job.checkpoint, self.job.model, self.optimiser, self.job.device)
+        if found is None:
+            return False
+        self.position, self.running, self.best = found
+        self.began = time.perf_counter() - self.position.seconds
+        return True
+
+    def made(self, epoch: int) -> int:
+        """How many steps of an epoch were made before a stop."""
+        return self.position.step % self.per_epoch if epoch == self.position.epoch else 0
+
+    def advance(self, epoch: int, value: Tensor) -> None:
+        """The optimiser's step from the gradients that stand, at its rate; nothing waits for the device."""
+        job, step = self.job, self.position.step
+        rate = learning_rate(step, self.steps, schedule=job.recipe.schedule, warmup=job.recipe.warmup)
+        for group in self.optimiser.param_groups:
+            group["lr"] = group["base"] * rate
+        if job.recipe.clip:
+            torch.nn.utils.clip_grad_norm_(self.trainable, job.recipe.clip)
+        self.optimiser.step()
+        job.model.features.after_step(step + 1, self.steps)
+        self.running += value
+        self.position.step, self.position.epoch = step + 1, epoch
+
+    def save_where_due(self) -> None:
+        """In the middle of an epoch: keep the state from time to time, and where a stop is asked for, stop."""
+        due = time.monotonic() - self.saved > self.job.checkpoint_seconds
+        if (due or self.job.stop.is_set()) and self.position.step % self.per_epoch:
+            self.save()
+            if self.job.stop.is_set():
+                raise Interrupted
+
+    def save(self) -> None:
+        """Write everything the next step depends on."""
+        job = self.job
+        self.position.seconds = time.perf_counter() - self.began
+        save_checkpoint(job.checkpoint, job.model, self.optimiser, self.position, self.running, self.best, job.device)
+        self.saved = time.monotonic()
+
+    def end_epoch(self, epoch: int) -> None:
+        """The one moment an epoch waits for the device: its mean loss, and model selection where it is asked for."""
+        mean = float(self.running) / self.per_epoch
+        if not np.isfinite(mean):
+            raise RunError(f"The loss is {mean} in epoch {epoch + 1}: training diverged. Try a lower lr or clip=1.")
+        self.position.losses.append(mean)
+        if self.job.recipe.selection != "last":
+            self._select(epoch)
+        self.running = torch.zeros((), device=self.job.device)
+        self.position.epoch = epoch + 1
+        if self.job.stop.is_set() and epoch + 1 < self.job.recipe.epochs:
+            self.save()
+            raise Interrupted
+
+    def _select(self, epoch: int) -> None:
+        job, curve = self.job, self.position.curve
+        predicted = score(job.model, job.feed, job.validation, views=job.recipe.test_views, autocast=job.autocast)
+        quality = srcc(predicted, job.feed.scores()[job.validation])
+        if not curve or quality > max(curve):
+            self.position.best_epoch = epoch
+            self.best = {name: value.clone() for name, value in job.model.trainable_state().items()}
+        curve.append(quality)
+
+    def finish(self) -> Trained:
+        """The selected epoch's tensors into the model, and what is to be said of the training."""
+        job, position = self.job, self.position
+        if self.best:
+            job.model.load_trainable_state(self.best)
+        images = len(job.train) * job.recipe.train_views * job.recipe.epochs
+        last = position.best_epoch if self.best else job.recipe.epochs - 1
+        seconds = time.perf_counter() - self.began
+        return Trained(tuple(position.losses), tuple(position.curve), last, seconds, images)
+
+
 def train(job: Job, report: Report = silent) -> Trained:
     """Run the recipe to its end, from the last checkpoint where there is one; leaves the selected epoch's tensors."""
-    optimiser = _optimiser(job)
-    best: dict[str, Tensor] = {}
-    position, running = Position(), torch.zeros((), device=job.device)
-    found = load_checkpoint(job.checkpoint, job.model, optimiser, job.device)
-    if found is not None:
-        position, running, best = found
-    per_epoch = batches_per_epoch(len(job.train), job.recipe)
-    began, saved = time.perf_counter() - position.seconds, time.monotonic()
-    human = _targets(job)
-    for epoch in range(position.epoch, job.recipe.epochs):
+    lane = Lane(job)
+    lane.resume()
+    for epoch in range(lane.position.epoch, job.recipe.epochs):
         job.model.train()
-        for batch, pictures in _stream(job, epoch, position.step % per_epoch if epoch == position.epoch else 0):
-            running += _step(job, optimiser, batch, pictures, human, position.step, per_epoch * job.recipe.epochs)
-            position.step += 1
-            position.epoch = epoch
-            report(position.step, per_epoch * job.recipe.epochs, "training")
-            due = time.monotonic() - saved > job.checkpoint_seconds
+        for batch, inputs in _stream(job, epoch, lane.made(epoch)):
+            lane.advance(epoch, _step(lane, batch, inputs))
+            report(lane.position.step, lane.steps, "training")
             if job.lost.is_set():
                 raise ClaimLost
-            if (due or job.stop.is_set()) and position.step % per_epoch:
-                position.seconds = time.perf_counter() - began
-                save_checkpoint(job.checkpoint, job.model, optimiser, position, running, best, job.device)
-                saved = time.monotonic()
-                if job.stop.is_set():
-                    raise Interrupted
-        _end_epoch(job, position, running, per_epoch, best, epoch)
-        running = torch.zeros((), device=job.device)
-        position.epoch = epoch + 1
-        if job.stop.is_set() and epoch + 1 < job.recipe.epochs:
-            position.seconds = time.perf_counter() - began
-            save_checkpoint(job.checkpoint, job.model, optimiser, position, running, best, job.device)
-            raise Interrupted
-    if best:
-        job.model.load_trainable_state(best)
-    images = len(job.train) * job.recipe.train_views * job.recipe.epochs
-    last = position.best_epoch if best else job.recipe.epochs - 1
-    return Trained(tuple(position.losses), tuple(position.curve), last, time.perf_counter() - began, images)
+            lane.save_where_due()
+        lane.end_epoch(epoch)
+    return lane.finish()
 
 
 def batches_per_epoch(images: int, recipe: Recipe) -> int:
@@ -111,13 +175,17 @@ def epoch_order(rows: np.ndarray, recipe: Recipe, split: int, epoch: int) -> tup
     return repeated[order], numbers[order]
 
 
-def _stream(job: Job, epoch: int, skip: int) -> Iterator[tuple[Batch, dict[str, Tensor]]]:
-    """An epoch's batches with their pictures, prepared one ahead; `skip` of them were made before a stop."""
+def epoch_batches(job: Job, epoch: int) -> list[Batch]:
+    """An epoch cut into its batches."""
     rows, numbers = epoch_order(job.train, job.recipe, job.split, epoch)
     count = batches_per_epoch(len(job.train), job.recipe)
-    parts = list(zip(np.array_split(rows, count), np.array_split(numbers, count), strict=True))[skip:]
-    batches = (Batch(r, n, epoch, training=True) for r, n in parts)
-    return prefetched((batch, job.feed.load_pictures(batch)) for batch in batches)
+    parts = zip(np.array_split(rows, count), np.array_split(numbers, count), strict=True)
+    return [Batch(r, n, epoch, training=True) for r, n in parts]
+
+
+def _stream(job: Job, epoch: int, skip: int) -> Iterator[tuple[Batch, dict[str, Tensor]]]:
+    """An epoch's batches with their pictures, prepared ahead; `skip` of them were made before a stop."""
+    return prefetched((batch, job.feed.load_pictures(batch)) for batch in epoch_batches(job, epoch)[skip:])
 
 
 def _optimiser(job: Job) -> torch.optim.Optimizer:
@@ -138,19 +206,13 @@ def _targets(job: Job) -> Tensor:
     return torch.from_numpy((scores - part.mean()) / spread).float().to(job.device)
 
 
-def _step(
-    job: Job,
-    optimiser: torch.optim.Optimizer,
-    batch: Batch,
-    pictures: dict[str, Tensor],
-    human: Tensor,
-    step: int,
-    steps: int,
-) -> Tensor:
+def _step(lane: Lane, batch: Batch, pictures: dict[str, Tensor]) -> Tensor:
+    """The gradients of one batch, and its loss."""
+    job = lane.job
     inputs = job.feed.inputs(batch, pictures)
-    target = human[torch.from_numpy(batch.rows).to(human.device)]
+    target = lane.human[torch.from_numpy(batch.rows).to(job.device)]
     loss = LOSSES[job.recipe.loss]
-    optimiser.zero_grad(set_to_none=True)
+    lane.optimiser.zero_grad(set_to_none=True)
     if job.parts > 1:
         value = gradients_in_parts(job.model, inputs, target, loss, job.autocast, job.parts)
     else:
@@ -158,30 +220,4 @@ def _step(
     penalty = job.model.features.penalty()
     if penalty is not None:
         penalty.backward()
-    rate = learning_rate(step, steps, schedule=job.recipe.schedule, warmup=job.recipe.warmup)
-    for group in optimiser.param_groups:
-        group["lr"] = group["base"] * rate
-    if job.recipe.clip:
-        torch.nn.utils.clip_grad_norm_([p for p in job.model.parameters() if p.requires_grad], job.recipe.clip)
-    optimiser.step()
-    job.model.features.after_step(step + 1, steps)
     return value
-
-
-def _end_epoch(
-    job: Job, position: Position, running: Tensor, per_epoch: int, best: dict[str, Tensor], epoch: int
-) -> None:
-    """The one moment an epoch waits for the device: its mean loss, and model selection where it is asked for."""
-    mean = float(running) / per_epoch
-    if not np.isfinite(mean):
-        raise RunError(f"The loss is {mean} in epoch {epoch + 1}: training diverged. Try a lower lr or clip=1.")
-    position.losses.append(mean)
-    if job.recipe.selection == "last":
-        return
-    predicted = score(job.model, job.feed, job.validation, views=job.recipe.test_views, autocast=job.autocast)
-    quality = srcc(predicted, job.feed.scores()[job.validation])
-    if not position.curve or quality > max(position.curve):
-        position.best_epoch = epoch
-        best.clear()
-        best.update({name: value.clone() for name, value in job.model.trainable_state().items()})
-    position.curve.append(quality)
