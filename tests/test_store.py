@@ -140,20 +140,19 @@ def test_a_write_that_fails_leaves_nothing_behind(tmp_path):
 
 
 def write_many(root, worker):
-    for split in range(10):
+    for split in range(5):
         spec = replace(SPEC, split=split)
         Store(root).write(record(spec) | {"metrics": {"filler": "x" * 5000}}, {"a": np.full(500, split)})
 
 
 def test_a_hundred_writers_tear_and_lose_nothing(store):
     context = multiprocessing.get_context("fork")
-    for round_ in range(5):
-        crowd = [context.Process(target=write_many, args=(store.root, n)) for n in range(20)]
-        [process.start() for process in crowd]
-        [process.join() for process in crowd]
-        assert all(process.exitcode == 0 for process in crowd), round_
+    crowd = [context.Process(target=write_many, args=(store.root, n)) for n in range(100)]
+    [process.start() for process in crowd]
+    [process.join() for process in crowd]
+    assert all(process.exitcode == 0 for process in crowd)
     found = list(store.records())
-    assert len(found) == 10
+    assert len(found) == 5
     assert store.problems == []
     assert all(json.loads((store.runs / f"{r['key']}.json").read_text())["sha256"] == record_hash(r) for r in found)
     assert not list(store.root.rglob("*.tmp"))

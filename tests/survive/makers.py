@@ -55,7 +55,7 @@ def noting(spec, runtime, _report, **_events):
     begin = time.time()
     time.sleep(0.4)
     facts = {"card": os.environ.get("CUDA_VISIBLE_DEVICES", ""), "begin": begin, "end": time.time()}
-    return record_of(spec, **facts, results=str(runtime.results)), {}
+    return record_of(spec, **facts, results=str(runtime.results), parts=runtime.parts), {}
 
 
 def logged(spec, runtime, _report, **_events):

@@ -5,12 +5,10 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -227,6 +225,17 @@ def test_a_disk_that_fills_up_ends_the_plan_and_loses_nothing_finished(runtime, 
     assert execute_serial(specs(4), runtime, Orders(), instant).done == [spec.key for spec in specs(4)[2:]]
 
 
+def test_a_read_only_folder_is_told_before_any_work(runtime, monkeypatch):
+    def read_only(*_args, **_more):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("tempfile.NamedTemporaryFile", read_only)
+    made = []
+    with pytest.raises(StoreError, match="--results DIR"):
+        execute_serial(specs(2), runtime, Orders(), lambda spec, *_, **__: made.append(spec))
+    assert made == []
+
+
 def test_whoever_was_taken_for_dead_writes_nothing(runtime):
     def overtaken(spec, *rest, **events):
         folder = runtime.results / "claims" / spec.training_key
@@ -260,11 +269,3 @@ def test_scheduling_costs_at_most_20_ms_a_run(in_memory):
     summary = execute_serial(wanted, Runtime(in_memory, in_memory), Orders(), instant)
     assert len(summary.done) == 2000
     assert (time.perf_counter() - begin) / len(wanted) < 0.02
-
-
-@pytest.fixture
-def in_memory(tmp_path):
-    """A folder whose speed is not that of a disk, where there is one."""
-    memory = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else tmp_path) as folder:
-        yield Path(folder)

@@ -13,6 +13,8 @@ from tests.survive.killing import MOMENTS, essence, go
 from tests.world import make_world, toml_of
 
 KILLS = 50
+PRELOADED = ["bench.cli", "bench.run", "bench.driver", "bench.tables", "methods.glia", "methods.linear_probe"]
+PRELOADED += ["protocols.main", "tests.survive.killing"]
 CONTEXT = multiprocessing.get_context("forkserver")
 
 
@@ -22,7 +24,7 @@ def world(tmp_path_factory):
     home = tmp_path_factory.mktemp("world")
     settings = "[run]\ncheckpoint_minutes = 0.0\nthreads = 1\n"
     (home / "bench.toml").write_text(settings + toml_of(make_world(home / "sets")))
-    CONTEXT.set_forkserver_preload(["bench.run", "bench.driver", "bench.tables", "tests.survive.killing"])
+    CONTEXT.set_forkserver_preload(PRELOADED)
     return home
 
 

@@ -17,11 +17,13 @@ ray = pytest.importorskip("ray")
 from ray import cloudpickle  # noqa: E402
 from ray.cluster_utils import Cluster  # noqa: E402
 
+from bench.attempt import SPLIT_PARTS  # noqa: E402
 from bench.claims import Claims  # noqa: E402
 from bench.errors import UsageError  # noqa: E402
 from bench.executors import Orders, execute_serial  # noqa: E402
 from bench.packing import Cluster as BenchCluster  # noqa: E402
 from bench.ray_executor import execute_ray  # noqa: E402
+from bench.ray_worker import Delivery  # noqa: E402
 from bench.runtime import Runtime  # noqa: E402
 from bench.store import Store  # noqa: E402
 from tests.survive import makers  # noqa: E402
@@ -79,16 +81,39 @@ def test_runs_of_little_memory_share_a_card(two_cards, runtime, monkeypatch):
     assert any(a["begin"] < b["end"] and b["begin"] < a["end"] for a, b in pairs)
 
 
-def test_workers_without_the_folder_hand_their_records_to_the_driver(two_cards, runtime, monkeypatch):
+@pytest.fixture
+def own_folders(monkeypatch):
+    """Workers that do not share the results folder."""
+
     @contextmanager
     def elsewhere(results):
         yield results / "nowhere", "secret"
 
     monkeypatch.setattr("bench.ray_executor._token", elsewhere)
+
+
+def test_workers_without_the_folder_hand_their_records_to_the_driver(two_cards, runtime, own_folders):
     assert len(execute_ray(specs(3), runtime, Orders(), make=makers.noting).done) == 3
     found = records(runtime)
     assert len(found) == 3
     assert all(record["results"] != str(runtime.results) for record in found)
+
+
+def test_a_worker_killed_for_memory_is_followed_by_one_with_split_batches(two_cards, runtime, own_folders, monkeypatch):
+    honest, killed = ray.get, []
+
+    def get(reference, **more):
+        value = honest(reference, **more)
+        if isinstance(value, Delivery) and not killed:
+            killed.append(value)
+            raise ray.exceptions.OutOfMemoryError("the node ran out of memory")
+        return value
+
+    monkeypatch.setattr(ray, "get", get)
+    said = []
+    assert len(execute_ray(specs(1), runtime, Orders(say=said.append), make=makers.noting).done) == 1
+    assert [record["parts"] for record in records(runtime)] == [SPLIT_PARTS]
+    assert any("gone (for memory)" in line for line in said)
 
 
 def test_a_failed_run_is_recorded_and_not_sent_again(two_cards, runtime):
@@ -146,7 +171,8 @@ def test_a_driver_that_is_killed_loses_nothing_and_nothing_is_made_twice(two_car
     assert kept.items() <= {record["key"]: record["sha256"] for record in records(runtime)}.items()
 
 
-def test_scheduling_costs_at_most_50_ms_a_run(two_cards, runtime):
+def test_scheduling_costs_at_most_50_ms_a_run(two_cards, in_memory):
+    runtime = Runtime(in_memory, in_memory)
     execute_ray(specs(8), runtime, Orders(), make=makers.instant)  # workers are started once
     wanted = [replace(spec, train="demo_b", tests=("demo_b:test",)) for spec in specs(300)]
     begin = time.perf_counter()

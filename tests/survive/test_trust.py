@@ -42,17 +42,24 @@ def test_no_source_can_run_what_a_file_says(path):
         assert keywords.get("shell", "False") == "False"
 
 
-MARKING = "from pathlib import Path\nPath('was_run').touch()\n"
+PLUGIN = """
+from pathlib import Path
+from bench.method import Method
+Path("was_run").touch()
+class Marked(Method):
+    name = "marked"
+"""
 
 
-def test_a_plugin_file_is_run_only_when_it_is_named(tmp_path, monkeypatch):
+def test_a_plugin_file_is_run_only_when_it_is_named_and_something_of_it_is_used(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    Path("plugin.py").write_text(MARKING)
-    Path("conftest.py").write_text(MARKING)
-    assert CliRunner().invoke(app, ["methods"]).exit_code == 0
-    assert CliRunner().invoke(app, ["status"]).exit_code == 0
-    assert not Path("was_run").exists()
-    CliRunner().invoke(app, ["methods", "--plugin", "plugin.py"])
+    Path("plugin.py").write_text(PLUGIN)
+    for words in (["methods"], ["status"], ["methods", "check", "marked"]):
+        CliRunner().invoke(app, words)
+        assert not Path("was_run").exists()
+    assert "marked" in CliRunner().invoke(app, ["methods", "--plugin", "plugin.py"]).output
+    assert not Path("was_run").exists()  # a listing reads the file and does not run it
+    CliRunner().invoke(app, ["methods", "check", "marked", "--plugin", "plugin.py"])
     assert Path("was_run").exists()
 
 
