@@ -9,7 +9,7 @@ from typing import Any
 
 import timm
 import torch
-from timm.models.vision_transformer import VisionTransformer
+from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 
 from bench.errors import UsageError
@@ -61,6 +61,11 @@ class Vit(nn.Module):
         return not isinstance(self.model.norm, nn.Identity)
 
     @property
+    def reads_cls(self) -> bool:
+        """Whether the pooled feature is the CLS token's, so that nothing else need reach the end."""
+        return self.model.cls_token is not None
+
+    @property
     def blocks(self) -> list[nn.Module]:
         """The transformer blocks, in order."""
         return list(self.model.blocks)
@@ -90,16 +95,34 @@ class Vit(nn.Module):
 
     def walk(self, tokens: Tensor, between: Between | None = None) -> Tensor:
         """Through all blocks; `between(i, tokens)` is called before block i."""
-        for i, block in enumerate(self.model.blocks):
+        return self._through(tokens, len(self.model.blocks), between)
+
+    def _through(self, tokens: Tensor, count: int, between: Between | None) -> Tensor:
+        for i, block in enumerate(self.model.blocks[:count]):
             if between is not None:
                 tokens = between(i, tokens)
             tokens = block(tokens)
         return tokens
 
+    def feature(self, tokens: Tensor, between: Between | None = None) -> Tensor:
+        """`pool(walk(...))` without the work that nobody reads: behind the last attention only CLS goes on.
+
+        The other tokens' way through the last MLP is 5.5% of a ViT-B, forward and backward.
+        """
+        last = len(self.model.blocks) - 1
+        block = self.model.blocks[last]
+        if not self.reads_cls or type(block) is not Block or _watched(block):
+            return self.pool(self.walk(tokens, between))
+        tokens = self._through(tokens, last, between)
+        if between is not None:
+            tokens = between(last, tokens)
+        tokens = tokens[:, :1] + block.drop_path1(block.ls1(block.attn(block.norm1(tokens))))[:, :1]
+        return self.pool(tokens + block.drop_path2(block.ls2(block.mlp(block.norm2(tokens)))))
+
     def pool(self, tokens: Tensor) -> Tensor:
         """Final norm, then CLS (or the model's own pooling where it has no CLS): [B, width]."""
         tokens = self.model.norm(tokens)
-        pooled = tokens[:, 0] if self.model.cls_token is not None else self.model.pool(tokens)
+        pooled = tokens[:, 0] if self.reads_cls else self.model.pool(tokens)
         return self.model.fc_norm(pooled)
 
     def tokens(self, pictures: Tensor) -> Tensor:
@@ -108,7 +131,7 @@ class Vit(nn.Module):
 
     def forward(self, pictures: Tensor) -> Tensor:
         """The pooled feature of the network."""
-        return self.pool(self.walk(self.embed(pictures)))
+        return self.feature(self.embed(pictures))
 
 
 @cache
@@ -145,6 +168,11 @@ def _refuse_other_networks(model: nn.Module) -> None:
             f"{type(model).__name__} is not a plain timm VisionTransformer: choose a backbone such as "
             "vit_base_patch16_224, vit_small_patch14_dinov2, deit3_base_patch16_224 or vit_base_patch16_siglip_224."
         )
+
+
+def _watched(block: nn.Module) -> bool:
+    """Whether hooks wait for what the block gives (figures tap it), which only a call of the whole block reaches."""
+    return bool(block._forward_hooks or block._forward_pre_hooks)
 
 
 def _shape(model: Any, size: int) -> VitShape:

@@ -156,7 +156,7 @@ class _TwoStreams(Features):
             return tokens
 
         tokens = self.vit.embed(inputs[self.main])
-        return self.vit.pool(self.vit.walk(tokens, interact))
+        return self.vit.feature(tokens, interact)
 
 
 def _weight(value: float) -> nn.Parameter:

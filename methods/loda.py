@@ -134,8 +134,7 @@ class _Injected(_WithCnn):
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """Every block's tokens, CLS included, query the tokens of all stages."""
         tokens = torch.cat(self.distortion(inputs["crop"]), dim=1)
-        walked = self.vit.walk(self.vit.embed(inputs["crop"]), lambda i, x: self.injectors[i](x, tokens))
-        return self.vit.pool(walked)
+        return self.vit.feature(self.vit.embed(inputs["crop"]), lambda i, x: self.injectors[i](x, tokens))
 
 
 class _Added(_WithCnn):
@@ -153,5 +152,4 @@ class _Added(_WithCnn):
         grid = mean.transpose(1, 2).unflatten(2, (self.pool, self.pool))
         laid = F.interpolate(grid, size=(shape.grid, shape.grid), mode="nearest").flatten(2).transpose(1, 2)
         laid = F.pad(laid, (0, 0, shape.prefix, 0))
-        walked = self.vit.walk(self.vit.embed(inputs["crop"]), lambda i, x: x + self.scales[i] * laid)
-        return self.vit.pool(walked)
+        return self.vit.feature(self.vit.embed(inputs["crop"]), lambda i, x: x + self.scales[i] * laid)

@@ -60,5 +60,8 @@ class _Prompted(Features):
             new = self.dropout(self.prompts[i]).expand(len(tokens), -1, -1).to(tokens.dtype)
             return torch.cat((tokens[:, :first], new, patches), dim=1)
 
-        tokens = self.vit.walk(self.vit.embed(inputs["crop"]), prompt)
+        tokens = self.vit.embed(inputs["crop"])
+        if self.vit.reads_cls:
+            return self.vit.feature(tokens, prompt)
+        tokens = self.vit.walk(tokens, prompt)
         return self.vit.pool(torch.cat((tokens[:, :first], tokens[:, last:]), dim=1))

@@ -152,3 +152,33 @@ def test_lodas_drifting_statistics_belong_to_the_trained_state() -> None:
     assert all(torch.equal(before[name], b) for name, b in still.features.cnn.named_buffers())
     assert any("running_mean" in name for name in drifting.trainable_state())
     assert not any("running_mean" in name for name in still.trainable_state())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_feature_is_the_pooled_walk_and_its_gradients_are_the_same(kind: str) -> None:
+    vit = _make(kind).eval()
+    tokens = torch.randn(2, *vit.embed(torch.randn(1, 3, vit.size, vit.size)).shape[1:])
+
+    def shift(i: int, x: torch.Tensor) -> torch.Tensor:
+        return x * (1 + 0.1 * i)
+
+    found = []
+    for way in (lambda x: vit.feature(x, shift), lambda x: vit.pool(vit.walk(x, shift))):
+        given = tokens.clone().requires_grad_()
+        vit.zero_grad()
+        feature = way(given)
+        feature.square().sum().backward()
+        found.append((feature, given.grad, vit.blocks[-1].get_parameter(_first_weight(vit)).grad))
+    for short, whole in zip(*found, strict=True):
+        assert torch.allclose(short, whole, rtol=1e-4, atol=1e-5)
+
+
+def _first_weight(vit: Vit) -> str:
+    return next(name for name, p in vit.blocks[-1].named_parameters() if p.ndim == 2)
+
+
+def test_who_watches_the_last_block_sees_all_its_tokens() -> None:
+    vit, seen = small_vit(), []
+    vit.blocks[-1].register_forward_hook(lambda _, __, given: seen.append(given))
+    vit(torch.randn(1, 3, 64, 64))
+    assert [tokens.shape[1] for tokens in seen] == [1 + 16]
