@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -105,7 +104,7 @@ class Store:
     def sound(self) -> Iterator[tuple[dict[str, Any], RunSpec]]:
         """Every sound record with its spec, as `records` does."""
         self.problems = []
-        for name in sorted(os.listdir(self.runs)) if self.runs.is_dir() else []:
+        for name in sorted(path.name for path in self.runs.iterdir()) if self.runs.is_dir() else []:
             path = self.runs / name
             if path.name.startswith(".") or (path.suffix == ".npz" and path.with_suffix(".json").exists()):
                 continue

@@ -14,7 +14,7 @@ from tests.world import make_world, toml_of
 
 KILLS = 50
 PRELOADED = ["bench.cli", "bench.run", "bench.driver", "bench.tables", "methods.glia", "methods.linear_probe"]
-PRELOADED += ["protocols.main", "tests.survive.killing"]
+PRELOADED += ["protocols.main", "tests.survive.killing", "pandas", "scipy.stats", "torch.utils.flop_counter"]
 CONTEXT = multiprocessing.get_context("forkserver")
 
 
