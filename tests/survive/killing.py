@@ -44,11 +44,9 @@ def go(home: Path, moment: str, seed: int) -> None:
 
     machine._git = lambda: ("0" * 40, False)  # records name the commit, and a tree may change during the test
     for words in (PLAN, ["table", "main"]):
-        try:
-            app(words, standalone_mode=False)
-        except SystemExit as error:
-            if error.code:
-                raise
+        code = app(words, standalone_mode=False)
+        if code:
+            sys.exit(code)
     sys.stdout.flush()
     os._exit(0)
 

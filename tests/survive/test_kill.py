@@ -1,9 +1,11 @@
 """Killed at fifty random moments, a plan ends in the very records and tables of an undisturbed one."""
 
 import multiprocessing
+import os
 import random
 import shutil
 import signal
+import time
 from collections import Counter
 
 import pytest
@@ -68,3 +70,22 @@ def test_fifty_kills_change_nothing(world, tmp_path):
     assert not list((home / "results" / "checkpoints").glob("*.safetensors"))
     assert not Store(home / "results").claims.held()
     assert not (home / "results" / "set_aside").exists()
+
+
+@pytest.mark.slow
+def test_ctrl_c_keeps_where_it_was_and_the_same_command_ends_in_the_same_numbers(world, tmp_path):
+    calm, home = fresh(world, tmp_path / "calm"), fresh(world, tmp_path / "rough")
+    attempt(calm)
+    process = CONTEXT.Process(target=go, args=(home, "", 0))
+    process.start()
+    while process.is_alive() and not (home / "results" / "checkpoints").exists():
+        time.sleep(0.005)
+    os.kill(process.pid, signal.SIGINT)
+    process.join(120)
+    assert process.exitcode == 130
+    log = (home / "log.txt").read_text()
+    assert "press Ctrl-C again" in log
+    assert "The same command goes on from here." in log
+    assert not Store(home / "results").claims.held()
+    assert not attempt(home)
+    assert essence(home / "results") == essence(calm / "results")
