@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from bench.errors import RunError
 from bench.evaluate import score
@@ -27,24 +29,33 @@ Outcome = tuple[dict[str, Any], dict[str, np.ndarray]]
 
 def make_run(spec: RunSpec, runtime: Runtime, report: Report = silent, **events: Any) -> Outcome:
     """Make one run and return its record and predictions. `events`: the `stop` and `lost` of bench.train.Job."""
-    started = _now()
+    started = now()
     if runtime.device != "cpu" and torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
     session = prepare(spec, runtime, report)
     store = Store(runtime.results)
-    trained = take_up_state(session, store) or _train(session, store, report, events)
+    trained = take_up_state(session, store)
+    if trained is None:
+        trained = training_facts(train(job_of(session, store, **events), report))
+        keep_state(session, store, trained)
+    return tested_run(session, trained, started, report)
+
+
+def tested_run(session: Session, trained: Mapping[str, Any], started: str, report: Report) -> Outcome:
+    """Test a trained model once: its record and predictions."""
     metrics, predictions, tested = _test(session, report)
     record = _record(session, trained, metrics, tested) | {"status": "done", "error": None}
-    record["run"] |= {"started": started, "finished": _now()}
+    record["run"] |= {"started": started, "finished": now()}
     return record, predictions
 
 
-def _train(session: Session, store: Store, report: Report, events: Mapping[str, Any]) -> dict[str, Any]:
+def job_of(session: Session, store: Store, **events: Any) -> Job:
+    """What a session's spec asks to train."""
     spec = session.spec
     validation = session.split.validation
     if spec.recipe.selection == "oracle":  # looks at the test part; every table marks it
         validation = session.split.test
-    job = Job(
+    return Job(
         method=session.method,
         model=session.model,
         feed=session.feed,
@@ -59,13 +70,10 @@ def _train(session: Session, store: Store, report: Report, events: Mapping[str, 
         parts=session.runtime.parts,
         **events,
     )
-    trained = train(job, report)
-    facts = _training_facts(trained)
-    keep_state(session, store, facts)
-    return facts
 
 
-def _training_facts(trained: Trained) -> dict[str, Any]:
+def training_facts(trained: Trained) -> dict[str, Any]:
+    """What a record says of a training."""
     return {
         "loss": [round(value, 8) for value in trained.losses],
         "selection_epoch": trained.best_epoch,
@@ -176,7 +184,7 @@ def scoring_gflops(session: Session) -> float | None:
     row = session.split.test[:1]
     batch = Batch(row, np.zeros(1, dtype=np.int64), epoch=0, training=False)
     session.model.eval()
-    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+    with _frozen(session.model), FlopCounterMode(display=False) as counter:
         inputs = dict(session.feed.load_pictures(batch))
         for name, frozen in session.feed.frozen.frozen.items():
             picture = session.feed.maker.pictures(frozen.view, row, epoch=0, number=batch.numbers, training=False)
@@ -185,5 +193,20 @@ def scoring_gflops(session: Session) -> float | None:
     return round(counter.get_total_flops() / 1e9, 4)
 
 
-def _now() -> str:
+@contextmanager
+def _frozen(model: nn.Module) -> Iterator[None]:
+    """No tensor asks for a gradient: the counter hooks whatever does, and fails on it without a graph."""
+    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    for parameter in trainable:
+        parameter.requires_grad_(False)
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for parameter in trainable:
+            parameter.requires_grad_(True)
+
+
+def now() -> str:
+    """The time as records have it."""
     return datetime.now(UTC).isoformat(timespec="seconds")

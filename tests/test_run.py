@@ -23,7 +23,10 @@ def runtime(tmp_path, data):
     return tiny_runtime(tmp_path, data)
 
 
-@pytest.mark.parametrize("method", ["glia", "linear_probe", "full_finetune"])
+METHODS = ["glia", "linear_probe", "full_finetune", "adapter", "lora", "vpt", "bitfit", "ssf", "peft:dora"]
+
+
+@pytest.mark.parametrize("method", METHODS)
 def test_the_same_spec_gives_bit_identical_predictions_twice(method, tmp_path, data):
     outcomes = [make_run(tiny_spec(method), tiny_runtime(tmp_path / name, data)) for name in ("once", "again")]
     for name, array in outcomes[0][1].items():
