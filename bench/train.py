@@ -96,13 +96,16 @@ class Lane:
         self.running += value
         self.position.step, self.position.epoch = step + 1, epoch
 
-    def save_where_due(self) -> None:
-        """In the middle of an epoch: keep the state from time to time, and where a stop is asked for, stop."""
-        due = time.monotonic() - self.saved > self.job.checkpoint_seconds
-        if (due or self.job.stop.is_set()) and self.position.step % self.per_epoch:
+    def due(self) -> bool:
+        """Whether the state was kept long enough ago."""
+        return time.monotonic() - self.saved > self.job.checkpoint_seconds
+
+    def keep(self, stopping: bool) -> None:
+        """Keep the state from time to time, and before a stop."""
+        if stopping or self.due():
             self.save()
-            if self.job.stop.is_set():
-                raise Interrupted
+        if stopping:
+            raise Interrupted
 
     def save(self) -> None:
         """Write everything the next step depends on."""
@@ -121,9 +124,6 @@ class Lane:
             self._select(epoch)
         self.running = torch.zeros((), device=self.job.device)
         self.position.epoch = epoch + 1
-        if self.job.stop.is_set() and epoch + 1 < self.job.recipe.epochs:
-            self.save()
-            raise Interrupted
 
     def _select(self, epoch: int) -> None:
         job, curve = self.job, self.position.curve
@@ -156,8 +156,11 @@ def train(job: Job, report: Report = silent) -> Trained:
             report(lane.position.step, lane.steps, "training")
             if job.lost.is_set():
                 raise ClaimLost
-            lane.save_where_due()
+            if lane.position.step % lane.per_epoch:
+                lane.keep(job.stop.is_set())
         lane.end_epoch(epoch)
+        if epoch + 1 < job.recipe.epochs:
+            lane.keep(job.stop.is_set())
     return lane.finish()
 
 

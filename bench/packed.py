@@ -1,0 +1,213 @@
+"""A pack: runs that differ only in split, seed or a number of the optimiser, trained together on one device.
+
+Every run keeps its own data order, loss, optimiser, clipping, checkpoint, tests and record; the network's passes are
+made together (bench/stacked.py). A pack ends in the numbers of its runs made one by one, up to rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from threading import Event
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench.data.batches import prefetched
+from bench.errors import ClaimLost, Interrupted, UsageError
+from bench.feed import Batch
+from bench.losses import LOSSES
+from bench.progress import Report, silent
+from bench.run import Outcome, job_of, now, tested_run, training_facts
+from bench.runtime import Runtime
+from bench.session import Session, prepare
+from bench.spec import RunSpec
+from bench.stacked import Stack
+from bench.states import keep_state, take_up_state
+from bench.step import random_states, restore_random_states
+from bench.store import Store
+from bench.train import Job, Lane, Trained, epoch_batches
+
+Made = tuple[int, Outcome | Exception]
+"""Which run of a pack, and what came of it."""
+
+
+def make_pack(
+    specs: Sequence[RunSpec], runtime: Runtime, report: Report = silent, *, stop: Event, lost: Sequence[Event]
+) -> Iterator[Made]:
+    """Make the runs together and give each as it is done.
+
+    Raises a UsageError before anything is trained where they cannot be made together, with the reason.
+    """
+    started, store = now(), Store(runtime.results)
+    sessions: list[Session] = []
+    states: list[list[Tensor]] = []
+    for spec in specs:
+        sessions.append(prepare(spec, runtime, report, beside=sessions[0] if sessions else None))
+        states.append(random_states(sessions[-1].device))
+    facts = {run: kept for run, s in enumerate(sessions) if (kept := take_up_state(s, store)) is not None}
+    runs = [run for run in range(len(specs)) if run not in facts]
+    jobs = [job_of(sessions[run], store, stop=stop, lost=lost[run]) for run in runs]
+    ends = train_together(jobs, [states[run] for run in runs], report) if runs else []
+    failed = {}
+    for run, end in zip(runs, ends, strict=True):
+        if isinstance(end, Exception):
+            failed[run] = end
+        else:
+            facts[run] = training_facts(replace(end, seconds=end.seconds / len(runs)))
+            keep_state(sessions[run], store, facts[run])
+    for run, session in enumerate(sessions):
+        if run in failed:
+            yield run, failed[run]
+            continue
+        try:
+            record, predictions = tested_run(session, facts[run], started, report)
+        except Exception as error:
+            yield run, error
+            continue
+        record["run"]["packed"] = len(runs) if run in runs else 1
+        yield run, (record, predictions)
+
+
+def train_together(
+    jobs: Sequence[Job], states: Sequence[list[Tensor]], report: Report = silent
+) -> list[Trained | Exception]:
+    """Train the jobs side by side; `states` are the random generators with which each begins.
+
+    A run whose training fails, or whose claim is lost, ends alone: its exception stands in its place.
+    """
+    pack = _Pack([Lane(job) for job in jobs], states)
+    first = pack.lanes[0]
+    for epoch in range(first.position.epoch, first.job.recipe.epochs):
+        pack.begin_epoch()
+        for pieces in pack.stream(epoch):
+            for piece in pieces:
+                pack.step(epoch, piece)
+            report(first.position.step, first.steps, "training")
+            if first.position.step % first.per_epoch:
+                pack.keep()
+        pack.end_epoch(epoch)
+        if not pack.alive:
+            break
+        if epoch + 1 < first.job.recipe.epochs:
+            pack.keep()
+    return [pack.failed.get(run) or lane.finish() for run, lane in enumerate(pack.lanes)]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Batches of equal size of several runs, or the one batch that all of them share, with its pictures."""
+
+    runs: list[int]
+    batches: list[Batch]
+    pictures: dict[str, Tensor] | None
+
+
+class _Pack:
+    def __init__(self, lanes: Sequence[Lane], states: Sequence[list[Tensor]]) -> None:
+        self.lanes, self.alive = list(lanes), list(range(len(lanes)))
+        self.failed: dict[int, Exception] = {}
+        job = lanes[0].job
+        if any(lane.per_epoch != lanes[0].per_epoch for lane in lanes):
+            raise UsageError("their training parts make unequal numbers of batches")
+        if job.parts > 1:
+            raise UsageError("their batches are computed in parts to save memory")
+        self.device, self.loss = job.device, LOSSES[job.recipe.loss]
+        self.stack = Stack([lane.job.model for lane in lanes], states, job.device)
+        for run, lane in enumerate(lanes):
+            if lane.resume():
+                self.stack.states[run] = random_states(job.device)
+        if any(lane.position.step != lanes[0].position.step for lane in lanes):
+            raise UsageError("they were stopped at different steps")
+        self.human = torch.stack([lane.human for lane in lanes])
+        self.same_batches = all(_same_batches(lane.job, job) for lane in lanes)
+
+    def begin_epoch(self) -> None:
+        for lane in self.lanes:
+            lane.job.model.train()
+
+    def stream(self, epoch: int) -> Iterator[list[Piece]]:
+        """The epoch's steps, the pictures of each prepared ahead."""
+        made = self.lanes[0].made(epoch)
+        alive = self.alive[:1] if self.same_batches else self.alive
+        batches = [epoch_batches(self.lanes[run].job, epoch)[made:] for run in alive]
+        return prefetched(self._pieces(list(step)) for step in zip(*batches, strict=True))
+
+    def _pieces(self, batches: list[Batch]) -> list[Piece]:
+        """Runs whose batches have the same size go together; sizes differ by one where an epoch does not divide."""
+        if self.same_batches:
+            return [Piece(list(self.alive), batches, self._pictures(self.alive[:1], batches))]
+        sizes = sorted({len(batch.rows) for batch in batches})
+        pieces = []
+        for size in sizes:
+            chosen = [(run, b) for run, b in zip(self.alive, batches, strict=True) if len(b.rows) == size]
+            runs, same = [run for run, _ in chosen], [b for _, b in chosen]
+            pieces.append(Piece(runs, same, self._pictures(runs, same)))
+        return pieces
+
+    def _pictures(self, runs: list[int], batches: list[Batch]) -> dict[str, Tensor] | None:
+        """Where all runs see the same views, one look fetches them all."""
+        feed = self.lanes[runs[0]].job.feed
+        if any(self.lanes[run].job.feed is not feed for run in runs):
+            return None
+        return feed.load_pictures(_joined(batches))
+
+    def _inputs(self, piece: Piece) -> dict[str, Tensor]:
+        runs = piece.runs[: len(piece.batches)]
+        if piece.pictures is not None:
+            return self.lanes[runs[0]].job.feed.inputs(_joined(piece.batches), piece.pictures)
+        each = [self.lanes[run].job.feed.inputs(batch) for run, batch in zip(runs, piece.batches, strict=True)]
+        return {name: torch.cat([inputs[name] for inputs in each]) for name in each[0]}
+
+    def step(self, epoch: int, piece: Piece) -> None:
+        """One step of these runs."""
+        job, inputs = self.lanes[piece.runs[0]].job, self._inputs(piece)
+        rows = torch.from_numpy(np.stack([batch.rows for batch in piece.batches])).to(self.device)
+        if self.same_batches:
+            human = self.human[piece.runs[0]][rows[0]]
+        else:
+            human = self.human[torch.tensor(piece.runs, device=self.device)].gather(1, rows)
+            inputs = {name: value.unflatten(0, rows.shape) for name, value in inputs.items()}
+        values = self.stack.gradients(piece.runs, inputs, human, self.loss, job.autocast)
+        for run, value in zip(piece.runs, values, strict=True):
+            self.lanes[run].advance(epoch, value)
+
+    def end_epoch(self, epoch: int) -> None:
+        """Every run's own end of the epoch; those that failed, or are another's by now, leave."""
+        for run in list(self.alive):
+            lane = self.lanes[run]
+            try:
+                if lane.job.lost.is_set():
+                    raise ClaimLost
+                lane.end_epoch(epoch)
+            except Exception as error:
+                self.failed[run] = error
+                self.alive.remove(run)
+
+    def keep(self) -> None:
+        """Keep every run's state, at the same step, from time to time and before a stop."""
+        stopping = self.lanes[self.alive[0]].job.stop.is_set()
+        if not (stopping or self.lanes[self.alive[0]].due()):
+            return
+        before = random_states(self.device)
+        for run in self.alive:
+            if not self.lanes[run].job.lost.is_set():
+                restore_random_states(self.stack.states[run], self.device)
+                self.lanes[run].save()
+        restore_random_states(before, self.device)
+        if stopping:
+            raise Interrupted
+
+
+def _same_batches(job: Job, other: Job) -> bool:
+    """Whether two runs see the same pictures in the same order (runs that try learning rates do)."""
+    alike = job.split == other.split and job.recipe.seed == other.recipe.seed and job.feed is other.feed
+    return alike and np.array_equal(job.train, other.train)
+
+
+def _joined(batches: Sequence[Batch]) -> Batch:
+    if len(batches) == 1:
+        return batches[0]
+    rows, numbers = (np.concatenate([getattr(b, name) for b in batches]) for name in ("rows", "numbers"))
+    return replace(batches[0], rows=rows, numbers=numbers)
