@@ -153,7 +153,7 @@ def _numbers(values: Iterable[int]) -> str:
 
 def _differing(cells: Sequence[Cell]) -> str:
     """Which hashes of the data differ between rows of one column: dataset, split or test set."""
-    found: dict[tuple[str, int], set[str]] = {}
+    found: dict[tuple[str, tuple[float, int]], set[str]] = {}
     for cell in cells:
         for split, record in cell.by_split.items():
             data = record.section("data")
@@ -165,7 +165,8 @@ def _differing(cells: Sequence[Cell]) -> str:
             }
             for name, value in facts.items():
                 if value:
-                    found.setdefault((name, split if name == "the split" else 0), set()).add(str(value))
+                    part = (record.spec.fraction, split) if name == "the split" else (0.0, 0)
+                    found.setdefault((name, part), set()).add(str(value))
     return " and ".join(dict.fromkeys(name for (name, _), values in sorted(found.items()) if len(values) > 1))
 
 

@@ -46,8 +46,9 @@ def make_split(
 ) -> Split:
     """Split `number` of a dataset.
 
-    `fraction` is of the whole set (LoDa's data-efficiency protocol): the test part stays, and a smaller training
-    part is the head of a larger one, so subsets are nested. `source="all"` trains on everything (cross-dataset).
+    `fraction` is of the whole set's images (LoDa's data-efficiency protocol): the test part stays, and a smaller
+    training part is the head of a larger one, so subsets are nested. Contents come whole but for the last, which is
+    cut to give the share exactly. `source="all"` trains on everything (cross-dataset).
     `validate` takes every eighth training content for model selection.
     """
     groups = dataset.table["group"].to_numpy()
@@ -57,8 +58,8 @@ def make_split(
     if len(order) < 3:
         raise DataError(f"{dataset.name} has {len(order)} contents; a split needs at least 3.")
     n_train = max(1, min(len(order) - 1, round(TRAIN_SHARE * len(order))))
-    kept = n_train if fraction >= TRAIN_SHARE else max(2, round(fraction * len(order)))
-    train, test = order[: min(kept, n_train)], order[n_train:]
+    train, test = order[:n_train], order[n_train:]
+    images = round(fraction * len(dataset)) if fraction < TRAIN_SHARE else len(dataset)
     if source == "all":
         train = order
     held = train[:: max(2, min(8, len(train)))] if validate else []
@@ -66,12 +67,29 @@ def make_split(
     train = [content for content in train if content not in kept_out]
     unit = "reference contents" if dataset.grouped else "images"
     rule = f"random {TRAIN_SHARE:.0%}/{1 - TRAIN_SHARE:.0%} of {unit}" if source == "split" else f"all {unit}"
-    return Split(_rows(groups, train), _rows(groups, test), _rows(groups, held), rule)
+    head = _head(dataset, train, number, images)
+    return Split(head, _rows(groups, test), _rows(groups, held), rule)
+
+
+def _head(dataset: Dataset, contents: Sequence[str], number: int, images: int) -> np.ndarray:
+    """Rows of the first `images` pictures: content by content, within one in the order of the split's hash."""
+    groups = dataset.table["group"].to_numpy()
+    rows = _rows(groups, contents)
+    if len(rows) <= images:
+        return rows
+    place = {content: at for at, content in enumerate(contents)}
+    names = dataset.table["image"].to_numpy()
+    ordered = sorted(rows, key=lambda row: (place[groups[row]], _hash(str(names[row]), number)))
+    return np.sort(np.array(ordered[:images], dtype=rows.dtype))
 
 
 def order_contents(contents: Iterable[str], number: int) -> list[str]:
     """The contents in the order of split `number`."""
-    return sorted(contents, key=lambda name: hashlib.sha256(f"{number}:{name}".encode()).digest())
+    return sorted(contents, key=lambda name: _hash(name, number))
+
+
+def _hash(name: str, number: int) -> bytes:
+    return hashlib.sha256(f"{number}:{name}".encode()).digest()
 
 
 def _rows(groups: np.ndarray, chosen: Sequence[str]) -> np.ndarray:

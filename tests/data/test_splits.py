@@ -1,0 +1,66 @@
+"""Splits: the same for everybody, contents never on both sides, smaller training parts inside larger ones."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.data.dataset import Dataset
+from bench.data.splits import make_split
+from bench.errors import DataError
+
+
+def dataset(groups, each=5):
+    names = [f"g{g:02}/{i}.png" for g in range(groups) for i in range(each)]
+    table = pd.DataFrame({"image": names, "score": range(len(names)), "group": [name[:3] for name in names]})
+    return Dataset("made", None, table.assign(official=""), grouped=True)
+
+
+@given(st.integers(3, 40), st.integers(1, 7), st.integers(0, 50))
+def test_no_content_stands_on_both_sides(groups, each, number):
+    data = dataset(groups, each)
+    split = make_split(data, number, validate=True)
+    sides = [set(data.table["group"].iloc[rows]) for rows in (split.train, split.test, split.validation)]
+    assert all(sides)
+    assert not sides[0] & sides[1]
+    assert not sides[2] & (sides[0] | sides[1])
+
+
+@given(st.integers(3, 30), st.integers(1, 9), st.integers(0, 20))
+def test_smaller_parts_have_exactly_their_share_and_lie_inside_larger_ones(groups, each, number):
+    data = dataset(groups, each)
+    full = make_split(data, number)
+    before = set()
+    for fraction in (0.2, 0.4, 0.6, 0.8):
+        split = make_split(data, number, fraction=fraction)
+        assert before <= set(split.train)
+        assert np.array_equal(split.test, full.test)
+        if fraction < 0.8:
+            assert len(split.train) == min(round(fraction * len(data)), len(full.train))
+        before = set(split.train)
+
+
+def test_the_order_of_rows_and_files_changes_nothing():
+    data = dataset(12)
+    mixed = Dataset("made", None, data.table.sample(frac=1, random_state=3).reset_index(drop=True), grouped=True)
+    chosen = [set(d.table["image"].iloc[make_split(d, 4, fraction=0.4).train]) for d in (data, mixed)]
+    assert chosen[0] == chosen[1]
+
+
+def test_a_split_is_pinned_for_ever():
+    split = make_split(dataset(10), 0)
+    assert sorted(set(dataset(10).table["group"].iloc[split.test])) == PINNED
+
+
+PINNED = ["g05", "g07"]
+
+
+def test_training_on_everything_keeps_nothing_back():
+    data = dataset(5)
+    assert len(make_split(data, 0, source="all").train) == len(data)
+
+
+def test_too_few_contents_are_refused():
+    with pytest.raises(DataError, match="at least 3"):
+        make_split(dataset(2), 0)
