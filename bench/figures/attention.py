@@ -18,7 +18,16 @@ from torch import Tensor
 from bench.backbone import Vit
 from bench.data.dataset import COLUMNS, Dataset
 from bench.errors import UsageError
-from bench.figures.models import Kept, kept_runs, lacking, open_trained, tapped_attention, vit_of, whole_inputs
+from bench.figures.models import (
+    Kept,
+    kept_runs,
+    lacking,
+    last_walk,
+    open_trained,
+    tapped_attention,
+    vit_of,
+    whole_pictures,
+)
 from bench.figures.pictures import shrunk
 from bench.figures.scene import Drawing, Scene, Subject, title_of
 from bench.figures.style import finish, panels, wrapped
@@ -67,17 +76,17 @@ def on_patches(vit: Vit, weights: Tensor) -> Tensor:
     Patches come last, behind CLS, registers and whatever tokens a method put between.
     """
     grid = vit.shape.grid
-    reader = weights[:, 0] if vit.model.cls_token is not None else weights[:, -(grid**2) :].mean(1)
+    reader = weights[:, 0] if vit.reads_cls else weights[:, -(grid**2) :].mean(1)
     return reader[:, -(grid**2) :].reshape(-1, grid, grid)
 
 
 def attention_maps(session: Session, pictures: Dataset) -> Maps:
     """The maps of both kinds of one trained model on some pictures."""
-    vit, inputs = vit_of(session), whole_inputs(session, pictures)
-    with torch.inference_mode(), tapped_attention(vit) as maps:
-        session.model(inputs)
+    vit = vit_of(session)
+    with whole_pictures(session, pictures) as maker:
+        maps = last_walk(session, maker, np.arange(len(pictures)), tapped_attention)
     read = {"attention_rollout": rollout(maps), "attention_cls": maps[-1]}
-    return {kind: list(on_patches(vit, weights).float().cpu().numpy()) for kind, weights in read.items()}
+    return {kind: list(on_patches(vit, weights).double().cpu().numpy().round(6)) for kind, weights in read.items()}
 
 
 def _maps_of_all(

@@ -50,7 +50,7 @@ def _figure(scene: Scene, pairs: list[Experiment], subjects: list[Subject]) -> A
         shown = _panel(axes, values, (low, max(high, low + 1e-6)))
         own = [(tests.index(name), row) for row, name in enumerate(trains) if name in tests]
         _frame(axes, [(column, row) for column, row in own if np.isfinite(values[row, column])])
-        axes.set_title(wrapped(subject.label, int(side[0] * 12)))
+        axes.set_title(wrapped(subject.label, int(side[0] * 8.5)))
         axes.set_xticks(
             range(len(tests)), [dataset_title(name) for name in tests], rotation=35, ha="right", rotation_mode="anchor"
         )

@@ -50,6 +50,11 @@ def _groups(
     return groups
 
 
+def _values(splits: Splits, group: str, metric: str) -> list[float]:
+    """A metric in every split; rounded, because the last bits of a sum are not the same on every call."""
+    return [round(getattr(agreement, metric), 6) for agreement in splits.get(group, [])]
+
+
 def _bars(found: Mapping[Subject, Splits], groups: list[str]) -> Any:
     figure, every = panels(2, columns=1, size=(max(7.2, 0.09 * len(found) * len(groups) + 1.2), 2.5), sharex=True)
     width = 0.84 / len(found)
@@ -57,7 +62,7 @@ def _bars(found: Mapping[Subject, Splits], groups: list[str]) -> Any:
         for order, (subject, splits) in enumerate(found.items()):
             look = Look.of(subject.place)
             for place, group in enumerate(groups):
-                values = [getattr(agreement, metric) for agreement in splits.get(group, [])]
+                values = _values(splits, group, metric)
                 if values:
                     x = place + width * (order - (len(found) - 1) / 2)
                     axes.bar(
@@ -84,7 +89,7 @@ def _dots(found: Mapping[Subject, Splits], groups: list[str]) -> Any:
         for order, (subject, splits) in enumerate(found.items()):
             look = Look.of(subject.place)
             for place, group in enumerate(groups):
-                values = [getattr(agreement, metric) for agreement in splits.get(group, [])]
+                values = _values(splits, group, metric)
                 if values:
                     y = place + 0.6 * (order - (len(found) - 1) / 2) / len(found)
                     axes.hlines(y, min(values), max(values), color=look.colour, linewidth=0.5)

@@ -42,7 +42,8 @@ def draw(scene: Scene) -> Iterator[Drawing]:
     for experiment in _experiments(scene):
         subjects = scene.subjects([experiment])
         if not scene.wish.methods:
-            subjects = sorted(subjects, key=lambda s: -_srcc(scene, s, experiment))[:2]
+            strongest = sorted(subjects, key=lambda s: -_srcc(scene, s, experiment))[:2]
+            subjects = [subject for subject in subjects if subject in strongest]
         for first, second in combinations(subjects, 2):
             match = _match(scene, first, second, experiment)
             columns = _columns(match) if match is not None else []
@@ -100,6 +101,8 @@ def _figure(scene: Scene, experiment: Experiment, match: Match, columns: list[tu
         axes.set_xticks([])
         axes.set_yticks([])
         axes.grid(visible=False)
+        for side in axes.spines.values():
+            side.set_visible(False)
         lines = [wrapped(f"{label}: {values[row]:.0f}", 36) for label, values in scaled.items()]
         axes.set_xlabel("\n".join([*lines, f"people: {truth[row]:.0f}"]), fontsize=7.5)
     for axes, (pair, level), letter in zip(every, columns, "abcd", strict=False):

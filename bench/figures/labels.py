@@ -31,10 +31,10 @@ class Name:
 def name_points(axes: Axes, names: Sequence[Name]) -> None:
     """Write each name near its point: at the first free place from near to far.
 
-    The axes' limits and the figure's size must be final. Where no place is free, the one that covers least is taken.
+    The figure must be finished, so that places in pixels are known. Where none is free, the one that covers least
+    is taken.
     """
     figure: Any = axes.figure
-    figure.draw_without_rendering()  # lays the panels out, so that places in pixels are known
     pixel = figure.dpi / 72
     centres = [tuple(map(float, axes.transData.transform(name.point))) for name in names]
     taken = [

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from bench.runtime import Runtime
 
 Kept = dict[Subject, Record]
+Tap = Callable[[Vit], AbstractContextManager[list[Tensor]]]
 
 
 def kept_runs(scene: Scene) -> Iterator[tuple[Experiment, Kept, list[Subject]]]:
@@ -77,21 +79,31 @@ def lacking(subjects: Sequence[Subject]) -> str:
     return f'Without kept weights, and so not shown: {names} (keep_weights = "always" in bench.toml keeps large ones).'
 
 
-def whole_inputs(session: Session, pictures: Dataset) -> dict[str, Tensor]:
-    """What a model eats when it looks at whole pictures: a crop becomes the picture squeezed to the crop's size.
+@contextmanager
+def whole_pictures(session: Session, pictures: Dataset) -> Iterator[ViewMaker]:
+    """Views in which a model sees whole pictures: a crop becomes the picture squeezed to the crop's size.
 
     So every patch of every method lies at the same place of the picture; a fragment lies in its own cell of it.
     """
     made = session.feed_of(session.spec.train)
     views = {n: View("resize", v.size) if v.kind == "crop" else replace(v, flips=False) for n, v in made.views.items()}
-    with tempfile.TemporaryDirectory() as scratch, torch.inference_mode():
-        recipe = session.spec.recipe
-        maker = ViewMaker(pictures, views, recipe, Path(scratch), session.device, made.maker.mean, made.maker.std)
-        rows = torch.arange(len(pictures)).numpy()
-        seen = {name: maker.pictures(name, rows, epoch=0, number=0, training=False).clone() for name in views}
-        frozen = session.model.features.frozen
-        inputs = {name: seen[name] for name in session.model.features.pictures}
-        return inputs | {name: one.compute(seen[one.view]) for name, one in frozen.items()}
+    with tempfile.TemporaryDirectory() as scratch:
+        recipe, at = session.spec.recipe, session.device
+        yield ViewMaker(pictures, views, recipe, Path(scratch), at, made.maker.mean, made.maker.std)
+
+
+def last_walk(session: Session, maker: ViewMaker, rows: np.ndarray, tap: Tap) -> list[Tensor]:
+    """What a tap finds in every block on the last walk through the ViT while pictures are scored.
+
+    Frozen inputs are computed afresh, not read from a cache: a linear probe's only walk is among them.
+    """
+    vit, features = vit_of(session), session.model.features
+    views = {*features.pictures, *(frozen.view for frozen in features.frozen.values())}
+    with torch.inference_mode(), tap(vit) as found:
+        seen = {n: maker.pictures(n, rows, epoch=0, number=0, training=False).clone() for n in sorted(views)}
+        inputs = {name: seen[name] for name in features.pictures}
+        session.model(inputs | {name: frozen.compute(seen[frozen.view]) for name, frozen in features.frozen.items()})
+    return found[-len(vit.blocks) :]
 
 
 @contextmanager

@@ -63,7 +63,7 @@ def _panel(axes: Any, subject: Subject, record: Record, found: Predictions, targ
     try:
         mapping = fit_logistic(found.predicted, found.human)
         along = np.linspace(found.predicted.min(), found.predicted.max(), 200)
-        axes.plot(along, mapping(along), color="black", linewidth=1.2)
+        axes.plot(along, mapping(along).round(6), color="black", linewidth=1.2)
     except RunError:
         numbers += " (no fit)"
     axes.set_title(f"{wrapped(subject.label, 30)}\n{numbers}", fontsize=8, linespacing=1.3)

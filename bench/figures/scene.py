@@ -166,7 +166,7 @@ def _incomplete(cells: Mapping[Subject, Sequence[Cell]], of: int) -> list[str]:
         failed = sum(cell.failed for cell in shown)
         fewest = min((len(cell.values) for cell in shown), default=of)
         if failed:
-            lines.append(f"{subject.label}: {failed} runs failed and are left out.")
+            lines.append(f"{subject.label}: {failed} failed {'run' if failed == 1 else 'runs'} left out.")
         elif fewest < of:
             lines.append(f"{subject.label}: only {fewest} of {of} splits everywhere.")
     return lines

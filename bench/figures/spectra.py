@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.feed import Batch
-from bench.figures.models import Kept, kept_runs, lacking, open_trained, tapped_blocks, vit_of
+from bench.figures.models import Kept, kept_runs, lacking, last_walk, open_trained, tapped_blocks, vit_of
 from bench.figures.scene import Drawing, Scene, Subject, title_of
 from bench.figures.style import Legend, Look, finish, outer_labels, panels, wrapped
 from bench.runtime import Runtime
@@ -41,7 +40,7 @@ def draw(scene: Scene) -> Iterator[Drawing]:
 
 
 def log_amplitude(features: Tensor, grid: int) -> Tensor:
-    """Log amplitude of the Fourier transform of patch tokens, mean over images and channels: [N, grid, grid] → summed.
+    """Log amplitude of the Fourier transform of patch tokens, [grid, grid].
 
     `features` [B, tokens, width]; patches come last. The result is the mean over channels, summed over images.
     """
@@ -59,18 +58,14 @@ def relative(spectrum: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def feature_spectra(session: Session) -> np.ndarray:
     """The spectra of one trained model on the first test images: [depth, grid, grid]."""
-    vit, feed = vit_of(session), session.feed_of(session.spec.train)
+    grid, maker = vit_of(session).shape.grid, session.feed_of(session.spec.train).maker
     rows = session.split.test[:IMAGES]
     total: list[Tensor] = []
-    with torch.inference_mode():
-        for start in range(0, len(rows), BATCH):
-            part = rows[start : start + BATCH]
-            inputs = feed.inputs(Batch(part, np.zeros(len(part), dtype=np.int64), epoch=0, training=False))
-            with tapped_blocks(vit) as outputs:
-                session.model(inputs)
-            sums = [log_amplitude(given, vit.shape.grid) for given in outputs]
-            total = [a + b for a, b in zip(total, sums, strict=True)] if total else sums
-    return (torch.stack(total) / len(rows)).cpu().numpy()
+    for start in range(0, len(rows), BATCH):
+        outputs = last_walk(session, maker, rows[start : start + BATCH], tapped_blocks)
+        sums = [log_amplitude(given, grid) for given in outputs]
+        total = [a + b for a, b in zip(total, sums, strict=True)] if total else sums
+    return (torch.stack(total) / len(rows)).double().cpu().numpy().round(5)
 
 
 def _spectra_of_all(kept: Kept, runtime: Runtime) -> Spectra:
@@ -83,8 +78,10 @@ def _pictures(found: Spectra) -> Any:
     low, high = min(map(np.min, last)), max(map(np.max, last))
     shown = None
     for axes, subject, spectrum in zip(every, found, last, strict=True):
-        shown = axes.imshow(spectrum, cmap="cividis", vmin=low, vmax=high, extent=(-1, 1, 1, -1))
-        axes.set_xticks([-1, 0, 1], ["−π", "0", "π"])
+        half = 1 / len(spectrum)  # of a pixel: on an even grid the highest frequency is at −π only
+        edges = (-1 - half, 1 - half, 1 - half, -1 - half) if len(spectrum) % 2 == 0 else (-1, 1, 1, -1)
+        shown = axes.imshow(spectrum, cmap="cividis", vmin=low, vmax=high, extent=edges)
+        axes.set_xticks([-1, 0], ["−π", "0"])
         axes.set_yticks([])
         axes.grid(visible=False)
         axes.set_title(wrapped(subject.label, 20), fontsize=8)
@@ -106,7 +103,8 @@ def _amplitudes(found: Spectra) -> Any:
             axes.plot(frequencies, values, color=shade.to_rgba(block), linewidth=1.1)
         axes.set_title(wrapped(subject.label, 30), fontsize=8.5)
     outer_labels(every, "frequency / π", "Δ log amplitude")
-    figure.colorbar(shade, ax=every, label="block", shrink=0.7, aspect=25, pad=0.02)
+    ticks = list(range(1, depth + 1, max(1, depth // 6)))
+    figure.colorbar(shade, ax=every, label="block", shrink=0.7, aspect=25, pad=0.02, ticks=ticks)
     return figure
 
 

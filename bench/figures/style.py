@@ -152,6 +152,15 @@ def finish(figure: Figure, title: str, below: Sequence[str], legend: Legend | No
         )
     place = {"x": 0.1 / width, "y": bottom / height, "va": "top", "ha": "left"}
     figure.text(s="\n".join(words), fontsize=7, color="#444444", linespacing=1.3, **place)
+    _freeze(figure)
+
+
+def _freeze(figure: Figure) -> None:
+    """Lay the panels out once and round where they came to stand: the solver's last bits differ from call to call."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        axes.set_position([round(value, 5) for value in axes.get_position(original=True).bounds])
 
 
 def _legend_columns(legend: Legend, width: float) -> int:

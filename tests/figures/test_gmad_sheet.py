@@ -1,0 +1,56 @@
+"""gMAD sheets: the pairs of the competition, two models at a time, with the right pictures."""
+
+import numpy as np
+import pytest
+
+from bench.figures import make_figure
+from bench.gmad import find_pairs
+from bench.results import Results
+from bench.runtime import Runtime
+from tests.figures.test_figures import words
+from tests.tables.records import predictions, record_of
+from tests.tables.results import specs_of
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """The names of the pictures that were asked for; each is a grey square."""
+    names = []
+
+    def grey(dataset, wanted, runtime):
+        names.extend(wanted)
+        return [np.full((8, 8, 3), 128, np.uint8) for _ in wanted]
+
+    monkeypatch.setattr("bench.figures.gmad.pictures_of", grey)
+    return names
+
+
+def draw(specs, tmp_path, **wishes):
+    runtime = Runtime(results=tmp_path, cache=tmp_path)
+    return make_figure("gmad", Results(map(record_of, specs)), tmp_path, formats=("svg",), runtime=runtime, **wishes)
+
+
+def test_a_sheet_shows_the_pairs_at_the_lowest_and_the_highest_level(asked, tmp_path):
+    specs = specs_of("gmad", "demo", "lora,glia", splits=1)
+    [path] = draw(specs, tmp_path)
+    assert path.name == "gmad_demo_a_demo_b_lora_glia_demo.svg"
+    said = words(path)
+    for column in (
+        "(a) LoRA fixed at low",
+        "(b) LoRA fixed at high",
+        "(c) GLIA fixed at low",
+        "(d) GLIA fixed at high",
+    ):
+        assert column in said
+    arrays = {spec.method: predictions(spec) for spec in specs}
+    scores = {method: found["demo_b:all/predicted"] for method, found in arrays.items()}
+    pair = find_pairs("glia", "lora", scores, arrays["glia"]["demo_b:all/human"])[0]
+    names = arrays["glia"]["demo_b:all/names"]
+    assert (asked[0], asked[len(asked) // 2]) == (names[pair.best], names[pair.worst])
+
+
+def test_the_two_strongest_meet_unless_others_are_named(asked, tmp_path):
+    specs = specs_of("gmad", "demo", "linear_probe,lora,glia", splits=1)
+    assert len(draw(specs, tmp_path)) == 1
+    named = draw(specs, tmp_path, methods=("linear_probe", "lora"))
+    assert [path.name for path in named] == ["gmad_demo_a_demo_b_linear_probe_lora_demo.svg"]
