@@ -5,13 +5,13 @@ from __future__ import annotations
 import platform
 import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from bench.claims import Claim, Deaths
-from bench.errors import BenchError, ClaimLost, Interrupted, RunError, StoreError
+from bench.errors import BenchError, ClaimLost, Interrupted, PlanError, RunError, StoreError
 from bench.progress import Report, clock
 from bench.runtime import Runtime
 from bench.spec import SCHEMA, RunSpec
@@ -19,6 +19,9 @@ from bench.store import Store
 
 Maker = Callable[..., tuple[dict[str, Any], dict[str, Any]]]
 """make(spec, runtime, report, stop=..., lost=...) → (record, predictions)"""
+Made = tuple[dict[str, Any], dict[str, Any]] | Exception
+PackMaker = Callable[..., Iterator[tuple[int, Made]]]
+"""make(specs, runtime, report, stop=..., lost=[...]) → which run, and what came of it, as each is done"""
 SPLIT_PARTS = 4
 """A run that ran out of memory is tried once more with its batches computed in this many parts."""
 MEMORY_DEATHS = 2
@@ -84,17 +87,25 @@ def make_result(
     stop: threading.Event,
     lost: threading.Event,
 ) -> Result:
-    """Make a run and return what came of it; only a folder that cannot be written, or a second Ctrl-C, is raised."""
+    """Make a run and return what came of it; what every run lacks, or a second Ctrl-C, is raised."""
     try:
-        record, predictions = make(spec, runtime, report, stop=stop, lost=lost)
-    except Interrupted:
-        return Result("stopped")
-    except ClaimLost:
-        return Result("lost")
-    except StoreError:
-        raise
+        made: Made = make(spec, runtime, report, stop=stop, lost=lost)
     except Exception as error:
-        return failure(spec, error)
+        made = error
+    return result_of(spec, made)
+
+
+def result_of(spec: RunSpec, made: Made) -> Result:
+    """What a record and predictions, or the exception in their place, mean for a run."""
+    if isinstance(made, PlanError):
+        raise made
+    if isinstance(made, Interrupted):
+        return Result("stopped")
+    if isinstance(made, ClaimLost):
+        return Result("lost")
+    if isinstance(made, Exception):
+        return failure(spec, made)
+    record, predictions = made
     return Result("done", record, predictions, _headline(record))
 
 
@@ -162,6 +173,15 @@ def run_with_retry(spec: RunSpec, runtime: Runtime, report: Report, **events: An
             raise
     free_memory()
     return make_run(spec, replace(runtime, parts=SPLIT_PARTS), report, **events)
+
+
+def run_together(
+    specs: Sequence[RunSpec], runtime: Runtime, report: Report, **events: Any
+) -> Iterator[tuple[int, Made]]:
+    """Make runs as a pack."""
+    from bench.packed import make_pack
+
+    return make_pack(specs, runtime, report, **events)
 
 
 def out_of_memory(error: BaseException) -> bool:

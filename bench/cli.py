@@ -78,6 +78,9 @@ def run(
     overwrite: Annotated[
         Names, typer.Option("--overwrite", help="Runs to make again: never, failed or always.")
     ] = None,
+    pack: Annotated[
+        Optional[int], typer.Option("--pack", min=0, help="Train up to N alike runs together; 0: as each method says.")
+    ] = None,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Compute frozen inputs every time.")] = False,
     partial: Annotated[bool, typer.Option("--partial", help="Accept a subset of a dataset, with a warning.")] = False,
     results: Results = None,
@@ -106,7 +109,7 @@ def run(
         "splits": splits,
     }
     flags |= {"device": device, "precision": precision, "overwrite": overwrite, "results": results}
-    flags |= {"executor": executor, "address": address}
+    flags |= {"executor": executor, "address": address, "pack": pack}
     config = configure(plugin, **_checked_flags(flags))
     ask = Ask(
         methods=_words(config["method"]),
@@ -261,16 +264,18 @@ def protocols(plugin: Plugin = None) -> None:
 @friendly
 def datasets(plugin: Plugin = None) -> None:
     """List the datasets and where each is looked for."""
+    from bench.data.locate import dataset_names
     from bench.registry import DATASETS
 
     config = configure(plugin)
     rows = []
-    for name in DATASETS.names():
-        facts = DATASETS.card(name).facts
+    for name in dataset_names(config.data):
+        registered = name in DATASETS
+        loader = name if registered else str(config.data[name].get("loader", name))
+        facts = DATASETS.card(loader).facts
         count = facts.get("images") or ""
-        rows.append(
-            (name, facts.get("title", ""), count, facts.get("kind", ""), _place(name, config), DATASETS.origin(name))
-        )
+        origin = DATASETS.origin(name) if registered else f"bench.toml, read by {loader}"
+        rows.append((name, facts.get("title", ""), count, facts.get("kind", ""), _place(name, config), origin))
     grid(("dataset", "title", "images", "kind", "looked for in", "from"), rows)
 
 
@@ -291,7 +296,7 @@ def show_config() -> None:
     rows = [
         (name, config.values[name] if config.values[name] != "" else "-", config.origins[name]) for name in SETTINGS
     ]
-    rows[2] = ("preset", config.preset, config.origins["preset"])
+    rows = [("preset", config.preset, row[2]) if row[0] == "preset" else row for row in rows]
     grid(("setting", "value", "from"), rows, title=str(config.path or "no bench.toml in this folder"))
     for name, value in config.data.items():
         say(f"data.{name} = {value}")

@@ -89,6 +89,8 @@ def execute(plan: Plan, runtime: Runtime, config: Config, debug: bool) -> int:
 def _executed(pending: Sequence[RunSpec], runtime: Runtime, orders: Orders, config: Config) -> Summary:
     if config["executor"] == "serial":
         return execute_serial(pending, runtime, orders)
+    if config["pack"] > 1:
+        raise UsageError("--pack trains runs together in one process, and --executor ray spreads them: choose one.")
     from bench.ray_executor import execute_ray
 
     return execute_ray(pending, runtime, orders, config["address"] or None)

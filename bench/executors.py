@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from bench.attempt import (
     Answers,
     Maker,
+    PackMaker,
     Result,
     after_deaths,
     claim_run,
@@ -19,11 +20,15 @@ from bench.attempt import (
     describe_run,
     failure,
     make_result,
+    out_of_memory,
+    result_of,
+    run_together,
     run_with_retry,
     write_result,
 )
 from bench.claims import Claim
-from bench.errors import RunError
+from bench.errors import Interrupted, PlanError, RunError
+from bench.packs import groups
 from bench.progress import Report, Say, silent
 from bench.runtime import Runtime
 from bench.spec import RunSpec
@@ -56,30 +61,35 @@ class Orders:
     """Whether to stay until the runs that others are making are made."""
 
 
-def execute_serial(specs: Sequence[RunSpec], runtime: Runtime, orders: Orders, make: Maker = run_with_retry) -> Summary:
-    """Make the runs one by one; runs that another process holds are left to it and waited for."""
+def execute_serial(
+    specs: Sequence[RunSpec],
+    runtime: Runtime,
+    orders: Orders,
+    make: Maker = run_with_retry,
+    together: PackMaker = run_together,
+) -> Summary:
+    """Make the runs one by one, or pack by pack; runs that another process holds are left to it and waited for."""
     store, summary = Store(runtime.results), Summary()
     store.ready()
     answers = Answers(store, specs, orders.overwrite)
-    queue, finished = in_order(specs, store, orders), 0
+    queue, finished = groups(in_order(specs, store, orders), runtime.pack), 0
     with stop_on_ctrl_c(orders.say) as stop:
         while queue and not stop.is_set():
-            waiting: list[RunSpec] = []
-            for spec in queue:
+            waiting: list[list[RunSpec]] = []
+            for group in queue:
                 if stop.is_set():
                     break
-                claim = claim_run(store, spec, answers)
-                if claim is not None:
+                work = _Work(store, runtime, orders, stop, make, together)
+                left = work.claim(group, answers)
+                held = len(work.claims)
+                elsewhere = [spec.key for spec in left if answers.given(spec)]
+                if held:
                     orders.report(finished, len(specs), "runs")
-                    begin = time.monotonic()
-                    result = _make(spec, store, runtime, orders, claim, stop, make)
-                    tell(spec, result, time.monotonic() - begin, orders, summary)
-                elif answers.given(spec):
-                    summary.elsewhere.append(spec.key)
-                else:
-                    waiting.append(spec)
-                    continue
-                finished += 1
+                for spec, result, seconds in work.do():
+                    tell(spec, result, seconds, orders, summary)
+                summary.elsewhere += elsewhere
+                finished += held + len(elsewhere)
+                waiting += [[spec] for spec in left if spec.key not in elsewhere]
             queue = waiting
             if queue and not stop.is_set():
                 if not orders.wait:
@@ -98,31 +108,92 @@ def in_order(specs: Sequence[RunSpec], store: Store, orders: Orders) -> list[Run
     return sorted(queue, key=lambda spec: spec.training_key in deadly) if deadly else queue
 
 
-def _make(
-    spec: RunSpec,
-    store: Store,
-    runtime: Runtime,
-    orders: Orders,
-    claim: Claim,
-    stop: threading.Event,
-    make: Maker,
-) -> Result:
-    """Make a claimed run, write its record, give the claim back."""
-    try:
+@dataclass
+class _Work:
+    """One run, or a pack of them: claimed, made, written, and the claims given back whatever happens."""
+
+    store: Store
+    runtime: Runtime
+    orders: Orders
+    stop: threading.Event
+    make: Maker
+    together: PackMaker
+    claims: dict[RunSpec, Claim] = field(default_factory=dict)
+
+    def claim(self, group: Sequence[RunSpec], answers: Answers) -> list[RunSpec]:
+        """Claim what still has to be made; the others are returned."""
+        left = []
         try:
-            runtime, warning = after_deaths(claim.deaths, runtime)
+            for spec in group:
+                claim = claim_run(self.store, spec, answers)
+                if claim is None:
+                    left.append(spec)
+                else:
+                    self.claims[spec] = claim
+        except BaseException:
+            self._release()
+            raise
+        return left
+
+    def do(self) -> Iterator[tuple[RunSpec, Result, float]]:
+        """Make what is claimed: what came of each run, and its seconds."""
+        try:
+            if len(self.claims) > 1 and not any(any(vars(c.deaths).values()) for c in self.claims.values()):
+                yield from self._pack()
+            for spec in list(self.claims):
+                if self.stop.is_set():
+                    break
+                begin = time.monotonic()
+                result = self._finish(spec, self._alone(spec))
+                yield spec, result, time.monotonic() - begin
+        finally:
+            self._release()
+
+    def _alone(self, spec: RunSpec) -> Result:
+        claim = self.claims[spec]
+        try:
+            runtime, warning = after_deaths(claim.deaths, self.runtime)
         except RunError as error:
-            result = failure(spec, error)
-        else:
-            if warning:
-                orders.say(f"again   {describe_run(spec)}: {warning}.")
-            result = make_result(spec, runtime, watched(orders.report, claim), make, stop=stop, lost=claim.lost)
-        if result.record is not None and not claim.holds():
-            return Result("lost")
-        write_result(store, spec, result)
-        return result
-    finally:
-        claim.release()
+            return failure(spec, error)
+        if warning:
+            self.orders.say(f"again   {describe_run(spec)}: {warning}.")
+        report = watched(self.orders.report, claim)
+        return make_result(spec, runtime, report, self.make, stop=self.stop, lost=claim.lost)
+
+    def _pack(self) -> Iterator[tuple[RunSpec, Result, float]]:
+        """Make the claimed runs together; those that cannot be stay claimed."""
+        specs, begin = list(self.claims), time.monotonic()
+        report = watched(self.orders.report, *self.claims.values())
+        lost = [claim.lost for claim in self.claims.values()]
+        try:
+            for run, made in self.together(specs, self.runtime, report, stop=self.stop, lost=lost):
+                if isinstance(made, Exception) and out_of_memory(made):
+                    continue
+                result = self._finish(specs[run], result_of(specs[run], made))
+                yield specs[run], result, (time.monotonic() - begin) / len(specs)
+        except Interrupted:
+            for spec in list(self.claims):
+                yield spec, self._finish(spec, Result("stopped")), time.monotonic() - begin
+        except PlanError:
+            raise
+        except Exception as error:
+            what = f"{len(self.claims)} runs of {specs[0].method} on {specs[0].train}"
+            self.orders.say(f"apart   {what} are made one by one: {error}.")
+
+    def _finish(self, spec: RunSpec, result: Result) -> Result:
+        """Write a run's record, while it is still ours, and give the claim back."""
+        claim = self.claims.pop(spec)
+        try:
+            if result.record is not None and not claim.holds():
+                return Result("lost")
+            write_result(self.store, spec, result)
+            return result
+        finally:
+            claim.release()
+
+    def _release(self) -> None:
+        while self.claims:
+            self.claims.popitem()[1].release()
 
 
 def tell(spec: RunSpec, result: Result, seconds: float, orders: Orders, summary: Summary, where: str = "") -> None:
@@ -138,11 +209,12 @@ def tell(spec: RunSpec, result: Result, seconds: float, orders: Orders, summary:
         summary.elsewhere.append(spec.key)
 
 
-def watched(report: Report, claim: Claim) -> Report:
-    """A report that also lets `bench status` of other processes see how far the run is."""
+def watched(report: Report, *claims: Claim) -> Report:
+    """A report that also lets `bench status` of other processes see how far the runs are."""
 
     def both(done: int, total: int, what: str) -> None:
-        claim.note(doing=what, of=total, at=done)
+        for claim in claims:
+            claim.note(doing=what, of=total, at=done)
         report(done, total, what)
 
     return both

@@ -92,6 +92,8 @@ class Method:
     identity_at_start: ClassVar[bool] = False
     """Whether a fresh module must give the frozen backbone's own features (to 1e-5)."""
 
+    packs: ClassVar[int] = 1
+    """How many alike runs are trained together unless `--pack` says otherwise: where that was measured to be faster."""
     sized_by: ClassVar[str] = ""
     """The option that `--budget` turns; empty: the method has one size."""
 

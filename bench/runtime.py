@@ -26,3 +26,5 @@ class Runtime:
     partial: bool = False
     parts: int = 1
     """In how many parts a training batch is computed; the gradient is that of the whole batch."""
+    pack: int = 0
+    """How many runs that differ only in split, seed or rates are trained together; 0: as the method says."""

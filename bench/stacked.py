@@ -63,7 +63,10 @@ class Stack:
             return scores
 
         with autocast(), mode:
-            predicted = vmap(forward, in_dims=(0, inside, 0), randomness="error")(stacks, dict(inputs), index)
+            try:
+                predicted = vmap(forward, in_dims=(0, inside, 0), randomness="error")(stacks, dict(inputs), index)
+            except RuntimeError as error:
+                raise _explained(error) from error
         values = vmap(loss, in_dims=(0, inside))(predicted.float(), human)
         values.sum().backward()
         for run, state in zip(runs, generators.states, strict=True):
@@ -86,11 +89,21 @@ class Stack:
                 self._own[run][name].grad = None if stack.grad is None else stack.grad[place]
 
 
+def _explained(error: RuntimeError) -> Exception:
+    """A step that torch cannot make for all runs at once is a reason to make them one by one."""
+    if "vmap" not in str(error) and "functorch" not in str(error):
+        return error
+    said = str(error).split(". ")[0].split("\n")[0]
+    return UsageError(f"torch's vmap cannot do one of its steps ({said[:120]})")
+
+
 def refuse_unstackable(models: Sequence[QualityModel]) -> None:
     """A UsageError where models cannot be trained as one, with the reason."""
     features = type(models[0].features)
     if features.penalty is not Features.penalty or features.after_step is not Features.after_step:
         raise UsageError("its loss or its structure changes by the step")
+    if all(p.requires_grad for p in models[0].features.parameters()):
+        raise UsageError("it trains the backbone, of which each run would need its own")
     if models[0].features.drifting:
         raise UsageError("its frozen networks keep statistics that drift with each run's batches")
     trained = [{n: p.shape for n, p in model.named_parameters() if p.requires_grad} for model in models]
@@ -150,6 +163,8 @@ class _EachRunItsOwn(TorchFunctionMode):
             return self._dropout(*args, **(kwargs or {}))
         if func is F.scaled_dot_product_attention:
             return _attention(*args, **(kwargs or {}))
+        if func is Tensor.contiguous:  # vmap knows the plain layout only; values do not depend on it
+            return func(args[0])
         return func(*args, **(kwargs or {}))
 
     def _dropout(self, values: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:

@@ -18,6 +18,7 @@ class LinearProbe(Method):
     origin: ClassVar[str] = "LoDa Table 6, GLIA Table 6"
     identity_at_start: ClassVar[bool] = True
     vit_b: ClassVar[int] = 0
+    packs: ClassVar[int] = 10
 
     def assemble(self, vit: Vit, toolbox: Toolbox) -> Features:
         """Nothing but the frozen feature."""

@@ -5,9 +5,12 @@ import threading
 import numpy as np
 import pytest
 
-from bench.errors import Interrupted, RunError, UsageError
+from bench.errors import ClaimLost, Interrupted, RunError, UsageError
+from bench.executors import Orders, execute_serial
 from bench.packed import make_pack
+from bench.packs import groups
 from bench.run import make_run
+from bench.session import prepare
 from bench.store import Store
 from tests.methods.vits import SMALL_CNN
 from tests.world import make_world, tiny_runtime, tiny_spec
@@ -52,3 +55,125 @@ def test_splits_trained_together_end_as_alone(method, tmp_path, data):
         assert_equal(alone, packed[run])
         assert packed[run][0]["key"] == spec.key
         assert packed[run][0]["run"]["packed"] == 3
+
+
+def test_rates_of_one_split_share_their_batches_and_end_as_alone(tmp_path, data):
+    recipes = [{"lr": 1e-2}, {"lr": 3e-3, "weight_decay": 0.1}, {"lr": 1e-3, "warmup": 2, "clip": 0.1}]
+    specs = [spec_of("adapter", recipe={"selection": "val", **recipe}) for recipe in recipes]
+    packed = pack(specs, tiny_runtime(tmp_path / "packed", data))
+    for run, spec in enumerate(specs):
+        assert_equal(make_run(spec, tiny_runtime(tmp_path / "alone", data)), packed[run])
+
+
+def test_seeds_with_views_of_their_own_end_as_alone(tmp_path, data):
+    specs = [spec_of("linear_probe", recipe={"seed": seed, "train_views": 2}) for seed in (0, 5)]
+    packed = pack(specs, tiny_runtime(tmp_path / "packed", data))
+    for run, spec in enumerate(specs):
+        assert_equal(make_run(spec, tiny_runtime(tmp_path / "alone", data)), packed[run])
+
+
+def stopped_after(steps, specs, runtime):
+    stop = threading.Event()
+
+    def report(done, total, what):
+        if what == "training" and done == steps:
+            stop.set()
+
+    with pytest.raises(Interrupted):
+        pack(specs, runtime, report, stop)
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_an_interrupted_pack_resumes_to_the_bit_and_each_of_its_runs_can_go_on_alone(steps, tmp_path, data):
+    specs = [spec_of("vpt", split=split) for split in range(2)]
+    whole = pack(specs, tiny_runtime(tmp_path / "whole", data))
+    for name in ("together", "alone"):
+        stopped_after(steps, specs, tiny_runtime(tmp_path / name, data))
+    runtime = tiny_runtime(tmp_path / "together", data)
+    assert all(Store(runtime.results).checkpoint_path(spec).exists() for spec in specs)
+    seen = []
+    resumed = pack(specs, runtime, lambda done, total, what: seen.append(done) if what == "training" else None)
+    assert min(seen) == steps + 1
+    for run, spec in enumerate(specs):
+        assert np.array_equal(resumed[run][1]["near:test/predicted"], whole[run][1]["near:test/predicted"])
+        assert resumed[run][0]["loss"] == whole[run][0]["loss"]
+        assert_equal(make_run(spec, tiny_runtime(tmp_path / "alone", data)), whole[run])
+
+
+def test_a_run_that_diverges_ends_alone(tmp_path, data):
+    specs = [spec_of("adapter", recipe={"lr": lr, "epochs": 3}) for lr in (1e-2, 1e30)]
+    packed = pack(specs, tiny_runtime(tmp_path / "packed", data))
+    assert isinstance(packed[1], RunError)
+    assert "diverged" in str(packed[1])
+    assert_equal(make_run(specs[0], tiny_runtime(tmp_path / "alone", data)), packed[0])
+
+
+def test_a_run_that_another_process_took_over_ends_alone(tmp_path, data):
+    specs = [spec_of("adapter", split=split) for split in range(2)]
+    lost = [threading.Event(), threading.Event()]
+    lost[0].set()
+    packed = pack(specs, tiny_runtime(tmp_path / "packed", data), lost=lost)
+    assert isinstance(packed[0], ClaimLost)
+    assert_equal(make_run(specs[1], tiny_runtime(tmp_path / "alone", data)), packed[1])
+
+
+def test_kept_weights_are_taken_up_and_only_the_others_train(tmp_path, data):
+    specs = [spec_of("adapter", split=split) for split in range(3)]
+    runtime = tiny_runtime(tmp_path, data)
+    alone = make_run(specs[1], runtime)
+    packed = pack(specs, runtime)
+    assert [packed[run][0]["run"]["packed"] for run in range(3)] == [2, 1, 2]
+    assert np.array_equal(packed[1][1]["near:test/predicted"], alone[1]["near:test/predicted"])
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "why"),
+    [
+        ("full_finetune", {}, "backbone"),
+        ("peft:adalora", {"config": "init_r=4,target_r=2,tinit=1,tfinal=1"}, "changes by the step"),
+        ("loda", {"cnn": SMALL_CNN, "bn": "train"}, "drift"),
+        ("peft:oft", {"config": "oft_block_size=16"}, "vmap"),
+    ],
+)
+def test_what_cannot_be_trained_together_is_refused_with_the_reason(method, options, why, tmp_path, data):
+    specs = [tiny_spec(method, split=split, options=options) for split in range(2)]
+    with pytest.raises(UsageError, match=why):
+        pack(specs, tiny_runtime(tmp_path, data))
+
+
+def test_unequal_numbers_of_batches_are_refused(tmp_path, data):
+    specs = [spec_of("adapter", fraction=fraction) for fraction in (0.8, 0.4)]
+    with pytest.raises(UsageError, match="unequal numbers of batches"):
+        pack(specs, tiny_runtime(tmp_path, data))
+
+
+def test_the_executor_packs_what_is_alike_and_makes_the_refused_one_by_one(tmp_path, data):
+    specs = [spec_of("linear_probe", split=split) for split in range(3)]
+    specs += [tiny_spec("full_finetune", split=split) for split in range(2)]
+    runtime, said = tiny_runtime(tmp_path, data, pack=2), []
+    summary = execute_serial(specs, runtime, Orders(say=said.append))
+    assert sorted(summary.done) == sorted(spec.key for spec in specs)
+    packed = {r["key"]: r["run"].get("packed", 0) for r in Store(runtime.results).records()}
+    assert [packed[spec.key] for spec in specs] == [2, 2, 0, 0, 0]
+    assert any("made one by one: it trains the backbone" in line for line in said)
+
+
+def test_runs_are_alike_where_only_split_seed_or_rates_differ():
+    alike = [spec_of("adapter", split=1), spec_of("adapter", recipe={"seed": 1, "lr": 1e-3, "clip": 1.0})]
+    other = [spec_of("adapter", recipe={"batch": 16}), spec_of("vpt"), spec_of("adapter", fraction=0.4)]
+    assert groups([*alike, *other], 8) == [alike, *([spec] for spec in other)]
+    assert [len(group) for group in groups([spec_of("adapter", split=s) for s in range(5)], 2)] == [2, 2, 1]
+    assert [len(group) for group in groups([spec_of("linear_probe", split=s) for s in range(12)])] == [10, 2]
+
+
+def test_frozen_memory_is_shared_and_lent_memory_is_never_written(tmp_path, data):
+    specs = [spec_of("bitfit", split=split) for split in range(2)]
+    sessions = [prepare(spec, tiny_runtime(tmp_path, data)) for spec in specs]
+    first, second = (dict(session.model.named_parameters()) for session in sessions)
+    for name, tensor in first.items():
+        assert (tensor.data_ptr() == second[name].data_ptr()) == (not tensor.requires_grad), name
+    for tensor in first.values():
+        if tensor.requires_grad:
+            tensor.data += 1
+    again = dict(prepare(specs[1], tiny_runtime(tmp_path, data)).model.named_parameters())
+    assert all(again[name].equal(second[name]) for name in second)
