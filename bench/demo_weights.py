@@ -43,7 +43,9 @@ Weights = dict[str, Any]
 
 def dinov2_vits14(cache: Path, progress: Report | None = None) -> Path:
     """DINOv2 ViT-S/14 as safetensors for timm's `vit_small_patch14_dinov2`, made in `cache` where needed."""
-    return _kept(Path(cache) / "weights" / "dinov2_vits14.safetensors", DINOV2, read_dinov2, "vit_small_patch14_dinov2", progress)
+    return _kept(
+        Path(cache) / "weights" / "dinov2_vits14.safetensors", DINOV2, read_dinov2, "vit_small_patch14_dinov2", progress
+    )
 
 
 def efficientnet_lite0(cache: Path, progress: Report | None = None) -> Path:

@@ -19,7 +19,11 @@ class DataError(BenchError):
     """A dataset is missing, incomplete or not what it says."""
 
 
-class WeightsError(BenchError):
+class PlanError(BenchError):
+    """Something that every run needs is missing: no run is to blame, and the plan stops until it is mended."""
+
+
+class WeightsError(PlanError):
     """Pretrained weights are missing, damaged or do not fit the backbone."""
 
 
@@ -27,7 +31,7 @@ class RunError(BenchError):
     """One run could not produce trustworthy numbers."""
 
 
-class StoreError(BenchError):
+class StoreError(PlanError):
     """The results folder cannot be read or written."""
 
 

@@ -33,7 +33,7 @@ from bench.attempt import (
     write_result,
 )
 from bench.claims import Claim, Deaths
-from bench.errors import RunError, StoreError, UsageError
+from bench.errors import PlanError, RunError, UsageError
 from bench.executors import POLL_SECONDS, Orders, Summary, in_order, stop_on_ctrl_c, tell
 from bench.files import write_text
 from bench.packing import Packing
@@ -192,7 +192,7 @@ class Spread:
             self._lost(flight, error, memory=isinstance(error, errors.OutOfMemoryError))
         else:
             if delivery.unwritable:
-                raise StoreError(f"{delivery.where}: {delivery.unwritable}")
+                raise PlanError(f"{delivery.where}: {delivery.unwritable}")
             self.packing.learn(delivery.facts)
             flight.where = delivery.where
             self._settle(flight, delivery.result)

@@ -15,7 +15,7 @@ from typing import Any
 
 from bench.attempt import Maker, Result, make_result, write_result
 from bench.claims import still_held
-from bench.errors import StoreError
+from bench.errors import PlanError
 from bench.runtime import Runtime
 from bench.spec import RunSpec
 from bench.store import Store
@@ -110,7 +110,7 @@ def work(task: Task, board: Any) -> Delivery:
             facts = _facts(result)
             if shared and result.record is not None:
                 result = _write(task, result)
-        except StoreError as error:
+        except PlanError as error:
             return Delivery(Result("stopped"), where, time.monotonic() - begin, {}, str(error))
     return Delivery(result, where, time.monotonic() - begin, facts)
 

@@ -200,3 +200,11 @@ def test_listing_imports_nothing_heavy(home, words):
     start = time.perf_counter()
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
     assert time.perf_counter() - start < 5  # alone on the machine: under half a second
+
+
+def test_missing_weights_stop_the_plan_once_and_blame_no_run(home, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    result = bench("run", "-m", "linear_probe,glia", "-p", "main", "-d", "near", "--preset", "paper", "--splits", 2)
+    assert result.exit_code == 1
+    assert result.output.count("--weights FILE") == 1
+    assert not list((home / "results" / "runs").glob("*"))
