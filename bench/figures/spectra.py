@@ -26,7 +26,8 @@ def draw(scene: Scene) -> Iterator[Drawing]:
     """Three figures: last-block spectra, amplitude by frequency and block, and the highest frequency by block."""
     for experiment, kept, without in kept_runs(scene):
         found = _spectra_of_all(kept, scene.wish.machine())
-        count = min(IMAGES, *(len(record.predictions(experiment.target).human) for record in kept.values()))  # type: ignore[union-attr]
+        tests = [record.section("data").get("train", {}).get("n_test", IMAGES) for record in kept.values()]
+        count = min(IMAGES, *map(int, tests))
         how = f"Mean over {count} test images and all channels of the patch tokens, each method on the views it eats."
         below = scene.conditions(list(found), [experiment], how=how, medians=False) + [lacking(without)]
         where = f"trained on {title_of(experiment)}"

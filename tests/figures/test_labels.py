@@ -43,7 +43,7 @@ def texts_of(figure):
 
 
 @pytest.mark.parametrize("name", ["parameters", "scatter", "distortions", "data_efficiency", "cross", "training"])
-@pytest.mark.parametrize("count", [2, 7, pytest.param(12, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [7, *(pytest.param(count, marks=pytest.mark.slow) for count in (2, 12))])
 def test_no_text_of_any_figure_lies_on_another_or_off_the_page(name, count):
     methods = [f"a_method_with_a_long_name_{i}" for i in range(count)]
     records = [
