@@ -195,7 +195,7 @@ def _optimiser(job: Job) -> torch.optim.Optimizer:
     groups = job.method.parameter_groups(job.model, job.recipe.lr)
     for group in groups:
         group["base"] = group["lr"]
-    fused = job.device.type == "cuda"
+    fused = job.device.type in ("cuda", "cpu")  # one pass over each tensor: on a CPU a fifth of the loop's time
     return torch.optim.AdamW(groups, lr=job.recipe.lr, weight_decay=job.recipe.weight_decay, fused=fused)
 
 
