@@ -109,7 +109,7 @@ DEMO = Preset(
     gmad=(("demo_a", "demo_b"),),
     splits=2,
     # 98 px are 7 × 7 patches of 14: GLIA's usual 7 × 7 grid with fragments of one patch. Few images and epochs want
-    # small batches and a high rate; full fine-tuning alone would lose its pretraining at that rate.
+    # small batches and a high rate; a whole ViT is never given such a rate.
     recipe={"epochs": 4, "batch": 16, "lr": 2e-3, "short_side": 0, "size": 98, "test_views": 1},
     method_recipe={"full_finetune": {"lr": 1e-4}},
     method_options={"loda": {"cnn": "tf_efficientnet_lite0"}, "glia": {"fragment": 14, "grid": 7}},
