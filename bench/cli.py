@@ -319,10 +319,11 @@ def splits(
 
 
 def _attach() -> None:
-    from bench import cli_data, cli_figures, cli_tools
+    from bench import cli_data, cli_figures, cli_profile, cli_tools
 
     cli_data.attach(app)
     cli_figures.attach(app)
+    cli_profile.attach(app)
     cli_tools.attach(app)
 
 

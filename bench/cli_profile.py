@@ -1,0 +1,97 @@
+"""The profile command: what each method costs on this machine. Parse, call, print."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from bench.console import friendly, grid, note, say
+
+
+def attach(app: typer.Typer) -> None:
+    """Put this command on the `bench` command."""
+    app.command()(profile)
+
+
+@friendly
+def profile(
+    methods: Annotated[
+        Optional[list[str]], typer.Argument(help="Methods; all with a fixed size if none.", metavar="[METHOD]...")
+    ] = None,
+    backbone: Annotated[str, typer.Option("--backbone", help="A timm ViT by name.")] = "vit_base_patch16_224",
+    weights: Annotated[str, typer.Option("--weights", help="random or pretrained; speed is the same.")] = "random",
+    batch: Annotated[int, typer.Option("--batch", min=2, help="Images a training step.")] = 8,
+    size: Annotated[int, typer.Option("--size", min=1, help="Pixels a side.")] = 224,
+    steps: Annotated[int, typer.Option("--steps", min=1, help="Training steps to measure.")] = 5,
+    device: Annotated[Optional[str], typer.Option("--device", help="auto, cpu, cuda or mps.")] = None,
+    precision: Annotated[str, typer.Option("--precision", help="auto, fp32, bf16 or fp16.")] = "auto",
+    threads: Annotated[int, typer.Option("--threads", min=0, help="CPU threads; 0: torch's choice.")] = 0,
+    dataset: Annotated[
+        str, typer.Option("--dataset", "-d", help="Pictures of this set; synthetic ones if not given.")
+    ] = "",
+    settings: Annotated[
+        Optional[list[str]], typer.Option("--set", help="KEY=VALUE or METHOD.KEY=VALUE of the methods.")
+    ] = None,
+    name: Annotated[str, typer.Option("--name", help="Name of the files written.")] = "profile",
+    against: Annotated[
+        Optional[Path], typer.Option("--against", help="An earlier profile: print ratios, exit 1 on regressions.")
+    ] = None,
+    tolerance: Annotated[
+        float, typer.Option("--tolerance", min=0, help="How much worse is still no regression.")
+    ] = 0.1,
+    protocol_costs: Annotated[
+        bool, typer.Option("--protocol-costs", help="Only count forward-equivalents of one KonIQ split.")
+    ] = False,
+    results: Annotated[Optional[Path], typer.Option("--results", help="The results folder.")] = None,
+    plugin: Annotated[
+        Optional[list[Path]], typer.Option("--plugin", help="A Python file with further methods.")
+    ] = None,
+) -> None:
+    """Measure each method the same way: work, speed, where a step's time goes, memory, share of the machine."""
+    if protocol_costs:
+        _print_protocol_costs()
+        return
+    from bench.invocation import configure, runtime_of
+    from bench.profile_command import profile_methods
+    from bench.profile_figure import draw_profile
+    from bench.profile_report import SPEED_HEADER, WORK_HEADER, read_report, speed_rows, work_rows, write_report
+    from bench.profiling import Setting
+    from bench.progress import Display
+
+    config = configure(plugin, device=device, results=results)
+    before = read_report(against) if against else None
+    setting = Setting(backbone, weights, batch, size, precision, steps, dataset)
+    runtime = runtime_of(config, plugin, **({"threads": threads} if threads else {}))
+    with Display() as display:
+        report = profile_methods(methods or [], settings or [], setting, runtime, display.report)
+    grid(WORK_HEADER, work_rows(report))
+    grid(SPEED_HEADER, speed_rows(report))
+    path = Path(config["results"]) / "profiles" / f"{name}.json"
+    write_report(report, path)
+    for written in (path, *draw_profile(report, path.with_suffix(""))):
+        note(f"Written: {written}")
+    if before is not None:
+        raise typer.Exit(_print_changes(report, before, tolerance))
+
+
+def _print_changes(report: dict[str, object], before: dict[str, object], tolerance: float) -> int:
+    from bench.profile_report import compare_reports
+
+    changes = compare_reports(report, before, tolerance)
+    rows = [
+        (c.method, c.what, f"{c.before:.4g}", f"{c.now:.4g}", f"{c.ratio:.3f}", "WORSE" if c.worse else "")
+        for c in changes
+    ]
+    grid(("method", "what", "before", "now", "now / before", ""), rows)
+    worse = sum(c.worse for c in changes)
+    say(f"{worse} of {len(changes)} numbers are worse by more than {tolerance:.0%}.")
+    return 1 if worse else 0
+
+
+def _print_protocol_costs() -> None:
+    from bench.protocol_costs import koniq_costs
+
+    rows = [(c.what, f"{c.theirs:,.0f}", f"{c.ours:,.0f}", f"{c.ratio:.1%}") for c in koniq_costs()]
+    grid(("one KonIQ-10k split, ViT forward-equivalents", "naive or official", "here", "here / there"), rows)

@@ -1,0 +1,59 @@
+"""`bench profile` between parsing and printing: every method in a fresh process, then one report."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import RunError, UsageError
+from bench.planning import sort_settings
+from bench.progress import Report
+from bench.registry import METHODS
+from bench.runtime import Runtime
+from bench.spec import Scalar
+
+if TYPE_CHECKING:
+    from bench.profiling import Setting
+
+
+def profile_methods(
+    names: Sequence[str], settings: Sequence[str], setting: Setting, runtime: Runtime, report: Report
+) -> dict[str, Any]:
+    """The report on these methods, or on all that need no variant to be named; each in a process of its own.
+
+    So the peak memory of one is not another's, and start-up is measured as a run meets it.
+    """
+    from bench.profiling import report_of
+
+    wanted = list(names) or [name for name in METHODS.names() if isinstance(METHODS.card(name).facts.get("vit_b"), int)]
+    for name in wanted:
+        METHODS.target(name)  # an unknown name is an error before anything is measured
+    sorted_settings = sort_settings(settings, wanted, [])
+    if sorted_settings.recipe or sorted_settings.spec:
+        raise UsageError("--set takes options of methods here; a recipe's speed is set by --batch and --size.")
+    options = sorted_settings.methods
+    measured = {}
+    for done, name in enumerate(wanted):
+        report(done, len(wanted), f"measuring {name}")
+        measured[name] = _in_fresh_process(name, options.get(name, {}), setting, runtime)
+        report(len(wanted), len(wanted), f"measuring {name}")
+    return report_of(measured, setting)
+
+
+def _in_fresh_process(name: str, options: Mapping[str, Scalar], setting: Setting, runtime: Runtime) -> dict[str, Any]:
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        try:
+            return pool.submit(_measure, name, dict(options), setting, runtime).result()
+        except BrokenProcessPool:
+            raise RunError(
+                f"The process that measured {name} was killed, most likely for memory: try a smaller --batch."
+            ) from None
+
+
+def _measure(name: str, options: dict[str, Scalar], setting: Setting, runtime: Runtime) -> dict[str, Any]:
+    from bench.profiling import profile_method
+
+    return profile_method(name, options, setting, runtime)

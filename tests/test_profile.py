@@ -1,0 +1,136 @@
+"""`bench profile`: what it counts is right, what it measures adds up, and a regression is an error."""
+
+import copy
+import json
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from bench.backbone import Vit
+from bench.ceilings import measure_ceilings
+from bench.cli import app
+from bench.errors import DataError, UsageError
+from bench.phases import PHASES
+from bench.profile_figure import draw_profile
+from bench.profile_report import compare_reports, read_report, speed_rows, work_rows, write_report
+from bench.profiling import Setting, profile_method, report_of
+from bench.protocol_costs import Views, guided, koniq_costs, probed, walked
+from bench.run import make_run
+from bench.runtime import Runtime
+from bench.work import count_work
+from tests.world import TINY, make_world, tiny_runtime, tiny_spec
+
+OPTIONS = {"linear_probe": {}, "glia": {"grid": 2, "fragment": 16, "rank": 8, "heads": 2}}
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    home = tmp_path_factory.mktemp("profile")
+    runtime = Runtime(results=home / "results", cache=home / "cache", device="cpu", threads=1)
+    setting = Setting(backbone=TINY, batch=4, size=32, precision="fp32", steps=3)
+    return report_of({name: profile_method(name, o, setting, runtime) for name, o in OPTIONS.items()}, setting)
+
+
+def test_work_is_counted_in_both_directions_and_views_are_free():
+    a, w = torch.randn(8, 16), torch.randn(16, 4)
+    assert count_work(lambda: a @ w).flops == 2 * 8 * 16 * 4
+    assert count_work(lambda: a @ w).bytes == 4 * (8 * 16 + 16 * 4 + 8 * 4)
+    assert count_work(lambda: a.view(4, 32).t()[1:]).bytes == 0
+    a.requires_grad_()
+    assert count_work(lambda: (a @ w).sum().backward()).flops == 2 * (2 * 8 * 16 * 4)
+
+
+def test_ceilings_are_rates_of_this_machine():
+    ceilings = measure_ceilings(torch.device("cpu"), "fp32")
+    assert ceilings["matmul_flops"] > 1e8
+    assert ceilings["copy_bytes"] > 1e7
+
+
+def test_a_profile_has_every_number_and_the_phases_add_up(report):
+    for one in report["methods"].values():
+        assert tuple(one["phases"]) == PHASES
+        assert sum(one["phases"].values()) == pytest.approx(1)
+        assert all(share >= 0 for share in one["phases"].values())
+        assert one["training_images_s"] * one["step_seconds"] == pytest.approx(4)
+        assert one["scoring_images_s"] > 0
+        assert one["memory_peak_bytes"] > 1e6
+        assert one["utilisation"]["matmul"] > 0
+    probe, glia = report["methods"]["linear_probe"], report["methods"]["glia"]
+    assert probe["gflops_training"] < 0.01 * probe["gflops_scoring"] < 0.01 * glia["gflops_training"]
+    assert glia["trainable"] > probe["trainable"]
+    assert report["machine"]["versions"]["torch"].startswith(torch.__version__.partition("+")[0])
+
+
+def test_a_profile_is_written_read_and_drawn(report, tmp_path):
+    path = tmp_path / "profiles" / "mine.json"
+    write_report(report, path)
+    assert read_report(path) == json.loads(json.dumps(report))
+    assert [row[0] for row in work_rows(report)] == [row[0] for row in speed_rows(report)] == list(OPTIONS)
+    png, svg = draw_profile(report, path.with_suffix(""))
+    assert png.read_bytes()[:4] == b"\x89PNG"
+    assert "glia" in svg.read_text()
+    path.write_text("[]")
+    with pytest.raises(DataError, match="is no profile"):
+        read_report(path)
+
+
+def test_a_slower_method_is_a_regression_and_a_faster_one_is_not(report):
+    before = copy.deepcopy(report)
+    assert not any(change.worse for change in compare_reports(report, before, 0.1))
+    before["methods"]["glia"]["training_images_s"] *= 2
+    before["methods"]["glia"]["memory_peak_bytes"] *= 2
+    worse = [change for change in compare_reports(report, before, 0.1) if change.worse]
+    assert [(c.method, c.what) for c in worse] == [("glia", "training_images_s")]
+    assert worse[0].ratio == pytest.approx(0.5)
+    assert not any(change.worse for change in compare_reports(report, before, 0.6))
+
+
+def test_profiles_of_other_settings_are_not_compared(report):
+    before = copy.deepcopy(report)
+    before["setting"]["batch"] = 8
+    with pytest.raises(UsageError, match="batch was 8"):
+        compare_reports(report, before, 0.1)
+
+
+def test_forward_equivalents_of_a_koniq_split_reach_the_targets():
+    costs = {cost.what: cost for cost in koniq_costs()}
+    loda = costs["LoDa beside the official code"]
+    assert (loda.theirs, loda.ours) == (2 * 241_740 + 302_250, 2 * 241_740 + 30_225)
+    assert loda.ratio <= 0.66
+    assert costs["GLIA beside a naive two-stream model"].ratio <= 0.40
+    assert costs["ten linear probes beside ten naive ones"].ratio <= 0.10
+
+
+@pytest.mark.parametrize("method", ["adapter", "glia", "linear_probe"])
+def test_the_count_is_what_a_run_really_does(method, tmp_path, monkeypatch):
+    seen = []
+    embed = Vit.embed
+
+    def counted(self, pictures):
+        seen.append(len(pictures))
+        return embed(self, pictures)
+
+    monkeypatch.setattr(Vit, "embed", counted)
+    monkeypatch.setattr("bench.run.scoring_gflops", lambda _session: None)
+    spec = tiny_spec(method)
+    make_run(spec, tiny_runtime(tmp_path, make_world(tmp_path)))
+    images, recipe = 24, spec.recipe
+    groups_trained = 5 / 6  # six contents, of which five train
+    views = Views.of(images, recipe, groups_trained)
+    forwards = {
+        "adapter": walked(views) - views.training,  # without the backwards
+        "glia": guided(views) - views.training,
+        "linear_probe": probed(views, recipe, 10),
+    }[method]
+    # the shape of what is kept is found out with one picture more
+    assert sum(seen) - forwards in ((0,) if method == "adapter" else (0, 1))
+
+
+def test_the_command_refuses_a_recipe_setting_and_counts_costs():
+    runner = CliRunner()
+    refused = runner.invoke(app, ["profile", "adapter", "--set", "epochs=3"])
+    assert refused.exit_code == 2
+    costs = runner.invoke(app, ["profile", "--protocol-costs"])
+    assert costs.exit_code == 0
+    assert "65.4%" in costs.output
