@@ -27,10 +27,10 @@ def figure(
     plugin: Annotated[Optional[list[Path]], typer.Option("--plugin", help="A file with further methods.")] = None,
 ) -> None:
     """Draw figures from the records (and kept weights) there are, into the results folder."""
-    from bench.invocation import configure, runtime_of
     from bench.console import grid
     from bench.driver import report_problems
     from bench.figures import FIGURES, make_figures
+    from bench.invocation import configure, runtime_of
     from bench.results import Results
     from bench.store import Store
 
