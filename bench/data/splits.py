@@ -79,7 +79,7 @@ def _head(dataset: Dataset, contents: Sequence[str], number: int, images: int) -
         return rows
     place = {content: at for at, content in enumerate(contents)}
     names = dataset.table["image"].to_numpy()
-    ordered = sorted(rows, key=lambda row: (place[groups[row]], _hash(str(names[row]), number)))
+    ordered = sorted(rows, key=lambda row: (place[str(groups[row])], _hash(str(names[row]), number)))
     return np.sort(np.array(ordered[:images], dtype=rows.dtype))
 
 
