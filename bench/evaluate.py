@@ -6,19 +6,26 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from torch import nn
 
 from bench.data.batches import prefetched
 from bench.feed import Batch, Feed
+from bench.method import QualityModel
 from bench.progress import Report, silent
 from bench.step import Autocast
 
-SCORING_BATCH = 64
+CPU_BATCH = 64
+"""Rows scored at once on a CPU: larger batches leave its caches and are slower."""
+VECTOR_BATCH = 1024
+"""… by a model that reads no pictures, only vectors computed before."""
+GPU_BATCH = 512
+"""Rows that are tried first on a GPU; half as many as often as memory does not suffice."""
+
+_fitting: dict[tuple[object, ...], int] = {}
+"""What was found to fit, by kind of model: found once a process."""
 
 
-@torch.inference_mode()
 def score(
-    model: nn.Module,
+    model: QualityModel,
     feed: Feed,
     rows: np.ndarray,
     *,
@@ -27,23 +34,48 @@ def score(
     report: Report = silent,
     what: str = "scoring",
 ) -> np.ndarray:
-    """Mean predicted score of each row, float64."""
+    """Mean predicted score of each row, float64, in the largest batches that fit."""
     model.eval()
-    count = feed.test_views(views)
-    batches = list(_batches(rows, count))
     device = next(model.parameters()).device
+    kind = (str(device), type(model.features), sum(p.numel() for p in model.parameters()))
+    first = GPU_BATCH if device.type == "cuda" else CPU_BATCH if feed.pictures else VECTOR_BATCH
+    size = _fitting.setdefault(kind, first)
+    while True:
+        try:
+            return _score(model, feed, rows, feed.test_views(views), size, autocast, device, report, what)
+        except torch.OutOfMemoryError:
+            if size == 1:
+                raise
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+        size = _fitting[kind] = size // 2
+
+
+@torch.inference_mode()
+def _score(
+    model: QualityModel,
+    feed: Feed,
+    rows: np.ndarray,
+    views: int,
+    size: int,
+    autocast: Autocast,
+    device: torch.device,
+    report: Report,
+    what: str,
+) -> np.ndarray:
+    batches = list(_batches(rows, views, size))
     totals = torch.zeros(len(rows), dtype=torch.float64, device=device)
-    loaded = ((at, batch, feed.load_pictures(batch)) for at, batch in batches)
-    for done, (at, batch, pictures) in enumerate(prefetched(loaded), start=1):
+    loaded = ((at, batch, feed.load(batch)) for at, batch in batches)
+    for done, (at, batch, found) in enumerate(prefetched(loaded), start=1):
         with autocast():
-            scores = model(feed.inputs(batch, pictures))
+            scores = model(feed.inputs(batch, found))
         totals[at : at + len(batch.rows)] += scores.double()
         report(done, len(batches), what)
-    return (totals / count).cpu().numpy()
+    return (totals / views).cpu().numpy()
 
 
-def _batches(rows: np.ndarray, views: int) -> Iterator[tuple[int, Batch]]:
-    for at in range(0, len(rows), SCORING_BATCH):
-        part = rows[at : at + SCORING_BATCH]
+def _batches(rows: np.ndarray, views: int, size: int) -> Iterator[tuple[int, Batch]]:
+    for at in range(0, len(rows), size):
+        part = rows[at : at + size]
         for number in range(views):
             yield at, Batch(part, np.full(len(part), number), epoch=0, training=False)

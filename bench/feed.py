@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -53,28 +54,23 @@ class Feed:
             for name in self.pictures
         }
 
-    def inputs(self, batch: Batch, pictures: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
-        """Everything the model's forward wants for a batch."""
-        found = dict(pictures if pictures is not None else self.load_pictures(batch))
+    def load(self, batch: Batch) -> dict[str, Tensor]:
+        """Pictures, and the frozen inputs that need no network; safe to call from another thread."""
+        found = self.load_pictures(batch)
         for name in self.frozen.frozen:
-            found[name] = self._frozen(name, batch)
+            value = self.frozen.find(name, batch.rows, **self._which(batch), compute=False)
+            if value is not None:
+                found[name] = value
         return found
 
-    def _frozen(self, name: str, batch: Batch) -> Tensor:
-        """A frozen input; a batch may mix view numbers, a cache file holds one."""
-        distinct = np.unique(batch.numbers)
-        if len(distinct) == 1:
-            return self.frozen.get(
-                name, batch.rows, epoch=batch.epoch, number=int(distinct[0]), training=batch.training
-            )
-        found: Tensor | None = None
-        for number in distinct:
-            where = np.flatnonzero(batch.numbers == number)
-            part = self.frozen.get(
-                name, batch.rows[where], epoch=batch.epoch, number=int(number), training=batch.training
-            )
-            if found is None:
-                found = part.new_empty((len(batch.rows), *part.shape[1:]))
-            found[torch.from_numpy(where).to(part.device)] = part
-        assert found is not None
+    def inputs(self, batch: Batch, loaded: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
+        """Everything the model's forward wants for a batch, of which some may have been loaded before."""
+        found = dict(loaded if loaded is not None else self.load(batch))
+        for name in self.frozen.frozen:
+            if name not in found:
+                found[name] = self.frozen.get(name, batch.rows, **self._which(batch))
         return found
+
+    @staticmethod
+    def _which(batch: Batch) -> dict[str, Any]:
+        return {"epoch": batch.epoch, "number": batch.numbers, "training": batch.training}

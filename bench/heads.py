@@ -17,7 +17,8 @@ class CosineLinear(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """[B, width] → [B, 1]."""
-        return F.linear(F.normalize(features, dim=-1), F.normalize(self.weight, dim=-1))
+        along = F.linear(features, F.normalize(self.weight, dim=-1))
+        return along / torch.linalg.vector_norm(features, dim=-1, keepdim=True).clamp_min(1e-12)
 
 
 def quality_head(kind: str, width: int) -> nn.Module:

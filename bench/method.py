@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.data.views import View
+from bench.dropout import Dropout
 from bench.heads import quality_head
 from bench.spec import Recipe, Scalar
 
@@ -147,7 +148,7 @@ class QualityModel(nn.Module):
 
     def __init__(self, features: Features, head: nn.Module, dropout: float) -> None:
         super().__init__()
-        self.features, self.head, self.dropout = features, head, nn.Dropout(dropout)
+        self.features, self.head, self.dropout = features, head, Dropout(dropout)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """Scores [B]: the head works in fp32 whatever the features were computed in, or ranks would tie."""

@@ -97,11 +97,11 @@ def train_together(
 
 @dataclass(frozen=True)
 class Piece:
-    """Batches of equal size of several runs, or the one batch that all of them share, with its pictures."""
+    """Batches of equal size of several runs, or the one batch that all of them share, with what was loaded ahead."""
 
     runs: list[int]
     batches: list[Batch]
-    pictures: dict[str, Tensor] | None
+    loaded: dict[str, Tensor] | None
 
 
 class _Pack:
@@ -117,7 +117,7 @@ class _Pack:
         self.stack = Stack([lane.job.model for lane in lanes], states, job.device)
         for run, lane in enumerate(lanes):
             if lane.resume():
-                self.stack.states[run] = random_states(job.device)
+                self.stack.dice[run].set(random_states(job.device))
         if any(lane.position.step != lanes[0].position.step for lane in lanes):
             raise UsageError("they were stopped at different steps")
         self.human = torch.stack([lane.human for lane in lanes])
@@ -128,7 +128,7 @@ class _Pack:
             lane.job.model.train()
 
     def stream(self, epoch: int) -> Iterator[list[Piece]]:
-        """The epoch's steps, the pictures of each prepared ahead."""
+        """The epoch's steps, each loaded ahead."""
         made = self.lanes[0].made(epoch)
         alive = self.alive[:1] if self.same_batches else self.alive
         batches = [epoch_batches(self.lanes[run].job, epoch)[made:] for run in alive]
@@ -137,26 +137,26 @@ class _Pack:
     def _pieces(self, batches: list[Batch]) -> list[Piece]:
         """Runs whose batches have the same size go together; sizes differ by one where an epoch does not divide."""
         if self.same_batches:
-            return [Piece(list(self.alive), batches, self._pictures(self.alive[:1], batches))]
+            return [Piece(list(self.alive), batches, self._load(self.alive[:1], batches))]
         sizes = sorted({len(batch.rows) for batch in batches})
         pieces = []
         for size in sizes:
             chosen = [(run, b) for run, b in zip(self.alive, batches, strict=True) if len(b.rows) == size]
             runs, same = [run for run, _ in chosen], [b for _, b in chosen]
-            pieces.append(Piece(runs, same, self._pictures(runs, same)))
+            pieces.append(Piece(runs, same, self._load(runs, same)))
         return pieces
 
-    def _pictures(self, runs: list[int], batches: list[Batch]) -> dict[str, Tensor] | None:
+    def _load(self, runs: list[int], batches: list[Batch]) -> dict[str, Tensor] | None:
         """Where all runs see the same views, one look fetches them all."""
         feed = self.lanes[runs[0]].job.feed
         if any(self.lanes[run].job.feed is not feed for run in runs):
             return None
-        return feed.load_pictures(_joined(batches))
+        return feed.load(_joined(batches))
 
     def _inputs(self, piece: Piece) -> dict[str, Tensor]:
         runs = piece.runs[: len(piece.batches)]
-        if piece.pictures is not None:
-            return self.lanes[runs[0]].job.feed.inputs(_joined(piece.batches), piece.pictures)
+        if piece.loaded is not None:
+            return self.lanes[runs[0]].job.feed.inputs(_joined(piece.batches), piece.loaded)
         each = [self.lanes[run].job.feed.inputs(batch) for run, batch in zip(runs, piece.batches, strict=True)]
         return {name: torch.cat([inputs[name] for inputs in each]) for name in each[0]}
 
@@ -193,7 +193,7 @@ class _Pack:
         before = random_states(self.device)
         for run in self.alive:
             if not self.lanes[run].job.lost.is_set():
-                restore_random_states(self.stack.states[run], self.device)
+                restore_random_states(self.stack.dice[run].states(), self.device)
                 self.lanes[run].save()
         restore_random_states(before, self.device)
         if stopping:

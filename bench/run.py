@@ -19,11 +19,12 @@ from bench.metrics import score_metrics
 from bench.progress import Report, silent
 from bench.runtime import Runtime
 from bench.session import Session, prepare
-from bench.spec import SCHEMA, RunSpec
+from bench.spec import SCHEMA, RunSpec, canonical_json
 from bench.states import keep_state, take_up_state
 from bench.store import Store
 from bench.train import Job, Trained, train
 
+_gflops: dict[str, float] = {}
 Outcome = tuple[dict[str, Any], dict[str, np.ndarray]]
 
 
@@ -175,8 +176,16 @@ def _record(
     }
 
 
-def scoring_gflops(session: Session) -> float | None:
-    """GFLOPs of scoring one view of one image, frozen networks included (two per multiply-add)."""
+def scoring_gflops(session: Session) -> float:
+    """GFLOPs of scoring one view of one image, frozen networks included (two per multiply-add); counted once a kind."""
+    spec = session.spec
+    kind = canonical_json([spec.method, dict(spec.options), spec.backbone, spec.recipe.size, spec.recipe.head])
+    if kind not in _gflops:
+        _gflops[kind] = _counted_gflops(session)
+    return _gflops[kind]
+
+
+def _counted_gflops(session: Session) -> float:
     from torch.utils.flop_counter import FlopCounterMode
 
     from bench.feed import Batch

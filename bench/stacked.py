@@ -17,6 +17,7 @@ from torch.func import functional_call, vmap
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+from bench.dropout import dropout
 from bench.errors import UsageError
 from bench.losses import Loss
 from bench.method import Features, QualityModel
@@ -32,7 +33,8 @@ class Stack:
 
     def __init__(self, models: Sequence[QualityModel], states: Sequence[list[Tensor]], device: torch.device) -> None:
         refuse_unstackable(models)
-        self.models, self.states, self.device = list(models), list(states), device
+        self.models, self.device = list(models), device
+        self.dice = [Dice(state, device) for state in states]
         _share_frozen(self.models)
         own = [{n: p for n, p in model.named_parameters() if p.requires_grad} for model in models]
         self._own = own
@@ -54,12 +56,12 @@ class Stack:
         shared = human.ndim == 1
         inside = None if shared else 0
         index = torch.arange(len(runs), device=self.device)
-        generators = _Generators([self.states[run] for run in runs], self.device)
+        generators = _Generators([self.dice[run] for run in runs])
         mode = _EachRunItsOwn(generators)
 
         def forward(trained: dict[str, Tensor], seen: Mapping[str, Tensor], run: Tensor) -> Tensor:
             generators.run = run
-            scores: Tensor = functional_call(self.models[0], trained, (seen,))
+            scores: Tensor = functional_call(self.models[0], trained, (seen,), tie_weights=False)
             return scores
 
         with autocast(), mode:
@@ -69,8 +71,6 @@ class Stack:
                 raise _explained(error) from error
         values = vmap(loss, in_dims=(0, inside))(predicted.float(), human)
         values.sum().backward()
-        for run, state in zip(runs, generators.states, strict=True):
-            self.states[run] = state
         self._hand_out(runs, stacks)
         return values.detach()
 
@@ -106,6 +106,8 @@ def refuse_unstackable(models: Sequence[QualityModel]) -> None:
         raise UsageError("it trains the backbone, of which each run would need its own")
     if models[0].features.drifting:
         raise UsageError("its frozen networks keep statistics that drift with each run's batches")
+    if len(list(models[0].parameters())) != len(list(models[0].named_parameters(remove_duplicate=False))):
+        raise UsageError("it uses one tensor under two names")
     trained = [{n: p.shape for n, p in model.named_parameters() if p.requires_grad} for model in models]
     if any(shapes != trained[0] for shapes in trained):
         raise UsageError("its trained tensors differ in shape from run to run")
@@ -128,22 +130,53 @@ def _frozen(model: QualityModel) -> list[tuple[str, Tensor]]:
     return [(n, p) for n, p in model.named_parameters() if not p.requires_grad] + list(model.named_buffers())
 
 
-class _Generators:
-    """The random generators of the runs in a pass, and which run each lane of vmap is."""
+class Dice:
+    """One run's own random generators: the CPU's, and where there is one, the GPU's."""
 
-    def __init__(self, states: list[list[Tensor]], device: torch.device) -> None:
-        self.states, self.device = states, device
+    def __init__(self, states: list[Tensor], device: torch.device) -> None:
+        self.device = device
+        self._all = [torch.Generator("cpu" if i == 0 else device) for i in range(len(states))]
+        self.set(states)
+
+    def states(self) -> list[Tensor]:
+        """As bench.step.random_states gives them."""
+        return [generator.get_state() for generator in self._all]
+
+    def set(self, states: list[Tensor]) -> None:
+        """Go on from these states."""
+        for generator, state in zip(self._all, states, strict=True):
+            generator.set_state(state)
+
+    def head_dropout(self, values: Tensor, p: float) -> Tensor:
+        """What bench.dropout.dropout would draw in this run alone."""
+        return dropout(values, p, self._all[0]) if values.device.type == "cpu" else self.torch_dropout(values, p)
+
+    def torch_dropout(self, values: Tensor, p: float) -> Tensor:
+        """What torch's own dropout would draw in this run alone."""
+        before = random_states(self.device)
+        restore_random_states(self.states(), self.device)
+        dropped = F.dropout(values, p, training=True)
+        self.set(random_states(self.device))
+        restore_random_states(before, self.device)
+        return dropped
+
+
+class _Generators:
+    """The dice of the runs in a pass, and which run each lane of vmap is."""
+
+    def __init__(self, dice: Sequence[Dice]) -> None:
+        self.dice = dice
         self.run: Tensor | None = None
 
-    def dropout(self, values: Tensor, p: float) -> Tensor:
+    def drop(self, kind: str, values: Tensor, p: float) -> Tensor:
         """[runs, ...] with each run's own mask."""
-        before, kept = random_states(self.device), []
-        for at, state in enumerate(self.states):
-            restore_random_states(state, self.device)
-            kept.append(F.dropout(values[at], p, training=True))
-            self.states[at] = random_states(self.device)
-        restore_random_states(before, self.device)
-        return torch.stack(kept)
+        draws = (getattr(dice, kind)(each, p) for dice, each in zip(self.dice, values, strict=True))
+        if values.requires_grad:
+            return torch.stack(list(draws))
+        whole = torch.empty_like(values, memory_format=torch.contiguous_format)
+        for at, drawn in enumerate(draws):  # one run's mask after the other, while each is still in the CPU's cache
+            whole[at] = drawn
+        return whole
 
 
 class _EachRunItsOwn(TorchFunctionMode):
@@ -161,6 +194,8 @@ class _EachRunItsOwn(TorchFunctionMode):
     ) -> Any:
         if func is F.dropout:
             return self._dropout(*args, **(kwargs or {}))
+        if func is dropout:
+            return self._drop("head_dropout", *args)
         if func is F.scaled_dot_product_attention:
             return _attention(*args, **(kwargs or {}))
         if func is Tensor.contiguous:  # vmap knows the plain layout only; values do not depend on it
@@ -168,9 +203,10 @@ class _EachRunItsOwn(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
     def _dropout(self, values: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-        if not training or p == 0:
-            return values
-        dropped: Tensor = _Dropout.apply(values, self.generators.run, p, self.generators)
+        return self._drop("torch_dropout", values, p) if training and p else values
+
+    def _drop(self, kind: str, values: Tensor, p: float) -> Tensor:
+        dropped: Tensor = _Dropout.apply(values, self.generators.run, p, self.generators, kind)
         return dropped
 
 
@@ -178,7 +214,7 @@ class _Dropout(torch.autograd.Function):
     """Dropout whose masks are, run by run, those that the run alone would draw."""
 
     @staticmethod
-    def forward(values: Tensor, run: Tensor, p: float, generators: _Generators) -> Tensor:
+    def forward(values: Tensor, run: Tensor, p: float, generators: _Generators, kind: str) -> Tensor:
         raise UsageError("dropout acts on values that are not of one run")
 
     @staticmethod
@@ -187,9 +223,15 @@ class _Dropout(torch.autograd.Function):
 
     @staticmethod
     def vmap(
-        info: Any, in_dims: tuple[int | None, ...], values: Tensor, run: Tensor, p: float, generators: _Generators
+        info: Any,
+        in_dims: tuple[int | None, ...],
+        values: Tensor,
+        run: Tensor,
+        p: float,
+        generators: _Generators,
+        kind: str,
     ) -> tuple[Tensor, int]:
-        return generators.dropout(_runs_first(values, in_dims[0], info.batch_size), p), 0
+        return generators.drop(kind, _runs_first(values, in_dims[0], info.batch_size), p), 0
 
 
 def _runs_first(values: Tensor, dim: int | None, runs: int) -> Tensor:

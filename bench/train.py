@@ -151,8 +151,8 @@ def train(job: Job, report: Report = silent) -> Trained:
     lane.resume()
     for epoch in range(lane.position.epoch, job.recipe.epochs):
         job.model.train()
-        for batch, inputs in _stream(job, epoch, lane.made(epoch)):
-            lane.advance(epoch, _step(lane, batch, inputs))
+        for batch, loaded in _stream(job, epoch, lane.made(epoch)):
+            lane.advance(epoch, _step(lane, batch, loaded))
             report(lane.position.step, lane.steps, "training")
             if job.lost.is_set():
                 raise ClaimLost
@@ -187,8 +187,8 @@ def epoch_batches(job: Job, epoch: int) -> list[Batch]:
 
 
 def _stream(job: Job, epoch: int, skip: int) -> Iterator[tuple[Batch, dict[str, Tensor]]]:
-    """An epoch's batches with their pictures, prepared ahead; `skip` of them were made before a stop."""
-    return prefetched((batch, job.feed.load_pictures(batch)) for batch in epoch_batches(job, epoch)[skip:])
+    """An epoch's batches with what could be loaded ahead; `skip` of them were made before a stop."""
+    return prefetched((batch, job.feed.load(batch)) for batch in epoch_batches(job, epoch)[skip:])
 
 
 def _optimiser(job: Job) -> torch.optim.Optimizer:
@@ -209,10 +209,10 @@ def _targets(job: Job) -> Tensor:
     return torch.from_numpy((scores - part.mean()) / spread).float().to(job.device)
 
 
-def _step(lane: Lane, batch: Batch, pictures: dict[str, Tensor]) -> Tensor:
+def _step(lane: Lane, batch: Batch, loaded: dict[str, Tensor]) -> Tensor:
     """The gradients of one batch, and its loss."""
     job = lane.job
-    inputs = job.feed.inputs(batch, pictures)
+    inputs = job.feed.inputs(batch, loaded)
     target = lane.human[torch.from_numpy(batch.rows).to(job.device)]
     loss = LOSSES[job.recipe.loss]
     lane.optimiser.zero_grad(set_to_none=True)

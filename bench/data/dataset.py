@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -38,6 +39,10 @@ class Dataset:
 
     def hash(self) -> str:
         """A hash of names and scores: two runs with the same hash had the same labels."""
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> str:
         digest = hashlib.sha256()
         for name, score in zip(self.table["image"], self.table["score"], strict=True):
             digest.update(f"{name}\t{float(score)!r}\n".encode())

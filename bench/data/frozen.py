@@ -13,7 +13,7 @@ import json
 import threading
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +32,7 @@ from bench.method import Frozen
 from bench.progress import Report, silent
 
 FORMAT = 1
-OPEN_SHEETS = 8
+OPEN_SHEETS = 64
 MEMORY_BYTES = 4 << 30
 """What sheets kept in memory may take together, where nothing is stored on disk."""
 
@@ -70,32 +70,79 @@ class FrozenInputs:
         self.enabled, self.device, self.autocast = enabled, torch.device(device), autocast
         self.report, self.memory_bytes = progress or silent, memory_bytes
         self._precision = _precision(autocast, self.device)
+        self._keys: dict[_Ask, str] = {}
         self._shapes: dict[str, tuple[int, ...]] = {}
         self._sheets: OrderedDict[str, Sheet] = OrderedDict()
         self._resident: dict[str, Tensor] = {}
         self._pool = BufferPool()
         self._lock = threading.RLock()
 
-    def get(self, name: str, rows: np.ndarray, *, epoch: int, number: int, training: bool) -> Tensor:
-        """The input for rows of the table, float32 on the device. Safe to call from a prefetching thread."""
-        rows, ask = np.asarray(rows, dtype=np.int64), _Ask(name, epoch, number, training)
-        if not self.frozen[name].keep:
-            return self._compute(ask, rows)
+    def get(self, name: str, rows: np.ndarray, *, epoch: int, number: np.ndarray | int, training: bool) -> Tensor:
+        """The input for rows of the table, float32 on the device; `number` may differ by row."""
+        found = self.find(name, rows, epoch=epoch, number=number, training=training, compute=True)
+        assert found is not None
+        return found
+
+    def find(
+        self, name: str, rows: np.ndarray, *, epoch: int, number: np.ndarray | int, training: bool, compute: bool
+    ) -> Tensor | None:
+        """As `get`; without `compute`, None where the network would have to be asked. Safe from any thread."""
+        rows, numbers = np.asarray(rows, dtype=np.int64), np.atleast_1d(number)
+        distinct = np.unique(numbers)
+        if len(distinct) == 1:
+            part = self._find(_Ask(name, epoch, int(distinct[0]), training), rows, compute)
+            return None if part is None else self._float(part)
+        mixed: Tensor | None = None
+        for one in distinct:
+            where = np.flatnonzero(numbers == one)
+            part = self._find(_Ask(name, epoch, int(one), training), rows[where], compute)
+            if part is None:
+                return None
+            mixed = self._spread(part, where, mixed, len(rows))
+        return None if mixed is None else self._float(mixed)
+
+    def _find(self, ask: _Ask, rows: np.ndarray, compute: bool) -> Tensor | None:
+        """In half precision, as kept; in full precision where it is not worth keeping."""
+        if not self.frozen[ask.name].keep:
+            return self._compute(ask, rows) if compute else None
         with self._lock:
-            key = self.key(name, epoch=epoch, number=number, training=training)
+            key = self._key(ask)
             if key in self._resident:
-                return self._resident[key][torch.from_numpy(rows).to(self.device)].float()
+                return self._resident[key][torch.from_numpy(rows).to(self.device)]
             sheet = self._sheet(key, ask, rows)
-            if sheet is not None:
+            if sheet is not None and sheet.whole() is None:
+                if not compute and sheet.missing(np.unique(rows // CHUNK)):
+                    return None
                 sheet = self._fill(key, sheet, ask, rows)
             if sheet is None:
-                return _rounded(name, self._compute(ask, rows)).float()
+                return _rounded(ask.name, self._compute(ask, rows)) if compute else None
             return self._take(key, sheet, ask, rows)
+
+    def _spread(self, part: Tensor, where: np.ndarray, whole: Tensor | None, rows: int) -> Tensor:
+        """Put some rows of a batch into their places."""
+        if whole is None:
+            whole = self._empty((rows, *part.shape[1:]), part.dtype)
+        if whole.device.type == "cpu":
+            whole.numpy()[where] = part.numpy()  # numpy moves whole rows many times faster than index_copy_
+        else:
+            whole.index_copy_(0, torch.from_numpy(where).to(whole.device), part)
+        return whole
+
+    def _float(self, values: Tensor) -> Tensor:
+        return values if values.dtype == torch.float32 else self._empty(values.shape, torch.float32).copy_(values)
+
+    def _empty(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+        on_cpu = self.device.type == "cpu"
+        return self._pool.empty(shape, dtype) if on_cpu else torch.empty(tuple(shape), dtype=dtype, device=self.device)
 
     def key(self, name: str, *, epoch: int, number: int, training: bool) -> str:
         """The cache's name for an input: everything that its values depend on."""
-        facts = self._facts(_Ask(name, epoch, number, training))
-        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:20]
+        return self._key(_Ask(name, epoch, number, training))
+
+    def _key(self, ask: _Ask) -> str:
+        if ask not in self._keys:
+            self._keys[ask] = hashlib.sha256(json.dumps(self._facts(ask)).encode()).hexdigest()[:20]
+        return self._keys[ask]
 
     def _facts(self, ask: _Ask) -> dict[str, object]:
         frozen, maker = self.frozen[ask.name], self.maker
@@ -131,10 +178,10 @@ class FrozenInputs:
         if self.device.type == "cpu":
             half = self._pool.empty(shape, torch.float16)
             sheet.take(rows, half.numpy())
-            return self._pool.empty(shape).copy_(half)
+            return half
         half = torch.empty(shape, dtype=torch.float16, pin_memory=self.device.type == "cuda")
         sheet.take(rows, half.numpy())
-        return half.to(self.device, non_blocking=True).float()
+        return half.to(self.device, non_blocking=True)
 
     def _fill(self, key: str, sheet: Sheet, ask: _Ask, rows: np.ndarray) -> Sheet | None:
         """Compute the chunks of these rows that are not there yet; where the disk fills up, go on in memory."""
