@@ -81,6 +81,9 @@ def run(
     pack: Annotated[
         Optional[int], typer.Option("--pack", min=0, help="Train up to N alike runs together; 0: as each method says.")
     ] = None,
+    compile_steps: Annotated[
+        Optional[bool], typer.Option("--compile/--no-compile", help="Training steps through torch.compile.")
+    ] = None,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Compute frozen inputs every time.")] = False,
     partial: Annotated[bool, typer.Option("--partial", help="Accept a subset of a dataset, with a warning.")] = False,
     results: Results = None,
@@ -109,7 +112,7 @@ def run(
         "splits": splits,
     }
     flags |= {"device": device, "precision": precision, "overwrite": overwrite, "results": results}
-    flags |= {"executor": executor, "address": address, "pack": pack}
+    flags |= {"executor": executor, "address": address, "pack": pack, "compile": compile_steps}
     config = configure(plugin, **_checked_flags(flags))
     ask = Ask(
         methods=_words(config["method"]),

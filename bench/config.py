@@ -32,6 +32,7 @@ SETTINGS: dict[str, Option] = {
         Option("checkpoint_minutes", "float", 5.0),
         Option("threads", "int", 0),
         Option("pack", "int", 0),
+        Option("compile", "bool", False),
         Option("executor", 'Literal["serial", "ray"]', "serial"),
         Option("address", "str", ""),
     )

@@ -72,7 +72,8 @@ def execute_serial(
     store, summary = Store(runtime.results), Summary()
     store.ready()
     answers = Answers(store, specs, orders.overwrite)
-    queue, finished = groups(in_order(specs, store, orders), runtime.pack), 0
+    pack = 1 if runtime.compiled else runtime.pack
+    queue, finished = groups(in_order(specs, store, orders), pack), 0
     with stop_on_ctrl_c(orders.say) as stop:
         while queue and not stop.is_set():
             waiting: list[list[RunSpec]] = []

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.data.batches import prefetched
+from bench.data.batches import prefetched, send
 from bench.errors import ClaimLost, Interrupted, UsageError
 from bench.feed import Batch
 from bench.losses import LOSSES
@@ -113,6 +113,8 @@ class _Pack:
             raise UsageError("their training parts make unequal numbers of batches")
         if job.parts > 1:
             raise UsageError("their batches are computed in parts to save memory")
+        if job.compiled:
+            raise UsageError("their steps are compiled")
         self.device, self.loss = job.device, LOSSES[job.recipe.loss]
         self.stack = Stack([lane.job.model for lane in lanes], states, job.device)
         for run, lane in enumerate(lanes):
@@ -163,11 +165,11 @@ class _Pack:
     def step(self, epoch: int, piece: Piece) -> None:
         """One step of these runs."""
         job, inputs = self.lanes[piece.runs[0]].job, self._inputs(piece)
-        rows = torch.from_numpy(np.stack([batch.rows for batch in piece.batches])).to(self.device)
+        rows = send(np.stack([batch.rows for batch in piece.batches]), self.device)
         if self.same_batches:
             human = self.human[piece.runs[0]][rows[0]]
         else:
-            human = self.human[torch.tensor(piece.runs, device=self.device)].gather(1, rows)
+            human = self.human[send(np.array(piece.runs), self.device)].gather(1, rows)
             inputs = {name: value.unflatten(0, rows.shape) for name, value in inputs.items()}
         values = self.stack.gradients(piece.runs, inputs, human, self.loss, job.autocast)
         for run, value in zip(piece.runs, values, strict=True):

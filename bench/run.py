@@ -69,6 +69,7 @@ def job_of(session: Session, store: Store, **events: Any) -> Job:
         checkpoint=store.checkpoint_path(spec),
         checkpoint_seconds=session.runtime.checkpoint_seconds,
         parts=session.runtime.parts,
+        compiled=session.runtime.compiled,
         **events,
     )
 

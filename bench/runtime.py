@@ -26,5 +26,7 @@ class Runtime:
     partial: bool = False
     parts: int = 1
     """In how many parts a training batch is computed; the gradient is that of the whole batch."""
+    compiled: bool = False
+    """Whether training steps go through torch.compile: faster on GPUs after minutes of compiling."""
     pack: int = 0
     """How many runs that differ only in split, seed or rates are trained together; 0: as the method says."""

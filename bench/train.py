@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from bench.checkpoint import Position, load_checkpoint, save_checkpoint
-from bench.data.batches import prefetched
+from bench.data.batches import prefetched, send
 from bench.errors import ClaimLost, Interrupted, RunError
 from bench.evaluate import score
 from bench.feed import Batch, Feed
@@ -41,6 +41,7 @@ class Job:
     checkpoint: Path
     checkpoint_seconds: float = 300.0
     parts: int = 1
+    compiled: bool = False
     stop: threading.Event = field(default_factory=threading.Event)
     lost: threading.Event = field(default_factory=threading.Event)
 
@@ -66,6 +67,7 @@ class Lane:
         self.human = _targets(job)
         self.position, self.running = Position(), torch.zeros((), device=job.device)
         self.best: dict[str, Tensor] = {}
+        self.forward: torch.nn.Module = torch.compile(job.model) if job.compiled else job.model  # type: ignore[assignment]
         self.trainable = [p for p in job.model.parameters() if p.requires_grad]
         self.optimiser = _optimiser(job)
         self.began, self.saved = time.perf_counter(), time.monotonic()
@@ -213,13 +215,13 @@ def _step(lane: Lane, batch: Batch, loaded: dict[str, Tensor]) -> Tensor:
     """The gradients of one batch, and its loss."""
     job = lane.job
     inputs = job.feed.inputs(batch, loaded)
-    target = lane.human[torch.from_numpy(batch.rows).to(job.device)]
+    target = lane.human[send(batch.rows, job.device)]
     loss = LOSSES[job.recipe.loss]
     lane.optimiser.zero_grad(set_to_none=True)
     if job.parts > 1:
-        value = gradients_in_parts(job.model, inputs, target, loss, job.autocast, job.parts)
+        value = gradients_in_parts(lane.forward, inputs, target, loss, job.autocast, job.parts)
     else:
-        value = gradients(job.model, inputs, target, loss, job.autocast)
+        value = gradients(lane.forward, inputs, target, loss, job.autocast)
     penalty = job.model.features.penalty()
     if penalty is not None:
         penalty.backward()

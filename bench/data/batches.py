@@ -25,7 +25,7 @@ from bench.errors import UsageError
 from bench.progress import Report
 from bench.spec import Recipe
 
-__all__ = ["ViewMaker", "policy_of", "prefetched", "stream"]
+__all__ = ["ViewMaker", "policy_of", "prefetched", "send", "stream"]
 
 RESIDENT_SHARE = 0.25
 """A store lives on the GPU where it takes at most this share of the memory free at the start."""
@@ -106,9 +106,9 @@ class ViewMaker:
         size, run = n * f, 3 * f
         at = flat.device
         lines = torch.arange(size, device=at).expand(batch, size)
-        lines = torch.where(_send(upside, at)[:, None], size - 1 - lines, lines)
-        cells = torch.gather(_send(starts, at), 1, (lines // f)[:, :, None].expand(-1, -1, n))
-        index = cells + ((lines % f) * _send(strides, at)[:, None])[:, :, None]
+        lines = torch.where(send(upside, at)[:, None], size - 1 - lines, lines)
+        cells = torch.gather(send(starts, at), 1, (lines // f)[:, :, None].expand(-1, -1, n))
+        index = cells + ((lines % f) * send(strides, at)[:, None])[:, :, None]
         runs = flat.as_strided((flat.numel() - run + 1, run), (1, 1))
         found = self._empty((index.numel(), run), torch.uint8, at)
         torch.index_select(runs, 0, index.view(-1), out=found)
@@ -177,12 +177,13 @@ def _mirror(batch: Tensor, which: np.ndarray) -> Tensor:
         there = batch.numpy()  # numpy moves whole pictures many times faster than index_copy_, torch flips faster
         there[which] = torch.from_numpy(there[which]).flip(2).numpy()
     else:
-        index = _send(which, batch.device)
+        index = send(which, batch.device)
         batch.index_copy_(0, index, batch.index_select(0, index).flip(2))
     return batch
 
 
-def _send(values: np.ndarray, device: torch.device) -> Tensor:
+def send(values: np.ndarray, device: torch.device) -> Tensor:
+    """An array as a tensor on the device, without waiting for the copy."""
     tensor = torch.from_numpy(values)
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 

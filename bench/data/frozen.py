@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.data.batches import RESIDENT_SHARE, ViewMaker, stream
+from bench.data.batches import RESIDENT_SHARE, ViewMaker, send, stream
 from bench.data.buffers import BufferPool
 from bench.data.caches import fits
 from bench.data.dataset import Dataset
@@ -108,7 +108,7 @@ class FrozenInputs:
         with self._lock:
             key = self._key(ask)
             if key in self._resident:
-                return self._resident[key][torch.from_numpy(rows).to(self.device)]
+                return self._resident[key][send(rows, self.device)]
             sheet = self._sheet(key, ask, rows)
             if sheet is not None and sheet.whole() is None:
                 if not compute and sheet.missing(np.unique(rows // CHUNK)):
@@ -125,7 +125,7 @@ class FrozenInputs:
         if whole.device.type == "cpu":
             whole.numpy()[where] = part.numpy()  # numpy moves whole rows many times faster than index_copy_
         else:
-            whole.index_copy_(0, torch.from_numpy(where).to(whole.device), part)
+            whole.index_copy_(0, send(where, whole.device), part)
         return whole
 
     def _float(self, values: Tensor) -> Tensor:

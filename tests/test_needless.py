@@ -1,0 +1,166 @@
+"""No needless work: nothing recorded before the first trained tensor, no waiting in a step, memory flat, test once."""
+
+import functools
+import gc
+
+import numpy as np
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from bench import evaluate, run, train
+from bench.dropout import LEVELS, Dropout
+from bench.feed import Batch
+from bench.run import job_of, make_run
+from bench.session import prepare
+from bench.store import Store
+from tests.methods.vits import SMALL_CNN
+from tests.world import make_world, tiny_runtime, tiny_spec
+
+METHODS = ["linear_probe", "adapter", "lora", "vpt", "glia", "loda"]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return make_world(tmp_path_factory.mktemp("world"))
+
+
+def spec_of(method, **changes):
+    return tiny_spec(method, options={"cnn": SMALL_CNN} if method == "loda" else changes.pop("options", {}), **changes)
+
+
+def lane_of(spec, runtime):
+    session = prepare(spec, runtime)
+    lane = train.Lane(job_of(session, Store(runtime.results)))
+    lane.job.model.train()
+    return session, lane
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "last_without"),
+    [
+        ("adapter", {}, "blocks.0.attn"),
+        ("adapter", {"position": "pfeiffer"}, "blocks.0.mlp"),
+        ("lora", {}, "blocks.0.norm1"),
+        ("vpt", {}, "patch_embed"),
+        ("glia", {}, "blocks.0"),
+        ("loda", {"cnn": SMALL_CNN}, "patch_embed"),
+        ("ssf", {}, "patch_embed.proj"),
+    ],
+)
+def test_no_gradient_is_recorded_before_the_first_trained_tensor(method, options, last_without, tmp_path, data):
+    session, lane = lane_of(tiny_spec(method, options=options), tiny_runtime(tmp_path, data))
+    vit, seen = session.model.features.vit, {}
+    for name in (last_without, "norm"):
+        vit.part(name).register_forward_hook(lambda _m, _i, out, name=name: seen.update({name: out.requires_grad}))
+    train._step(lane, *next(train._stream(lane.job, 0, 0)))
+    assert seen == {last_without: False, "norm": True}
+
+
+def test_a_linear_probe_records_nothing_but_its_head(tmp_path, data):
+    session, lane = lane_of(tiny_spec("linear_probe"), tiny_runtime(tmp_path, data))
+    seen = []
+    session.model.head.register_forward_pre_hook(lambda _m, inputs: seen.append(inputs[0].requires_grad))
+    train._step(lane, *next(train._stream(lane.job, 0, 0)))
+    assert seen == [False]
+
+
+class Waits(TorchDispatchMode):
+    """Counts what would make a GPU's host wait: values read out of tensors."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.count += func is torch.ops.aten._local_scalar_dense.default
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_step_never_waits_for_the_device(method, tmp_path, data):
+    _, lane = lane_of(spec_of(method, recipe={"clip": 1.0}), tiny_runtime(tmp_path, data))
+    lane.optimiser.step = lambda: None  # the fused one of GPUs does not wait; the CPU's reads its own counter
+    (batch, loaded), *_ = list(train._stream(lane.job, 0, 0))
+    loaded = lane.job.feed.inputs(batch, loaded)
+    with Waits() as waits:
+        lane.advance(0, train._step(lane, batch, loaded))
+        assert waits.count == 0
+        float(lane.running)
+    assert waits.count == 1
+
+
+@pytest.mark.parametrize("method", ["glia", "linear_probe"])
+def test_memory_is_flat_over_epochs(method, tmp_path, data):
+    spec = spec_of(method, recipe={"epochs": 6})
+    kept = []
+
+    def report(done, total, what):
+        if what == "training" and done % (total // 6) == 0:
+            gc.collect()
+            kept.append(sum(t.numel() for t in gc.get_objects() if type(t) in (torch.Tensor, torch.nn.Parameter)))
+
+    make_run(spec, tiny_runtime(tmp_path, data), report)
+    assert len(kept) == 6
+    assert max(kept[1:]) <= 1.02 * kept[1]
+
+
+def test_a_run_is_scored_once_and_never_in_training_unless_epochs_are_selected(tmp_path, data, monkeypatch):
+    calls = []
+    for place in (train, run):
+        monkeypatch.setattr(
+            place, "score", lambda *a, _p=place.__name__, **k: calls.append(_p) or evaluate.score(*a, **k)
+        )
+    spec = tiny_spec("linear_probe", tests=("near:test", "far:all"))
+    make_run(spec, tiny_runtime(tmp_path, data))
+    assert calls == ["bench.run", "bench.run"]
+    calls.clear()
+    make_run(tiny_spec("linear_probe", recipe={"selection": "val"}), tiny_runtime(tmp_path, data))
+    assert calls == ["bench.train", "bench.train", "bench.run"]
+
+
+def test_scoring_uses_the_largest_batch_that_fits_and_finds_it_once(tmp_path, data, monkeypatch):
+    monkeypatch.setattr(evaluate, "_fitting", {})
+    session = prepare(tiny_spec("adapter"), tiny_runtime(tmp_path, data))
+    rows, tried = np.arange(24), []
+    ask = {"views": 2, "autocast": session.autocast}
+    whole = evaluate.score(session.model, session.feed, rows, **ask)
+
+    def small(_module, inputs):
+        tried.append(len(inputs[0]["crop"]))
+        if tried[-1] > 10:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    session.model.register_forward_pre_hook(small)
+    assert np.allclose(evaluate.score(session.model, session.feed, rows, **ask), whole, atol=1e-5)
+    assert tried == [24, 24, 16, 8, 8, 8, 8, 8, 8]
+    tried.clear()
+    evaluate.score(session.model, session.feed, rows, **ask)
+    assert set(tried) == {8}
+
+
+def test_what_is_stored_is_loaded_ahead_and_the_rest_is_left_to_the_trainer(tmp_path, data):
+    feed = prepare(tiny_spec("linear_probe"), tiny_runtime(tmp_path, data)).feed
+    batch = Batch(np.arange(10), np.arange(10) % 2, epoch=0, training=True)
+    assert feed.load(batch) == {}
+    computed = feed.inputs(batch)["feature"]
+    assert torch.equal(feed.load(batch)["feature"], computed)
+
+
+@pytest.mark.slow
+def test_a_compiled_step_learns_the_same(tmp_path, data, monkeypatch):
+    plain = make_run(tiny_spec("glia"), tiny_runtime(tmp_path / "a", data))
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="eager"))
+    compiled = make_run(tiny_spec("glia"), tiny_runtime(tmp_path / "b", data, compiled=True))
+    assert np.allclose(compiled[1]["near:test/predicted"], plain[1]["near:test/predicted"], atol=1e-5)
+
+
+def test_dropout_drops_its_share_keeps_the_mean_and_is_seeded():
+    layer, ones = Dropout(0.1), torch.ones(300, 1001)
+    torch.manual_seed(3)
+    first = layer(ones)
+    torch.manual_seed(3)
+    assert torch.equal(layer(ones), first)
+    assert not torch.equal(layer(ones), first)
+    assert float((first == 0).float().mean()) == pytest.approx(0.1, abs=0.003)
+    assert float(first.max()) == pytest.approx(LEVELS / (LEVELS - 6554))
+    assert float(first.mean()) == pytest.approx(1, abs=0.003)
+    assert torch.equal(layer.eval()(ones), ones)
