@@ -65,15 +65,18 @@ def profile(
     setting = Setting(backbone, weights, batch, size, precision, steps, dataset)
     runtime = runtime_of(config, plugin, **({"threads": threads} if threads else {}))
     with Display() as display:
-        report = profile_methods(methods or [], settings or [], setting, runtime, display.report)
+        report, failed = profile_methods(methods or [], settings or [], setting, runtime, display.report)
     grid(WORK_HEADER, work_rows(report))
     grid(SPEED_HEADER, speed_rows(report))
     path = Path(config["results"]) / "profiles" / f"{name}.json"
     write_report(report, path)
     for written in (path, *draw_profile(report, path.with_suffix(""))):
         note(f"Written: {written}")
-    if before is not None:
-        raise typer.Exit(_print_changes(report, before, tolerance))
+    for method, why in failed.items():
+        note(f"Not measured: {method} ({why})")
+    worse = _print_changes(report, before, tolerance) if before is not None else 0
+    if worse or failed:
+        raise typer.Exit(1)
 
 
 def _print_changes(report: dict[str, object], before: dict[str, object], tolerance: float) -> int:

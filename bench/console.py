@@ -54,5 +54,11 @@ def friendly(command: Command) -> Command:
         except KeyboardInterrupt:
             note("Stopped. What is finished is kept; the same command goes on.")
             raise typer.Exit(130) from None
+        except Exception as error:
+            if DEBUG["on"] or type(error).__module__.partition(".")[0] in ("typer", "click"):  # its own exits
+                raise
+            note(f"Error: {type(error).__name__}: {error}".splitlines()[0])
+            note("This is not foreseen: `bench --debug ...` shows where it happened; please report it.")
+            raise typer.Exit(70) from None
 
     return wrapped  # type: ignore[return-value]

@@ -23,8 +23,8 @@ def dropout(values: Tensor, p: float, generator: torch.Generator | None = None) 
         return F.dropout(values, p, training=True)
     count, dropped_levels = values.numel(), min(round(p * LEVELS), LEVELS - 1)
     drawn = torch.empty(-(-count // 4), dtype=torch.int64).random_(-(2**63), None, generator=generator)
-    kept = drawn.view(torch.int16)[:count].view(values.shape) >= dropped_levels - LEVELS // 2
-    return (values * kept).mul_(LEVELS / (LEVELS - dropped_levels))
+    kept = drawn.view(torch.int16).ge_(dropped_levels - LEVELS // 2)[:count]  # in place: torch's vectorised comparison
+    return (values * kept.view(values.shape).to(values.dtype)).mul_(LEVELS / (LEVELS - dropped_levels))
 
 
 class Dropout(nn.Module):

@@ -126,8 +126,8 @@ class _Pack:
         self.same_batches = all(_same_batches(lane.job, job) for lane in lanes)
 
     def begin_epoch(self) -> None:
-        for lane in self.lanes:
-            lane.job.model.train()
+        """The pass is the first model's own forward: the others are only scored."""
+        self.lanes[0].job.model.train()
 
     def stream(self, epoch: int) -> Iterator[list[Piece]]:
         """The epoch's steps, each loaded ahead."""

@@ -8,7 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import RunError, UsageError
+from bench.errors import BenchError, RunError, UsageError
 from bench.planning import sort_settings
 from bench.progress import Report
 from bench.registry import METHODS
@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 
 def profile_methods(
     names: Sequence[str], settings: Sequence[str], setting: Setting, runtime: Runtime, report: Report
-) -> dict[str, Any]:
-    """The report on these methods, or on all that need no variant to be named; each in a process of its own.
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """The report on these methods, or on all that need no variant to be named, and why others have none.
 
-    So the peak memory of one is not another's, and start-up is measured as a run meets it.
+    Each is measured in a process of its own: so the peak memory of one is not another's, and start-up is measured as
+    a run meets it. One that fails takes no other's numbers with it.
     """
     from bench.profiling import report_of
 
@@ -35,12 +36,19 @@ def profile_methods(
     if sorted_settings.recipe or sorted_settings.spec:
         raise UsageError("--set takes options of methods here; a recipe's speed is set by --batch and --size.")
     options = sorted_settings.methods
-    measured = {}
+    measured, failed = {}, {}
     for done, name in enumerate(wanted):
         report(done, len(wanted), f"measuring {name}")
-        measured[name] = _in_fresh_process(name, options.get(name, {}), setting, runtime)
-        report(len(wanted), len(wanted), f"measuring {name}")
-    return report_of(measured, setting)
+        try:
+            measured[name] = _in_fresh_process(name, options.get(name, {}), setting, runtime)
+        except UsageError:
+            raise
+        except Exception as error:  # a method's own code, a plugin's among them, may fail in any way
+            failed[name] = str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
+    report(len(wanted), len(wanted), "measured")
+    if not measured:
+        raise RunError("Nothing could be measured. " + " ".join(f"{n}: {why}" for n, why in failed.items()))
+    return report_of(measured, setting), failed
 
 
 def _in_fresh_process(name: str, options: Mapping[str, Scalar], setting: Setting, runtime: Runtime) -> dict[str, Any]:

@@ -52,17 +52,19 @@ def profile_method(method: str, options: Mapping[str, Scalar], setting: Setting,
     first = session.seconds
     session = prepare(spec, runtime)
     parameters = list(session.model.parameters())
+    trainable = sum(p.numel() for p in parameters if p.requires_grad)
     job = _job(session)
     inputs = _fill_frozen(job)
     training, step_seconds, phases = _time_training(job)
     scoring, scoring_cached = _time_scoring(session)
     memory = peak_memory(session.device)
     per_step = count_work(lambda: _gradients(job, inputs))
+    session.model.requires_grad_(False)  # torch's counter fails where a module is given a trained tensor without grad
     per_score = count_work(lambda: _score_fresh(session, _some_rows(session)))
     ceilings = measure_ceilings(session.device, session.precision)
     work = Work(per_step.flops // spec.recipe.batch, per_step.bytes // spec.recipe.batch)
     return {
-        "trainable": sum(p.numel() for p in parameters if p.requires_grad),
+        "trainable": trainable,
         "total": sum(p.numel() for p in parameters),
         "gflops_scoring": per_score.flops / len(_some_rows(session)) / 1e9,
         "gflops_training": work.flops / 1e9,

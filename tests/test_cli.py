@@ -151,6 +151,19 @@ def test_a_failed_run_is_exit_1_recorded_and_made_again_only_when_asked(home):
     assert "2 to make" in retried.output
 
 
+def test_an_unforeseen_error_is_two_lines_and_the_traceback_is_there_on_request(home, monkeypatch):
+    def broken(*_, **__):
+        raise ZeroDivisionError("nobody thought of this")
+
+    monkeypatch.setattr("bench.results.Results.read", broken)
+    result = bench("table")
+    assert result.exit_code == 70
+    assert result.stderr.startswith("Error: ZeroDivisionError: nobody thought of this\n")
+    assert "--debug" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert isinstance(bench("--debug", "table").exception, ZeroDivisionError)
+
+
 def test_a_results_folder_that_cannot_be_made_is_a_clear_error(home):
     (home / "occupied").write_text("")
     result = tiny_run("--results", "occupied")

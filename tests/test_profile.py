@@ -2,26 +2,30 @@
 
 import copy
 import json
+from pathlib import Path
 
 import pytest
 import torch
 from typer.testing import CliRunner
 
+from bench import profile_command
 from bench.backbone import Vit
 from bench.ceilings import measure_ceilings
 from bench.cli import app
-from bench.errors import DataError, UsageError
+from bench.errors import DataError, RunError, UsageError
 from bench.phases import PHASES
+from bench.profile_command import profile_methods
 from bench.profile_figure import draw_profile
 from bench.profile_report import compare_reports, read_report, speed_rows, work_rows, write_report
 from bench.profiling import Setting, profile_method, report_of
+from bench.progress import silent
 from bench.protocol_costs import Views, guided, koniq_costs, probed, walked
 from bench.run import make_run
 from bench.runtime import Runtime
 from bench.work import count_work
 from tests.world import TINY, make_world, tiny_runtime, tiny_spec
 
-OPTIONS = {"linear_probe": {}, "glia": {"grid": 2, "fragment": 16, "rank": 8, "heads": 2}}
+OPTIONS = {"linear_probe": {}, "glia": {"grid": 2, "fragment": 16, "rank": 8, "heads": 2}, "vpt": {"prompts": 2}}
 
 
 @pytest.fixture(scope="module")
@@ -134,3 +138,17 @@ def test_the_command_refuses_a_recipe_setting_and_counts_costs():
     costs = runner.invoke(app, ["profile", "--protocol-costs"])
     assert costs.exit_code == 0
     assert "65.4%" in costs.output
+
+
+def test_a_method_that_fails_takes_no_others_numbers_with_it(report, monkeypatch):
+    def measured(name, *_):
+        if name == "vpt":
+            raise ZeroDivisionError("its own fault")
+        return {**report["methods"][name], "machine": report["machine"]}
+
+    monkeypatch.setattr(profile_command, "_in_fresh_process", measured)
+    made, failed = profile_methods(["linear_probe", "vpt"], [], Setting(backbone=TINY), Runtime(Path(), Path()), silent)
+    assert list(made["methods"]) == ["linear_probe"]
+    assert failed == {"vpt": "ZeroDivisionError: its own fault"}
+    with pytest.raises(RunError, match="Nothing could be measured. vpt: ZeroDivisionError"):
+        profile_methods(["vpt"], [], Setting(backbone=TINY), Runtime(Path(), Path()), silent)
