@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -173,6 +174,7 @@ def write_tables(root: Path, protocols: Sequence[str], **wishes: Any) -> None:
 
     store = Store(root)
     results = Results.read(store)
+    gc.freeze()  # the records stay to the end: no collection need search them again
     report_problems(store)
     written = make_tables(results, protocols, out=root / "tables", **wishes)
     for item in written:

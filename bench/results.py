@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -108,13 +109,22 @@ class Results:
 
     @staticmethod
     def read(store: Store, *, intervals: bool = False) -> Results:
-        """Every sound record of a store."""
+        """Every sound record of a store.
+
+        Collecting garbage waits meanwhile: thousands of records without a cycle would be searched again and again.
+        """
 
         def arrays_of(key: str) -> Callable[[], Mapping[str, np.ndarray]]:
             return lambda: store.predictions(key)
 
         found = (Record(spec, body, arrays_of(str(body["key"]))) for body, spec in store.sound())
-        return Results(found, intervals=intervals)
+        collecting = gc.isenabled()
+        gc.disable()
+        try:
+            return Results(found, intervals=intervals)
+        finally:
+            if collecting:
+                gc.enable()
 
     def __len__(self) -> int:
         return len(self.records)

@@ -56,6 +56,11 @@ class Recipe:
         """Plain JSON types, field by field."""
         return {name: getattr(self, name) for name in _field_names(Recipe)}
 
+    @cached_property
+    def text(self) -> str:
+        """All of it in one canonical line, as it enters the keys of its runs."""
+        return canonical_json(self.as_dict())
+
 
 @dataclass(frozen=True)
 class RunSpec:
@@ -105,12 +110,18 @@ class RunSpec:
     @cached_property
     def key(self) -> str:
         """The run's name: a hash of the whole specification."""
-        return _digest({"schema": SCHEMA} | self.as_dict())
+        return self._digest(schema=SCHEMA, tests=list(self.tests))
 
     @cached_property
     def training_key(self) -> str:
         """The name of what is trained, whatever it is tested on afterwards: trained weights go by it."""
-        return _digest({k: v for k, v in self.as_dict().items() if k != "tests"})
+        return self._digest()
+
+    def _digest(self, **more: Any) -> str:
+        """A hash over all fields but the tests; thousands of specs share a few recipes, whose text is made once."""
+        plain = {name: getattr(self, name) for name in _field_names(RunSpec) if name not in ("recipe", "tests")}
+        whole = canonical_json(plain | more) + self.recipe.text
+        return hashlib.sha256(whole.encode()).hexdigest()[:20]
 
     def with_tests(self, tests: tuple[str, ...]) -> RunSpec:
         """The same training, tested on other targets."""
@@ -200,10 +211,9 @@ def _known_recipe(items: tuple[tuple[str, Any], ...], _kinds_of_values: tuple[Ha
     return _checked(Recipe, dict(items))
 
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
 def canonical_json(data: Any) -> str:
     """One text for one value: sorted keys, no spaces, no NaN."""
-    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-
-
-def _digest(data: Any) -> str:
-    return hashlib.sha256(canonical_json(data).encode()).hexdigest()[:20]
+    return _CANONICAL.encode(data)

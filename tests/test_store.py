@@ -1,5 +1,6 @@
 """Records on disk: whole or absent, hashed, and nothing doubtful is used or deleted."""
 
+import hashlib
 import json
 import multiprocessing
 import os
@@ -40,6 +41,12 @@ def test_the_same_record_gives_the_same_bytes(store, tmp_path):
         place.write(record(), {"b": np.ones(2), "a": np.array(["x", "y"])})
     for name in (f"{SPEC.key}.json", f"{SPEC.key}.npz"):
         assert (store.runs / name).read_bytes() == (other.runs / name).read_bytes()
+
+
+def test_a_records_hash_can_be_recomputed_without_the_harness(store):
+    path = store.write(record())
+    lines = [line for line in path.read_text().splitlines(keepends=True) if not line.startswith(' "sha256": ')]
+    assert json.loads(path.read_text())["sha256"] == hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def test_what_is_done_is_not_pending(store):

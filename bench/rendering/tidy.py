@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import io
 import json
+from typing import Any
 
 from bench.table import MEASURED, Number, Table
 
@@ -51,10 +52,15 @@ def tidy_csv(table: Table) -> str:
 
 def as_json(table: Table) -> str:
     """The table's whole structure, a row of it a line."""
-    whole = dataclasses.asdict(table)
-    rows = [json.dumps(row, ensure_ascii=False) for row in whole.pop("rows")]
-    head = json.dumps(whole, ensure_ascii=False)[:-1]
+    whole = _fields(table)
+    rows = [json.dumps(row, ensure_ascii=False, default=_fields) for row in whole.pop("rows")]
+    head = json.dumps(whole, ensure_ascii=False, default=_fields)[:-1]
     return f'{head}, "rows": [\n' + ",\n".join(rows) + "\n]}\n"
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    """A dataclass's own fields; `dataclasses.asdict` would copy everything below it too."""
+    return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
 
 
 def _numbers(cell: Number, *, published: bool) -> dict[str, object]:

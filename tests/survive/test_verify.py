@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bench.metrics import score_metrics
-from bench.store import Store, record_hash
+from bench.store import Store, record_hash, record_text
 from bench.verify import verify
 from tests.survive.makers import record_of, specs
 
@@ -30,7 +30,7 @@ def rewritten(store, change):
     record = json.loads(path.read_text())
     change(record)
     record["sha256"] = record_hash(record)
-    path.write_text(json.dumps(record))
+    path.write_text(record_text(record))
 
 
 def findings(store):
