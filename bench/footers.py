@@ -25,6 +25,9 @@ DEMO_NOTE = (
     "methods need not be the papers'."
 )
 
+UNTRAINED = 0.4
+"""A mean (1 − ρ) / 2 over the last epoch's batches above this: a correlation below 0.2 with what is being learned."""
+
 
 def legend(rows: Sequence[Row], of: int, preset: Preset) -> tuple[str, ...]:
     """How to read the table: only what occurs in it is explained."""
@@ -68,11 +71,22 @@ def line_notes(arm: Arm, records: Sequence[Record]) -> tuple[str, ...]:
         notes.append(f"Smoke run: at most {arm.limit} images of each set.")
     if arm.budget:
         notes.append(f"Sized to a budget of {arm.budget:,} trainable parameters.")
+    if hardly := sum(map(_hardly_trained, records)):
+        notes.append(
+            f"Hardly trained in {hardly} of {len(records)} runs: the training loss ends above {UNTRAINED} (0.5 is "
+            "chance). `bench tune` looks for a better rate."
+        )
     errors = sorted({record.error for record in records if not record.done and record.error})
     notes += [f"Failed: {error}" for error in errors[:3]]
     if len(errors) > 3:
         notes.append(f"Failed in {len(errors) - 3} further ways: see bench status.")
     return tuple(notes)
+
+
+def _hardly_trained(record: Record) -> bool:
+    """Whether a run has not learned its own training part: a baseline that never trained is none."""
+    losses = record.body.get("loss")
+    return record.done and record.spec.recipe.loss == "plcc" and bool(losses) and losses[-1] > UNTRAINED
 
 
 def data_notes(columns: Sequence[Column], cells: Sequence[Sequence[Cell]]) -> tuple[str, ...]:

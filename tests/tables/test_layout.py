@@ -140,6 +140,17 @@ def test_another_backbone_gets_its_own_row_with_a_footnote(specs, records):
     assert row.notes == ("Backbone vit_small_patch16_224; the preset's is vit_base_patch16_224.augreg2_in21k_ft_in1k.",)
 
 
+def test_a_baseline_that_never_trained_says_so(specs):
+    probes = [spec for spec in specs if spec.method == "linear_probe" and spec.train == "livec"]
+    losses = [[0.5, 0.41]] * 3 + [[0.5, 0.39]] * 7
+    table = tables_of("main", [record_of(s, loss=loss) for s, loss in zip(probes, losses, strict=True)])["main"]
+    (note,) = row_named(table, "Linear probe").notes
+    assert note.startswith("Hardly trained in 3 of 10 runs: the training loss ends above 0.4 (0.5 is chance).")
+    squared = [replace(s, recipe=replace(s.recipe, loss="plcc_squared")) for s in probes]
+    other = tables_of("main", [record_of(s, loss=[0.5, 0.41]) for s in squared])["main"]
+    assert row_named(other, "Linear probe").notes == ()
+
+
 def test_changed_tuned_random_and_oracle_rows_are_marked(specs, records):
     glia = [spec for spec in specs if spec.method == "glia"]
     oracle = [replace(spec, recipe=replace(spec.recipe, selection="oracle")) for spec in glia]
