@@ -71,9 +71,10 @@ def line_notes(arm: Arm, records: Sequence[Record]) -> tuple[str, ...]:
         notes.append(f"Smoke run: at most {arm.limit} images of each set.")
     if arm.budget:
         notes.append(f"Sized to a budget of {arm.budget:,} trainable parameters.")
-    if hardly := sum(map(_hardly_trained, records)):
+    runs = {record.key: record for record in records}.values()  # a run of several columns comes once for each
+    if hardly := sum(map(_hardly_trained, runs)):
         notes.append(
-            f"Hardly trained in {hardly} of {len(records)} runs: the training loss ends above {UNTRAINED} (0.5 is "
+            f"Hardly trained in {hardly} of {len(runs)} runs: the training loss ends above {UNTRAINED} (0.5 is "
             "chance). `bench tune` looks for a better rate."
         )
     errors = sorted({record.error for record in records if not record.done and record.error})
@@ -85,8 +86,8 @@ def line_notes(arm: Arm, records: Sequence[Record]) -> tuple[str, ...]:
 
 def _hardly_trained(record: Record) -> bool:
     """Whether a run has not learned its own training part: a baseline that never trained is none."""
-    losses = record.body.get("loss")
-    return record.done and record.spec.recipe.loss == "plcc" and bool(losses) and losses[-1] > UNTRAINED
+    losses = record.body.get("loss") or [0.0]
+    return record.done and record.spec.recipe.loss == "plcc" and float(losses[-1]) > UNTRAINED
 
 
 def data_notes(columns: Sequence[Column], cells: Sequence[Sequence[Cell]]) -> tuple[str, ...]:
