@@ -19,6 +19,7 @@ app = typer.Typer(
     help="Compare ways of fine-tuning a pretrained Vision Transformer for blind image-quality assessment.",
     no_args_is_help=True,
     add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
 methods_app = typer.Typer(help="List the methods, or check one.", invoke_without_command=True)

@@ -151,6 +151,11 @@ def test_a_failed_run_is_exit_1_recorded_and_made_again_only_when_asked(home):
     assert "2 to make" in retried.output
 
 
+def test_help_has_a_short_form_everywhere():
+    for words in ((), ("run",), ("data", "check"), ("cache", "ls")):
+        assert bench(*words, "-h").stdout == bench(*words, "--help").stdout
+
+
 def test_an_unforeseen_error_is_two_lines_and_the_traceback_is_there_on_request(home, monkeypatch):
     def broken(*_, **__):
         raise ZeroDivisionError("nobody thought of this")
