@@ -63,6 +63,9 @@ def line_notes(arm: Arm, records: Sequence[Record]) -> tuple[str, ...]:
         notes.append(f"CNN weights from a file given by hand ({arm.cnn_weights}).")
     if dict(arm.recipe).get("selection") == "oracle":
         notes.append("Optimistic: the epoch was chosen on the test part (selection=oracle).")
+    own = arm.plain.method_recipe.get(arm.method.partition(":")[0], {})
+    if kept := ", ".join(f"{k}={v}" for k, v in own.items() if k not in dict(arm.recipe)):
+        notes.append(f"The {arm.preset} preset gives it a recipe of its own: {kept}.")
     if arm.recipe_from == "tuned":
         notes.append("Tuned: its recipe was chosen on validation contents of split 0 (bench tune).")
     if arm.backbone != arm.plain.backbone:

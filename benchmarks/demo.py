@@ -81,7 +81,8 @@ def main() -> None:
         return
     folder = (wish.folder or Path(tempfile.mkdtemp())).resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    two_commands(folder, naive=False)  # makes the sets, fetches the weights
+    if not (folder / "cache" / "weights").exists():
+        two_commands(folder, naive=False)  # makes the sets, fetches the weights
     after, before = [], []
     for _ in range(wish.rounds):
         before.append(two_commands(folder, naive=True))

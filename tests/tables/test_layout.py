@@ -151,6 +151,12 @@ def test_a_baseline_that_never_trained_says_so(specs):
     assert row_named(other, "Linear probe").notes == ()
 
 
+def test_a_recipe_that_the_preset_gives_one_method_alone_stands_under_the_table():
+    table = tables_of("main", records_of(specs_of("main", "demo", "linear_probe,lora")))["main_demo"]
+    assert row_named(table, "Linear probe").notes == ("The demo preset gives it a recipe of its own: epochs=12.",)
+    assert row_named(table, "LoRA").notes == ()
+
+
 def test_changed_tuned_random_and_oracle_rows_are_marked(specs, records):
     glia = [spec for spec in specs if spec.method == "glia"]
     oracle = [replace(spec, recipe=replace(spec.recipe, selection="oracle")) for spec in glia]
