@@ -81,9 +81,8 @@ def execute(plan: Plan, runtime: Runtime, config: Config, debug: bool) -> int:
         return 130
     if made + failed + others == len(pending):
         noted.unlink(missing_ok=True)
-    note(
-        f"{made} made, {failed} failed, {others} made by other processes. Next: bench table {','.join(plan.protocols)}"
-    )
+    elsewhere = f", {others} made by other processes" if others else ""
+    note(f"{made} made, {failed} failed{elsewhere}. Next: bench table {','.join(plan.protocols)}")
     return 1 if summary.failed else 0
 
 
