@@ -125,7 +125,7 @@ def _sentence(names: Sequence[str], experiment: Experiment, metric: str, test: P
         return f"{where}: one common split says nothing about chance ({effect:+.3f})."
     size = f"{metric.upper()} {abs(effect):.3f} over {n} splits"
     if p >= ALPHA:
-        return f"{where}: {names[0]} and {names[1]} cannot be told apart ({size}, p = {p:.2g})."
+        return f"{where}: {names[0]} and {names[1]} cannot be told apart (mean difference in {size}, p = {p:.2g})."
     better, worse = (names[0], names[1]) if (effect < 0) == (metric in LOWER_IS_BETTER) else (names[1], names[0])
     return f"{where}: {better} is better than {worse} by {size} (p = {p:.2g})."
 
