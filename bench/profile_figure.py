@@ -60,7 +60,14 @@ def _utilisation(axes: Any, methods: Mapping[str, Any]) -> None:
         places = [i + 0.16 * (2 * shift - 1) for i in range(len(values))]
         axes.plot(values, places, marker, clip_on=False, color=colour, label=f"of the {name} ceiling")
         for value, place in zip(values, places, strict=True):
-            axes.annotate(f"{value:.2g}", (value, place), (5, 0), textcoords="offset points", va="center", fontsize=7)
+            axes.annotate(
+                f"{value:.2g}" if value < 10 else f"{value:.0f}",
+                (value, place),
+                (5, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=7,
+            )
     axes.set_yticks(range(len(methods)))
     axes.set_ylim(len(methods) - 0.5, -0.5)
     axes.set_xlim(left=0)
