@@ -85,7 +85,9 @@ def run(
     compile_steps: Annotated[
         Optional[bool], typer.Option("--compile/--no-compile", help="Training steps through torch.compile.")
     ] = None,
-    no_cache: Annotated[bool, typer.Option("--no-cache", help="Compute frozen inputs every time.")] = False,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Store no frozen inputs: each run computes its own.")
+    ] = False,
     partial: Annotated[bool, typer.Option("--partial", help="Accept a subset of a dataset, with a warning.")] = False,
     results: Results = None,
     plugin: Plugin = None,

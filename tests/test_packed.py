@@ -17,7 +17,7 @@ from tests.world import make_world, tiny_runtime, tiny_spec
 
 TOLERANCE = 2e-4
 """Batched products add in another order; AdamW makes of a rounding in a tiny gradient up to a step's thousandth."""
-METHODS = ["linear_probe", "adapter", "lora", "vpt", "ssf", "glia", "loda"]
+METHODS = ["linear_probe", "adapter", "lora", "vpt", "ssf", "bitfit", "glia", "loda"]
 
 
 @pytest.fixture(scope="module")
