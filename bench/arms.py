@@ -10,7 +10,7 @@ from bench.errors import UsageError
 from bench.presets import Preset, preset_named
 from bench.registry import METHODS
 from bench.results import Record
-from bench.spec import Recipe, Scalar
+from bench.spec import Recipe, RunSpec, Scalar
 
 Options = tuple[tuple[str, Scalar], ...]
 
@@ -84,7 +84,14 @@ def arms_of(records: Iterable[Record]) -> dict[Record, Arm]:
     """The arm of every record."""
     known = list(records)
     unregistered = _common_options(record for record in known if record.spec.method not in METHODS)
-    return {record: _arm(record, unregistered) for record in known}
+    families: dict[tuple[str, str], Arm] = {}
+    arms = {}
+    for record in known:
+        spec = record.spec
+        if spec.family not in families:
+            families[spec.family] = _arm(spec, unregistered)
+        arms[record] = families[spec.family]
+    return arms
 
 
 @cache
@@ -95,8 +102,7 @@ def method_title(name: str) -> str:
     return str(METHODS.card(name).facts.get("title") or name)
 
 
-def _arm(record: Record, unregistered: Mapping[str, Mapping[str, Scalar]]) -> Arm:
-    spec = record.spec
+def _arm(spec: RunSpec, unregistered: Mapping[str, Mapping[str, Scalar]]) -> Arm:
     defaults = _default_options(spec.method, spec.preset)
     if defaults is None:
         defaults = unregistered.get(spec.method, {})

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from bench.arms import Arm
 from bench.presets import Preset
-from bench.results import Record
+from bench.results import Experiment, Record
 from bench.summary import Cell
 from bench.table import MEASURED, Number, Row
 
@@ -74,10 +74,9 @@ def line_notes(arm: Arm, records: Sequence[Record]) -> tuple[str, ...]:
         notes.append(f"Smoke run: at most {arm.limit} images of each set.")
     if arm.budget:
         notes.append(f"Sized to a budget of {arm.budget:,} trainable parameters.")
-    runs = {record.key: record for record in records}.values()  # a run of several columns comes once for each
-    if hardly := sum(map(_hardly_trained, runs)):
+    if hardly := sum(map(_hardly_trained, records)):
         notes.append(
-            f"Hardly trained in {hardly} of {len(runs)} runs: the training loss ends above {UNTRAINED} (0.5 is "
+            f"Hardly trained in {hardly} of {len(records)} runs: the training loss ends above {UNTRAINED} (0.5 is "
             "chance). `bench tune` looks for a better rate."
         )
     errors = sorted({record.error for record in records if not record.done and record.error})
@@ -97,10 +96,12 @@ def data_notes(columns: Sequence[Column], cells: Sequence[Sequence[Cell]]) -> tu
     """What the columns' data mean for the numbers: resolution, and warnings where rows saw different data."""
     notes = []
     resolution = {}
+    differing: dict[Experiment, str] = {}
     for j, column in enumerate(columns):
         of_column = [row[j] for row in cells]
-        hashes = _differing(of_column)
-        if hashes:
+        if column.experiment not in differing:  # its other metrics are of the same runs
+            differing[column.experiment] = _differing(of_column)
+        if hashes := differing[column.experiment]:
             notes.append(f"Warning: the rows of {column.group} differ in {hashes}: they are not on identical data.")
         if column.metric == "srcc" and (error := _resolution(of_column)):
             resolution[column.header[0] if column.header[1] == "SRCC" else " → ".join(column.header)] = error
@@ -127,13 +128,10 @@ def _dataset_notes(cells: Sequence[Sequence[Cell]]) -> list[str]:
 def conditions(records: Sequence[Record], preset: Preset, common: Sequence[str], of: int) -> tuple[str, ...]:
     """The footer: preset, backbone and weights, splits, selection, views, precision, commit; all that occur."""
     done = [record for record in records if record.done] or list(records)
-    recipes = [record.spec.recipe for record in done]
+    recipes = list({id(record.spec.recipe): record.spec.recipe for record in done}.values())
     trains = [record.section("data").get("train", {}) for record in done]
-    weights = [
-        f"{record.spec.backbone} ({record.spec.weights}"
-        + (f", weights {str(digest)[:12]})" if (digest := record.section("weights").get("hash")) else ")")
-        for record in done
-    ]
+    backbones = {(r.spec.backbone, r.spec.weights, r.section("weights").get("hash")) for r in done}
+    weights = [f"{name} ({source}" + (f", weights {str(h)[:12]})" if h else ")") for name, source, h in backbones]
     sides = [f"short side resized to {r.short_side} px" if r.short_side else "own size" for r in recipes]
     runs = [record.section("run") for record in done]
     commits = [_commit(run) for run in runs]
@@ -171,21 +169,24 @@ def _numbers(values: Iterable[int]) -> str:
 
 def _differing(cells: Sequence[Cell]) -> str:
     """Which hashes of the data differ between rows of one column: dataset, split or test set."""
-    found: dict[tuple[str, tuple[float, int]], set[str]] = {}
-    for cell in cells:
-        for split, record in cell.by_split.items():
-            data = record.section("data")
-            train, tests = data.get("train", {}), data.get("tests", {})
-            facts = {
-                "the training set": train.get("hash"),
-                "the split": train.get("split_hash"),
-                "the test set": tests.get(cell.experiment.target, {}).get("hash"),
-            }
-            for name, value in facts.items():
-                if value:
-                    part = (record.spec.fraction, split) if name == "the split" else (0.0, 0)
-                    found.setdefault((name, part), set()).add(str(value))
-    return " and ".join(dict.fromkeys(name for (name, _), values in sorted(found.items()) if len(values) > 1))
+    seen = {
+        (train.get("hash"), train.get("split_hash"), tests.get(cell.experiment.target, {}).get("hash"), fraction, split)
+        for cell in cells
+        for split, fraction, train, tests in _data_of(cell)
+    }
+    found: dict[tuple[object, ...], set[object]] = {}
+    for training_set, parts, test_set, fraction, split in seen:
+        found.setdefault(("the training set",), set()).add(training_set)
+        found.setdefault(("the split", fraction, split), set()).add(parts)
+        found.setdefault(("the test set",), set()).add(test_set)
+    names = {str(about[0]) for about, hashes in found.items() if len(hashes - {None, ""}) > 1}
+    return " and ".join(sorted(names))
+
+
+def _data_of(cell: Cell) -> Iterator[tuple[int, float, Mapping[str, Any], Mapping[str, Any]]]:
+    for split, record in cell.by_split.items():
+        data = record.section("data")
+        yield split, record.spec.fraction, data.get("train", {}), data.get("tests", {})
 
 
 def _resolution(cells: Sequence[Cell]) -> float | None:

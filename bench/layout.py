@@ -166,7 +166,7 @@ def fill(results: PresetResults, layout: Layout) -> Table:
     demo = results.preset.name == "demo"
     sources = () if demo else layout.published
     numbers = _with_differences(results.preset, layout, numbers, cells, sources)
-    records = [record for row in cells for cell in row for record in cell.records]
+    records = _runs_behind(cell for row in cells for cell in row)
     common = _common_changes(layout.lines)
     rows = [_measured_row(layout, line, common, tuple(numbers[i]), cells[i]) for i, line in enumerate(layout.lines)]
     rows += _published_rows(layout, sources)
@@ -206,6 +206,11 @@ def _cell(results: PresetResults, line: Line, column: Column) -> Cell:
     return Cell.of(results.runs(line.arm, experiment), experiment, column.metric)
 
 
+def _runs_behind(cells: Iterable[Cell]) -> list[Record]:
+    """Every run of the cells once, though it stands in several columns."""
+    return list(dict.fromkeys(record for cell in cells for record in cell.by_split.values()))
+
+
 def _contest(layout: Layout, lead: tuple[str, ...]) -> str:
     """The name of the rows that a row is ranked among."""
     return "" if layout.ranked_within is None else lead[layout.ranked_within]
@@ -222,7 +227,7 @@ def _common_changes(lines: Sequence[Line]) -> tuple[str, ...]:
 def _measured_row(
     layout: Layout, line: Line, common: tuple[str, ...], numbers: tuple[Number, ...], cells: list[Cell]
 ) -> Row:
-    records = [record for cell in cells for record in cell.records]
+    records = _runs_behind(cells)
     cost = cost_of(records)
     label = line.lead[layout.named_lead]
     if layout.counted and cost.trainable is not None:

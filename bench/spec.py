@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from functools import cache, cached_property, lru_cache
+from functools import cache, cached_property
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from bench.cards import Option
@@ -110,18 +110,35 @@ class RunSpec:
     @cached_property
     def key(self) -> str:
         """The run's name: a hash of the whole specification."""
-        return self._digest(schema=SCHEMA, tests=list(self.tests))
+        return self._digest(self._texts[1])
 
     @cached_property
     def training_key(self) -> str:
         """The name of what is trained, whatever it is tested on afterwards: trained weights go by it."""
-        return self._digest()
+        return self._digest(self._texts[0])
 
-    def _digest(self, **more: Any) -> str:
-        """A hash over all fields but the tests; thousands of specs share a few recipes, whose text is made once."""
+    @property
+    def family(self) -> tuple[str, str]:
+        """What all runs have in common, and alone, that differ from this one in their split and tests only."""
+        return self._texts[0]
+
+    @cached_property
+    def _texts(self) -> tuple[tuple[str, str], tuple[str, str]]:
+        """What the keys are hashes of, up to the split's number and after it: the training, and that with its tests."""
         plain = {name: getattr(self, name) for name in _field_names(RunSpec) if name not in ("recipe", "tests")}
-        whole = canonical_json(plain | more) + self.recipe.text
-        return hashlib.sha256(whole.encode()).hexdigest()[:20]
+        tested = plain | {"schema": SCHEMA, "tests": list(self.tests)}
+        return _around_split(plain, self.recipe.text), _around_split(tested, self.recipe.text)
+
+    def _digest(self, around: tuple[str, str]) -> str:
+        return hashlib.sha256(f"{around[0]}{self.split}{around[1]}".encode()).hexdigest()[:20]
+
+    def at_split(self, split: int) -> RunSpec:
+        """The same run on another split; what the split does not change is neither checked nor written again."""
+        other = object.__new__(RunSpec)
+        other.__dict__.update(self.__dict__, split=split, _texts=self._texts)
+        other.__dict__.pop("key", None)
+        other.__dict__.pop("training_key", None)
+        return other
 
     def with_tests(self, tests: tuple[str, ...]) -> RunSpec:
         """The same training, tested on other targets."""
@@ -133,22 +150,47 @@ class RunSpec:
 
     @staticmethod
     def from_dict(data: Mapping[str, Any]) -> RunSpec:
-        """Read a spec back; unknown, missing or ill-typed fields are errors that name them."""
+        """Read a spec back; unknown, missing or ill-typed fields are errors that name them.
+
+        Thousands of records differ in their split only: of each such family one is checked.
+        """
         if not isinstance(data, Mapping):
             raise UsageError("A run's spec must be a table of fields.")
-        plain = dict(data)
-        recipe = plain.get("recipe", {})
-        if not isinstance(recipe, Mapping):
-            raise UsageError("A spec's recipe must be a table of fields.")
-        plain["recipe"] = _recipe(tuple(recipe.items()), tuple(map(type, recipe.values())))
-        options = plain.get("options", {})
-        if not isinstance(options, Mapping) or not all(isinstance(v, Scalar) for v in options.values()):
-            raise UsageError("A spec's options must be a table of plain values.")
-        tests = plain.get("tests", ())
-        if not isinstance(tests, (list, tuple)) or not all(isinstance(t, str) for t in tests):
-            raise UsageError("A spec's tests must be a list of targets.")
-        plain["tests"] = tuple(tests)
-        return _checked(RunSpec, plain)
+        split = data.get("split", 0)
+        family = repr({name: value for name, value in data.items() if name != "split"})
+        known = _FAMILIES.get(family)
+        if known is not None and type(split) is int:
+            return known.at_split(split)
+        if len(_FAMILIES) >= MAX_FAMILIES:
+            _FAMILIES.clear()
+        return _FAMILIES.setdefault(family, _read_spec(data))
+
+
+MAX_FAMILIES = 4096
+_FAMILIES: dict[str, RunSpec] = {}
+"""One spec that was read of each family, by all of its fields but the split as Python writes them (1 is not 1.0)."""
+
+
+def _read_spec(data: Mapping[str, Any]) -> RunSpec:
+    plain = dict(data)
+    recipe = plain.get("recipe", {})
+    if not isinstance(recipe, Mapping):
+        raise UsageError("A spec's recipe must be a table of fields.")
+    plain["recipe"] = _checked(Recipe, recipe)
+    options = plain.get("options", {})
+    if not isinstance(options, Mapping) or not all(isinstance(v, Scalar) for v in options.values()):
+        raise UsageError("A spec's options must be a table of plain values.")
+    tests = plain.get("tests", ())
+    if not isinstance(tests, (list, tuple)) or not all(isinstance(t, str) for t in tests):
+        raise UsageError("A spec's tests must be a list of targets.")
+    plain["tests"] = tuple(tests)
+    return _checked(RunSpec, plain)
+
+
+def _around_split(plain: Mapping[str, Any], recipe: str) -> tuple[str, str]:
+    """The canonical text of a run, parted at its split. Behind it stand strings only, so that the last match is it."""
+    before, _, after = canonical_json(plain).rpartition(f'"split":{plain["split"]},"split_rule":')
+    return f'{before}"split":', f',"split_rule":{after}{recipe}'
 
 
 def recipe_options() -> dict[str, Option]:
@@ -196,19 +238,6 @@ def _checked(cls: Any, data: Mapping[str, Any]) -> Any:
         return cls(**values)
     except TypeError as error:
         raise UsageError(f"{cls.__name__}: {error}") from None
-
-
-def _recipe(items: tuple[tuple[str, Any], ...], kinds: tuple[Hashable, ...]) -> Recipe:
-    """A recipe from JSON. Thousands of records share a few: each is checked once (kinds keep 1 and 1.0 apart)."""
-    try:
-        return _known_recipe(items, kinds)
-    except TypeError:  # a list or table where a value belongs cannot be looked up; the check names it
-        return _checked(Recipe, dict(items))
-
-
-@lru_cache(maxsize=4096)
-def _known_recipe(items: tuple[tuple[str, Any], ...], _kinds_of_values: tuple[Hashable, ...]) -> Recipe:
-    return _checked(Recipe, dict(items))
 
 
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)

@@ -209,12 +209,20 @@ def corrected_paired_test(
     spread = float(values.std(ddof=1))
     if spread <= NO_SPREAD * float(np.abs(values).max()):
         return PairedTest(effect, effect, effect, 1.0 if effect == 0 else 0.0, n)
-    from scipy.special import stdtr, stdtrit
+    from scipy.special import stdtr
 
     error = spread * math.sqrt(1 / n + test_size / train_size)
-    half = float(stdtrit(n - 1, (1 + level) / 2)) * error
+    half = _t_quantile(n - 1, (1 + level) / 2) * error
     p = 2 * float(stdtr(n - 1, -abs(effect) / error))
     return PairedTest(effect, effect - half, effect + half, p, n)
+
+
+@lru_cache(maxsize=256)
+def _t_quantile(freedom: int, level: float) -> float:
+    """Student's t: all cells of a table with as many splits share it."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, level))
 
 
 def holm(pvalues: Sequence[float]) -> list[float]:

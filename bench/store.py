@@ -147,7 +147,7 @@ class Store:
 
 def _checked(path: Path | str, name: str) -> tuple[dict[str, Any], RunSpec]:
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 (a Path each would cost as much as the reading)
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 (a Path each would cost as much as the reading)
             text = file.read()
         record = json.loads(text)
     except (OSError, ValueError, RecursionError) as error:

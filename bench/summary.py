@@ -101,8 +101,9 @@ def cost_of(records: Sequence[Record]) -> Cost:
     done = [record for record in records if record.done]
 
     def median(section: str, name: str) -> float | None:
-        return _median([record.section(section).get(name) for record in done])
+        return _median([part.get(name) for part in parts[section]])
 
+    parts = {name: [record.section(name) for record in done] for name in ("parameters", "seconds", "speed")}
     return Cost(
         trainable=median("parameters", "trainable"),
         total=median("parameters", "total"),

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from hashlib import sha256
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from bench.errors import BenchError, UsageError
 from bench.protocol import merge
-from bench.spec import Recipe, RunSpec, canonical_json
+from bench.spec import SCHEMA, Recipe, RunSpec, canonical_json
 
 SPEC = RunSpec("glia", "livec", ("livec:test",), options={"rank": 64, "lgf": True})
 
@@ -76,6 +77,36 @@ def test_tests_do_not_change_what_is_trained():
 def test_equal_trainings_are_made_once_with_the_tests_of_all():
     other = SPEC.with_tests(("csiq:all",))
     assert merge([SPEC, other, SPEC]) == [SPEC.with_tests(("livec:test", "csiq:all"))]
+
+
+def test_another_split_of_a_run_is_the_run_made_with_that_split():
+    other = SPEC.at_split(7)
+    assert other == replace(SPEC, split=7)
+    assert (other.key, other.training_key) == (replace(SPEC, split=7).key, replace(SPEC, split=7).training_key)
+    assert SPEC.key != other.key
+
+
+def test_the_key_is_the_hash_of_the_whole_specification():
+    spec = replace(SPEC, split=12, options={"split": 12, "split_rule": "x", "quoted": '"split":12,"split_rule":'})
+    plain = {**spec.as_dict(), "schema": SCHEMA}
+    recipe = plain.pop("recipe")
+    assert spec.key == sha256((canonical_json(plain) + canonical_json(recipe)).encode()).hexdigest()[:20]
+    del plain["schema"], plain["tests"]
+    assert spec.training_key == sha256((canonical_json(plain) + canonical_json(recipe)).encode()).hexdigest()[:20]
+    assert spec.at_split(3).key == replace(spec, split=3).key
+
+
+def test_runs_read_one_after_another_do_not_borrow_from_each_other():
+    plain = SPEC.as_dict()
+    read = [RunSpec.from_dict({**plain, "split": split}) for split in (0, 3, 3, 1)]
+    assert [spec.split for spec in read] == [0, 3, 3, 1]
+    assert [spec.key for spec in read] == [replace(SPEC, split=split).key for split in (0, 3, 3, 1)]
+    wider = RunSpec.from_dict({**plain, "options": {"rank": 64.0, "lgf": True}, "split": 3})
+    assert wider.key != read[1].key
+    with pytest.raises(UsageError, match="split"):
+        RunSpec.from_dict({**plain, "split": "3"})
+    with pytest.raises(UsageError, match="split"):
+        RunSpec.from_dict({**plain, "split": True})
 
 
 @pytest.mark.parametrize(
