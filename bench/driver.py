@@ -175,7 +175,7 @@ def write_tables(root: Path, protocols: Sequence[str], **wishes: Any) -> None:
     results = Results.read(store)
     gc.freeze()  # the records stay to the end: no collection need search them again
     report_problems(store)
-    written = make_tables(results, protocols, out=root / "tables", **wishes)
+    written = make_tables(results, protocols, out=root / "tables", complain=note, **wishes)
     for item in written:
         print_table(item.table)
     for item in written:

@@ -125,10 +125,12 @@ class Store:
         try:
             with np.load(path, allow_pickle=False) as data:
                 return {name: data[name] for name in data.files}
-        except (OSError, ValueError, KeyError, EOFError) as error:
-            raise StoreError(f"The predictions {path} cannot be read: {error}.") from error
-        except Exception as error:  # zipfile's and zlib's own errors on damaged archives
-            raise StoreError(f"The predictions {path} are damaged: {error}.") from error
+        except Exception as error:  # of the system, of numpy, and zipfile's and zlib's own on damaged archives
+            why = (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
+            raise StoreError(
+                f"The predictions {path} cannot be read ({why}): remove {key}.json, "
+                "and `bench run` makes that run again."
+            ) from error
 
     def index(self) -> dict[str, list[tuple[RunSpec, str, str]]]:
         """training key → (spec, status, record key) of every sound record."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.costs import with_cost
-from bench.errors import UsageError
+from bench.errors import StoreError, UsageError
 from bench.registry import PROTOCOLS
 from bench.rendering.latex import latex
 from bench.rendering.markdown import markdown
@@ -43,13 +43,15 @@ def make_tables(
     cost: bool = False,
     selection: str | None = None,
     intervals: bool = False,
+    complain: Callable[[str], object] | None = None,
 ) -> list[Written]:
     """The tables of the protocols (all, if none is named), written to `out` in the formats asked for.
 
     Protocols without records are passed over as long as one has some; none at all is an error that names the
-    command which would make them. When no protocol is named, a table that only repeats the numbers of earlier ones is
-    left out. `intervals` asks for bootstrap intervals, which read the stored predictions (a
-    second or so a number at KonIQ's size). The same records give the same bytes.
+    command which would make them. When no protocol is named, a table that only repeats the numbers of earlier ones
+    is left out, and with `complain` one whose stored predictions cannot be read is complained of and left out too.
+    `intervals` asks for bootstrap intervals, which read the stored predictions (a second or so a number at KonIQ's
+    size). The same records give the same bytes.
     """
     unknown = [name for name in formats if name not in FORMATS]
     if unknown:
@@ -60,7 +62,14 @@ def make_tables(
     shown: set[tuple[object, ...]] = set()
     for name in protocols or sorted(PROTOCOLS.names(), key=lambda name: (name not in FIRST, name != "main", name)):
         protocol: Protocol = PROTOCOLS.load(name)()
-        for table in protocol.tables(kept):
+        try:
+            tables = protocol.tables(kept)
+        except StoreError as error:
+            if protocols or complain is None:
+                raise
+            complain(f"Left out: {name}. {error}")
+            continue
+        for table in tables:
             if any(table.name == known.table.name for known in written):
                 continue  # ablation shows its parts' tables, which may be asked for by name too
             numbers = set(_measured(table))

@@ -8,7 +8,7 @@ import pytest
 from bench import published
 from bench.compare import compare
 from bench.costs import HEADER, pareto_rows, with_cost
-from bench.errors import UsageError
+from bench.errors import StoreError, UsageError
 from bench.ranking import ranking_table
 from bench.results import Results
 from bench.stats import corrected_paired_test
@@ -23,6 +23,21 @@ from tests.tables.results import results_of, specs_of, tables_of
 def results():
     """Four methods on the demo sets, four splits."""
     return results_of("main", "demo", "linear_probe,lora,loda,glia", splits=4)
+
+
+def test_unreadable_predictions_cost_only_the_tables_that_need_them(results, tmp_path):
+    store = Store(tmp_path)
+    (tmp_path / "runs").mkdir()
+    key = results.records[0].key
+    (store.runs / f"{key}.npz").write_bytes(b"no archive")
+    damaged = Results(replace(record, arrays=lambda: store.predictions(key)) for record in results.records)
+    heard: list[str] = []
+    names = [written.table.name for written in make_tables(damaged, [], complain=heard.append)]
+    assert "main_demo" in names
+    assert heard
+    assert all(f"remove {key}.json, and `bench run` makes that run again" in line for line in heard)
+    with pytest.raises(StoreError, match="cannot be read"):
+        make_tables(damaged, ["distortions"], complain=heard.append)
 
 
 def test_cost_columns_stand_beside_the_quality_and_mark_the_front(results):
