@@ -75,7 +75,7 @@ def run(
     ] = "",
     recipe: Annotated[str, typer.Option("--recipe", help="default, or tuned (what `bench tune` chose).")] = "default",
     device: Annotated[Names, typer.Option("--device", help="auto, cpu, cuda or mps.")] = None,
-    precision: Annotated[Names, typer.Option("--precision", help="auto, fp32, bf16 or fp16.")] = None,
+    precision: Annotated[Names, typer.Option("--precision", help="auto, fp32 or bf16.")] = None,
     overwrite: Annotated[
         Names, typer.Option("--overwrite", help="Runs to make again: never, failed or always.")
     ] = None,

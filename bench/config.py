@@ -23,7 +23,7 @@ SETTINGS: dict[str, Option] = {
         Option("backbone", "str", ""),
         Option("splits", "int", 0),
         Option("device", 'Literal["auto", "cpu", "cuda", "mps"]', "auto"),
-        Option("precision", 'Literal["auto", "fp32", "bf16", "fp16"]', "auto"),
+        Option("precision", 'Literal["auto", "fp32", "bf16"]', "auto"),
         Option("overwrite", 'Literal["never", "failed", "always"]', "never"),
         Option("results", "str", "results"),
         Option("cache", "str", ""),

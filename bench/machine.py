@@ -17,7 +17,7 @@ import torch
 from bench.errors import UsageError
 
 PACKAGES = ("glia-bench", "torch", "torchvision", "timm", "peft", "numpy", "scipy", "pillow")
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 def pick_device(name: str) -> torch.device:
@@ -34,13 +34,16 @@ def pick_device(name: str) -> torch.device:
 
 
 def pick_precision(name: str, device: torch.device) -> str:
-    """The precision asked for; "auto" is bf16 where the device computes in it, else fp32."""
+    """The precision asked for; "auto" is bf16 where the device computes in it, else fp32.
+
+    Never fp16: its gradients vanish unless the loss is scaled, and a method that hardly trains would look weak.
+    """
     if name != "auto":
-        if name == "fp16" and device.type == "cpu":
-            raise UsageError("--precision fp16 needs a GPU; on a CPU use fp32 or bf16.")
+        if name not in DTYPES:
+            raise UsageError(f"--precision {name!r} is none of auto, {', '.join(DTYPES)}.")
         return name
     if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     if device.type == "cpu" and _cpu_flags() & {"avx512_bf16", "amx_bf16", "bf16"}:
         return "bf16"
     return "fp32"

@@ -83,7 +83,7 @@ class RunSpec:
     split_rule: Literal["random", "official"] = "random"
     recipe: Recipe = Recipe()
     recipe_from: Literal["default", "tuned"] = "default"
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
     preset: Literal["demo", "paper"] = "paper"
     budget: int = 0
     limit: int = 0

@@ -1,0 +1,106 @@
+"""What a GPU would do, walked through with torch's fake tensors: every tensor on its device, no values computed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from bench.data import batches
+from bench.data.batches import ViewMaker
+from bench.data.views import View
+from bench.losses import LOSSES
+from bench.machine import pick_precision
+from bench.registry import METHODS
+from bench.spec import Recipe
+from tests.data.test_batches import MEAN, STD, make_dataset
+from tests.methods.vits import SMALL_CNN, build, small_vit
+
+OPTIONS = {"loda": {"cnn": SMALL_CNN}, "glia": {"grid": 4, "fragment": 16, "rank": 16}}
+NAMES = [*(name for name in METHODS if name != "peft"), "peft:lora"]
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeTensorMode]:
+    """A machine that seems to have a GPU: tensors know their shapes and places; mixing places is an error."""
+    plain = torch.empty
+    monkeypatch.setattr(torch, "empty", lambda *a, pin_memory=False, **k: plain(*a, **k))
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: self)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device=None: (1 << 36, 1 << 37))
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        yield mode
+
+
+def to_gpu(module: nn.Module) -> None:
+    """Move a module's own tensors, as `Module.to` does; what it forgot to register stays behind."""
+    moved: dict[int, Tensor] = {}
+    for part in module.modules():
+        for name, parameter in part._parameters.items():
+            if parameter is not None:
+                there = nn.Parameter(parameter.detach().to("cuda"), requires_grad=parameter.requires_grad)
+                part._parameters[name] = moved.setdefault(id(parameter), there)  # type: ignore[assignment]
+        for name, buffer in part._buffers.items():
+            if buffer is not None:
+                part._buffers[name] = moved.setdefault(id(buffer), buffer.to("cuda"))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("training", [True, False], ids=["training", "testing"])
+@pytest.mark.parametrize("name", NAMES)
+def test_every_tensor_of_a_method_is_where_its_model_is(name: str, training: bool, fake: FakeTensorMode) -> None:
+    with torch._subclasses.fake_tensor.unset_fake_temporarily():
+        model = build(name, small_vit(), **OPTIONS.get(name, {})).train(training)
+    to_gpu(model)
+    pictures = torch.empty(4, 3, 64, 64, device="cuda")
+    inputs = dict.fromkeys(model.features.pictures, pictures)
+    inputs |= {key: frozen.compute(pictures).float() for key, frozen in model.features.frozen.items()}
+    human = torch.empty(4, device="cuda")
+    scores = model(inputs)
+    assert scores.device == torch.device("cuda:0")
+    assert scores.shape == (4,)
+    penalty = model.features.penalty()
+    assert penalty is None or penalty.device.type == "cuda"
+    assert all(loss(scores.float(), human).device.type == "cuda" for loss in LOSSES.values())
+
+
+def test_a_tensor_left_behind_would_be_noticed(fake: FakeTensorMode) -> None:
+    class Forgetful(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x) + self.__dict__["left_behind"]
+
+    model = Forgetful(4, 1)
+    model.__dict__["left_behind"] = torch.ones(1, 1)
+    to_gpu(model)
+    with pytest.raises(RuntimeError, match=r"same device|two devices"):
+        model(torch.empty(2, 4, device="cuda"))
+
+
+@pytest.mark.parametrize("resident", [True, False], ids=["store on the GPU", "store in the file"])
+@pytest.mark.parametrize(
+    "view", [View("crop", 32, flips=True), View("fragments", 32, grid=4, fragment=8), View("resize", 32)], ids=str
+)
+def test_views_end_on_the_gpu_wherever_the_store_lies(
+    view: View, resident: bool, fake: FakeTensorMode, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    dataset = make_dataset(tmp_path / "pictures")
+    if not resident:
+        monkeypatch.setattr(batches, "RESIDENT_SHARE", 0.0)
+    maker = ViewMaker(dataset, {"v": view}, Recipe(size=32, short_side=0), tmp_path, "cuda", MEAN, STD)
+    assert maker._flats["v"].is_cuda == resident
+    pictures = maker.pictures("v", np.arange(len(dataset)), epoch=1, number=0, training=True)
+    assert pictures.device.type == "cuda"
+    assert pictures.shape == (len(dataset), 3, 32, 32)
+    assert pictures.dtype == torch.float32
+
+
+@pytest.mark.parametrize(("has_bf16", "precision"), [(True, "bf16"), (False, "fp32")])
+def test_a_gpu_computes_in_bf16_if_it_can_and_never_in_fp16(
+    has_bf16: bool, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: has_bf16)
+    assert pick_precision("auto", torch.device("cuda")) == precision
