@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -109,8 +110,8 @@ def data_notes(columns: Sequence[Column], cells: Sequence[Sequence[Cell]]) -> tu
     if resolution:
         listed = ", ".join(f"{name} {error:.3f}" for name, error in resolution.items())
         notes.append(
-            f"Standard error of one split's SRCC, from the number of test images: {listed}. Smaller gaps between "
-            "medians mean little by themselves."
+            f"Standard error of one split's SRCC, from the column's best median and number of test images: {listed}. "
+            "Smaller gaps between medians mean little by themselves."
         )
     return tuple(dict.fromkeys(notes))
 
@@ -190,14 +191,13 @@ def _data_of(cell: Cell) -> Iterator[tuple[int, float, Mapping[str, Any], Mappin
 
 
 def _resolution(cells: Sequence[Cell]) -> float | None:
-    """Standard error of the SRCC at one split, at the column's best value and its number of test images."""
+    """Standard error of the SRCC at one split, at the column's best median and its number of test images."""
     from bench.stats import srcc_standard_error
 
-    best, count = -2.0, 0
+    known = []
     for cell in cells:
-        for split, value in cell.values.items():
-            tests = cell.by_split[split].section("data").get("tests", {})
-            n = tests.get(cell.experiment.target, {}).get("n")
-            if n and value > best:
-                best, count = value, int(n)
+        sizes = [tests.get(cell.experiment.target, {}).get("n") for _, _, _, tests in _data_of(cell)]
+        if cell.values and any(sizes):
+            known.append((statistics.median(cell.values.values()), min(int(n) for n in sizes if n)))
+    best, count = max(known, default=(-2.0, 0))
     return srcc_standard_error(count, best) if count > 3 and -1 <= best <= 1 else None

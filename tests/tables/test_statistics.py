@@ -180,3 +180,12 @@ def test_a_thousand_records_are_read_and_shown_in_a_tenth_of_the_promised_time(t
         make_tables(Results.read(store), ["main"], out=tmp_path / "tables")
         best = min(best, time.process_time() - start)
     assert best < 0.6, f"{best:.2f} s for 1,000 records (0.3 s is meant; twice that allows for a busy machine)"
+
+
+def test_the_error_of_a_split_is_that_of_the_best_median_not_of_the_luckiest_split(results):
+    table = tables_of("main", results)["main_demo"]
+    column = [row.cells[0] for row in table.rows]
+    best = max(number.value for number in column)
+    error = (1 - best**2) * ((1 + best**2 / 2) / (60 - 3)) ** 0.5
+    (line,) = (note for note in table.notes if note.startswith("Standard error"))
+    assert f"Demo A {error:.3f}" in line
