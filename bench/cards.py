@@ -89,7 +89,9 @@ def read_card(target: str) -> Card:
     return _parse(path, name, path.stat().st_mtime_ns)
 
 
+@cache
 def _source_of(module: str) -> Path:
+    """Where a module lies; thousands of planned runs ask for a few."""
     spec = importlib.util.find_spec(module)
     if spec is None or spec.origin is None:
         raise ImportError(f"no source for module {module}")

@@ -173,8 +173,10 @@ class _Flushing:
     def __enter__(self) -> _Flushing:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.pool.shutdown()
+        if kind is None and self.last is not None:
+            self.last.result()  # the system tells of a failed write once: a later fsync would know nothing of it
 
     def wrote(self, count: int) -> None:
         """Note bytes that were written; a full disk is an error here, not at the end."""

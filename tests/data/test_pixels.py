@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 import shutil
 import signal
+import threading
 import time
 import warnings
 from pathlib import Path
@@ -205,6 +207,25 @@ def test_a_disk_too_small_is_told_before_building(
     with pytest.raises(DataError, match="needs about"):
         open_store(dataset, SHORT, cache)
     assert not (cache / "pixels" / f"{store_folder(dataset, SHORT, cache).name}.part" / PIXELS).exists()
+
+
+def test_a_write_that_fails_while_pictures_are_decoded_is_not_forgotten(
+    dataset: Dataset, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, failed = os.fsync, threading.Event()
+
+    def once(file: int) -> None:
+        if threading.current_thread().name.startswith("flush") and not failed.is_set():
+            failed.set()
+            raise OSError(errno.ENOSPC, "No space left on device")
+        plain(file)
+
+    monkeypatch.setattr(os, "fsync", once)
+    monkeypatch.setattr(building, "FLUSH_BYTES", sum(height * width * 3 for height, width in SIZES))  # the last picture
+    with pytest.raises(DataError, match="No space left"):
+        open_store(dataset, Policy(), cache)
+    assert failed.is_set()
+    assert_whole(open_store(dataset, Policy(), cache), dataset)
 
 
 def test_the_estimate_is_the_size(dataset: Dataset, cache: Path) -> None:
