@@ -21,6 +21,7 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # Typer's panels import a Markdown parser: a tenth of a second for each --help
 )
 methods_app = typer.Typer(help="List the methods, or check one.", invoke_without_command=True)
 app.add_typer(methods_app, name="methods")
@@ -104,7 +105,7 @@ def run(
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
 ) -> None:
-    """Make the runs a protocol asks for; those that are done are not done again."""
+    """Make the runs that protocols ask for. Those that are done are not done again."""
     from bench.planning import Ask, make_plan
 
     flags: dict[str, Any] = {
@@ -208,7 +209,7 @@ def table(
 @app.command()
 @friendly
 def status(results: Results = None) -> None:
-    """What is done, running, failed, and what is not usable in the results folder."""
+    """What is done, running and failed. Says also what is not usable in the results folder."""
     from bench.status import print_status
 
     config = configure(results=results)
@@ -248,7 +249,7 @@ def methods_check(
     settings: Annotated[Optional[list[str]], typer.Option("--set", help="KEY=VALUE of the method.")] = None,
     plugin: Plugin = None,
 ) -> None:
-    """Prove that a method is what its name says: sizes, gradients, frozen parts, determinism."""
+    """Prove that a method is what its name says. Sizes, gradients, frozen parts and determinism are looked at."""
     from bench.driver import check_method_and_print
 
     configure(plugin)

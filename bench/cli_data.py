@@ -31,7 +31,7 @@ def synthesize(
     wild: Annotated[bool, typer.Option("--wild", help="Two or three distortions at once.")] = False,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Another seed, another set.")] = 0,
 ) -> None:
-    """Make a KADID-style set from your own photographs: 25 distortions at 5 levels, human cell means as labels."""
+    """Make a KADID-style set from your own photographs. 25 distortions at 5 levels, human cell means as labels."""
     from bench.data.synthesize import Recipe, photos_in
     from bench.data.synthesize import synthesize as make
     from bench.progress import Display
@@ -51,7 +51,7 @@ def check(
     deep: Annotated[bool, typer.Option("--deep", help="Decode every image.")] = False,
     partial: Annotated[bool, typer.Option("--partial", help="A subset is what I want: counts are warnings.")] = False,
 ) -> None:
-    """Look at a dataset's labels and pictures; exit 1 when a run on it could be wrong."""
+    """Look at a dataset's labels and pictures. The exit status is 1 when a run on it could be wrong."""
     from bench.data.check import CheckReport
     from bench.data.check import check as look
     from bench.data.locate import dataset_names
@@ -87,7 +87,7 @@ def prepare(
     names: Annotated[list[str], typer.Argument(help="Datasets.")],
     preset: Annotated[Optional[str], typer.Option("--preset", help="Whose picture sizes: demo or paper.")] = None,
 ) -> None:
-    """Decode every picture once into the pixel stores that runs read; a stopped build goes on where it was."""
+    """Decode every picture once into the stores that runs read. A stopped build goes on where it was."""
     from bench.data.batches import policy_of
     from bench.data.building import estimate_bytes
     from bench.data.locate import load_dataset
@@ -119,7 +119,7 @@ def download(
         Optional[list[str]], typer.Argument(help="Addresses, as URL#sha256=HEX; else those in bench.toml.")
     ] = None,
 ) -> None:
-    """Fetch and unpack a dataset from addresses you give; resumed, verified, unpacked safely."""
+    """Fetch and unpack a dataset from addresses you give. Resumed, verified, unpacked safely."""
     from bench.data.download import download as fetch
     from bench.invocation import configure
     from bench.progress import Display
@@ -138,7 +138,7 @@ def overlap(
     second: Annotated[str, typer.Argument(help="Another.")],
     most: Annotated[int, typer.Option("--most", min=0, help="How many pairs to print.")] = 20,
 ) -> None:
-    """Pictures that two datasets share, by perceptual hash; exit 1 when there are some."""
+    """Pictures that two datasets share, by perceptual hash. The exit status is 1 when there are some."""
     from bench.data.locate import load_dataset
     from bench.data.overlap import overlap as shared
     from bench.invocation import configure

@@ -26,7 +26,7 @@ def figure(
     results: Annotated[Optional[Path], typer.Option("--results", help="The results folder.")] = None,
     plugin: Annotated[Optional[list[Path]], typer.Option("--plugin", help="A file with further methods.")] = None,
 ) -> None:
-    """Draw figures from the records (and kept weights) there are, into the results folder."""
+    """Draw figures from the records there are. Some need kept weights; all go into the results folder."""
     from bench.console import grid
     from bench.driver import report_problems
     from bench.figures import FIGURES, make_figures

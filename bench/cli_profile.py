@@ -49,7 +49,7 @@ def profile(
         Optional[list[Path]], typer.Option("--plugin", help="A Python file with further methods.")
     ] = None,
 ) -> None:
-    """Measure each method the same way: work, speed, where a step's time goes, memory, share of the machine."""
+    """Measure each method the same way. Work, speed, where a step's time goes, memory, share of the machine."""
     if protocol_costs:
         _print_protocol_costs()
         return

@@ -23,7 +23,7 @@ def verify(
     data: Annotated[bool, typer.Option("--data", help="Check splits and labels against the datasets too.")] = False,
     results: Results = None,
 ) -> None:
-    """Recompute every stored metric from stored predictions; check hashes, splits and specs."""
+    """Recompute every metric from stored predictions. Hashes, splits and specs are checked too."""
     from bench.invocation import configure
     from bench.store import Store
     from bench.verify import verify as check
@@ -43,7 +43,7 @@ def compare(
     metric: Annotated[str, typer.Option("--metric", help="srcc, plcc, krcc or rmse.")] = "srcc",
     results: Results = None,
 ) -> None:
-    """Two methods over identical splits: the difference, its interval, what it means, dataset by dataset."""
+    """Compare two methods over identical splits. The difference, its interval and what it means, dataset by dataset."""
     from bench.compare import compare as pairs
     from bench.errors import UsageError
     from bench.invocation import configure
@@ -91,7 +91,7 @@ def tune(
         Optional[list[Path]], typer.Option("--plugin", help="A Python file with further methods.")
     ] = None,
 ) -> None:
-    """Choose a learning rate, and one option at most, on validation contents of split 0; no test part is looked at."""
+    """Choose a learning rate, and one option at most. Validation contents of split 0 decide; no test part is seen."""
     from bench.invocation import configure, runtime_of
     from bench.tune_command import Wish, run_search
 
@@ -106,7 +106,7 @@ def new(
     name: Annotated[str, typer.Argument(help="Its name: small letters, digits, underscores.")],
     folder: Annotated[Path, typer.Option("--in", help="The folder to make the package in.")] = Path(),
 ) -> None:
-    """Write a working plugin package for a method, a protocol or a dataset."""
+    """Write a working plugin for a method, a protocol or a dataset."""
     from bench.scaffold import new_package
 
     paths = new_package(kind, name, folder)
