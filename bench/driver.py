@@ -67,6 +67,8 @@ def execute(plan: Plan, runtime: Runtime, config: Config, debug: bool) -> int:
     note(f"{len(plan.specs)} runs wanted, {known} of them done before, {len(pending)} to make.")
     if not pending:
         return _failures(plan, store)
+    if config["executor"] == "serial":
+        warn_of_emulation(pending, runtime.device)
     noted = note_plan(store, pending)
     with Display() as display:
         display.report(0, len(pending), "runs")
@@ -84,6 +86,16 @@ def execute(plan: Plan, runtime: Runtime, config: Config, debug: bool) -> int:
     elsewhere = f", {others} made by other processes" if others else ""
     note(f"{made} made, {failed} failed{elsewhere}. Next: bench table {','.join(plan.protocols)}")
     return 1 if summary.failed else 0
+
+
+def warn_of_emulation(pending: Sequence[RunSpec], device: str) -> None:
+    """Say so where bf16 was asked for and this machine's CPU only emulates it."""
+    if not any(spec.precision == "bf16" for spec in pending):
+        return
+    from bench.machine import cpu_computes_in_bf16, pick_device
+
+    if pick_device(device).type == "cpu" and not cpu_computes_in_bf16():
+        note("This CPU has no bf16 instructions: it is emulated, many times slower than --precision auto (fp32 here).")
 
 
 def _executed(pending: Sequence[RunSpec], runtime: Runtime, orders: Orders, config: Config) -> Summary:

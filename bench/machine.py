@@ -44,9 +44,12 @@ def pick_precision(name: str, device: torch.device) -> str:
         return name
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    if device.type == "cpu" and _cpu_flags() & {"avx512_bf16", "amx_bf16", "bf16"}:
-        return "bf16"
-    return "fp32"
+    return "bf16" if device.type == "cpu" and cpu_computes_in_bf16() else "fp32"
+
+
+def cpu_computes_in_bf16() -> bool:
+    """Whether this CPU has instructions for bf16; where it has none, bf16 is emulated and takes many times longer."""
+    return bool(_cpu_flags() & {"avx512_bf16", "amx_bf16", "bf16"})
 
 
 @lru_cache(maxsize=1)

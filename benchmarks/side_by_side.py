@@ -5,9 +5,12 @@
 
 `loda`: our LoDa beside the authors' model, read from the user's own checkout of NeosXu/LoDa (none of it is here);
 random weights, ViT-B/16 and ResNet-50, batches of 8 at 224 pixels, fp32. `glia`: our GLIA beside our adapter on as
-many tokens, F_s there already. A process loads, warms up and then does one step when told to, so that the two never
-run at once. Wall-clock ratios are taken round by round, and their median is printed with the extremes; so is the
-ratio of CPU seconds, which other processes on the machine disturb less.
+many tokens, F_s there already. With `--precision bf16` what is ours takes the trainer's mixed precision, which pays
+where the CPU has bf16 instructions; the authors' model stays as it is.
+
+A process loads, warms up and then does one step when told to, so that the two never run at once. Wall-clock ratios
+are taken round by round, and their median is printed with the extremes; so is the ratio of CPU seconds, which other
+processes on the machine disturb less.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ import sys
 import time
 import types
 from collections.abc import Callable
-from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -30,6 +33,7 @@ import torch
 from torch import Tensor
 
 from bench.losses import plcc_squared
+from bench.machine import DTYPES
 from bench.registry import METHODS
 from bench.spec import Recipe
 from bench.step import gradients
@@ -41,7 +45,7 @@ PAIRS = {"loda": ("official", "loda"), "glia": ("adapter", "glia")}
 """What is measured, and what stands below the fraction line: the first of each."""
 
 
-def ours(method: str) -> dict[str, Step]:
+def ours(method: str, precision: str) -> dict[str, Step]:
     """A method of the harness: the trainer's step and a scoring pass."""
     pictures, human = _batch()
     built = METHODS.load(method)()
@@ -49,18 +53,19 @@ def ours(method: str) -> dict[str, Step]:
     model = built.build(vit, Recipe(), toolbox({}, Path(), random=True))
     optimiser = torch.optim.AdamW(built.parameter_groups(model, 3e-4), lr=3e-4, weight_decay=1e-2, fused=True)
     inputs = dict.fromkeys(model.features.pictures, pictures)
+    autocast = partial(torch.autocast, "cpu", DTYPES[precision], enabled=precision != "fp32")
     with torch.no_grad():
         inputs |= {name: frozen.compute(pictures) for name, frozen in model.features.frozen.items()}
 
     def train() -> None:
         model.train()
         optimiser.zero_grad(set_to_none=True)
-        gradients(model, inputs, human, plcc_squared, nullcontext)
+        gradients(model, inputs, human, plcc_squared, autocast)
         optimiser.step()
 
     def score() -> None:
         model.eval()
-        with torch.inference_mode():
+        with torch.inference_mode(), autocast():
             model(inputs)
 
     return {"train": train, "score": score}
@@ -120,11 +125,11 @@ def _dotted(value: Any) -> Any:
     return _Dotted({k: _dotted(v) for k, v in value.items()}) if isinstance(value, dict) else value
 
 
-def serve(name: str, threads: int, checkout: Path | None) -> None:
+def serve(name: str, threads: int, precision: str, checkout: Path | None) -> None:
     """A worker: does a step for every line it reads, and answers with wall seconds, CPU seconds and peak memory."""
     torch.set_num_threads(threads)
     torch.manual_seed(0)
-    steps = official(checkout) if name == "official" and checkout is not None else ours(name)
+    steps = official(checkout) if name == "official" and checkout is not None else ours(name, precision)
     print("ready", flush=True)
     for line in sys.stdin:
         wall, cpu = time.perf_counter(), time.process_time()
@@ -137,8 +142,8 @@ def serve(name: str, threads: int, checkout: Path | None) -> None:
 class Worker:
     """One contender in its process."""
 
-    def __init__(self, name: str, threads: int, checkout: Path | None) -> None:
-        command = [sys.executable, __file__, name, "--worker", "--threads", str(threads)]
+    def __init__(self, name: str, threads: int, precision: str, checkout: Path | None) -> None:
+        command = [sys.executable, __file__, name, "--worker", "--threads", str(threads), "--precision", precision]
         command += ["--official", str(checkout)] if checkout else []
         environment = {**os.environ, "OMP_WAIT_POLICY": "passive"}  # or waiting threads would count as work
         self.name = name
@@ -187,15 +192,17 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--only", choices=("score", "train"))
+    parser.add_argument("--precision", choices=tuple(DTYPES), default="fp32", help="Of what is ours.")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.worker:
-        serve(asked.name, asked.threads, asked.official)
+        serve(asked.name, asked.threads, asked.precision, asked.official)
         return
     if asked.name not in PAIRS or (asked.name == "loda" and not asked.official):
         parser.error("say glia, or loda --official CHECKOUT")
     first, second = PAIRS[asked.name]
-    workers = (Worker(first, asked.threads, asked.official), Worker(second, asked.threads, asked.official))
+    how = asked.threads, asked.precision, asked.official
+    workers = (Worker(first, *how), Worker(second, *how))
     for what in (asked.only,) if asked.only else ("score", "train"):
         measure(workers, what, asked.rounds)
 

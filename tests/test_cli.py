@@ -151,6 +151,14 @@ def test_a_failed_run_is_exit_1_recorded_and_made_again_only_when_asked(home):
     assert "2 to make" in retried.output
 
 
+@pytest.mark.parametrize("flags", [frozenset(), frozenset({"avx2", "avx512_bf16"})])
+def test_bf16_on_a_cpu_that_only_emulates_it_comes_with_a_warning(home, monkeypatch, flags):
+    monkeypatch.setattr("bench.machine._cpu_flags", lambda: flags)
+    result = tiny_run("--precision", "bf16")
+    assert result.exit_code == 0
+    assert ("no bf16 instructions" in result.stderr) is not bool(flags)
+
+
 def test_help_has_a_short_form_everywhere():
     for words in ((), ("run",), ("data", "check"), ("cache", "ls")):
         assert bench(*words, "-h").stdout == bench(*words, "--help").stdout
