@@ -57,7 +57,7 @@ class _Prompted(Features):
             if i >= len(self.prompts):
                 return tokens
             patches = tokens[:, first if i == 0 else last :]  # deep: the p prompt positions are replaced
-            new = self.dropout(self.prompts[i]).expand(len(tokens), -1, -1).to(tokens.dtype)
+            new = self.dropout(self.prompts[i].expand(len(tokens), -1, -1)).to(tokens.dtype)
             return torch.cat((tokens[:, :first], new, patches), dim=1)
 
         tokens = self.vit.embed(inputs["crop"])

@@ -7,6 +7,7 @@ process, and on no order of files. LoDa's protocol: 80% of the contents train, 2
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,8 @@ from bench.data.dataset import Dataset
 from bench.errors import DataError
 
 TRAIN_SHARE = 0.8
+FEW_CONTENTS = 100
+"""Among more contents no test part is ever drawn twice: a fifth of them can be chosen in more than 10²⁰ ways."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +57,12 @@ def make_split(
     groups = dataset.table["group"].to_numpy()
     if official:
         return _official(dataset)
-    order = order_contents(set(groups.tolist()), number)
-    if len(order) < 3:
-        raise DataError(f"{dataset.name} has {len(order)} contents; a split needs at least 3.")
-    n_train = max(1, min(len(order) - 1, round(TRAIN_SHARE * len(order))))
+    contents = set(groups.tolist())
+    if len(contents) < 3:
+        raise DataError(f"{dataset.name} has {len(contents)} contents; a split needs at least 3.")
+    n_train = max(1, min(len(contents) - 1, round(TRAIN_SHARE * len(contents))))
+    number = _draw(dataset.name, contents, number, len(contents) - n_train)
+    order = order_contents(contents, number)
     train, test = order[:n_train], order[n_train:]
     images = round(fraction * len(dataset)) if fraction < TRAIN_SHARE else len(dataset)
     if source == "all":
@@ -69,6 +74,30 @@ def make_split(
     rule = f"random {TRAIN_SHARE:.0%}/{1 - TRAIN_SHARE:.0%} of {unit}" if source == "split" else f"all {unit}"
     head = _head(dataset, train, number, images)
     return Split(head, _rows(groups, test), _rows(groups, held), rule)
+
+
+def _draw(name: str, contents: set[str], number: int, n_test: int) -> int:
+    """The number of the shuffle that split `number` takes: one with a test part that no split before it has.
+
+    A few contents give few test parts, and a part that counts twice would make two splits out of one. Where there
+    are as many contents as in the papers' sets, the first ten shuffles never repeat a part, and this is `number`.
+    """
+    if len(contents) > FEW_CONTENTS:
+        return number
+    parts = math.comb(len(contents), n_test)
+    if number >= parts:
+        raise DataError(
+            f"{name} has {len(contents)} contents and so only {parts} different test parts: there is no split "
+            f"{number}. Ask for at most --splits {parts}."
+        )
+    seen: set[frozenset[str]] = set()
+    draw = 0
+    while True:
+        part = frozenset(order_contents(contents, draw)[-n_test:])
+        if part not in seen and len(seen) == number:
+            return draw
+        seen.add(part)
+        draw += 1
 
 
 def _head(dataset: Dataset, contents: Sequence[str], number: int, images: int) -> np.ndarray:
@@ -84,7 +113,7 @@ def _head(dataset: Dataset, contents: Sequence[str], number: int, images: int) -
 
 
 def order_contents(contents: Iterable[str], number: int) -> list[str]:
-    """The contents in the order of split `number`."""
+    """The contents in the order of shuffle `number`."""
     return sorted(contents, key=lambda name: _hash(name, number))
 
 

@@ -1,5 +1,7 @@
 """Splits: the same for everybody, contents never on both sides, smaller training parts inside larger ones."""
 
+import math
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.data.dataset import Dataset
-from bench.data.splits import make_split
+from bench.data.splits import make_split, order_contents
 from bench.errors import DataError
 
 
@@ -17,7 +19,7 @@ def dataset(groups, each=5):
     return Dataset("made", None, table.assign(official=""), grouped=True)
 
 
-@given(st.integers(3, 40), st.integers(1, 7), st.integers(0, 50))
+@given(st.integers(8, 40), st.integers(1, 7), st.integers(0, 27))
 def test_no_content_stands_on_both_sides(groups, each, number):
     data = dataset(groups, each)
     split = make_split(data, number, validate=True)
@@ -27,7 +29,7 @@ def test_no_content_stands_on_both_sides(groups, each, number):
     assert not sides[2] & (sides[0] | sides[1])
 
 
-@given(st.integers(3, 30), st.integers(1, 9), st.integers(0, 20))
+@given(st.integers(8, 30), st.integers(1, 9), st.integers(0, 20))
 def test_smaller_parts_have_exactly_their_share_and_lie_inside_larger_ones(groups, each, number):
     data = dataset(groups, each)
     full = make_split(data, number)
@@ -59,6 +61,29 @@ PINNED = ["g05", "g07"]
 def test_training_on_everything_keeps_nothing_back():
     data = dataset(5)
     assert len(make_split(data, 0, source="all").train) == len(data)
+
+
+@given(st.integers(3, 12))
+def test_no_split_of_a_few_contents_has_the_test_part_of_another(groups):
+    data = dataset(groups)
+    parts = math.comb(groups, groups - round(0.8 * groups)) if groups > 3 else 3
+    found = {tuple(make_split(data, number).test) for number in range(min(parts, 12))}
+    assert len(found) == min(parts, 12)
+
+
+def test_a_split_that_would_repeat_a_test_part_is_refused_with_the_number_there_are():
+    assert make_split(dataset(5), 4)
+    with pytest.raises(DataError, match=r"only 5 different test parts.*at most --splits 5"):
+        make_split(dataset(5), 5)
+
+
+@pytest.mark.parametrize("groups", [25, 29, 30, 81])
+def test_ten_splits_of_as_many_contents_as_the_papers_sets_have_are_the_first_ten_shuffles(groups):
+    data = dataset(groups)
+    for number in range(10):
+        test = set(data.table["group"].iloc[make_split(data, number).test])
+        order = order_contents(set(data.table["group"]), number)
+        assert test == set(order[-len(test) :])
 
 
 def test_too_few_contents_are_refused():
