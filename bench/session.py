@@ -61,8 +61,16 @@ class Session:
         return self.feed_of(self.spec.train)
 
     def weights_hash(self) -> str:
-        """A hash over all pretrained networks in the model, as caches and kept states go by it."""
-        return "+".join([self.weights.hash, *(loaded.hash for _, loaded in sorted(self.further.items()))])
+        """All frozen networks in the model by name and weights, as caches and kept states go by them.
+
+        The name belongs to it: the same tensors under another activation are another network.
+        """
+        further = (f"{name}={loaded.hash}" for name, loaded in sorted(self.further.items()))
+        return "+".join([f"{self.spec.backbone}={self.weights.hash}", *further])
+
+    def data_hash(self) -> str:
+        """The training set and which of its images are on which side, as kept states go by them."""
+        return f"{self.dataset.hash()}+{self.split.hash(self.dataset.table['image'].tolist())}"
 
     def target(self, name: str) -> tuple[Feed, np.ndarray]:
         """The feed and the rows of a test target: "dataset:test" or "dataset:all"."""

@@ -32,7 +32,7 @@ def keep_state(session: Session, store: Store, facts: Mapping[str, Any]) -> None
     about = {
         "spec": session.spec.key,
         "facts": json.dumps(facts, sort_keys=True),
-        "data": session.dataset.hash(),
+        "data": session.data_hash(),
         "weights": session.weights_hash(),
         "sha256": _state_hash(state),
     }
@@ -42,7 +42,7 @@ def keep_state(session: Session, store: Store, facts: Mapping[str, Any]) -> None
 def take_up_state(session: Session, store: Store) -> dict[str, Any] | None:
     """Put kept tensors of the same training into the session's model and give its facts.
 
-    None, and an untouched model, where none are kept, or not whole, or of other data or weights.
+    None, and an untouched model, where none are kept, or not whole, or of other data, another split, or other weights.
     """
     path = store.state_path(session.spec)
     if not path.exists():
@@ -53,7 +53,7 @@ def take_up_state(session: Session, store: Store) -> dict[str, Any] | None:
         state = load_file(str(path))
     except (OSError, SafetensorError):
         return None
-    fits = about.get("data") == session.dataset.hash() and about.get("weights") == session.weights_hash()
+    fits = about.get("data") == session.data_hash() and about.get("weights") == session.weights_hash()
     if not fits or about.get("sha256") != _state_hash(state):
         return None
     try:
