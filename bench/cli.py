@@ -174,7 +174,9 @@ def _tuned(recipe: str, config: Config) -> Any:
 def _announce(config: Config, plan: Any) -> None:
     if plan.preset.name == "demo":
         why = "asked for" if config.origins["preset"] != "built-in" else "no data root is configured"
-        note(f"Preset demo ({why}): small synthesized sets with demo labels; its numbers are not the papers'.")
+        own = not {spec.train for spec in plan.specs} & set(plan.preset.main)
+        what = "its short recipe, on your own sets" if own else "small synthesized sets with demo labels"
+        note(f"Preset demo ({why}): {what}; its numbers are not the papers'.")
     else:
         note(f"Preset paper: {len(plan.specs)} runs over {', '.join(sorted({s.train for s in plan.specs}))}.")
 

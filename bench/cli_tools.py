@@ -69,6 +69,8 @@ def compare(
         for row in found.rows:
             say(row.sentence)
         say(found.summary)
+        for caution in found.cautions:
+            say(caution)
 
 
 @friendly

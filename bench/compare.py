@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from bench.arms import Arm
 from bench.errors import UsageError
 from bench.layout import PresetResults, by_preset, dataset_title
+from bench.registry import METHODS
 from bench.results import Experiment, Results
 from bench.summary import Cell
 
@@ -49,6 +50,7 @@ class Comparison:
     b: str
     rows: tuple[PairedDifference, ...]
     summary: str
+    cautions: tuple[str, ...] = ()
 
 
 def compare(results: Results, a: str, b: str, *, metric: str = "srcc") -> list[Comparison]:
@@ -59,29 +61,82 @@ def compare(results: Results, a: str, b: str, *, metric: str = "srcc") -> list[C
     """
     made = []
     for part in by_preset(results):
-        first, second = _find(part, a), _find(part, b)
-        if first is None or second is None or first == second:
-            continue
-        rows = _rows(part, first, second, metric)
-        if rows:
-            names = _names(first, second)
-            made.append(Comparison(part.preset.name, *names, tuple(rows), _summary(names, rows)))
+        pair = _pair(part, _fitting(part, a), _fitting(part, b))
+        rows = _rows(part, *pair, metric) if pair else []
+        if pair and rows:
+            names = _names(*pair)
+            made.append(Comparison(part.preset.name, *names, tuple(rows), _summary(names, rows), _cautions(*pair)))
     if not made:
-        known = sorted({arm.method for part in by_preset(results) for arm in part.arms})
-        raise UsageError(
-            f"There are no two runs of {a} and {b} on the same data and split. Methods with records: "
-            f"{', '.join(known) or 'none'}. This command makes them: bench run -m {a.split(',')[0]},{b.split(',')[0]}"
-        )
+        raise UsageError(_why_none(results, a, b))
     return made
 
 
-def _find(part: PresetResults, wish: str) -> Arm | None:
-    """The plainest arm of a method that has the wanted settings."""
-    name, *settings = [piece.strip() for piece in wish.split(",")]
+def _fitting(part: PresetResults, wish: str) -> list[Arm]:
+    """The arms of a method that have the wanted settings, the plainest first."""
+    name, settings = _parsed(wish)
     fitting = [
-        arm for arm in part.arms if arm.method == name and set(settings) <= {*arm.option_changes(), *arm.run_changes()}
+        arm for arm in part.arms if arm.method == name and settings <= {*arm.option_changes(), *arm.run_changes()}
     ]
-    return min(fitting, key=Arm.order, default=None)
+    return sorted(fitting, key=Arm.order)
+
+
+def _parsed(wish: str) -> tuple[str, set[str]]:
+    """Method and settings of "name,option=value,…", the values as tables write them."""
+    name, *settings = [piece.strip() for piece in wish.split(",")]
+    written = {"true": "yes", "false": "no"}
+    pairs = [setting.partition("=") for setting in settings]
+    return name, {f"{key}={written.get(value.lower(), value)}" for key, _, value in pairs}
+
+
+def _pair(part: PresetResults, first: Sequence[Arm], second: Sequence[Arm]) -> tuple[Arm, Arm] | None:
+    """The plainest two that differ in nothing but method and options; failing that, the plainest two."""
+    shared = [(one, other) for one in first for other in second if one != other and _meet(part, one, other)]
+    alike = [(one, other) for one, other in shared if one.run_changes() == other.run_changes()]
+    return next(iter(alike or shared), None)
+
+
+def _meet(part: PresetResults, one: Arm, other: Arm) -> bool:
+    """Whether both have a finished run of one experiment and split."""
+    return any(
+        {r.spec.split for r in part.runs(one, e) if r.done} & {r.spec.split for r in part.runs(other, e) if r.done}
+        for e in part.experiments()
+    )
+
+
+def _cautions(first: Arm, second: Arm) -> tuple[str, ...]:
+    """What else than the methods may lie behind a difference."""
+    said = []
+    if first.run_changes() != second.run_changes():
+        changes = [", ".join(arm.run_changes()) or "the preset's settings" for arm in (first, second)]
+        said.append(f"Warning: the two differ in more than the method: {changes[0]} against {changes[1]}.")
+    said += [
+        f"Optimistic: {arm.title}'s epoch was chosen on the test part (selection=oracle)."
+        for arm in (first, second)
+        if dict(arm.recipe).get("selection") == "oracle"
+    ]
+    return tuple(dict.fromkeys(said))
+
+
+def _why_none(results: Results, a: str, b: str) -> str:
+    """Why two wishes cannot be compared, and what to do."""
+    if _parsed(a) == _parsed(b):
+        return f"Both are {a}: name two different methods, or one with two settings (METHOD,OPTION=VALUE)."
+    arms = [arm for part in by_preset(results) for arm in part.arms]
+    for wish in (a, b):
+        name, settings = _parsed(wish)
+        of_method = [{*arm.option_changes(), *arm.run_changes()} for arm in arms if arm.method == name]
+        if not of_method:
+            METHODS.target(name)  # an unknown name is an error of its own
+        elif not any(settings <= changes for changes in of_method):
+            there = sorted({", ".join(sorted(changes)) or "none changed" for changes in of_method})
+            return f"No record of {name} has {', '.join(sorted(settings))}. Settings with records: {'; '.join(there)}."
+    known = sorted({arm.method for arm in arms})
+    failed = sum(not record.done for record in results.records)
+    return (
+        f"There are no two finished runs of {a} and {b} on the same data and split. Methods with records: "
+        f"{', '.join(known) or 'none'}{f' ({failed} runs failed: see bench status)' if failed else ''}. "
+        f"This command makes them: bench run -m {_parsed(a)[0]},{_parsed(b)[0]}"
+    )
 
 
 def _rows(part: PresetResults, first: Arm, second: Arm, metric: str) -> list[PairedDifference]:

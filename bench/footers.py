@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bench.arms import Arm
-from bench.presets import Preset
+from bench.presets import Preset, preset_named
 from bench.results import Experiment, Record
 from bench.summary import Cell
 from bench.table import MEASURED, Number, Row
@@ -20,17 +20,23 @@ SELECTION = {
     "val": "best epoch on validation contents inside the training part",
     "oracle": "best epoch on the TEST part (optimistic)",
 }
-DEMO_NOTE = (
+DEMO_SETS_NOTE = (
     "Demo: labels are mean human scores of each distortion and level (KADID-10k), not opinions on these pictures; "
     "where a picture has several distortions a rule combines them. Sets and training are small, so the order of "
     "methods need not be the papers'."
 )
+DEMO_RECIPE_NOTE = "Demo preset: training is short, so the order of methods need not be the papers'."
 
 UNTRAINED = 0.4
 """A mean (1 − ρ) / 2 over the last epoch's batches above this: a correlation below 0.2 with what is being learned."""
 
 
-def legend(rows: Sequence[Row], of: int, preset: Preset) -> tuple[str, ...]:
+def demo_note(datasets: Iterable[str]) -> str:
+    """What to keep in mind of the demo preset's numbers on these sets, the demo's or the user's own."""
+    return DEMO_SETS_NOTE if set(datasets) & set(preset_named("demo").main) else DEMO_RECIPE_NOTE
+
+
+def legend(rows: Sequence[Row], of: int, preset: Preset, datasets: Iterable[str]) -> tuple[str, ...]:
     """How to read the table: only what occurs in it is explained."""
     numbers = [cell for row in rows if row.block == MEASURED for cell in row.cells if isinstance(cell, Number)]
     notes = [f"Medians over {of} splits." if of > 1 else "One split."]
@@ -45,9 +51,12 @@ def legend(rows: Sequence[Row], of: int, preset: Preset) -> tuple[str, ...]:
     if any(number.value is not None and not number.complete for number in numbers):
         notes.append("(k/n): only k of n splits are in; such a number is neither ranked nor compared.")
     if any(row.block != MEASURED for row in rows):
-        notes.append("Published numbers are as printed in the papers; bold and underline are within their block.")
+        notes.append(
+            "Published numbers are as printed in the papers; bold and underline are within a paper's own table, of "
+            "which rows that only repeat an earlier block are not shown."
+        )
     if preset.name == "demo":
-        notes.append(DEMO_NOTE)
+        notes.append(demo_note(datasets))
     return tuple(notes)
 
 
@@ -117,10 +126,11 @@ def data_notes(columns: Sequence[Column], cells: Sequence[Sequence[Cell]]) -> tu
 
 
 def _dataset_notes(cells: Sequence[Sequence[Cell]]) -> list[str]:
-    """What the datasets' loaders said of them (which labels, what was left out); DEMO_NOTE says it for the demo."""
+    """What the datasets' loaders said of them (which labels, what was left out); demo sets have a note of their own."""
     found: dict[str, None] = {}
+    demo_sets = preset_named("demo").main
     for cell in (cell for row in cells for cell in row):
-        for record in (record for record in cell.records[:1] if record.spec.preset != "demo"):
+        for record in (record for record in cell.records[:1] if record.spec.train not in demo_sets):
             train = record.section("data").get("train", {})
             found |= dict.fromkeys(f"{train.get('name')}: {note}" for note in train.get("notes") or ())
     return sorted(found)

@@ -178,7 +178,7 @@ def fill(results: PresetResults, layout: Layout) -> Table:
         header=tuple(column.header for column in layout.columns),
         rows=tuple(rows),
         notes=(
-            *legend(rows, of, results.preset),
+            *legend(rows, of, results.preset, _datasets(layout)),
             *layout.notes,
             *data_notes(layout.columns, cells),
             *filter(None, whole),
@@ -188,6 +188,12 @@ def fill(results: PresetResults, layout: Layout) -> Table:
         demo=demo,
     )
     return _with_difference_columns(table)
+
+
+def _datasets(layout: Layout) -> set[str]:
+    """The sets that a layout's columns train or test on."""
+    experiments = [column.experiment for column in layout.columns]
+    return {e.train for e in experiments} | {e.target.rpartition(":")[0] for e in experiments}
 
 
 def transposed(table: Table, leads: tuple[str, str]) -> Table:
@@ -299,32 +305,34 @@ def _published_rows(layout: Layout, sources: Sequence[Source]) -> list[Row]:
     found: list[Row] = []
     shown: set[tuple[str, float, str, object]] = set()
     for source in sources:
-        kept = []
-        for row in published_rows(source):
-            values = [row.values.get(_published_key(column)) for column in layout.columns]
+        new = []
+        for row, numbers in _published_numbers(layout, source):
             what = (row.method.replace("-", "").lower(), row.fraction, row.variant)
-            said = {(*what, (j, value)) for j, value in enumerate(values) if value is not None}
+            said = {(*what, (j, n.value)) for j, n in enumerate(numbers) if n.value is not None}
             if said - shown:
-                kept.append((row, values))
+                new.append(Row(layout.published_lead(row), numbers, block=name_of(source), notes=row.notes))
             shown |= said
-        found += _published_block(layout, source, kept)
+        found += new
     return found
 
 
-def _published_block(
-    layout: Layout, source: Source, kept: Sequence[tuple[PublishedRow, list[float | None]]]
-) -> list[Row]:
-    """Rows of a published table, marked as published and ranked among themselves."""
-    contests = [_contest(layout, layout.published_lead(row)) for row, _ in kept]
-    ranks = rank_published([values for _, values in kept], contests)
-    found = []
-    for (row, values), marks in zip(kept, ranks, strict=True):
-        numbers = [
-            Number(value, rank=mark, facts=_published_facts(row, column))
-            for value, mark, column in zip(values, marks, layout.columns, strict=True)
-        ]
-        found.append(Row(layout.published_lead(row), tuple(numbers), block=name_of(source), notes=row.notes))
-    return found
+def _published_numbers(layout: Layout, source: Source) -> list[tuple[PublishedRow, tuple[Number, ...]]]:
+    """Every row of a published table with its numbers in the layout's columns, ranked among all rows of that table."""
+    rows = list(published_rows(source))
+    values = [[row.values.get(_published_key(column)) for column in layout.columns] for row in rows]
+    if not rows:
+        return []
+    ranks = rank_published(values, [_contest(layout, layout.published_lead(row)) for row in rows])
+    return [
+        (
+            row,
+            tuple(
+                Number(value, rank=mark, facts=_published_facts(row, column))
+                for value, mark, column in zip(own, marks, layout.columns, strict=True)
+            ),
+        )
+        for row, own, marks in zip(rows, values, ranks, strict=True)
+    ]
 
 
 def _published_facts(row: PublishedRow, column: Column) -> dict[str, object]:
@@ -355,7 +363,10 @@ def _with_difference_columns(table: Table) -> Table:
         replace(row, cells=tuple(_difference_text(row.cells[j]) if delta else row.cells[j] for j, delta in shown))
         for row in table.rows
     ]
-    note = "Δ: measured − published, only where dataset, split rule and backbone are the paper's."
+    note = (
+        "Δ: measured − published, only where dataset (whole), split rule and backbone are the paper's; where both "
+        "papers print a number, of the first block that has it."
+    )
     return replace(table, header=tuple(header), rows=tuple(rows), notes=(*table.notes, note))
 
 

@@ -48,6 +48,13 @@ class Request:
             return list(defaults)
         return [name for name in defaults if name in self.datasets] or list(self.datasets)
 
+    def paired(self, defaults: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+        """The protocol's own pairs among the datasets the user named; others are crossed with one another."""
+        if not self.datasets:
+            return list(defaults)
+        named = [pair for pair in defaults if set(pair) <= set(self.datasets)]
+        return named or [(a, b) for a in self.datasets for b in self.datasets if a != b]
+
     def chosen(self, *defaults: str) -> tuple[MethodChoice, ...]:
         """The methods the user named, else the protocol's own."""
         return self.methods or tuple(MethodChoice(name) for name in defaults)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from bench.registry import DATASETS
 from bench.results import Experiment, Record
 from bench.table import Cost, Number
 
@@ -53,14 +54,32 @@ class Cell:
         return {split: value for split, value in found.items() if value is not None}
 
     def sizes(self) -> tuple[int, int]:
-        """Training and test images of a split, as the paired test needs them."""
-        train = self.records[0].section("data").get("train", {}) if self.by_split else {}
-        n_train, n_test = int(train.get("n_train") or 0), int(train.get("n_test") or 0)
-        return (n_train, n_test) if n_train and n_test else (80, 20)
+        """Training and test images of a split, as the paired test needs them; a failed run does not know them."""
+        for record in self.records:
+            train = record.section("data").get("train", {})
+            n_train, n_test = int(train.get("n_train") or 0), int(train.get("n_test") or 0)
+            if n_train and n_test:
+                return n_train, n_test
+        return 80, 20
 
     def follows_papers(self) -> bool:
-        """Whether all runs were split as in the papers: random 80/20, by reference content where there are any."""
-        return all(record.spec.split_rule == "random" for record in self.records)
+        """Whether all runs had the papers' data: the whole sets, split 80/20 at random (by content where there is any).
+
+        Nothing is compared for models of a whole source: the papers' cross-dataset sources may be or not be whole.
+        """
+        return self.experiment.source == "split" and all(
+            record.spec.split_rule == "random" and _whole(record, self.experiment) for record in self.records
+        )
+
+
+def _whole(record: Record, experiment: Experiment) -> bool:
+    """Whether a run saw as many images as its sets have in the papers: no part of one, no other set of its name."""
+    data = record.section("data")
+    seen = {experiment.train: data.get("train", {}).get("n")}
+    dataset, _, part = experiment.target.rpartition(":")
+    if part == "all":
+        seen[dataset] = data.get("tests", {}).get(experiment.target, {}).get("n")
+    return all(name in DATASETS and DATASETS.card(name).facts.get("images") == n for name, n in seen.items())
 
 
 def summarise(
@@ -153,7 +172,7 @@ def _interval(cell: Cell, values: list[float], *, intervals: bool) -> tuple[floa
 
 
 def _bootstrap(cell: Cell) -> tuple[float | None, float | None, str]:
-    """The percentile interval of the median SRCC or PLCC; other metrics have none."""
+    """The percentile interval of the median SRCC or PLCC; other metrics, and test parts of one content, have none."""
     from bench.metrics import fit_logistic
     from bench.stats import SplitScores, bootstrap_median_interval
 
@@ -166,7 +185,7 @@ def _bootstrap(cell: Cell) -> tuple[float | None, float | None, str]:
             mapping = fit_logistic(found.predicted, found.human) if cell.metric == "plcc" else None
             scores = mapping(found.predicted) if mapping and mapping.ok and not mapping.decreasing else found.predicted
             splits.append(SplitScores(scores, found.human, found.group.tolist()))
-    if not splits:
+    if len({content for split in splits for content in split.contents}) < 2:
         return None, None, ""
     interval = bootstrap_median_interval(splits, metric="srcc" if cell.metric == "srcc" else "plcc")
     return interval.low, interval.high, "95% of the median (bootstrap by content)"

@@ -33,4 +33,4 @@ class Components(Protocol):
             published=(("GLIA", "4"),),
             published_lead=leads_of(COMPONENTS),
         )
-        return variant_tables(results, COMPONENTS, layout)
+        return variant_tables(results, COMPONENTS, layout, lambda preset: preset.components)

@@ -27,7 +27,7 @@ class Cross(Protocol):
 
     def plan(self, request: Request) -> list[RunSpec]:
         """One training per source and split; its model is tested on every target of that source."""
-        pairs = _pairs(request)
+        pairs = request.paired(request.preset.cross)
         targets = {train: [f"{test}:all" for source, test in pairs if source == train] for train, _ in pairs}
         return [
             request.spec(method, train, tests, split, source=self.source)
@@ -41,15 +41,6 @@ class Cross(Protocol):
         return [
             table for part in by_preset(results) for source in SOURCES if (table := _table(part, source)) is not None
         ]
-
-
-def _pairs(request: Request) -> list[tuple[str, str]]:
-    """The preset's pairs, narrowed to the datasets named; named ones it does not pair are crossed with each other."""
-    if not request.datasets:
-        return list(request.preset.cross)
-    named = set(request.datasets)
-    paired = [pair for pair in request.preset.cross if set(pair) <= named]
-    return paired or [(a, b) for a in request.datasets for b in request.datasets if a != b]
 
 
 def _table(part: PresetResults, source: str) -> Table | None:

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 NOTES = (
     "Group maximum differentiation (Ma et al.) without observers: the true difference in human score, on a 0–100 "
     "scale, stands for their judgement.",
-    "Attack: mean gap of the pairs the model finds in others. Defence: 100 − mean gap that others find in it. Scores "
-    "are the Perron ranks over all pairs of models and sum to 1.",
+    "Attack: mean gap of the pairs the model finds in others. Defence: 100 − mean absolute gap that others find in "
+    "it. Scores are the Perron ranks over all pairs of models and sum to 1.",
 )
 COLUMNS = (
     ("Aggressiveness", "gap", "gmad_attack"),
     ("Aggressiveness", "score", "gmad_attack_score"),
-    ("Resistance", "100 − gap", "gmad_defence"),
+    ("Resistance", "100 − |gap|", "gmad_defence"),
     ("Resistance", "score", "gmad_defence_score"),
 )
 
@@ -47,13 +47,10 @@ class Gmad(Protocol):
 
     def plan(self, request: Request) -> list[RunSpec]:
         """The runs of `cross` for these pairs of sets: nothing is trained for this protocol alone."""
-        pairs = request.preset.gmad
-        if request.datasets:
-            pairs = tuple(pair for pair in pairs if set(pair) <= set(request.datasets)) or pairs
         return [
             request.spec(method, train, [f"{test}:all"], split)
             for split in range(request.splits)
-            for train, test in pairs
+            for train, test in request.paired(request.preset.gmad)
             for method in request.chosen("linear_probe", "full_finetune", "adapter", "lora", "vpt", "loda", "glia")
         ]
 
@@ -62,9 +59,20 @@ class Gmad(Protocol):
         return [
             table
             for part in by_preset(results)
-            for train, test in part.preset.gmad
+            for train, test in (*part.preset.gmad, *_own_pairs(part))
             for table in _tables(part, Experiment(train, f"{test}:all"))
         ]
+
+
+def _own_pairs(part: PresetResults) -> list[tuple[str, str]]:
+    """Pairs with a set that the preset's protocols do not know: the user's own."""
+    known = {name for pair in part.preset.cross for name in pair}
+    found = {
+        (e.train, e.target[:-4])
+        for e in part.experiments()
+        if e.target.endswith(":all") and e.source == "split" and e.fraction == 0.8
+    }
+    return sorted(pair for pair in found if not set(pair) <= known)
 
 
 def _tables(part: PresetResults, experiment: Experiment) -> list[Table]:
@@ -88,7 +96,8 @@ def _tables(part: PresetResults, experiment: Experiment) -> list[Table]:
         notes=NOTES,
     )
     ranking = fill(part.with_records(records.values()), layout)
-    return [ranking, _pairs_table(ranking, matches[0], f"{stem}_pairs", where)]
+    labels = {line.arm: row.lead[0] for line, row in zip(layout.lines, ranking.rows, strict=True)}
+    return [ranking, _pairs_table(ranking, labels, matches[0], f"{stem}_pairs", where)]
 
 
 def _matches(part: PresetResults, arms: Sequence[Arm], experiment: Experiment) -> list[Match]:
@@ -133,12 +142,15 @@ def _mean(outcomes: np.ndarray) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def _pairs_table(ranking: Table, match: Match, name: str, where: str) -> Table:
-    """The pairs at each defender's lowest and highest level, as GLIA's Fig. 4 shows them."""
+def _pairs_table(ranking: Table, titles: Mapping[Arm, str], match: Match, name: str, where: str) -> Table:
+    """The pairs at each defender's lowest and highest level, as GLIA's Fig. 4 shows them.
+
+    Not every model of the ranking takes part in the match: each is named by its arm.
+    """
     from bench.gmad import compete
 
     pairs, _ = compete(*_scores(match))
-    labels = [row.lead[0] for row in ranking.rows]
+    labels = [titles[arm] for arm in match.predictions]
     images = next(iter(match.predictions.values())).names
     rows = []
     for attacker, defender in dict.fromkeys((pair.attacker, pair.defender) for pair in pairs):

@@ -34,4 +34,4 @@ class Guidance(Protocol):
             published_lead=leads_of(GUIDANCE),
             notes=("x_s: the whole image, resized; x_d: grid fragments at full resolution. (x_s, x_d) is GLIA.",),
         )
-        return variant_tables(results, GUIDANCE, layout)
+        return variant_tables(results, GUIDANCE, layout, lambda preset: preset.guidance)

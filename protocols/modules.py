@@ -33,4 +33,4 @@ class Modules(Protocol):
             published_lead=leads_of(MODULES),
             notes=("ViT: full fine-tuning, whose numbers LoDa's Table 7 repeats from its Table 6.",),
         )
-        return variant_tables(results, MODULES, layout)
+        return variant_tables(results, MODULES, layout, lambda preset: preset.modules)

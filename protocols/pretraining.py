@@ -24,11 +24,11 @@ LABELS = {
 }
 PRINTED = {
     "MAE": "pretrain=MAE",
-    "Multi-Modal (CLIP)": "pretrain=Multi-Modal",
     "ImageNet-1K": "pretrain=ImageNet-1K",
     "ImageNet-21K": "pretrain=ImageNet-21K",
 }
-"""LoDa's words for its four kinds of pretraining. It does not say which multi-modal weights it used."""
+"""LoDa's words for three of its kinds of pretraining; the fourth has no counterpart, for it does not say which
+multi-modal weights it used."""
 
 
 class Pretraining(Protocol):

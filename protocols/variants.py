@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from bench.arms import Arm
 from bench.layout import Layout, Line, PresetResults, by_preset, fill, own_columns
+from bench.presets import Preset
 from bench.protocol import MethodChoice, Request
 from bench.published import PublishedRow
 from bench.results import Experiment, Results
@@ -69,15 +70,20 @@ def plan_variants(request: Request, variants: Sequence[Variant], datasets: Seque
     ]
 
 
-def variant_tables(results: Results, variants: Sequence[Variant], layout: Layout) -> list[Table]:
-    """The tables of an ablation: a row a variant, on the sets that something was switched off on."""
+def variant_tables(
+    results: Results, variants: Sequence[Variant], layout: Layout, datasets: Callable[[Preset], Sequence[str]]
+) -> list[Table]:
+    """The tables of an ablation: a row a variant, on the sets that something was switched off on.
+
+    `datasets` are the ablation's own sets in a preset, whose columns come first and in the paper's order.
+    """
     made = []
     for part in by_preset(results):
         lines = _lines(part, variants)
         switched = [line.arm for line in lines if line.arm != line.base]
         shown = [
             name
-            for name in part.own_test_sets(part.preset.main)
+            for name in part.own_test_sets(list(dict.fromkeys((*datasets(part.preset), *part.preset.main))))
             if any(part.runs(arm, Experiment(name, f"{name}:test")) for arm in switched)
         ]
         columns = tuple(own_columns(shown))

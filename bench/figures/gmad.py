@@ -84,7 +84,8 @@ def _columns(match: Match) -> list[tuple[Pair, str]]:
     columns = []
     for attacker, defender in ((match.second.label, match.first.label), (match.first.label, match.second.label)):
         pairs = find_pairs(attacker, defender, scores, match.any.human)
-        columns += list(zip((pairs[0], pairs[-1]), ("low", "high"), strict=True))[: len(pairs)]
+        if pairs:  # none where the defender's scores lie too far apart
+            columns += list(zip((pairs[0], pairs[-1]), ("low", "high"), strict=True))[: len(pairs)]
     return columns
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from bench.arms import Arm
 from bench.errors import UsageError
-from bench.footers import DEMO_NOTE, SELECTION
+from bench.footers import SELECTION, demo_note
 from bench.layout import PresetResults, by_preset, dataset_title
 from bench.results import Experiment, Record, Results
 from bench.summary import Cell
@@ -121,7 +121,7 @@ class Scene:
         if any(r.spec.weights == "random" for r in records):
             lines.append(f"Backbones of {MISSING_WEIGHTS}.")
         if self.demo:
-            lines.append(DEMO_NOTE)
+            lines.append(demo_note(name for e in experiments for name in (e.train, e.target.rpartition(":")[0])))
         return lines
 
 

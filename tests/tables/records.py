@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.registry import DATASETS
 from bench.results import Record
 from bench.spec import SCHEMA, RunSpec
 
@@ -49,6 +50,17 @@ def predictions(spec: RunSpec) -> dict[str, np.ndarray]:
     return arrays
 
 
+def images_of(dataset: str) -> int:
+    """As many images as the set has, or a few hundred where it is unknown."""
+    return int(DATASETS.card(dataset).facts["images"]) if dataset in DATASETS else 300
+
+
+def tested_on(target: str) -> int:
+    """How many images a made-up run says it was tested on."""
+    dataset, _, part = target.partition(":")
+    return images_of(dataset) if part == "all" else 60
+
+
 def body_of(spec: RunSpec, *, error: tuple[str, str] | None = None, **changes: Any) -> dict[str, Any]:
     """A record's JSON, metrics computed from the made-up predictions by the project's own metrics."""
     from bench.metrics import score_metrics
@@ -66,14 +78,16 @@ def body_of(spec: RunSpec, *, error: tuple[str, str] | None = None, **changes: A
             "train": {
                 "name": spec.train,
                 "hash": f"data-{spec.train}",
-                "n": 300,
+                "n": images_of(spec.train),
                 "split_hash": f"split-{spec.train}-{spec.split}",
                 "split_rule": "random 80%/20% of reference contents",
                 "n_train": 240,
                 "n_test": 60,
                 "n_validation": 0,
             },
-            "tests": {target: {"hash": f"data-{target.partition(':')[0]}", "n": 60} for target in spec.tests},
+            "tests": {
+                target: {"hash": f"data-{target.partition(':')[0]}", "n": tested_on(target)} for target in spec.tests
+            },
         },
         "weights": {"backbone": spec.backbone, "hash": "0123456789abcdef", "source": "made up"},
         "parameters": {"trainable": TRAINABLE.get(stem, 102_912), "total": 86_000_000, "head": 768},
