@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,8 @@ def demo_note(datasets: Iterable[str]) -> str:
 def legend(rows: Sequence[Row], of: int, preset: Preset, datasets: Iterable[str]) -> tuple[str, ...]:
     """How to read the table: only what occurs in it is explained."""
     numbers = [cell for row in rows if row.block == MEASURED for cell in row.cells if isinstance(cell, Number)]
-    notes = [f"Medians over {of} splits." if of > 1 else "One split."]
+    most = max((number.n for number in numbers), default=0)
+    notes = [f"Medians over {of if most == of else f'{most} of {of}'} splits." if of > 1 else "One split."]
     if any(number.rank for number in numbers):
         notes[0] += " Best in bold, second underlined."
     if any(number.tied for number in numbers):
@@ -60,9 +62,23 @@ def legend(rows: Sequence[Row], of: int, preset: Preset, datasets: Iterable[str]
     return tuple(notes)
 
 
-def line_notes(arm: Arm, records: Sequence[Record]) -> tuple[str, ...]:
-    """Footnotes of a measured row."""
+def usual_weights(records: Iterable[Record]) -> dict[str, str]:
+    """The hash that each backbone's weights have in most of a table's runs."""
+    counts = Counter((_backbone(r), str(h)) for r in records if (h := r.section("weights").get("hash")))
+    return {backbone: found for (backbone, found), _ in sorted(counts.items(), key=lambda item: (item[1], item[0]))}
+
+
+def _backbone(record: Record) -> str:
+    return f"{record.spec.backbone} ({record.spec.weights})"
+
+
+def line_notes(arm: Arm, records: Sequence[Record], usual: Mapping[str, str]) -> tuple[str, ...]:
+    """Footnotes of a measured row; `usual` are the hashes that the table's other rows have of their backbones."""
     notes = []
+    found = {(_backbone(record), str(record.section("weights").get("hash") or "")) for record in records}
+    other = sorted(h[:12] for backbone, h in found if h and h != usual.get(backbone))
+    if other:
+        notes.append(f"Backbone weights {', '.join(other)}: not those of the table's other runs, so not comparable.")
     if arm.weights == "random":
         notes.append(
             "Random weights: the backbone was never trained, so this is a test of the machinery, not a result."
@@ -146,11 +162,12 @@ def conditions(records: Sequence[Record], preset: Preset, common: Sequence[str],
     sides = [f"short side resized to {r.short_side} px" if r.short_side else "own size" for r in recipes]
     runs = [record.section("run") for record in done]
     commits = [_commit(run) for run in runs]
+    made = len({record.spec.split for record in done})
     schemas = sorted({int(record.body.get("schema", 0)) for record in done})
     lines = [
         f"Preset: {preset.name}" + (f", changed: {', '.join(common)}" if common else ""),
         f"Backbone: {_all(weights)}",
-        f"Splits: {of}; {_all(t.get('split_rule') for t in trains)}",
+        f"Splits: {of if made == of else f'{made} of {of}'}; {_all(t.get('split_rule') for t in trains)}",
         f"Selection: {_all(SELECTION[r.selection] for r in recipes)}",
         f"Views: {_numbers(r.test_views for r in recipes)} in test, {_numbers(r.train_views for r in recipes)} an "
         f"epoch in training, of {_numbers(r.size for r in recipes)} px; {_all(sides)}",

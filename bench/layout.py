@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from bench.arms import Arm, arms_of, count_text
-from bench.footers import conditions, data_notes, legend, line_notes
+from bench.footers import conditions, data_notes, legend, line_notes, usual_weights
 from bench.presets import Preset, preset_named
 from bench.published import DATASETS as PUBLISHED_DATASETS
 from bench.published import NOTES, PublishedRow, Source, name_of
@@ -168,7 +168,10 @@ def fill(results: PresetResults, layout: Layout) -> Table:
     numbers = _with_differences(results.preset, layout, numbers, cells, sources)
     records = _runs_behind(cell for row in cells for cell in row)
     common = _common_changes(layout.lines)
-    rows = [_measured_row(layout, line, common, tuple(numbers[i]), cells[i]) for i, line in enumerate(layout.lines)]
+    usual = usual_weights(records)
+    rows = [
+        _measured_row(layout, line, common, usual, tuple(numbers[i]), cells[i]) for i, line in enumerate(layout.lines)
+    ]
     rows += _published_rows(layout, sources)
     whole = [NOTES.get(source, {}).get("", "") for source in sources]
     table = Table(
@@ -231,7 +234,12 @@ def _common_changes(lines: Sequence[Line]) -> tuple[str, ...]:
 
 
 def _measured_row(
-    layout: Layout, line: Line, common: tuple[str, ...], numbers: tuple[Number, ...], cells: list[Cell]
+    layout: Layout,
+    line: Line,
+    common: tuple[str, ...],
+    usual: Mapping[str, str],
+    numbers: tuple[Number, ...],
+    cells: list[Cell],
 ) -> Row:
     records = _runs_behind(cells)
     cost = cost_of(records)
@@ -242,7 +250,7 @@ def _measured_row(
     lead = list(line.lead)
     lead[layout.named_lead] = ", ".join([label, *changes])
     contest = _contest(layout, line.lead)
-    return Row(tuple(lead), numbers, notes=line_notes(line.arm, records), cost=cost, contest=contest)
+    return Row(tuple(lead), numbers, notes=line_notes(line.arm, records, usual), cost=cost, contest=contest)
 
 
 def _with_facts(results: PresetResults, layout: Layout, numbers: list[list[Number]]) -> list[list[Number]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,10 +75,11 @@ def make_tables(
             numbers = set(_measured(table))
             if protocols or not numbers <= shown or len({row.block for row in table.rows}) > 1:
                 table = with_cost(table) if cost else table
+                table = replace(table, name=f"{table.name}_{selection}") if selection else table
                 written.append(Written(name, table, _write(table, formats, out)))
             shown |= numbers
     if not written:
-        raise UsageError(_nothing(results, protocols, selection))
+        raise UsageError(_nothing(results, kept, protocols, selection))
     return written
 
 
@@ -103,9 +104,20 @@ def _write(table: Table, formats: Sequence[str], out: Path | None) -> tuple[Path
     return tuple(paths)
 
 
-def _nothing(results: Results, protocols: Sequence[str], selection: str | None) -> str:
+def _nothing(results: Results, kept: Results, protocols: Sequence[str], selection: str | None) -> str:
+    """Why there is no table, and the command that makes the records for one."""
     command = f"bench run -p {','.join(protocols or ['main'])}"
     if selection:
-        command += f" --set selection={selection}"
-    have = f"the {len(results)} records here belong to other tables" if len(results) else "there are no records yet"
+        command += f" --selection {selection}"
+    failed = sum(not record.done for record in kept.records)
+    if failed:
+        command += " --overwrite failed"
+    if not len(results):
+        have = "there are no records yet"
+    elif not len(kept):
+        have = f"no record here has selection={selection}"
+    elif failed == len(kept):
+        have = f"all {failed} runs here failed (bench status says why)"
+    else:
+        have = f"the {len(kept)} records here belong to other tables" + (f" or failed ({failed})" if failed else "")
     return f"Nothing to show for {', '.join(protocols or ['any protocol'])}: {have}. This command makes them: {command}"

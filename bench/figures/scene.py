@@ -115,6 +115,8 @@ class Scene:
         if medians:
             lines[0] += f" Medians over {of} splits." if of > 1 else " One split."
         lines += _incomplete(cells, of)
+        if failed := self._failed(experiments):
+            lines.append(f"Not shown, for all their runs here failed (bench status says why): {', '.join(failed)}.")
         backbones = sorted({f"{r.spec.backbone}" for r in records})
         selection = sorted({SELECTION[r.spec.recipe.selection] for r in records})
         lines.append(f"Preset {self.part.preset.name}; backbone {', '.join(backbones)}; {'; '.join(selection)}.")
@@ -123,6 +125,18 @@ class Scene:
         if self.demo:
             lines.append(demo_note(name for e in experiments for name in (e.train, e.target.rpartition(":")[0])))
         return lines
+
+    def _failed(self, experiments: Iterable[Experiment]) -> list[str]:
+        """The wanted methods that have failed runs in the experiments and no finished one."""
+        cells: dict[str, list[Cell]] = {}
+        for arm in self.part.arms:
+            if not self.wish.methods or arm.method in self.wish.methods:
+                cells.setdefault(arm.title, []).extend(self.cell(arm, e) for e in experiments)
+        return [
+            title
+            for title, row in cells.items()
+            if any(cell.failed for cell in row) and not any(cell.values for cell in row)
+        ]
 
 
 def scenes(results: Results, wish: Wish) -> Iterator[Scene]:

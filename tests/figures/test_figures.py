@@ -129,6 +129,13 @@ def test_failed_and_missing_runs_are_said_below(tmp_path):
     assert "LoRA: only 1 of 2 splits" in said
 
 
+def test_a_method_whose_runs_all_failed_is_named_below(tmp_path):
+    specs = specs_of("main", "demo", "glia,loda", ["demo_a"])
+    records = [record_of(s, error=("RunError", "no")) if s.method == "loda" else record_of(s) for s in specs]
+    said = words(make_figure("parameters", Results(records), tmp_path, formats=("svg",))[0])
+    assert "all their runs here failed (bench status says why): LoDa" in said
+
+
 def test_a_method_under_several_settings_is_shown_with_the_plainest(tmp_path):
     plain, changed = (
         [record_of(spec) for spec in specs_of("main", "demo", "glia", ["demo_a"], splits=1, **changes)]

@@ -56,6 +56,19 @@ def test_gmad_pairs_name_images_and_their_gap():
     assert isinstance(gap, Number)
 
 
+def test_pairs_are_credited_to_those_who_found_them_though_another_model_failed():
+    specs = specs_of("gmad", "demo", "glia,lora,adapter", splits=1)
+    records = [record_of(s, error=("RunError", "no")) if s.method == "adapter" else record_of(s) for s in specs]
+    tables = tables_of("gmad", records)
+    fighters = {row.lead[0] for row in tables["gmad_demo_a_demo_b_pairs_demo"].rows}
+    assert {name.split(" ")[0] for name in fighters} == {"GLIA", "LoRA"}
+
+
+def test_the_users_own_sets_compete_too():
+    found = results_of("gmad", "demo", "glia,lora", ["mine", "yours"], splits=1)
+    assert "gmad_mine_yours_demo" in tables_of("gmad", found)
+
+
 def test_one_model_does_not_compete():
     assert tables_of("gmad", results_of("gmad", "demo", "glia")) == {}
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from bench.layout import dataset_title
@@ -118,6 +119,61 @@ def test_the_difference_is_shown_only_where_the_setting_is_the_papers(main, spec
     ):
         other = tables_of("main", records_of(replace(spec, **change) for spec in specs if spec.split < 10))["main"]
         assert not any(name.startswith("Δ") for _, name in other.header), change
+
+
+def test_no_difference_is_shown_for_a_part_of_a_set(specs):
+    data = record_of(specs[0]).body["data"]
+    part = {**data, "train": {**data["train"], "n": 100}}
+    table = tables_of("main", [record_of(spec, data=part) for spec in specs if spec.train == "livec"])["main"]
+    assert not any(name.startswith("Δ") for _, name in table.header)
+
+
+def test_no_difference_is_shown_for_models_of_a_whole_source():
+    plan = specs_of("cross", "paper", "glia")
+    cross = tables_of("cross", records_of(plan))["cross"]
+    whole = tables_of("cross", records_of(replace(spec, source="all") for spec in plan))["cross_whole_source"]
+    assert any("Δ" in name for _, name in cross.header)
+    assert not any("Δ" in name for _, name in whole.header)
+
+
+def test_a_published_number_is_best_in_its_papers_own_table_though_some_rows_are_not_repeated(main):
+    at = main.header.index((dataset_title("koniq10k"), "SRCC"))
+    theirs = [row for row in main.rows if row.block == "LoDa, Table 1"]
+    assert theirs
+    assert "LoDa" not in {row.label.split(" ")[0] for row in theirs}  # GLIA's block has it already
+    assert not any(isinstance(row.cells[at], Number) and row.cells[at].rank == 1 for row in theirs)
+
+
+def test_a_row_on_other_weights_says_so(specs, records):
+    other = [
+        record_of(spec, weights={"backbone": spec.backbone, "hash": "fedcba9876543210", "source": "made up"})
+        for spec in specs
+        if spec.method == "lora"
+    ]
+    table = tables_of("main", [record for record in records if record.spec.method != "lora"] + other)["main"]
+    assert any("fedcba987654" in note for note in row_named(table, "LoRA").notes)
+    assert not any("Backbone weights" in note for note in row_named(table, "GLIA").notes)
+
+
+def test_fewer_splits_than_were_asked_for_are_counted_as_they_are(records):
+    table = tables_of("main", [record for record in records if record.spec.split < 4])["main"]
+    assert table.notes[0].startswith("Medians over 4 of 10 splits.")
+    assert any(line.startswith("Splits: 4 of 10;") for line in table.footer)
+
+
+def test_the_users_own_set_under_the_demo_preset_is_not_said_to_have_demo_labels():
+    own = tables_of("main", results_of("main", "demo", "glia,lora", ["mine"]))["main_demo"]
+    assert not any("KADID-10k" in note for note in own.notes)
+    assert any("training is short" in note for note in own.notes)
+
+
+def test_intervals_are_left_out_where_every_test_image_shows_one_content(specs):
+    one = [record_of(spec) for spec in specs if spec.train == "livec" and spec.split < 2]
+    for record in one:
+        arrays = {name: np.full_like(a, "0") if name.endswith("group") else a for name, a in record._arrays.items()}
+        record.__dict__["_arrays"] = arrays
+    table = tables_of("main", Results(one, intervals=True))["main"]
+    assert all(cell.low is None for row in table.rows for cell in row.cells if isinstance(cell, Number))
 
 
 def test_demo_tables_say_so_and_never_show_published_numbers():

@@ -101,6 +101,70 @@ def test_a_lower_error_is_the_better_one(results):
     assert found.rows[0].sentence.startswith("Demo A: GLIA is better")
 
 
+def test_a_failed_first_split_changes_no_interval_of_the_others():
+    specs = specs_of("main", "demo", "glia,lora", ["demo_a"], splits=4)
+    sizes = {"train": {**body_of(specs[0])["data"]["train"], "n_train": 100, "n_test": 100}}
+    records = [
+        record_of(s, data={}, error=("RunError", "no"))
+        if (s.method, s.split) == ("glia", 0)
+        else record_of(s, data={**body_of(s)["data"], **sizes})
+        for s in specs
+    ]
+    (forth,), (back,) = compare(Results(records), "glia", "lora"), compare(Results(records), "lora", "glia")
+    assert (forth.rows[0].low, forth.rows[0].high) == pytest.approx((-back.rows[0].high, -back.rows[0].low))
+
+
+def test_compare_prefers_like_with_like_and_warns_of_what_else_differs(results):
+    small = [replace(s, backbone="vit_tiny") for s in specs_of("main", "demo", "glia,lora", splits=4)]
+    both = Results([r for r in results.records if r.spec.method != "lora"] + records_of(small))
+    (found,) = compare(both, "glia", "lora")
+    assert (found.a, found.b) == ("GLIA, backbone=vit_tiny", "LoRA, backbone=vit_tiny")
+    assert not found.cautions
+    (mixed,) = compare(both, "loda", "lora")
+    assert "differ in more than the method" in mixed.cautions[0]
+
+
+def test_compare_marks_the_oracle_as_optimistic(results):
+    plan = specs_of("main", "demo", "vpt", splits=4)
+    specs = [replace(spec, recipe=replace(spec.recipe, selection="oracle")) for spec in plan]
+    (found,) = compare(Results([*results.records, *records_of(specs)]), "vpt", "glia")
+    assert any(caution.startswith("Optimistic: VPT") for caution in found.cautions)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "says"),
+    [
+        ("glia", "glia", "name two different"),
+        ("glia", "glai", "Did you mean glia"),
+        ("glia,rank=3", "lora", "No record of glia has rank=3"),
+    ],
+)
+def test_compare_says_which_wish_it_cannot_meet(results, a, b, says):
+    with pytest.raises(UsageError, match=says):
+        compare(results, a, b)
+
+
+def test_switches_may_be_written_as_true_and_false(results):
+    without = [replace(s, options={**s.options, "lgf": False}) for s in specs_of("main", "demo", "glia", splits=4)]
+    (found,) = compare(Results([*results.records, *records_of(without)]), "glia,lgf=False", "loda")
+    assert found.a == "GLIA, lgf=no"
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [({"error": ("RunError", "no")}, r"all 3 runs here failed.*--overwrite failed"), ({}, "selection=oracle")],
+)
+def test_nothing_to_show_says_why(change, says):
+    records = [record_of(s, **change) for s in specs_of("gmad", "demo", "glia", splits=3) if s.train == "demo_a"]
+    with pytest.raises(UsageError, match=says):
+        make_tables(Results(records), ["gmad"], selection=None if change else "oracle")
+
+
+def test_tables_of_one_selection_rule_have_files_of_their_own(results, tmp_path):
+    (written, *_) = make_tables(results, ["main"], selection="last", out=tmp_path)
+    assert written.table.name == "main_demo_last"
+
+
 def test_compare_finds_an_arm_by_its_changed_option(results):
     specs = [replace(s, recipe=replace(s.recipe, lr=1e-4)) for s in specs_of("main", "demo", "glia", splits=4)]
     both = Results([*results.records, *records_of(specs)])
@@ -144,7 +208,7 @@ def test_asking_for_a_table_that_other_records_do_not_make_says_so(results):
 
 
 def test_a_selection_narrows_the_tables(results):
-    with pytest.raises(UsageError, match="--set selection=val"):
+    with pytest.raises(UsageError, match="--selection val"):
         make_tables(results, ["main"], selection="val")
     assert make_tables(results, ["main"], selection="last")
 
