@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from bench.errors import UsageError
 from bench.executors import Orders, Summary, execute_serial
 from bench.planned import note_plan
 from bench.planning import Plan
+from bench.presets import preset_named
 from bench.progress import Display, clock
 from bench.runtime import Runtime
 from bench.slurm import script, share
@@ -63,6 +65,7 @@ def execute(plan: Plan, runtime: Runtime, config: Config, debug: bool) -> int:
     store.ready()
     pending = store.pending(plan.specs, config["overwrite"])
     report_problems(store)
+    refuse_other_data(plan, runtime, store, {spec.key for spec in pending})
     known = len(plan.specs) - len(pending)
     note(f"{len(plan.specs)} runs wanted, {known} of them done before, {len(pending)} to make.")
     if not pending:
@@ -86,6 +89,28 @@ def execute(plan: Plan, runtime: Runtime, config: Config, debug: bool) -> int:
     elsewhere = f", {others} made by other processes" if others else ""
     note(f"{made} made, {failed} failed{elsewhere}. Next: bench table {','.join(plan.protocols)}")
     return 1 if summary.failed else 0
+
+
+def refuse_other_data(plan: Plan, runtime: Runtime, store: Store, pending: Set[str]) -> None:
+    """Refuse to take runs for done that were made when a set had other pictures, scores or splits than it has now."""
+    pinned = set(preset_named("demo").main)
+    wanted = {spec.training_key for spec in plan.specs if spec.train not in pinned and spec.key not in pending}
+    if not wanted:
+        return
+    from bench.verify import DataNow
+
+    found: Counter[str] = Counter()
+    with Display() as display:
+        now = DataNow(runtime.data, runtime.cache, partial=runtime.partial, report=display.report)
+        for record, spec in store.sound():
+            if spec.training_key in wanted and record["status"] == "done":
+                found.update(set(now.complaints(record)))
+    if found:
+        what, count = found.most_common(1)[0]
+        raise UsageError(
+            f"Of the runs that are done, {count} cannot be taken: {what}. Make them again with --overwrite always, "
+            "or give another folder with --results."
+        )
 
 
 def warn_of_emulation(pending: Sequence[RunSpec], device: str) -> None:

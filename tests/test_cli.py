@@ -151,6 +151,19 @@ def test_a_failed_run_is_exit_1_recorded_and_made_again_only_when_asked(home):
     assert "2 to make" in retried.output
 
 
+def test_runs_made_with_other_scores_are_not_taken_for_done(home):
+    assert tiny_run(methods="linear_probe").exit_code == 0
+    assert "2 of them done before" in tiny_run(methods="linear_probe").output
+    labels = home / "sets" / "near" / "labels.csv"
+    labels.write_text(labels.read_text().replace("g0_0.png,5.0", "g0_0.png,1.5"))
+    changed = tiny_run(methods="linear_probe")
+    assert changed.exit_code == 2
+    assert "near has other names or scores here" in changed.stderr
+    assert "--overwrite always" in changed.stderr
+    assert tiny_run("--overwrite", "always", methods="linear_probe").exit_code == 0
+    assert "2 of them done before" in tiny_run(methods="linear_probe").output
+
+
 @pytest.mark.parametrize("flags", [frozenset(), frozenset({"avx2", "avx512_bf16"})])
 def test_bf16_on_a_cpu_that_only_emulates_it_comes_with_a_warning(home, monkeypatch, flags):
     monkeypatch.setattr("bench.machine._cpu_flags", lambda: flags)
