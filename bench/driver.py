@@ -70,6 +70,8 @@ def execute(plan: Plan, runtime: Runtime, config: Config, debug: bool) -> int:
     note(f"{len(plan.specs)} runs wanted, {known} of them done before, {len(pending)} to make.")
     if not pending:
         return _failures(plan, store)
+    if runtime.partial:
+        tell_of_parts(pending, runtime)
     if config["executor"] == "serial":
         warn_of_emulation(pending, runtime.device)
     noted = note_plan(store, pending)
@@ -111,6 +113,19 @@ def refuse_other_data(plan: Plan, runtime: Runtime, store: Store, pending: Set[s
             f"Of the runs that are done, {count} cannot be taken: {what}. Make them again with --overwrite always, "
             "or give another folder with --results."
         )
+
+
+def tell_of_parts(pending: Sequence[RunSpec], runtime: Runtime) -> None:
+    """Say how much there is of each set that --partial lets through."""
+    from bench.data.locate import load_dataset
+
+    for name in sorted(
+        {name for spec in pending for name in (spec.train, *(t.rpartition(":")[0] for t in spec.tests))}
+    ):
+        dataset = load_dataset(name, runtime.data, runtime.cache, partial=True)
+        for said in dataset.notes:
+            if said.startswith("partial"):
+                note(f"{name}: {said}.")
 
 
 def warn_of_emulation(pending: Sequence[RunSpec], device: str) -> None:

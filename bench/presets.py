@@ -78,7 +78,7 @@ PAPER = Preset(
     ),
     distortions=("kadid10k",),
     gmad=(("koniq10k", "livec"),),
-    # Crops per image and epoch as in LoDa's code (CSIQ, which it lacks, as LIVE); TID2013 and LIVEC keep their own size.
+    # Crops per image and epoch as in LoDa's code, which has no CSIQ; TID2013 and LIVEC keep their own size.
     per_dataset={
         "live": {"train_views": 5},
         "csiq": {"train_views": 5},

@@ -17,6 +17,11 @@ SOURCES = {
     "all": "Trained on the whole source, tested on the whole target; the splits differ in their seed only.",
 }
 
+TARGET_NOTE = (
+    "Intervals and ≈ are about training: the target's images are the same in all splits, and how well they stand for "
+    "others is not in them."
+)
+
 
 class Cross(Protocol):
     """SRCC on every image of a dataset that was never trained on (GLIA Table 2, LoDa Table 2)."""
@@ -66,6 +71,6 @@ def _table(part: PresetResults, source: str) -> Table | None:
         lines=tuple(Line((arm.title,), arm, arm) for arm in arms),
         published=(("GLIA", "2"), ("LoDa", "2")),
         tiers=("Training", "Testing"),
-        notes=(SOURCES[source],),
+        notes=(SOURCES[source], TARGET_NOTE),
     )
     return fill(part, layout)

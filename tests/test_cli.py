@@ -151,6 +151,14 @@ def test_a_failed_run_is_exit_1_recorded_and_made_again_only_when_asked(home):
     assert "2 to make" in retried.output
 
 
+def test_a_part_of_a_set_is_announced_with_both_numbers(home):
+    (home / "sets" / "near" / "g5_3.png").unlink()
+    assert "--partial" in tiny_run("--overwrite", "failed", methods="linear_probe").output
+    result = tiny_run("--partial", "--overwrite", "failed", methods="linear_probe")
+    assert result.exit_code == 0
+    assert "near: partial: 23 of 24 images." in result.stderr
+
+
 def test_runs_made_with_other_scores_are_not_taken_for_done(home):
     assert tiny_run(methods="linear_probe").exit_code == 0
     assert "2 of them done before" in tiny_run(methods="linear_probe").output
