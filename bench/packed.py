@@ -51,11 +51,11 @@ def make_pack(
     jobs = [job_of(sessions[run], store, stop=stop, lost=lost[run]) for run in runs]
     ends = train_together(jobs, [states[run] for run in runs], report) if runs else []
     failed = {}
-    for run, end in zip(runs, ends, strict=True):
+    for run, job, end in zip(runs, jobs, ends, strict=True):
         if isinstance(end, Exception):
             failed[run] = end
         else:
-            facts[run] = training_facts(replace(end, seconds=end.seconds / len(runs)))
+            facts[run] = training_facts(replace(end, seconds=end.seconds / len(runs)), job)
             keep_state(sessions[run], store, facts[run])
     for run, session in enumerate(sessions):
         if run in failed:

@@ -37,7 +37,8 @@ def make_run(spec: RunSpec, runtime: Runtime, report: Report = silent, **events:
     store = Store(runtime.results)
     trained = take_up_state(session, store)
     if trained is None:
-        trained = training_facts(train(job_of(session, store, **events), report))
+        job = job_of(session, store, **events)
+        trained = training_facts(train(job, report), job)
         keep_state(session, store, trained)
     return tested_run(session, trained, started, report)
 
@@ -74,14 +75,16 @@ def job_of(session: Session, store: Store, **events: Any) -> Job:
     )
 
 
-def training_facts(trained: Trained) -> dict[str, Any]:
-    """What a record says of a training."""
+def training_facts(trained: Trained, job: Job) -> dict[str, Any]:
+    """What a record says of a training; `steps`: what was not as usual about its steps."""
+    unusual = {"compiled": job.compiled, "parts": job.parts if job.parts > 1 else 0}
     return {
         "loss": [round(value, 8) for value in trained.losses],
         "selection_epoch": trained.best_epoch,
         "selection_curve": [round(value, 8) for value in trained.curve],
         "seconds": trained.seconds,
         "images": trained.images,
+        "steps": {name: value for name, value in unusual.items() if value},
     }
 
 
@@ -173,7 +176,7 @@ def _record(
             "curve": trained["selection_curve"],
         },
         "metrics": dict(metrics),
-        "run": describe(session.device, session.precision),
+        "run": describe(session.device, session.precision) | trained.get("steps", {}),
     }
 
 

@@ -67,7 +67,7 @@ class Lane:
         self.human = _targets(job)
         self.position, self.running = Position(), torch.zeros((), device=job.device)
         self.best: dict[str, Tensor] = {}
-        self.forward: torch.nn.Module = torch.compile(job.model) if job.compiled else job.model  # type: ignore[assignment]
+        self.forward: torch.nn.Module = compiled(job.model) if job.compiled else job.model
         self.trainable = [p for p in job.model.parameters() if p.requires_grad]
         self.optimiser = _optimiser(job)
         self.began, self.saved = time.perf_counter(), time.monotonic()
@@ -145,6 +145,14 @@ class Lane:
         last = position.best_epoch if self.best else job.recipe.epochs - 1
         seconds = time.perf_counter() - self.began
         return Trained(tuple(position.losses), tuple(position.curve), last, seconds, images)
+
+
+def compiled(model: torch.nn.Module) -> torch.nn.Module:
+    """The model through torch.compile, with the random numbers that it draws without."""
+    import torch._inductor.config as inductor
+
+    inductor.fallback_random = True  # its own generator would give dropout other masks: another training
+    return torch.compile(model)  # type: ignore[return-value]
 
 
 def train(job: Job, report: Report = silent) -> Trained:

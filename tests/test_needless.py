@@ -1,6 +1,5 @@
 """No needless work: nothing recorded before the first trained tensor, no waiting in a step, memory flat, test once."""
 
-import functools
 import gc
 
 import numpy as np
@@ -146,11 +145,15 @@ def test_what_is_stored_is_loaded_ahead_and_the_rest_is_left_to_the_trainer(tmp_
 
 
 @pytest.mark.slow
-def test_a_compiled_step_learns_the_same(tmp_path, data, monkeypatch):
-    plain = make_run(tiny_spec("glia"), tiny_runtime(tmp_path / "a", data))
-    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="eager"))
-    compiled = make_run(tiny_spec("glia"), tiny_runtime(tmp_path / "b", data, compiled=True))
+def test_compiled_steps_learn_the_same_dropout_included_and_the_record_says_so(tmp_path, data):
+    spec = tiny_spec("vpt", options={"prompts": 4, "dropout": 0.5})
+    plain = make_run(spec, tiny_runtime(tmp_path / "a", data))
+    compiled = make_run(spec, tiny_runtime(tmp_path / "b", data, compiled=True))
     assert np.allclose(compiled[1]["near:test/predicted"], plain[1]["near:test/predicted"], atol=1e-5)
+    assert compiled[0]["run"]["compiled"] is True
+    assert "compiled" not in plain[0]["run"]
+    again = make_run(spec, tiny_runtime(tmp_path / "b", data))
+    assert again[0]["run"]["compiled"] is True, "its tensors were kept, and they come from compiled steps"
 
 
 def test_dropout_drops_its_share_keeps_the_mean_and_is_seeded():
