@@ -157,6 +157,11 @@ def compiled(model: torch.nn.Module) -> torch.nn.Module:
 
 def train(job: Job, report: Report = silent) -> Trained:
     """Run the recipe to its end, from the last checkpoint where there is one; leaves the selected epoch's tensors."""
+    if job.parts > 1 and job.model.features.drifting:
+        raise RunError(
+            "Memory ran out, and its batches cannot be computed in parts: statistics of whole batches belong to its "
+            "model (bn=train). Use a smaller batch or a device with more memory."
+        )
     lane = Lane(job)
     lane.resume()
     for epoch in range(lane.position.epoch, job.recipe.epochs):
