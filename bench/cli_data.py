@@ -99,7 +99,8 @@ def prepare(
     from bench.spec import Recipe
 
     config = configure(preset=preset)
-    settings = preset_named(config.preset)
+    settings, limit = preset_named(config.preset), int(config["cache_limit_gb"] * 2**30)
+    ready = []  # all stay open, and so in use: none is deleted to make room for the next
     with Display() as display:
         for name in names:
             dataset = load_dataset(name, config.data, config.cache, progress=display.report)
@@ -107,8 +108,8 @@ def prepare(
             for view in (View("crop", recipe.size), View("resize", recipe.size)):
                 policy = policy_of(view, recipe)
                 display.line(f"{name}: {policy.text()}: {_size(estimate_bytes(dataset, policy))} in {config.cache}")
-                store = open_store(dataset, policy, config.cache, progress=display.report)
-                display.line(f"{name}: {len(store)} pictures ready in {store.folder}")
+                ready.append(open_store(dataset, policy, config.cache, progress=display.report, limit_bytes=limit))
+                display.line(f"{name}: {len(ready[-1])} pictures ready in {ready[-1].folder}")
 
 
 @data_app.command()

@@ -28,6 +28,9 @@ def profile(
     device: Annotated[Optional[str], typer.Option("--device", help="auto, cpu, cuda or mps.")] = None,
     precision: Annotated[str, typer.Option("--precision", help="auto, fp32 or bf16.")] = "auto",
     threads: Annotated[int, typer.Option("--threads", min=0, help="CPU threads; 0: torch's choice.")] = 0,
+    compile_steps: Annotated[
+        Optional[bool], typer.Option("--compile/--no-compile", help="Training steps through torch.compile.")
+    ] = None,
     dataset: Annotated[
         str, typer.Option("--dataset", "-d", help="Pictures of this set; synthetic ones if not given.")
     ] = "",
@@ -60,7 +63,7 @@ def profile(
     from bench.profiling import Setting
     from bench.progress import Display
 
-    config = configure(plugin, device=device, results=results)
+    config = configure(plugin, device=device, results=results, compile=compile_steps)
     before = read_report(against) if against else None
     setting = Setting(backbone, weights, batch, size, precision, steps, dataset)
     runtime = runtime_of(config, plugin, **({"threads": threads} if threads else {}))

@@ -7,6 +7,7 @@ import platform
 import resource
 import subprocess
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
@@ -64,12 +65,24 @@ def _cpu_flags() -> frozenset[str]:
     return frozenset()
 
 
+def autocast(device_type: str, precision: str) -> AbstractContextManager[object]:
+    """The precision of the networks; losses and heads stay in fp32."""
+    return nullcontext() if precision == "fp32" else torch.autocast(device_type, dtype=DTYPES[precision])
+
+
 def set_up(threads: int) -> None:
     """Threads and determinism, once a process."""
     if threads:
         torch.set_num_threads(threads)
     torch.backends.cudnn.benchmark = False
     torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False  # torch's own choice is True: convolutions would not be fp32
+
+
+def forget_peak_memory(device_name: str) -> None:
+    """Begin to measure a GPU's peak memory anew: what a process did before belongs to no later run."""
+    if device_name != "cpu" and torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
 
 
 def peak_memory(device: torch.device) -> int:

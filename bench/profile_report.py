@@ -99,8 +99,8 @@ def read_report(path: Path) -> dict[str, Any]:
 
 
 def compare_reports(now: Mapping[str, Any], before: Mapping[str, Any], tolerance: float) -> list[Change]:
-    """Every number both have; a different setting, device, precision or thread count is refused."""
-    for part, keys in (("setting", now["setting"]), ("machine", ("device", "precision", "threads"))):
+    """Every number both have; another setting, device, precision or thread count, or compiled steps, are refused."""
+    for part, keys in (("setting", now["setting"]), ("machine", ("device", "precision", "threads", "compiled"))):
         for key in keys:
             if now[part].get(key) != before[part].get(key):
                 raise UsageError(

@@ -17,7 +17,7 @@ from bench.ceilings import measure_ceilings, wait_for
 from bench.evaluate import score
 from bench.feed import Batch
 from bench.losses import LOSSES
-from bench.machine import describe, peak_memory
+from bench.machine import describe, forget_peak_memory, peak_memory
 from bench.phases import TimedFeed, watch
 from bench.profile_pictures import synthetic_set
 from bench.runtime import Runtime
@@ -48,8 +48,8 @@ class Setting:
 def profile_method(method: str, options: Mapping[str, Scalar], setting: Setting, runtime: Runtime) -> dict[str, Any]:
     """Everything measured of one method. Peak memory is the process's own: call it in a fresh one."""
     spec, runtime = _spec(method, options, setting, runtime)
-    session = prepare(spec, runtime)
-    first = session.seconds
+    first = prepare(spec, runtime).seconds
+    forget_peak_memory(runtime.device)  # of the first, which is gone
     session = prepare(spec, runtime)
     parameters = list(session.model.parameters())
     trainable = sum(p.numel() for p in parameters if p.requires_grad)
@@ -82,7 +82,7 @@ def profile_method(method: str, options: Mapping[str, Scalar], setting: Setting,
             "matmul": training * work.flops / ceilings["matmul_flops"],
             "copy": training * work.bytes / ceilings["copy_bytes"],
         },
-        "machine": describe(session.device, session.precision),
+        "machine": describe(session.device, session.precision) | ({"compiled": True} if job.compiled else {}),
     }
 
 
@@ -132,6 +132,7 @@ def _job(session: Session) -> Job:
         checkpoint=Path("never-written"),
         checkpoint_seconds=float("inf"),
         parts=session.runtime.parts,
+        compiled=session.runtime.compiled,
     )
 
 
@@ -146,19 +147,19 @@ def _fill_frozen(job: Job) -> dict[str, Tensor]:
 
 def _time_training(job: Job) -> tuple[float, float, dict[str, float]]:
     """Images a second of the trainer, seconds a step, and the phases' shares of a step."""
-    train(replace(job, train=job.train[: 2 * job.recipe.batch], recipe=replace(job.recipe, epochs=1)))
+    warm = replace(job, train=job.train[: 2 * job.recipe.batch], recipe=replace(job.recipe, epochs=1))
     steps = job.recipe.epochs * len(epoch_batches(job, 0))
     images = job.recipe.epochs * len(job.train)
-    wait_for(job.device)
-    begin = time.perf_counter()
     if job.device.type == "cpu":
-        phases = watch(job, train)
-        seconds = time.perf_counter() - begin
+        seconds, phases = watch(job, train, warm)
     else:  # a device works behind the host's back: once at full speed, once waiting at every mark
+        train(warm)
+        wait_for(job.device)
+        begin = time.perf_counter()
         train(job)
         wait_for(job.device)
         seconds = time.perf_counter() - begin
-        phases = watch(job, train)
+        _, phases = watch(job, train, warm)
     total = sum(phases.values())
     return images / seconds, seconds / steps, {name: value / total for name, value in phases.items()}
 

@@ -14,7 +14,7 @@ from torch import nn
 
 from bench.errors import RunError
 from bench.evaluate import score
-from bench.machine import describe, peak_memory
+from bench.machine import describe, forget_peak_memory, peak_memory
 from bench.metrics import score_metrics
 from bench.progress import Report, silent
 from bench.runtime import Runtime
@@ -31,13 +31,13 @@ Outcome = tuple[dict[str, Any], dict[str, np.ndarray]]
 def make_run(spec: RunSpec, runtime: Runtime, report: Report = silent, **events: Any) -> Outcome:
     """Make one run and return its record and predictions. `events`: the `stop` and `lost` of bench.train.Job."""
     started = now()
-    if runtime.device != "cpu" and torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
+    forget_peak_memory(runtime.device)
     session = prepare(spec, runtime, report)
     store = Store(runtime.results)
     trained = take_up_state(session, store)
     if trained is None:
-        trained = training_facts(train(job_of(session, store, **events), report))
+        job = job_of(session, store, **events)
+        trained = training_facts(train(job, report), job)
         keep_state(session, store, trained)
     return tested_run(session, trained, started, report)
 
@@ -74,14 +74,16 @@ def job_of(session: Session, store: Store, **events: Any) -> Job:
     )
 
 
-def training_facts(trained: Trained) -> dict[str, Any]:
-    """What a record says of a training."""
+def training_facts(trained: Trained, job: Job) -> dict[str, Any]:
+    """What a record says of a training; `steps`: what was not as usual about its steps."""
+    unusual = {"compiled": job.compiled, "parts": job.parts if job.parts > 1 else 0}
     return {
         "loss": [round(value, 8) for value in trained.losses],
         "selection_epoch": trained.best_epoch,
         "selection_curve": [round(value, 8) for value in trained.curve],
         "seconds": trained.seconds,
         "images": trained.images,
+        "steps": {name: value for name, value in unusual.items() if value},
     }
 
 
@@ -173,7 +175,7 @@ def _record(
             "curve": trained["selection_curve"],
         },
         "metrics": dict(metrics),
-        "run": describe(session.device, session.precision),
+        "run": describe(session.device, session.precision) | trained.get("steps", {}),
     }
 
 
@@ -189,16 +191,14 @@ def scoring_gflops(session: Session) -> float:
 def _counted_gflops(session: Session) -> float:
     from torch.utils.flop_counter import FlopCounterMode
 
-    from bench.feed import Batch
-
-    row = session.split.test[:1]
-    batch = Batch(row, np.zeros(1, dtype=np.int64), epoch=0, training=False)
+    feed = session.feed
+    sizes = {name: view.size for name, view in feed.views.items()}  # any picture costs the same: no store is opened
+    pictures = {name: torch.zeros(1, 3, size, size, device=session.device) for name, size in sizes.items()}
     session.model.eval()
     with _frozen(session.model), FlopCounterMode(display=False) as counter:
-        inputs = dict(session.feed.load_pictures(batch))
-        for name, frozen in session.feed.frozen.frozen.items():
-            picture = session.feed.maker.pictures(frozen.view, row, epoch=0, number=batch.numbers, training=False)
-            inputs[name] = frozen.compute(picture)
+        inputs = {name: pictures[name] for name in feed.pictures}
+        for name, frozen in feed.frozen.frozen.items():
+            inputs[name] = frozen.compute(pictures[frozen.view])
         session.model(inputs)
     return round(counter.get_total_flops() / 1e9, 4)
 

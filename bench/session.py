@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +20,13 @@ from bench.errors import UsageError, WeightsError
 from bench.feed import Feed
 from bench.hashes import file_token
 from bench.lending import LendingToolbox, lend_vit, own_what_is_trained
-from bench.machine import DTYPES, pick_device, pick_precision, set_up
+from bench.machine import autocast, pick_device, pick_precision, set_up
 from bench.method import Method, QualityModel
 from bench.progress import Report, silent
 from bench.registry import METHODS, add_plugin_file
 from bench.runtime import Runtime
 from bench.spec import RunSpec
+from bench.step import Autocast
 from bench.weights import LoadedWeights
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -49,11 +50,10 @@ class Session:
     seconds: float = 0.0
     _feeds: dict[str, Feed] = field(default_factory=dict)
 
-    def autocast(self) -> AbstractContextManager[object]:
-        """The precision of the networks; losses and heads stay in fp32."""
-        if self.precision == "fp32":
-            return nullcontext()
-        return torch.autocast(self.device.type, dtype=DTYPES[self.precision])
+    @property
+    def autocast(self) -> Autocast:
+        """The precision of the networks. It knows nothing of the session, which its feeds would keep alive by it."""
+        return partial(autocast, self.device.type, self.precision)
 
     @property
     def feed(self) -> Feed:
@@ -172,7 +172,17 @@ def make_feed(session: Session, dataset: Dataset) -> Feed:
     spec, runtime, model = session.spec, session.runtime, session.model
     views = session.method.views(spec.recipe)
     mean, std = IMAGENET if spec.recipe.norm == "imagenet" else (session.weights.mean, session.weights.std)
-    maker = ViewMaker(dataset, views, spec.recipe, runtime.cache, session.device, mean, std, progress=session.report)
+    maker = ViewMaker(
+        dataset,
+        views,
+        spec.recipe,
+        runtime.cache,
+        session.device,
+        mean,
+        std,
+        progress=session.report,
+        limit_bytes=runtime.cache_limit_bytes,
+    )
     frozen = FrozenInputs(
         dataset,
         maker,

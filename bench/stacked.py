@@ -11,12 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.func import functional_call, vmap
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+from bench.data.batches import send
 from bench.dropout import dropout
 from bench.errors import UsageError
 from bench.losses import Loss
@@ -80,7 +82,7 @@ class Stack:
             for stack in self._stacks.values():
                 stack.grad = None
             return self._stacks
-        rows = torch.tensor(list(runs), device=self.device)
+        rows = send(np.array(runs), self.device)
         return {name: stack.detach()[rows].requires_grad_() for name, stack in self._stacks.items()}
 
     def _hand_out(self, runs: Sequence[int], stacks: Mapping[str, Tensor]) -> None:

@@ -67,7 +67,7 @@ class Lane:
         self.human = _targets(job)
         self.position, self.running = Position(), torch.zeros((), device=job.device)
         self.best: dict[str, Tensor] = {}
-        self.forward: torch.nn.Module = torch.compile(job.model) if job.compiled else job.model  # type: ignore[assignment]
+        self.forward: torch.nn.Module = compiled(job.model) if job.compiled else job.model
         self.trainable = [p for p in job.model.parameters() if p.requires_grad]
         self.optimiser = _optimiser(job)
         self.began, self.saved = time.perf_counter(), time.monotonic()
@@ -147,8 +147,21 @@ class Lane:
         return Trained(tuple(position.losses), tuple(position.curve), last, seconds, images)
 
 
+def compiled(model: torch.nn.Module) -> torch.nn.Module:
+    """The model through torch.compile, with the random numbers that it draws without."""
+    import torch._inductor.config as inductor
+
+    inductor.fallback_random = True  # its own generator would give dropout other masks: another training
+    return torch.compile(model)  # type: ignore[return-value]
+
+
 def train(job: Job, report: Report = silent) -> Trained:
     """Run the recipe to its end, from the last checkpoint where there is one; leaves the selected epoch's tensors."""
+    if job.parts > 1 and job.model.features.drifting:
+        raise RunError(
+            "Memory ran out, and its batches cannot be computed in parts: statistics of whole batches belong to its "
+            "model (bn=train). Use a smaller batch or a device with more memory."
+        )
     lane = Lane(job)
     lane.resume()
     for epoch in range(lane.position.epoch, job.recipe.epochs):

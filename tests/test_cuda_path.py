@@ -15,7 +15,7 @@ from bench.data import batches
 from bench.data.batches import ViewMaker
 from bench.data.views import View
 from bench.losses import LOSSES
-from bench.machine import pick_precision
+from bench.machine import pick_precision, set_up
 from bench.registry import METHODS
 from bench.spec import Recipe
 from tests.data.test_batches import MEAN, STD, make_dataset
@@ -91,11 +91,28 @@ def test_views_end_on_the_gpu_wherever_the_store_lies(
     if not resident:
         monkeypatch.setattr(batches, "RESIDENT_SHARE", 0.0)
     maker = ViewMaker(dataset, {"v": view}, Recipe(size=32, short_side=0), tmp_path, "cuda", MEAN, STD)
-    assert maker._flats["v"].is_cuda == resident
     pictures = maker.pictures("v", np.arange(len(dataset)), epoch=1, number=0, training=True)
+    assert [flat.is_cuda for flat in maker._flats.values()] == [resident]
     assert pictures.device.type == "cuda"
     assert pictures.shape == (len(dataset), 3, 32, 32)
     assert pictures.dtype == torch.float32
+
+
+@pytest.mark.parametrize("free", [300, 100])
+def test_what_torch_holds_unused_is_room_for_a_store(free: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device=None: (free, 1000))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device=None: 600)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device=None: 500)
+    assert batches.has_room(torch.device("cuda"), (free + 100) // 4)
+    assert not batches.has_room(torch.device("cuda"), (free + 100) // 4 + 1)
+    assert not batches.has_room(torch.device("cpu"), 1)
+
+
+def test_convolutions_and_products_in_fp32_are_fp32() -> None:
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    set_up(0)
+    assert not torch.backends.cuda.matmul.allow_tf32
+    assert not torch.backends.cudnn.allow_tf32
 
 
 @pytest.mark.parametrize(("has_bf16", "precision"), [(True, "bf16"), (False, "fp32")])

@@ -1,7 +1,7 @@
 """No needless work: nothing recorded before the first trained tensor, no waiting in a step, memory flat, test once."""
 
-import functools
 import gc
+import weakref
 
 import numpy as np
 import pytest
@@ -9,10 +9,14 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from bench import evaluate, run, train
+from bench.data.batches import ViewMaker
 from bench.dropout import LEVELS, Dropout
 from bench.feed import Batch
+from bench.losses import LOSSES
 from bench.run import job_of, make_run
 from bench.session import prepare
+from bench.stacked import Stack
+from bench.step import random_states
 from bench.store import Store
 from tests.methods.vits import SMALL_CNN
 from tests.world import make_world, tiny_runtime, tiny_spec
@@ -88,6 +92,48 @@ def test_a_step_never_waits_for_the_device(method, tmp_path, data):
     assert waits.count == 1
 
 
+def test_a_pack_never_waits_for_the_device_not_even_where_a_run_has_left_it(tmp_path, data, monkeypatch):
+    sessions = [prepare(tiny_spec("adapter", split=split), tiny_runtime(tmp_path, data)) for split in range(3)]
+    stack = Stack([s.model for s in sessions], [random_states(s.device) for s in sessions], torch.device("cpu"))
+    inputs = {"crop": torch.randn(2, 4, 3, 32, 32)}
+    monkeypatch.setattr(torch, "tensor", lambda *_a, **_k: pytest.fail("a GPU waits for numbers out of Python"))
+    with Waits() as waits:
+        stack.gradients([0, 2], inputs, torch.randn(2, 4), LOSSES["plcc"], sessions[0].autocast)
+    assert waits.count == 0
+
+
+@pytest.mark.parametrize("method", [*METHODS, "full_finetune"])
+def test_a_finished_run_leaves_its_memory_at_once(method, tmp_path, data, monkeypatch):
+    models = []
+
+    def noted(*args, **more):
+        session = prepare(*args, **more)
+        models.append(weakref.ref(session.model))
+        return session
+
+    monkeypatch.setattr(run, "prepare", noted)
+    gc.collect()
+    gc.disable()  # what only a garbage collection frees is there while the next run begins
+    try:
+        make_run(spec_of(method), tiny_runtime(tmp_path, data), lambda *_: None)
+        assert [model() for model in models] == [None]
+    finally:
+        gc.enable()
+
+
+def test_a_run_whose_inputs_are_all_kept_touches_no_pixels(tmp_path, data, monkeypatch):
+    placed, plain = [], ViewMaker._place
+    monkeypatch.setattr(ViewMaker, "_place", lambda maker, store: placed.append(store) or plain(maker, store))
+    runtime = tiny_runtime(tmp_path, data, keep_weights="never")
+    first = make_run(spec_of("linear_probe"), runtime)
+    assert len(placed) == 1
+    monkeypatch.setattr(run, "_gflops", {})  # as in another process
+    again = make_run(spec_of("linear_probe"), runtime)
+    assert len(placed) == 1
+    assert again[0]["gflops"] == first[0]["gflops"]
+    assert np.array_equal(again[1]["near:test/predicted"], first[1]["near:test/predicted"])
+
+
 @pytest.mark.parametrize("method", ["glia", "linear_probe"])
 def test_memory_is_flat_over_epochs(method, tmp_path, data):
     spec = spec_of(method, recipe={"epochs": 6})
@@ -146,11 +192,15 @@ def test_what_is_stored_is_loaded_ahead_and_the_rest_is_left_to_the_trainer(tmp_
 
 
 @pytest.mark.slow
-def test_a_compiled_step_learns_the_same(tmp_path, data, monkeypatch):
-    plain = make_run(tiny_spec("glia"), tiny_runtime(tmp_path / "a", data))
-    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="eager"))
-    compiled = make_run(tiny_spec("glia"), tiny_runtime(tmp_path / "b", data, compiled=True))
+def test_compiled_steps_learn_the_same_dropout_included_and_the_record_says_so(tmp_path, data):
+    spec = tiny_spec("vpt", options={"prompts": 4, "dropout": 0.5})
+    plain = make_run(spec, tiny_runtime(tmp_path / "a", data))
+    compiled = make_run(spec, tiny_runtime(tmp_path / "b", data, compiled=True))
     assert np.allclose(compiled[1]["near:test/predicted"], plain[1]["near:test/predicted"], atol=1e-5)
+    assert compiled[0]["run"]["compiled"] is True
+    assert "compiled" not in plain[0]["run"]
+    again = make_run(spec, tiny_runtime(tmp_path / "b", data))
+    assert again[0]["run"]["compiled"] is True, "its tensors were kept, and they come from compiled steps"
 
 
 def test_dropout_drops_its_share_keeps_the_mean_and_is_seeded():

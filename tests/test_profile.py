@@ -13,15 +13,17 @@ from bench.backbone import Vit
 from bench.ceilings import measure_ceilings
 from bench.cli import app
 from bench.errors import DataError, RunError, UsageError
-from bench.phases import PHASES
+from bench.phases import PHASES, watch
 from bench.profile_command import profile_methods
 from bench.profile_figure import draw_profile
 from bench.profile_report import compare_reports, read_report, speed_rows, work_rows, write_report
-from bench.profiling import Setting, profile_method, report_of
+from bench.profiling import Setting, _job, profile_method, report_of
 from bench.progress import silent
 from bench.protocol_costs import Views, guided, koniq_costs, probed, walked
 from bench.run import make_run
 from bench.runtime import Runtime
+from bench.session import prepare
+from bench.train import train
 from bench.work import count_work
 from tests.world import TINY, make_world, tiny_runtime, tiny_spec
 
@@ -64,6 +66,43 @@ def test_a_profile_has_every_number_and_the_phases_add_up(report):
     assert probe["gflops_training"] < 0.01 * probe["gflops_scoring"] < 0.01 * glia["gflops_training"]
     assert glia["trainable"] > probe["trainable"]
     assert report["machine"]["versions"]["torch"].startswith(torch.__version__.partition("+")[0])
+
+
+def test_the_device_is_waited_for_only_where_phases_are_watched(tmp_path, monkeypatch):
+    waits = []
+    monkeypatch.setattr("bench.phases.wait_for", waits.append)
+    runtime = tiny_runtime(tmp_path, make_world(tmp_path))
+    session = prepare(tiny_spec("linear_probe"), runtime)
+    job = _job(session)
+    train(job)
+    assert not waits
+    seconds, phases = watch(job, train)
+    assert len(waits) > 4
+    assert seconds == pytest.approx(sum(phases.values()))
+    waits.clear()
+    train(job)
+    assert not waits
+
+
+def test_compiled_steps_are_measured_compiled_and_never_against_plain_ones(report, tmp_path, monkeypatch):
+    compiled = []
+    monkeypatch.setattr("bench.train.compiled", lambda model: compiled.append(model) or model)
+    setting = Setting(backbone=TINY, batch=4, size=32, precision="fp32", steps=3)
+    runtime = tiny_runtime(tmp_path, {}, compiled=True)
+    measured = report_of({"linear_probe": profile_method("linear_probe", {}, setting, runtime)}, setting)
+    assert compiled
+    with pytest.raises(UsageError, match="compiled was None and is now True"):
+        compare_reports(measured, report, 0.1)
+
+
+def test_the_command_passes_compile_on(report, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        profile_command, "profile_methods", lambda *asked: seen.append(asked[3].compiled) or (report, {})
+    )
+    for flags in ([], ["--compile"]):
+        CliRunner().invoke(app, ["profile", "linear_probe", "--results", str(tmp_path), *flags])
+    assert seen == [False, True]
 
 
 def test_a_profile_is_written_read_and_drawn(report, tmp_path):

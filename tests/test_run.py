@@ -10,6 +10,7 @@ from bench.run import make_run
 from bench.session import prepare
 from bench.store import Store
 from bench.train import Interrupted, batches_per_epoch, epoch_order
+from tests.methods.vits import SMALL_CNN
 from tests.world import make_world, tiny_runtime, tiny_spec
 
 
@@ -155,3 +156,16 @@ def test_an_epoch_has_each_image_as_often_as_asked_in_equal_batches():
     assert max(sizes) <= 16
     other, _ = epoch_order(np.arange(11), recipe, 0, 1)
     assert other.tolist() != rows.tolist()
+
+
+def test_batches_computed_in_parts_are_recorded(tmp_path, data):
+    record, _ = make_run(tiny_spec("adapter"), tiny_runtime(tmp_path / "a", data, parts=4))
+    assert record["run"]["parts"] == 4
+    record, _ = make_run(tiny_spec("adapter"), tiny_runtime(tmp_path / "b", data))
+    assert "parts" not in record["run"]
+
+
+def test_batches_whose_statistics_are_kept_are_never_computed_in_parts(tmp_path, data):
+    spec = tiny_spec("loda", options={"cnn": SMALL_CNN, "bn": "train"})
+    with pytest.raises(RunError, match="cannot be computed in parts"):
+        make_run(spec, tiny_runtime(tmp_path, data, parts=4))

@@ -7,6 +7,7 @@ at byte b, makes a batch.
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,10 +26,10 @@ from bench.errors import UsageError
 from bench.progress import Report
 from bench.spec import Recipe
 
-__all__ = ["ViewMaker", "policy_of", "prefetched", "send", "stream"]
+__all__ = ["ViewMaker", "has_room", "policy_of", "prefetched", "send", "stream"]
 
 RESIDENT_SHARE = 0.25
-"""A store lives on the GPU where it takes at most this share of the memory free at the start."""
+"""A store lives on the GPU where it takes at most this share of the memory that is free when it is first read."""
 _FIXED_DRAWS = 2  # the two flips; they come first so that all views of an image are flipped alike
 
 
@@ -51,6 +52,7 @@ class ViewMaker:
         *,
         progress: Report | None = None,
         workers: int | None = None,
+        limit_bytes: int | None = None,
     ) -> None:
         for name, view in views.items():
             _check(name, view)
@@ -63,10 +65,13 @@ class ViewMaker:
         self._keys = name_keys(dataset.table["image"].tolist())
         policies = {name: policy_of(view, recipe) for name, view in views.items()}
         distinct = dict.fromkeys(policies.values())
-        stores = {p: open_store(dataset, p, cache, progress=progress, workers=workers) for p in distinct}
+        stores = {
+            policy: open_store(dataset, policy, cache, progress=progress, workers=workers, limit_bytes=limit_bytes)
+            for policy in distinct
+        }
         self.stores: dict[str, PixelStore] = {name: stores[policy] for name, policy in policies.items()}
-        flats = {policy: self._place(store) for policy, store in stores.items()}
-        self._flats = {name: flats[policy] for name, policy in policies.items()}
+        self._flats: dict[str, Tensor] = {}
+        self._placing = threading.Lock()
         self._pool = BufferPool()
 
     def pictures(self, name: str, rows: np.ndarray, *, epoch: int, number: np.ndarray | int, training: bool) -> Tensor:
@@ -95,9 +100,10 @@ class ViewMaker:
         tops, lefts = _corners(view, heights, widths, n, f, drawn[:, _FIXED_DRAWS:])
         starts = store.offsets[rows, None, None] + (tops * widths[:, None, None] + lefts) * 3
         flips = drawn[:, :_FIXED_DRAWS] >> np.uint64(31) if view.flips and training else np.zeros((len(rows), 2))
-        if not self._flats[name].is_cuda:
+        flat = self._flat(store)
+        if not flat.is_cuda:
             store.verify(rows)
-        batch = self._gather(self._flats[name], starts, widths * 3, flips[:, 1].astype(bool), f)
+        batch = self._gather(flat, starts, widths * 3, flips[:, 1].astype(bool), f)
         return _mirror(batch, np.flatnonzero(flips[:, 0]))
 
     def _gather(self, flat: Tensor, starts: np.ndarray, strides: np.ndarray, upside: np.ndarray, f: int) -> Tensor:
@@ -112,7 +118,7 @@ class ViewMaker:
         runs = flat.as_strided((flat.numel() - run + 1, run), (1, 1))
         found = self._empty((index.numel(), run), torch.uint8, at)
         torch.index_select(runs, 0, index.view(-1), out=found)
-        return found.view(batch, size, size, 3).to(self.device, non_blocking=True)
+        return found.view(batch, size, size, 3).to(self.device, non_blocking=self.device.type == "cuda")
 
     def _empty(self, shape: Sequence[int], dtype: torch.dtype, at: torch.device) -> Tensor:
         """Memory for a batch: reused on the CPU, pinned where it is copied to a GPU (torch reuses both of those)."""
@@ -122,15 +128,30 @@ class ViewMaker:
             tuple(shape), dtype=dtype, device=at, pin_memory=at.type == "cpu" and self.device.type == "cuda"
         )
 
+    def _flat(self, store: PixelStore) -> Tensor:
+        """The store's bytes, put in their place by the first who reads a picture: a run may need none at all."""
+        with self._placing:  # the trainer and its prefetching thread may both be the first
+            if store.key not in self._flats:
+                self._flats[store.key] = self._place(store)
+            return self._flats[store.key]
+
     def _place(self, store: PixelStore) -> Tensor:
         """The store's bytes as a tensor: on the GPU where they fit, else mapped from the file."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the mapping is read-only, and nothing here writes to it
             flat = torch.from_numpy(store.flat)
-        if self.device.type == "cuda" and flat.numel() <= RESIDENT_SHARE * torch.cuda.mem_get_info(self.device)[0]:
+        if has_room(self.device, flat.numel()):
             store.verify(np.arange(len(store)))
             return flat.to(self.device)
         return flat
+
+
+def has_room(device: torch.device, needed: int) -> bool:
+    """Whether so many bytes may live on the GPU; what torch holds there without using it counts as free."""
+    if device.type != "cuda":
+        return False
+    unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return needed <= RESIDENT_SHARE * (torch.cuda.mem_get_info(device)[0] + unused)
 
 
 def policy_of(view: View, recipe: Recipe) -> Policy:

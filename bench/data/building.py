@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import time
+import warnings
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -17,6 +18,7 @@ import numpy as np
 from PIL import Image
 
 from bench.claims import Claim, Claims
+from bench.data.caches import in_use_until_named, make_room
 from bench.data.dataset import Dataset
 from bench.data.pixel_index import INDEX, PIXELS, index_text, read_index
 from bench.data.policy import Policy, load_plain
@@ -36,8 +38,13 @@ R = TypeVar("R")
 Entry = tuple[int, int, int]
 
 
-def build(dataset: Dataset, policy: Policy, folder: Path, report: Report, workers: int) -> None:
-    """Make the store at `folder`, or wait until the process that is making it is done."""
+def build(
+    dataset: Dataset, policy: Policy, folder: Path, report: Report, workers: int, limit_bytes: int | None = None
+) -> None:
+    """Make the store at `folder`, or wait until the process that is making it is done.
+
+    What was not used for longest makes room for it, where the cache would grow above `limit_bytes`.
+    """
     if not len(dataset):
         raise DataError(f"{dataset.name} has no images.")
     try:
@@ -53,7 +60,7 @@ def build(dataset: Dataset, policy: Policy, folder: Path, report: Report, worker
             continue
         try:
             if read_index(folder) is None:
-                _build_claimed(dataset, policy, folder, report, workers, claim)
+                _build_claimed(dataset, policy, folder, report, workers, claim, limit_bytes)
         finally:
             claim.release()
 
@@ -74,22 +81,43 @@ def estimate_bytes(dataset: Dataset, policy: Policy) -> int:
     return int(np.mean(sizes) * len(paths)) if sizes else 0
 
 
-def _build_claimed(dataset: Dataset, policy: Policy, folder: Path, report: Report, workers: int, claim: Claim) -> None:
+def _build_claimed(
+    dataset: Dataset,
+    policy: Policy,
+    folder: Path,
+    report: Report,
+    workers: int,
+    claim: Claim,
+    limit_bytes: int | None,
+) -> None:
     part = folder.with_name(f"{folder.name}.part")
     try:
         part.mkdir(exist_ok=True)
-        entries = _finished(part)
-        size = _check_room(dataset, policy, part)
-        report(len(entries), len(dataset), what := f"{dataset.name}: decoding pictures once, {size / 1e9:.2f} GB")
-        _decode_rest(dataset, policy, part, entries, lambda done: report(done, len(dataset), what), workers, claim)
-        if not claim.holds():
-            return
-        write_text(part / INDEX, index_text(list(dataset.table["image"]), entries))
-        shutil.rmtree(folder, ignore_errors=True)  # only an unreadable one can stand there
-        part.rename(folder)
-        (folder / JOURNAL).unlink(missing_ok=True)
+        with in_use_until_named(part, folder):
+            entries = _finished(part)
+            size = _check_room(dataset, policy, part, limit_bytes)
+            report(len(entries), len(dataset), what := f"{dataset.name}: decoding pictures once, {size / 1e9:.2f} GB")
+            _decode_rest(dataset, policy, part, entries, lambda done: report(done, len(dataset), what), workers, claim)
+            if claim.holds():
+                _finish(part, folder, index_text(list(dataset.table["image"]), entries), entries)
     except OSError as error:
         raise _unwritable(folder, error) from None
+
+
+def _finish(part: Path, folder: Path, index: str, entries: list[Entry]) -> None:
+    """Give a whole store its name; one whose pixels were deleted while it was built must never get it."""
+    try:
+        write_text(part / INDEX, index)
+        if (part / PIXELS).stat().st_size < sum(height * width * 3 for height, width, _ in entries):
+            raise FileNotFoundError
+        shutil.rmtree(folder, ignore_errors=True)  # only an unreadable one can stand there
+        part.rename(folder)
+    except FileNotFoundError:
+        raise DataError(
+            f"The pixel store {folder} was deleted while it was built: run the same command again, and leave "
+            "the cache folder alone until it is done."
+        ) from None
+    (folder / JOURNAL).unlink(missing_ok=True)
 
 
 def _unwritable(folder: Path, error: OSError) -> DataError:
@@ -116,10 +144,16 @@ def _finished(part: Path) -> list[Entry]:
     return entries
 
 
-def _check_room(dataset: Dataset, policy: Policy, part: Path) -> int:
-    """The size the store will have, if the disk has room for what is missing of it."""
+def _check_room(dataset: Dataset, policy: Policy, part: Path, limit_bytes: int | None) -> int:
+    """The size the store will have, if the disk has room for what is missing of it; a cache too full makes room."""
     size, pixels = estimate_bytes(dataset, policy), part / PIXELS
     needed = size - (pixels.stat().st_size if pixels.exists() else 0)
+    if limit_bytes is not None and not make_room(part.parent.parent, limit_bytes, needed):
+        warnings.warn(
+            f"{dataset.name}: with its pixel store of {size / 1e9:.1f} GB the cache is above cache_limit_gb "
+            f"({limit_bytes / 2**30:g} GB); nothing was deleted for it.",
+            stacklevel=2,
+        )
     free = shutil.disk_usage(part).free
     if needed > free:
         raise DataError(

@@ -1,7 +1,8 @@
 """What lies in the cache folder, what of it is in use, and how it is kept below a limit.
 
 Every entry is `<cache>/<kind>/<name>`. Pixel stores and frozen inputs can be made again and are evicted, the least
-recently used first; anything else (weights, generated sets) goes only when asked for by name.
+recently used first, unless a process uses or builds them; anything else (weights, generated sets) goes only when
+asked for by name.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import socket
 import time
 import uuid
 import weakref
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,22 +79,42 @@ def limit(cache: Path, limit_bytes: int, reserve: int = 0) -> list[Entry]:
     return removed
 
 
+def make_room(cache: Path, limit_bytes: int, needed: int) -> bool:
+    """Whether so many more bytes fit below the limit, after removing what is oldest."""
+    limit(cache, limit_bytes, reserve=needed)
+    return sum(entry.bytes for entry in cache_entries(cache)) + needed <= limit_bytes
+
+
 def fits(cache: Path, limit_bytes: int, needed: int) -> bool:
     """Whether so many more bytes fit below the limit and on the disk, after removing what is oldest."""
-    limit(cache, limit_bytes, reserve=needed)
-    total = sum(entry.bytes for entry in cache_entries(cache))
-    return total + needed <= limit_bytes and needed <= shutil.disk_usage(cache).free
+    return make_room(cache, limit_bytes, needed) and needed <= shutil.disk_usage(cache).free
 
 
 def mark_in_use(folder: Path, owner: object) -> None:
     """Note in a cache folder that this process uses it for as long as `owner` lives; its time of use becomes now."""
-    mark = folder / f"{_MARK}{socket.gethostname()}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
     with contextlib.suppress(OSError):  # a read-only cache serves as well
-        for other in _children(folder):
-            if other.name.startswith(_MARK) and not _lives(other):
-                other.unlink(missing_ok=True)
-        mark.touch()
+        mark = _new_mark(folder)
         weakref.finalize(owner, _unmark, mark, os.getpid())
+
+
+@contextlib.contextmanager
+def in_use_until_named(folder: Path, named: Path) -> Iterator[None]:
+    """Note that this process uses a folder that it is making, and that is called `named` once it is made."""
+    mark = _new_mark(folder)
+    try:
+        yield
+    finally:
+        for place in (folder, named):
+            _unmark(place / mark.name, os.getpid())
+
+
+def _new_mark(folder: Path) -> Path:
+    mark = folder / f"{_MARK}{socket.gethostname()}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
+    for other in _children(folder):
+        if other.name.startswith(_MARK) and not _lives(other):
+            other.unlink(missing_ok=True)
+    mark.touch()
+    return mark
 
 
 def in_use(folder: Path) -> bool:

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.data.batches import RESIDENT_SHARE, ViewMaker, send, stream
+from bench.data.batches import ViewMaker, has_room, send, stream
 from bench.data.buffers import BufferPool
 from bench.data.caches import fits
 from bench.data.dataset import Dataset
@@ -172,7 +172,7 @@ class FrozenInputs:
     def _take(self, key: str, sheet: Sheet, ask: _Ask, rows: np.ndarray) -> Tensor:
         """Rows of a filled sheet; a fixed input that is complete moves to the GPU as a whole where it fits."""
         values = sheet.whole() if not self._drawn(ask) else None
-        if values is not None and _has_room(self.device, sheet.bytes):
+        if values is not None and has_room(self.device, sheet.bytes):
             self._resident[key] = torch.from_numpy(np.array(values)).to(self.device)
         shape = (len(rows), *sheet.shape)
         if self.device.type == "cpu":
@@ -181,7 +181,7 @@ class FrozenInputs:
             return half
         half = torch.empty(shape, dtype=torch.float16, pin_memory=self.device.type == "cuda")
         sheet.take(rows, half.numpy())
-        return half.to(self.device, non_blocking=True)
+        return half.to(self.device, non_blocking=self.device.type == "cuda")
 
     def _fill(self, key: str, sheet: Sheet, ask: _Ask, rows: np.ndarray) -> Sheet | None:
         """Compute the chunks of these rows that are not there yet; where the disk fills up, go on in memory."""
@@ -267,7 +267,3 @@ def _precision(autocast: Callable[[], AbstractContextManager[object]], device: t
     with autocast():
         active = torch.is_autocast_enabled(device.type)
         return f"{device.type} {torch.get_autocast_dtype(device.type) if active else torch.float32}"
-
-
-def _has_room(device: torch.device, needed: int) -> bool:
-    return device.type == "cuda" and needed <= RESIDENT_SHARE * torch.cuda.mem_get_info(device)[0]

@@ -97,16 +97,18 @@ def open_store(
     *,
     progress: Report | None = None,
     workers: int | None = None,
+    limit_bytes: int | None = None,
 ) -> PixelStore:
     """The store of a dataset under a policy; what is missing of it is built first.
 
     Several processes may ask at once: one builds under a claim, the others wait for it. `workers` threads decode
-    (Pillow releases the interpreter lock), by default one a usable core.
+    (Pillow releases the interpreter lock), by default one a usable core. A build keeps the whole cache below
+    `limit_bytes` where it can.
     """
     folder = store_folder(dataset, policy, cache)
     store = _open(folder, dataset, policy)
     if store is None:
-        build(dataset, policy, folder, progress or silent, workers or usable_cores())
+        build(dataset, policy, folder, progress or silent, workers or usable_cores(), limit_bytes)
         store = _open(folder, dataset, policy)
     if store is None:
         raise DataError(f"The pixel store {folder} was built but cannot be read; remove it and try again.")

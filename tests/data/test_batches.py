@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import collections
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from PIL import Image
 from bench.data.batches import ViewMaker, policy_of, prefetched, stream
 from bench.data.buffers import BufferPool
 from bench.data.dataset import Dataset
+from bench.data.pixels import PixelStore
 from bench.data.policy import load_plain
 from bench.data.randomness import below, draws, name_keys
 from bench.data.views import View
@@ -197,6 +200,25 @@ def test_pictures_are_the_raw_bytes_normalised(dataset: Dataset, cache: Path) ->
     assert pictures.dtype == torch.float32
     assert pictures.is_contiguous()
     np.testing.assert_allclose(pictures.numpy(), expected, atol=1e-6)
+
+
+def test_a_store_is_put_in_its_place_once_by_the_first_who_reads_a_picture(
+    dataset: Dataset, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    placed, plain = [], ViewMaker._place
+
+    def slowly(maker: ViewMaker, store: PixelStore) -> torch.Tensor:
+        placed.append(store)
+        time.sleep(0.05)
+        return plain(maker, store)
+
+    monkeypatch.setattr(ViewMaker, "_place", slowly)
+    maker = make(dataset, cache, View("crop", 24))
+    assert not placed
+    with ThreadPoolExecutor(4) as pool:
+        ask = {"epoch": 0, "number": 0, "training": True}
+        list(pool.map(lambda row: maker.raw("v", np.array([row]), **ask), range(4)))
+    assert len(placed) == 1
 
 
 def test_stream_names_exactly_what_a_view_depends_on() -> None:

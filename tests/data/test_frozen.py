@@ -149,13 +149,32 @@ def test_what_is_not_to_be_kept_is_computed_for_the_batch_and_not_rounded(opened
 
 def test_a_complete_fixed_input_moves_to_the_device_as_a_whole(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     stored = opened()[0].get("f", np.arange(ROWS), **FIRST)
-    monkeypatch.setattr("bench.data.frozen._has_room", lambda *_: True)
+    monkeypatch.setattr("bench.data.frozen.has_room", lambda *_: True)
     inputs, network = opened()
     order = np.array([70, 3, 40, 3, 9])
     for rows in (order, np.arange(ROWS), order):  # the whole is known to be there only after the second
         assert torch.equal(inputs.get("f", rows, **FIRST), stored[rows])
     assert len(inputs._resident) == 1
     assert network.seen == 0
+
+
+def test_no_device_but_cuda_copies_behind_memory_that_is_soon_used_again(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs, _ = opened()
+    inputs.get("f", np.arange(ROWS), **FIRST)
+    behind, plain = [], Tensor.to
+
+    def noting(tensor: Tensor, *args: object, **more: object) -> Tensor:
+        behind.append(more.get("non_blocking", False))
+        return plain(tensor, *args, **more)  # type: ignore[call-overload, no-any-return]
+
+    monkeypatch.setattr(Tensor, "to", noting)
+    inputs.device = inputs.maker.device = torch.device("meta")  # as much a device as MPS, and here
+    assert inputs.get("f", np.arange(ROWS), **FIRST).is_meta
+    assert inputs.maker.raw("whole", np.arange(4), **FIRST).is_meta
+    assert behind
+    assert not any(behind)
 
 
 def test_what_fits_neither_cache_nor_memory_is_computed_for_the_batch(opened: Open, tmp_path: Path) -> None:

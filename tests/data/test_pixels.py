@@ -10,6 +10,7 @@ import signal
 import threading
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from PIL import Image
 
 from bench.data import building, pixels
 from bench.data.building import JOURNAL, estimate_bytes
-from bench.data.caches import cache_entries
+from bench.data.caches import Entry, cache_entries, limit
 from bench.data.dataset import Dataset
 from bench.data.pixel_index import INDEX, PIXELS
 from bench.data.pixels import PixelStore, open_store, store_folder
@@ -277,6 +278,89 @@ def test_a_build_that_is_killed_is_taken_over(dataset: Dataset, cache: Path, tmp
     assert not store_folder(dataset, SHORT, cache).exists(), "readers never see a half-built store"
     assert_whole(open_store(dataset, SHORT, cache), dataset)
     assert [entry.name for entry in cache_entries(cache)] == [store_folder(dataset, SHORT, cache).name]
+
+
+def acting(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
+    """Have something happen before each picture but the first is decoded."""
+
+    def load(path: Path, policy: Policy, name: str) -> np.ndarray:
+        if path.name != "000.png":
+            act()
+        return load_plain(path, policy, name)
+
+    monkeypatch.setattr(building, "load_plain", load)
+
+
+def test_a_store_being_built_is_in_use_and_stays(
+    dataset: Dataset, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    removed: list[Entry] = []
+    acting(monkeypatch, lambda: removed.extend(limit(cache, 0)))
+    store = open_store(dataset, SHORT, cache, workers=1)
+    assert not removed
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert_whole(store, dataset)
+    del store
+    assert [entry.in_use for entry in cache_entries(cache)] == [False], "the build's own mark is gone"
+
+
+def test_the_store_of_a_dead_builder_may_go(dataset: Dataset, cache: Path, tmp_path: Path) -> None:
+    context, log = multiprocessing.get_context("fork"), tmp_path / "log"
+    builder = context.Process(target=_open_slowly, args=(dataset, cache, log))
+    builder.start()
+    while not log.exists() or len(log.read_text().split()) < 4:
+        time.sleep(0.01)
+    assert builder.pid is not None
+    assert not limit(cache, 0)
+    os.kill(builder.pid, signal.SIGKILL)
+    builder.join(10)
+    assert [entry.name for entry in limit(cache, 0)] == [f"{store_folder(dataset, SHORT, cache).name}.part"]
+
+
+@pytest.mark.parametrize("kept", [False, True], ids=["deleted", "deleted and begun anew"])
+def test_a_store_deleted_while_it_is_built_is_an_error_and_no_store(
+    dataset: Dataset, cache: Path, monkeypatch: pytest.MonkeyPatch, kept: bool
+) -> None:
+    part = store_folder(dataset, SHORT, cache).with_suffix(".part")
+
+    def delete() -> None:
+        shutil.rmtree(part, ignore_errors=True)
+        if kept:
+            part.mkdir()
+            (part / PIXELS).touch()
+
+    acting(monkeypatch, delete)
+    with pytest.raises(DataError, match="deleted while it was built"):
+        open_store(dataset, SHORT, cache, workers=1)
+    assert not store_folder(dataset, SHORT, cache).exists()
+    monkeypatch.undo()
+    assert_whole(open_store(dataset, SHORT, cache), dataset)
+
+
+def test_a_build_makes_room_by_what_was_not_used_for_longest_but_not_by_what_is_in_use(
+    dataset: Dataset, cache: Path
+) -> None:
+    used = open_store(dataset, Policy(square=20), cache)
+    for side in (21, 22):
+        open_store(dataset, Policy(square=side), cache)
+        folder = store_folder(dataset, Policy(square=side), cache)
+        os.utime(folder, (side, side))
+    os.utime(used.folder, (1, 1))
+    total = sum(entry.bytes for entry in cache_entries(cache))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fresh = open_store(dataset, Policy(square=23), cache, limit_bytes=total + len(dataset) * 3 * 100)
+    left = {entry.name for entry in cache_entries(cache)}
+    assert left == {store_folder(dataset, Policy(square=side), cache).name for side in (20, 22, 23)}
+    assert_whole(fresh, dataset)
+
+
+def test_a_store_larger_than_the_limit_is_built_and_said_to_be(dataset: Dataset, cache: Path) -> None:
+    open_store(dataset, Policy(square=20), cache)
+    with pytest.warns(UserWarning, match="above cache_limit_gb"):
+        assert_whole(open_store(dataset, SHORT, cache, limit_bytes=1000), dataset)
+    assert len(cache_entries(cache)) == 2, "deleting would not have been enough"
 
 
 def test_progress_is_reported_to_the_end(dataset: Dataset, cache: Path) -> None:
