@@ -196,7 +196,7 @@ def _counted_gflops(session: Session) -> float:
     session.model.eval()
     with _frozen(session.model), FlopCounterMode(display=False) as counter:
         inputs = dict(session.feed.load_pictures(batch))
-        for name, frozen in session.feed.frozen.frozen.items():
+        for name, frozen in session.model.features.needed().items():
             picture = session.feed.maker.pictures(frozen.view, row, epoch=0, number=batch.numbers, training=False)
             inputs[name] = frozen.compute(picture)
         session.model(inputs)
