@@ -67,7 +67,9 @@ class Feed:
         found = dict(loaded if loaded is not None else self.load(batch))
         for name in self.frozen.frozen:
             if name not in found:
-                found[name] = self.frozen.get(name, batch.rows, **self._which(batch))
+                value = self.frozen.find(name, batch.rows, **self._which(batch), compute=True)
+                if value is not None:  # an optional one is given only where that saves something
+                    found[name] = value
         return found
 
     @staticmethod

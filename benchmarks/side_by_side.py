@@ -55,7 +55,7 @@ def ours(method: str, precision: str) -> dict[str, Step]:
     inputs = dict.fromkeys(model.features.pictures, pictures)
     autocast = partial(torch.autocast, "cpu", DTYPES[precision], enabled=precision != "fp32")
     with torch.no_grad():
-        inputs |= {name: frozen.compute(pictures) for name, frozen in model.features.frozen.items()}
+        inputs |= {name: frozen.compute(pictures) for name, frozen in model.features.needed().items()}
 
     def train() -> None:
         model.train()

@@ -98,11 +98,11 @@ def last_walk(session: Session, maker: ViewMaker, rows: np.ndarray, tap: Tap) ->
     Frozen inputs are computed afresh, not read from a cache: a linear probe's only walk is among them.
     """
     vit, features = vit_of(session), session.model.features
-    views = {*features.pictures, *(frozen.view for frozen in features.frozen.values())}
+    views = {*features.pictures, *(frozen.view for frozen in features.needed().values())}
     with torch.inference_mode(), tap(vit) as found:
         seen = {n: maker.pictures(n, rows, epoch=0, number=0, training=False).clone() for n in sorted(views)}
         inputs = {name: seen[name] for name in features.pictures}
-        session.model(inputs | {name: frozen.compute(seen[frozen.view]) for name, frozen in features.frozen.items()})
+        session.model(inputs | {name: frozen.compute(seen[frozen.view]) for name, frozen in features.needed().items()})
     return found[-len(vit.blocks) :]
 
 
