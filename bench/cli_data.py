@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional
 
 import typer
 
@@ -52,21 +52,20 @@ def check(
     partial: Annotated[bool, typer.Option("--partial", help="A subset is what I want: counts are warnings.")] = False,
 ) -> None:
     """Look at a dataset's labels and pictures. The exit status is 1 when a run on it could be wrong."""
-    from bench.data.check import CheckReport
     from bench.data.check import check as look
+    from bench.data.check import check_all
     from bench.data.locate import dataset_names
     from bench.invocation import configure
     from bench.progress import Display
 
     config = configure()
-    names = dataset_names(config.data) if name == "all" else [name]
-    if name == "all" and config.data:
-        names = [n for n in names if not n.startswith("demo_")]
     with Display() as display:
-        reports: list[CheckReport] = [
-            look(n, config.data, config.cache, partial=partial, deep=deep, workers=_cores(), progress=display.report)
-            for n in names
-        ]
+        wishes: dict[str, Any] = {"partial": partial, "deep": deep, "workers": _cores(), "progress": display.report}
+        if name == "all":
+            names = [n for n in dataset_names(config.data) if not (config.data and n.startswith("demo_"))]
+            reports = check_all(names, config.data, config.cache, **wishes)
+        else:
+            reports = [look(name, config.data, config.cache, **wishes)]
     rows = [
         (r.name, "yes" if r.found else "no", f"{r.images_found}/{r.images_expected or '?'}", r.label_rows)
         + (f"{r.groups_found}/{r.groups_expected or '-'}", _range(r.range_found), _range(r.range_known))

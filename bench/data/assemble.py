@@ -85,8 +85,8 @@ def match(labels: Labels) -> Match:
     missing = [row for row, path in zip(labels.rows, found, strict=True) if path is None]
     first: dict[str, Row] = {}
     duplicates = []
-    for row in labels.rows:
-        earlier = first.setdefault(row.image.lower(), row)
+    for row, path in zip(labels.rows, found, strict=True):  # "A.png" and "a.png" are two pictures where both are there
+        earlier = first.setdefault(path or row.image, row)
         if earlier is not row:
             duplicates.append((earlier, row))
     known = {path for path in found if path is not None}

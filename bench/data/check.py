@@ -101,6 +101,18 @@ def check(
     return report
 
 
+def check_all(names: Sequence[str], data_config: Mapping[str, Any], cache: Path, **wishes: Any) -> list[CheckReport]:
+    """Look at every set; one whose settings or loader are broken is reported like the others and stops none of them."""
+    reports = []
+    for name in names:
+        try:
+            reports.append(check(name, data_config, cache, **wishes))
+        except Exception as error:  # a plugin's loader may fail in any way
+            kind = "" if isinstance(error, BenchError) else f"its loader failed with {type(error).__name__}: "
+            reports.append(CheckReport(name, name, errors=[f"{kind}{error}"]))
+    return reports
+
+
 def _look_at_labels(source: DatasetSource, report: CheckReport) -> None:
     """Count labels against pictures before `load`, which stops at the first doubt; a source may not offer it."""
     read = getattr(source, "labels", None)

@@ -54,13 +54,16 @@ class Sheet:
         return cells
 
     def names(self, name: str) -> list[str]:
-        """A column of picture names with "/" between folders; a name that leaves its folder is an error."""
-        cells = [cell.replace("\\", "/") for cell in self.text(name)]
-        for index, cell in enumerate(cells):
-            parts = PurePosixPath(cell).parts
-            if ".." in parts or cell.startswith("/") or ":" in parts[0] or any(ord(letter) < 32 for letter in cell):
+        """A column of picture names with "/" between folders ; one that leaves its folder is an error."""
+        names = []
+        for index, cell in enumerate(self.text(name)):
+            path = PurePosixPath(cell.replace("\\", "/"))
+            parts = path.parts  # none of "."
+            leaves = path.is_absolute() or ".." in parts or not parts or ":" in parts[0]
+            if leaves or any(ord(letter) < 32 for letter in cell):
                 raise self.wrong(index, f"{cell!r} is not a picture's name below the set's folder")
-        return cells
+            names.append("/".join(parts))
+        return names
 
     def numbers_of(self, name: str, low: float = -math.inf, high: float = math.inf) -> list[float]:
         """A column of finite numbers within [low, high], with half a percent of slack for rounded limits."""

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.data.check import check
+from bench.data.check import check, check_all
 from bench.data.labels import read_csv, read_words
 from bench.data.workbooks import read_mat, read_xlsx
 from bench.errors import BenchError, DataError
@@ -188,6 +188,25 @@ def test_equal_scores_teach_nothing(tmp_path):
     (tmp_path / "labels.csv").write_text("image,score\na.png,3\nb.png,3\n")
     report = check("mine", {"mine": {"loader": "folder", "path": str(tmp_path)}}, tmp_path)
     assert report.errors == ["all scores are equal: nothing can be learnt or measured"]
+
+
+def test_a_broken_set_does_not_keep_the_others_from_being_checked(tmp_path, monkeypatch):
+    from bench.data.folder import Folder
+
+    for number in range(3):
+        (tmp_path / f"{number}.png").write_bytes(picture(number, ".png"))
+    (tmp_path / "labels.csv").write_text("image,score\n0.png,1\n1.png,2\n2.png,3\n")
+    sound = {"loader": "folder", "path": str(tmp_path)}
+    config = {"a": {**sound, "pth": "x"}, "b": {**sound, "std": "score"}, "c": sound}
+
+    def labels(self, real=Folder.labels):
+        return real(self) if self.name != "b" else {}["image"]
+
+    monkeypatch.setattr(Folder, "labels", labels)
+    reports = check_all(["a", "b", "c"], config, tmp_path)
+    assert [report.ok for report in reports] == [False, False, True]
+    assert "no setting 'pth'" in reports[0].errors[0]
+    assert reports[1].errors == ["its loader failed with KeyError: 'image'"]
 
 
 def only_our_errors(read, path, data):

@@ -125,12 +125,53 @@ def test_pictures_of_an_own_set_may_lie_in_a_folder_of_their_own(tmp_path):
         ("image,score\nz.png,1\n", "row 2: there is no picture"),
         ("image,score\n../labels.csv,1\n", "row 2: '../labels.csv' is not a picture's name"),
         ("image,score\n/etc/passwd,1\n", "row 2: '/etc/passwd' is not a picture's name"),
+        ("image,score\na.png,1\n.,2\n", "row 3: '.' is not a picture's name"),
+        ("image,score\na.png,1\n./.,2\n", "row 3: './.' is not a picture's name"),
+        ("image,score\na.png,1\n,2\n", "row 3: 'image' is empty"),
         ("image,points\na.png,1\n", "no column 'score'; its columns are: image, points"),
     ],
 )
 def test_an_own_folder_is_checked_as_strictly_as_the_eight(tmp_path, rows, said):
     with pytest.raises(DataError, match=said.replace("(", r"\(")):
         load(mine(own_folder(tmp_path, rows=rows)))
+
+
+def on_a_disk_that_knows_case(path):
+    (path / "Case").touch()
+    if (path / "case").exists():
+        pytest.skip("this disk does not tell upper from lower case")
+
+
+def test_names_that_differ_only_in_case_are_two_pictures(tmp_path):
+    on_a_disk_that_knows_case(tmp_path)
+    path = own_folder(tmp_path, rows="image,score\na.png,1\nA.png,2\nsub/b.png,3\nSub/b.png,4\n")
+    (path / "A.png").write_bytes(picture(9, ".png"))
+    (path / "Sub").mkdir()
+    (path / "Sub/b.png").write_bytes(picture(8, ".png"))
+    table = load(mine(path)).table
+    assert dict(zip(table["image"], table["score"], strict=True)) == {
+        "a.png": 1, "A.png": 2, "sub/b.png": 3, "Sub/b.png": 4,
+    }  # fmt: skip
+
+
+def test_a_name_that_may_mean_either_of_two_files_is_refused(tmp_path):
+    on_a_disk_that_knows_case(tmp_path)
+    path = own_folder(tmp_path, rows="image,score\na.PNG,1\nsub/b.png,2\nc.png,3\n")
+    (path / "A.png").write_bytes(picture(9, ".png"))
+    with pytest.raises(DataError, match=r"'a.PNG' may be A.png or a.png in .*: name it as it is spelled"):
+        load(mine(path))
+
+
+def test_a_name_in_another_case_is_found_where_only_one_fits(tmp_path):
+    path = own_folder(tmp_path, rows="image,score\nA.PNG,1\nSUB/b.png,2\nc.png,3\n")
+    assert load(mine(path)).table["image"].tolist() == ["a.png", "c.png", "sub/b.png"]
+
+
+def test_a_name_may_begin_with_the_folder_itself(tmp_path):
+    path = own_folder(tmp_path, rows="image,score\n./a.png,1\n.\\sub\\.\\b.png,2\nc.png,3\n")
+    dataset = load(mine(path, csv="./labels.csv", images="./"))
+    assert dataset.table["image"].tolist() == ["a.png", "c.png", "sub/b.png"]
+    assert dataset.table["group"].tolist() == ["a.png", "c.png", "sub/b.png"]
 
 
 def test_settings_of_a_wrong_type_are_refused(tmp_path):
