@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -94,7 +95,7 @@ def prepare(
     from bench.data.views import View
     from bench.invocation import configure
     from bench.presets import preset_named
-    from bench.progress import Display
+    from bench.progress import Display, counted
     from bench.spec import Recipe
 
     config = configure(preset=preset)
@@ -107,7 +108,7 @@ def prepare(
                 policy = policy_of(view, recipe)
                 display.line(f"{name}: {policy.text()}: {_size(estimate_bytes(dataset, policy))} in {config.cache}")
                 store = open_store(dataset, policy, config.cache, progress=display.report)
-                display.line(f"{name}: {len(store)} pictures ready in {store.folder}")
+                display.line(f"{name}: {counted(len(store), 'picture')} ready in {store.folder}")
 
 
 @data_app.command()
@@ -181,7 +182,7 @@ def cache_ls() -> None:
     ]
     grid(("kind", "name", "size", "last used", ""), rows, title=str(config.cache))
     total = _size(sum(e.bytes for e in entries))
-    say(f"{total} in {len(entries)} entries; the limit is {config['cache_limit_gb']:g} GB.")
+    say(f"{total} in {_entries(entries)}; the limit is {config['cache_limit_gb']:g} GB.")
 
 
 @cache_app.command("rm")
@@ -206,7 +207,7 @@ def cache_rm(
         else:
             remove(entry)
     gone = [e for e in chosen if not e.in_use]
-    say(f"{len(gone)} entries deleted, {_size(sum(e.bytes for e in gone))} freed.")
+    say(f"{_entries(gone)} deleted, {_size(sum(e.bytes for e in gone))} freed.")
 
 
 @cache_app.command("limit")
@@ -220,7 +221,11 @@ def cache_limit(
 
     config = configure()
     gone = limit(config.cache, int(gigabytes * 2**30))
-    say(f"{len(gone)} entries deleted, {_size(sum(e.bytes for e in gone))} freed.")
+    say(f"{_entries(gone)} deleted, {_size(sum(e.bytes for e in gone))} freed.")
+
+
+def _entries(entries: Sized) -> str:
+    return f"{len(entries)} {'entry' if len(entries) == 1 else 'entries'}"
 
 
 def _size(count: int) -> str:

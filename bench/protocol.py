@@ -75,7 +75,7 @@ class Request:
             train=train,
             tests=tuple(tests),
             split=split,
-            options=self.method_options(method),
+            options=self._checked_options(method),
             recipe=Recipe(**recipe),
             recipe_from=tuned,  # type: ignore[arg-type]
             preset=self.preset.name,
@@ -95,11 +95,24 @@ class Request:
         chosen = {name: value for name, value in self.tuned.get(method.name, {}).items() if name in known}
         return {**known, **preset, **chosen, **method.options}
 
+    def _checked_options(self, method: MethodChoice) -> dict[str, Scalar]:
+        """A run's options; sizes that make no sense are refused here, before anything is trained."""
+        from bench.registry import METHODS
+
+        options = self.method_options(method)
+        try:
+            METHODS.card(method.name).check(options)
+        except UsageError as error:
+            raise UsageError(f"{method.name}: {error}") from None
+        return options
+
 
 class Protocol:
     """Base of all protocols: pure, stateless; options are annotated class fields with literal defaults."""
 
     title: ClassVar[str] = ""
+    least: ClassVar[Mapping[str, float]] = {}
+    """The smallest value of an option that makes sense."""
 
     def __init__(self, **options: Scalar) -> None:
         for name, value in options.items():

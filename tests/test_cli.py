@@ -92,6 +92,18 @@ def test_a_dry_run_makes_nothing_and_estimates_from_records(home):
     assert "About" in after.output
 
 
+def test_a_dry_run_says_when_the_whole_source_is_trained_on(home):
+    flags = ["run", "-m", "linear_probe", "-p", "cross", "-d", "near,far", "--splits", 1, *TINY_FLAGS, "--dry-run"]
+    rows = [line for line in bench(*flags, "--set", "source=all").output.splitlines() if "linear_probe" in line]
+    assert rows
+    assert all(" all " in row and "80%" not in row for row in rows)
+
+
+def test_one_run_is_not_called_runs(home):
+    output = tiny_run("--splits", 1, "--dry-run", methods="linear_probe").output
+    assert "1 run wanted, 0 done, 1 to make." in output
+
+
 def test_a_method_in_one_new_file_runs_and_appears_in_the_table(home):
     (home / "shifted.py").write_text(PLUGIN)
     run = tiny_run("--plugin", "shifted.py", methods="shifted")
@@ -112,7 +124,10 @@ def test_a_method_in_one_new_file_runs_and_appears_in_the_table(home):
         (["run", "-m", "gila"], "Did you mean glia"),
         (["run", "-p", "crosss"], "Did you mean cross"),
         (["run", "-d", "naer", "--preset", "demo"], "Did you mean near"),
-        (["run", "--preset", "huge"], "preset"),
+        (["run", "--preset", "huge"], "preset='huge' is none of demo, paper."),
+        (["run", "--selection", "foo"], "selection='foo' is none of last, val, oracle."),
+        (["table", "--selection", "bogus"], "selection='bogus' is none of last, val, oracle."),
+        (["run", "-m", "glia", "--set", "rank=0", "--dry-run"], "rank=0 must be at least 1."),
         (["run", "--set", "colour=red"], "colour"),
         (["run", "--set", "lr=fast"], "lr='fast'"),
         (["run", "--device", "tpu"], "device"),

@@ -15,6 +15,7 @@ from bench.data.dataset import COLUMNS, Dataset, DatasetSource
 from bench.data.labels import Sheet
 from bench.data.tree import Tree
 from bench.errors import DataError
+from bench.progress import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -123,7 +124,7 @@ def complaint_about(source: DatasetSource, labels: Labels, matched: Match) -> st
         more = _more([row.image for row in matched.missing])
         return f"{row.where}: there is no picture {labels.tree.path(row.image)}{more}."
     if source.images and len(labels.rows) != source.images:
-        return f"{labels.sheet.path} has {len(labels.rows)} labels; the set is known to have {source.images}."
+        return f"{labels.sheet.path} has {counted(len(labels.rows), 'label')}; the set is known to have {source.images}."
     if matched.extra:
         return f"{labels.tree.path(matched.extra[0])} has no label in {labels.sheet.path.name}{_more(matched.extra)}."
     groups = {row.group for row in labels.rows}

@@ -22,7 +22,7 @@ from bench.data.locate import loader_of, place_of
 from bench.data.unpack import is_archive, unpack
 from bench.errors import DataError, UsageError
 from bench.files import explain, sha256_of, write_text
-from bench.progress import Report, silent
+from bench.progress import Report, counted, silent
 
 TRIES = 5
 """Attempts in a row that may bring no new byte before the download is given up."""
@@ -77,7 +77,7 @@ def download(
         if is_archive(fetched):
             files = unpack(fetched, place.path, progress)
             fetched.unlink()
-            said.append(f"{address.name}: {len(files)} files unpacked into {place.path}")
+            said.append(f"{address.name}: {counted(len(files), 'file')} unpacked into {place.path}")
         else:
             fetched.replace(place.path / address.name)
             by_hand = "; unpack it there with a tool of yours" if fetched.suffix.lower() in (".rar", ".7z") else ""

@@ -90,3 +90,11 @@ def test_a_beat_carries_what_the_run_is_doing(tmp_path):
     claim.release()
     assert (facts["doing"], facts["at"]) == ("training", 3)
     assert facts["beat"] > 0
+
+
+def test_a_file_that_is_not_used_is_named_with_one_full_stop(tmp_path, capsys):
+    from bench.driver import report_problems
+    from bench.store import Problem
+
+    report_problems(Store(tmp_path, [Problem(tmp_path / "a.json", "holds a spec that cannot be read: x is wrong.")]))
+    assert capsys.readouterr().err == "Not used: a.json holds a spec that cannot be read: x is wrong.\n"
