@@ -104,7 +104,7 @@ class Card:
                 self.options[name].check(value)
         for part, whole in _table(self.facts.get("divides")).items():
             if part in values and whole in values and (not values[part] or values[whole] % values[part]):
-                raise UsageError(f"{part}={values[part]} does not divide {whole}={values[whole]}: choose one that does.")
+                raise UsageError(f"{part}={values[part]} does not divide {whole}={values[whole]}: choose another.")
 
 
 def read_card(target: str) -> Card:

@@ -179,7 +179,8 @@ def _announce(config: Config, plan: Any) -> None:
         what = "its short recipe, on your own sets" if own else "small synthesized sets with demo labels"
         note(f"Preset demo ({why}): {what}; its numbers are not the papers'.")
     else:
-        note(f"Preset paper: {counted(len(plan.specs), 'run')} over {', '.join(sorted({s.train for s in plan.specs}))}.")
+        sets = ", ".join(sorted({s.train for s in plan.specs}))
+        note(f"Preset paper: {counted(len(plan.specs), 'run')} over {sets}.")
 
 
 @app.command()

@@ -86,10 +86,12 @@ def execute(plan: Plan, runtime: Runtime, config: Config, debug: bool) -> int:
     if summary.interrupted:
         note(f"Stopped: {made} made, {len(pending) - made - failed - others} left. The same command goes on from here.")
         return 130
-    if made + failed + others == len(pending):
+    if made + failed + others == len(pending) and not summary.mendable:
         noted.unlink(missing_ok=True)
     elsewhere = f", {others} made by other processes" if others else ""
-    note(f"{made} made, {failed} failed{elsewhere}. Next: bench table {','.join(plan.protocols)}")
+    again = counted(len(summary.mendable), "failed run")
+    advice = f" The same command makes {again} again, once what is said above is mended." if summary.mendable else ""
+    note(f"{made} made, {failed} failed{elsewhere}.{advice} Next: bench table {','.join(plan.protocols)}")
     return 1 if summary.failed else 0
 
 
@@ -156,7 +158,8 @@ def write_slurm(path: Path, arguments: Sequence[str], plan: Plan, runtime: Runti
     tasks = max(1, min(tasks, runs))
     text = script(arguments, tasks=tasks, results=runtime.results, device=runtime.device, threads=runtime.threads)
     write_text(path, text)
-    say(f"Written: {path} ({counted(runs, 'run')} for {counted(tasks, 'member')}). Adapt it to your site, then: sbatch {path}")
+    shares = f"{counted(runs, 'run')} for {counted(tasks, 'member')}"
+    say(f"Written: {path} ({shares}). Adapt it to your site, then: sbatch {path}")
 
 
 def _failures(plan: Plan, store: Store) -> int:

@@ -222,14 +222,15 @@ def _kinds(cls: type[Any]) -> dict[str, tuple[type[Any] | None, tuple[Any, ...]]
 
 
 @cache
-def _choices(cls: type[Any]) -> dict[str, tuple[Any, ...]]:
+def _choices(cls: Any) -> dict[str, tuple[Any, ...]]:
     """The fields that are a choice of a few words, and the words."""
     return {name: allowed for name, (_, allowed) in _kinds(cls).items() if allowed}
 
 
 def _check_choices(made: Any) -> None:
     """A word that is none of a field's choices must never reach a record: nothing could read it back."""
-    for name, allowed in _choices(type(made)).items():
+    cls: Any = type(made)
+    for name, allowed in _choices(cls).items():
         if getattr(made, name) not in allowed:
             raise UsageError(f"{name}={getattr(made, name)!r} is none of {', '.join(map(str, allowed))}.")
 

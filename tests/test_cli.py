@@ -187,6 +187,32 @@ def test_runs_made_with_other_scores_are_not_taken_for_done(home):
     assert "2 of them done before" in tiny_run(methods="linear_probe").output
 
 
+def test_a_run_that_failed_for_want_of_data_is_made_once_the_data_is_mended(home):
+    labels = home / "sets" / "near" / "labels.csv"
+    whole = labels.read_text()
+    labels.write_text(whole.replace("g0_0.png", "gone.png"))
+    broken = tiny_run(methods="linear_probe")
+    assert broken.exit_code == 1
+    assert "Use --partial" in broken.output
+    assert "2 failed. The same command makes 2 failed runs again" in broken.output
+    assert "0 done, 0 failed, 0 running, 2 pending" in bench("status").output
+    part = tiny_run("--partial", "--splits", 1, "--results", "part", methods="linear_probe")
+    assert part.exit_code == 0, part.output
+    labels.write_text(whole)
+    mended = tiny_run(methods="linear_probe")
+    assert mended.exit_code == 0, mended.output
+    assert "2 made, 0 failed. Next" in mended.output
+
+
+def test_checking_all_sets_goes_on_behind_a_broken_one(home):
+    toml = (home / "bench.toml").read_text()
+    (home / "bench.toml").write_text(toml.replace("[data.far]", "[data.far]\npth = 3"))
+    checked = bench("data", "check", "all")
+    assert checked.exit_code == 1
+    assert "no setting 'pth'" in checked.output
+    assert any("near" in line and line.rstrip().endswith(" sound") for line in checked.output.splitlines())
+
+
 @pytest.mark.parametrize("flags", [frozenset(), frozenset({"avx2", "avx512_bf16"})])
 def test_bf16_on_a_cpu_that_only_emulates_it_comes_with_a_warning(home, monkeypatch, flags):
     monkeypatch.setattr("bench.machine._cpu_flags", lambda: flags)
