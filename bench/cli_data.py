@@ -14,6 +14,9 @@ data_app = typer.Typer(help="Check, prepare, make or fetch datasets.", no_args_i
 cache_app = typer.Typer(help="Look at or clear what is kept to save time.", no_args_is_help=True)
 
 
+Plugin = Annotated[Optional[list[Path]], typer.Option("--plugin", help="A Python file with further datasets.")]
+
+
 def attach(app: typer.Typer) -> None:
     """Put these commands on the `bench` command."""
     app.add_typer(data_app, name="data")
@@ -51,6 +54,7 @@ def check(
     name: Annotated[str, typer.Argument(help="A dataset, or all.")] = "all",
     deep: Annotated[bool, typer.Option("--deep", help="Decode every image.")] = False,
     partial: Annotated[bool, typer.Option("--partial", help="A subset is what I want: counts are warnings.")] = False,
+    plugin: Plugin = None,
 ) -> None:
     """Look at a dataset's labels and pictures. The exit status is 1 when a run on it could be wrong."""
     from bench.data.check import check as look
@@ -59,7 +63,7 @@ def check(
     from bench.invocation import configure
     from bench.progress import Display
 
-    config = configure()
+    config = configure(plugin)
     with Display() as display:
         wishes: dict[str, Any] = {"partial": partial, "deep": deep, "workers": _cores(), "progress": display.report}
         if name == "all":
@@ -86,6 +90,7 @@ def check(
 def prepare(
     names: Annotated[list[str], typer.Argument(help="Datasets.")],
     preset: Annotated[Optional[str], typer.Option("--preset", help="Whose picture sizes: demo or paper.")] = None,
+    plugin: Plugin = None,
 ) -> None:
     """Decode every picture once into the stores that runs read. A stopped build goes on where it was."""
     from bench.data.batches import policy_of
@@ -98,7 +103,7 @@ def prepare(
     from bench.progress import Display, counted
     from bench.spec import Recipe
 
-    config = configure(preset=preset)
+    config = configure(plugin, preset=preset)
     settings = preset_named(config.preset)
     with Display() as display:
         for name in names:
@@ -118,13 +123,14 @@ def download(
     urls: Annotated[
         Optional[list[str]], typer.Argument(help="Addresses, as URL#sha256=HEX; else those in bench.toml.")
     ] = None,
+    plugin: Plugin = None,
 ) -> None:
     """Fetch and unpack a dataset from addresses you give. Resumed, verified, unpacked safely."""
     from bench.data.download import download as fetch
     from bench.invocation import configure
     from bench.progress import Display
 
-    config = configure()
+    config = configure(plugin)
     with Display() as display:
         for line in fetch(name, config.data, urls=tuple(urls or ()), progress=display.report):
             display.line(line)
@@ -137,6 +143,7 @@ def overlap(
     first: Annotated[str, typer.Argument(help="A dataset.")],
     second: Annotated[str, typer.Argument(help="Another.")],
     most: Annotated[int, typer.Option("--most", min=0, help="How many pairs to print.")] = 20,
+    plugin: Plugin = None,
 ) -> None:
     """Pictures that two datasets share, by perceptual hash. The exit status is 1 when there are some."""
     from bench.data.locate import load_dataset
@@ -144,7 +151,7 @@ def overlap(
     from bench.invocation import configure
     from bench.progress import Display
 
-    config = configure()
+    config = configure(plugin)
     with Display() as display:
         sets = [load_dataset(n, config.data, config.cache, progress=display.report) for n in (first, second)]
         found = shared(sets[0], sets[1], workers=_cores(), progress=display.report)

@@ -75,8 +75,8 @@ def label_file(source: DatasetSource, tree: Tree, *names: str, help: str = "") -
     """The path of the first of these label files that is there; none is an error that says what to get."""
     found = tree.file(*names)
     if found is None:
-        wanted, whence = " or ".join(names), help or f"It comes from {source.obtain}."
-        raise DataError(f"{source.name}: the label file {wanted} is missing from {tree.root}. {whence}")
+        wanted, whence = " or ".join(names), help or (source.obtain and f"It comes from {source.obtain}.")
+        raise DataError(f"{source.name}: the label file {wanted} is missing from {tree.root}. {whence}".rstrip())
     return tree.path(found)
 
 
@@ -124,7 +124,8 @@ def complaint_about(source: DatasetSource, labels: Labels, matched: Match) -> st
         more = _more([row.image for row in matched.missing])
         return f"{row.where}: there is no picture {labels.tree.path(row.image)}{more}."
     if source.images and len(labels.rows) != source.images:
-        return f"{labels.sheet.path} has {counted(len(labels.rows), 'label')}; the set is known to have {source.images}."
+        have = counted(len(labels.rows), "label")
+        return f"{labels.sheet.path} has {have}; the set is known to have {source.images}."
     if matched.extra:
         return f"{labels.tree.path(matched.extra[0])} has no label in {labels.sheet.path.name}{_more(matched.extra)}."
     groups = {row.group for row in labels.rows}

@@ -94,8 +94,9 @@ def addresses_of(name: str, data_config: Mapping[str, Any], urls: Sequence[str] 
     if isinstance(given, str | Mapping):
         given = [given]
     if not isinstance(given, list) or not given:
+        whence = f": it comes from {source.obtain}" if source.obtain else ""
         raise UsageError(
-            f"No address is given for {name}, and none is built in: it comes from {source.obtain or 'its authors'}. "
+            f"No address is given for {name}, and none is built in{whence}. "
             f'With one that serves it, write download = ["URL#sha256=HEX"] in [data.{name}], or give it as URL.'
         )
     addresses = [_address(name, item) for item in given]

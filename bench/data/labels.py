@@ -9,15 +9,18 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from bench.errors import DataError
+from bench.progress import counted
 
 MAX_BYTES = 64 << 20
 """No label file of the eight sets is larger than 10 MB; a file beyond this is not one, or is an attack."""
 MAX_ROWS = 2_000_000
+SAVE_AS = "save the file as UTF-8"
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,8 @@ class Sheet:
             try:
                 value = float(cell if "_" not in cell else "")  # Python alone reads "1_0" as ten
             except ValueError:
-                raise self.wrong(index, f"{name} is {cell!r}, not a number") from None
+                comma = "; write a point, not a comma" if re.fullmatch(r"[+-]?\d*,\d+", cell) else ""
+                raise self.wrong(index, f"{name} is {cell!r}, not a number{comma}") from None
             if not math.isfinite(value):
                 raise self.wrong(index, f"{name} is {cell!r}, not a finite number")
             if not low - slack <= value <= high + slack:
@@ -98,7 +102,7 @@ def read_bytes(dataset: str, path: Path) -> bytes:
     except OSError as error:
         raise DataError(f"{dataset}: the label file {path} cannot be read: {error.strerror or error}.") from error
     if not data:
-        raise DataError(f"{dataset}: the label file {path} is empty; unpack the archive again.")
+        raise DataError(f"{dataset}: the label file {path} is empty.")
     return data
 
 
@@ -108,9 +112,10 @@ def _decoded(dataset: str, path: Path) -> str:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
-        raise DataError(f"{dataset}: {path}, row {line}: this is not UTF-8 text.") from None
+        raise DataError(f"{dataset}: {path}, row {line}: this is not UTF-8 text; {SAVE_AS}.") from None
     if "\0" in text:
-        raise DataError(f"{dataset}: {path}, row {text[: text.index(chr(0))].count(chr(10)) + 1}: a zero byte.")
+        line = text[: text.index("\0")].count("\n") + 1
+        raise DataError(f"{dataset}: {path}, row {line}: a zero byte, so no UTF-8 text; {SAVE_AS}.")
     return text
 
 
@@ -129,7 +134,8 @@ def read_csv(dataset: str, path: Path) -> Sheet:
                 numbers.append(reader.line_num)
     except csv.Error as error:
         raise DataError(f"{dataset}: {path}, row {reader.line_num}: this is not csv ({error}).") from None
-    return _sheet(dataset, path, rows, numbers)
+    longer = ' (a decimal comma? write a point; a name with a comma belongs between ")' if separator == "," else ""
+    return _sheet(dataset, path, rows, numbers, longer)
 
 
 def read_words(dataset: str, path: Path, columns: Sequence[str]) -> Sheet:
@@ -143,17 +149,19 @@ def read_words(dataset: str, path: Path, columns: Sequence[str]) -> Sheet:
     return _sheet(dataset, path, rows, numbers)
 
 
-def _sheet(dataset: str, path: Path, rows: list[list[str]], numbers: list[int]) -> Sheet:
-    """Columns out of rows, the first of which is the header; a row of another length is an error."""
+def _sheet(dataset: str, path: Path, rows: list[list[str]], numbers: list[int], longer: str = "") -> Sheet:
+    """Columns out of rows, the first of which is the header; a row of another length is an error (`longer`: a hint)."""
     if len(rows) < 2:
-        raise DataError(f"{dataset}: {path} has no rows of labels; unpack the archive again.")
+        raise DataError(f"{dataset}: {path} has no rows of labels.")
     header = rows[0]
     twice = {name for name in header if name and [cell.lower() for cell in header].count(name.lower()) > 1}
     if twice:
         raise DataError(f"{dataset}: {path} has the column {sorted(twice)[0]!r} twice.")
     for row, number in zip(rows[1:], numbers[1:], strict=True):
         if len(row) != len(header):
-            raise DataError(f"{dataset}: {path}, row {number}: {len(row)} cells where {len(header)} are expected.")
+            hint = longer if len(row) > len(header) else ""
+            cells = f"{counted(len(row), 'cell')} where {len(header)} are expected"
+            raise DataError(f"{dataset}: {path}, row {number}: {cells}{hint}.")
     columns = {name: list(cells) for name, cells in zip(header, zip(*rows[1:], strict=True), strict=True) if name}
     return Sheet(dataset, path, columns, numbers[1:])
 

@@ -88,8 +88,8 @@ def _draw(name: str, contents: set[str], number: int, n_test: int) -> int:
     parts = math.comb(len(contents), n_test)
     if number >= parts:
         raise DataError(
-            f"{name} has {counted(len(contents), 'content')} and so only {parts} different test parts: there is no split "
-            f"{number}. Ask for at most --splits {parts}."
+            f"{name} has {counted(len(contents), 'content')} and so only {parts} different test parts: there is no "
+            f"split {number}. Ask for at most --splits {parts}."
         )
     seen: set[frozenset[str]] = set()
     draw = 0

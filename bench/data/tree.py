@@ -118,7 +118,7 @@ def find_tree(dataset: str, path: Path | None, marks: Sequence[Sequence[str]], l
     A mark is a group of alternatives, files or folders; one of each group must be there. `layout` and `obtain`
     tell the user how the folder should look and from whom the data comes, when nothing fits.
     """
-    where = f"it comes from {obtain}" if obtain else "choose its folder"
+    where = f"it comes from {obtain}" if obtain else f"correct [data.{dataset}] in bench.toml"
     if path is None:
         raise DataError(
             f"{dataset}: no folder is configured; write [data] root or [data.{dataset}] path in bench.toml."
