@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from bench.claims import Claim, Deaths
-from bench.errors import BenchError, ClaimLost, Interrupted, PlanError, RunError, StoreError
+from bench.errors import BenchError, ClaimLost, DataError, Interrupted, PlanError, RunError, StoreError, UsageError
 from bench.progress import Report, clock
 from bench.runtime import Runtime
 from bench.spec import SCHEMA, RunSpec
@@ -39,6 +39,8 @@ class Result:
     predictions: dict[str, Any] | None = None
     said: str = ""
     trace: str = ""
+    mendable: bool = False
+    """Whether it failed for want of data or settings: no record is kept of that, and the next plan tries again."""
 
 
 class Answers:
@@ -110,10 +112,12 @@ def result_of(spec: RunSpec, made: Made) -> Result:
 
 
 def failure(spec: RunSpec, error: Exception) -> Result:
-    """A run that failed, with the reason."""
+    """A run that failed, with the reason. What the user can mend (data, settings) is no answer to the run."""
+    mendable = isinstance(error, DataError | UsageError)
     kind = "" if isinstance(error, BenchError) else f"{type(error).__name__}: "
     said = f"{kind}{str(error).strip() or 'no message'}"
-    return Result("failed", failed_record(spec, error), None, said, "".join(traceback.format_exception(error)))
+    trace = "".join(traceback.format_exception(error))
+    return Result("failed", None if mendable else failed_record(spec, error), None, said, trace, mendable)
 
 
 def failed_record(spec: RunSpec, error: BaseException) -> dict[str, Any]:
@@ -130,11 +134,14 @@ def failed_record(spec: RunSpec, error: BaseException) -> dict[str, Any]:
 
 
 def write_result(store: Store, spec: RunSpec, result: Result) -> None:
-    """Keep the record of a run that is done or failed; what was kept of it while unfinished goes."""
-    if result.record is None:
-        return
-    store.write(result.record, result.predictions)
-    store.checkpoint_path(spec).unlink(missing_ok=True)
+    """Keep the record of a run that is done or failed; what was kept of it while unfinished goes.
+
+    So it does where no record is kept of a failure: mended data must not go on from what others had taught.
+    """
+    if result.record is not None:
+        store.write(result.record, result.predictions)
+    if result.record is not None or result.mendable:
+        store.checkpoint_path(spec).unlink(missing_ok=True)
 
 
 def after_deaths(deaths: Deaths, runtime: Runtime) -> tuple[Runtime, str]:

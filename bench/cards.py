@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import ast
 import importlib.util
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,15 @@ _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no"
 
 @dataclass(frozen=True)
 class Option:
-    """One option of a card: its name, its type as written, and its default."""
+    """One option of a card: its name, its type as written, its default, and the numbers that make sense."""
 
     name: str
     type: str
     default: Any
+    least: float | None = None
+    """The smallest value that makes sense, where there is one."""
+    below: float | None = None
+    """What a value must stay below, where there is such an end."""
 
     @property
     def choices(self) -> tuple[Any, ...]:
@@ -40,9 +45,20 @@ class Option:
         try:
             value = self._convert(text.strip())
         except ValueError:
-            wanted = " | ".join(map(str, self.choices)) if self.choices else self.type
-            raise UsageError(f"{self.name}={text!r} is not of type {wanted}.") from None
+            kinds = [str(choice) for choice in self.choices if choice != ""]
+            wrong = f"is none of {', '.join(kinds)}" if kinds else f"is not of type {self.type}"
+            raise UsageError(f"{self.name}={text!r} {wrong}.") from None
+        self.check(value)
         return value
+
+    def check(self, value: Any) -> None:
+        """A number that makes no sense is a UsageError that says which do."""
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return
+        if self.least is not None and value < self.least:
+            raise UsageError(f"{self.name}={value} must be at least {self.least}.")
+        if self.below is not None and value >= self.below:
+            raise UsageError(f"{self.name}={value} must be less than {self.below}.")
 
     def _convert(self, text: str) -> Any:
         if self.choices:
@@ -80,6 +96,15 @@ class Card:
     def defaults(self) -> dict[str, Any]:
         """Every option with its default."""
         return {name: option.default for name, option in self.options.items()}
+
+    def check(self, values: Mapping[str, Any]) -> None:
+        """Values that make no sense, alone or beside one another, are a UsageError."""
+        for name, value in values.items():
+            if name in self.options:
+                self.options[name].check(value)
+        for part, whole in _table(self.facts.get("divides")).items():
+            if part in values and whole in values and (not values[part] or values[whole] % values[part]):
+                raise UsageError(f"{part}={values[part]} does not divide {whole}={values[whole]}: choose another.")
 
 
 def read_card(target: str) -> Card:
@@ -125,7 +150,16 @@ def _card(classes: dict[str, ast.ClassDef], node: ast.ClassDef, module_doc: str)
                 options[statement.target.id] = Option(statement.target.id, kind.replace("'", '"'), value)
         elif isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
             facts[statement.targets[0].id] = _literal(statement.value)
+    for end in ("least", "below"):
+        for name, value in _table(facts.get(end)).items():
+            if name in options:
+                options[name] = replace(options[name], **{end: value})
     return Card(ast.get_docstring(node) or module_doc, options, facts)
+
+
+def _table(fact: Any) -> dict[str, Any]:
+    """A fact that is a table by option; nothing where a class uses the word for something else."""
+    return fact if isinstance(fact, dict) else {}
 
 
 def _literal(node: ast.expr | None) -> Any:

@@ -13,6 +13,7 @@ from bench import __version__
 from bench.config import SETTINGS, Config
 from bench.console import DEBUG, friendly, grid, note, say
 from bench.invocation import configure, runtime_of
+from bench.progress import counted
 
 app = typer.Typer(
     name="bench",
@@ -178,7 +179,8 @@ def _announce(config: Config, plan: Any) -> None:
         what = "its short recipe, on your own sets" if own else "small synthesized sets with demo labels"
         note(f"Preset demo ({why}): {what}; its numbers are not the papers'.")
     else:
-        note(f"Preset paper: {len(plan.specs)} runs over {', '.join(sorted({s.train for s in plan.specs}))}.")
+        sets = ", ".join(sorted({s.train for s in plan.specs}))
+        note(f"Preset paper: {counted(len(plan.specs), 'run')} over {sets}.")
 
 
 @app.command()
@@ -196,13 +198,14 @@ def table(
 ) -> None:
     """Write the tables of the records there are, and print them."""
     from bench.driver import write_tables
+    from bench.spec import recipe_options
 
     config = configure(plugin, results=results)
     write_tables(
         Path(config["results"]),
         _words(protocol or ""),
         formats=_words(formats),
-        selection=selection,
+        selection=recipe_options()["selection"].parse(selection) if selection is not None else None,
         cost=cost,
         intervals=intervals,
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional
 
 import typer
 
@@ -11,6 +12,9 @@ from bench.console import friendly, grid, note, say
 
 data_app = typer.Typer(help="Check, prepare, make or fetch datasets.", no_args_is_help=True)
 cache_app = typer.Typer(help="Look at or clear what is kept to save time.", no_args_is_help=True)
+
+
+Plugin = Annotated[Optional[list[Path]], typer.Option("--plugin", help="A Python file with further datasets.")]
 
 
 def attach(app: typer.Typer) -> None:
@@ -50,23 +54,23 @@ def check(
     name: Annotated[str, typer.Argument(help="A dataset, or all.")] = "all",
     deep: Annotated[bool, typer.Option("--deep", help="Decode every image.")] = False,
     partial: Annotated[bool, typer.Option("--partial", help="A subset is what I want: counts are warnings.")] = False,
+    plugin: Plugin = None,
 ) -> None:
     """Look at a dataset's labels and pictures. The exit status is 1 when a run on it could be wrong."""
-    from bench.data.check import CheckReport
     from bench.data.check import check as look
+    from bench.data.check import check_all
     from bench.data.locate import dataset_names
     from bench.invocation import configure
     from bench.progress import Display
 
-    config = configure()
-    names = dataset_names(config.data) if name == "all" else [name]
-    if name == "all" and config.data:
-        names = [n for n in names if not n.startswith("demo_")]
+    config = configure(plugin)
     with Display() as display:
-        reports: list[CheckReport] = [
-            look(n, config.data, config.cache, partial=partial, deep=deep, workers=_cores(), progress=display.report)
-            for n in names
-        ]
+        wishes: dict[str, Any] = {"partial": partial, "deep": deep, "workers": _cores(), "progress": display.report}
+        if name == "all":
+            names = [n for n in dataset_names(config.data) if not (config.data and n.startswith("demo_"))]
+            reports = check_all(names, config.data, config.cache, **wishes)
+        else:
+            reports = [look(name, config.data, config.cache, **wishes)]
     rows = [
         (r.name, "yes" if r.found else "no", f"{r.images_found}/{r.images_expected or '?'}", r.label_rows)
         + (f"{r.groups_found}/{r.groups_expected or '-'}", _range(r.range_found), _range(r.range_known))
@@ -86,6 +90,7 @@ def check(
 def prepare(
     names: Annotated[list[str], typer.Argument(help="Datasets.")],
     preset: Annotated[Optional[str], typer.Option("--preset", help="Whose picture sizes: demo or paper.")] = None,
+    plugin: Plugin = None,
 ) -> None:
     """Decode every picture once into the stores that runs read. A stopped build goes on where it was."""
     from bench.data.batches import policy_of
@@ -95,10 +100,10 @@ def prepare(
     from bench.data.views import View
     from bench.invocation import configure
     from bench.presets import preset_named
-    from bench.progress import Display
+    from bench.progress import Display, counted
     from bench.spec import Recipe
 
-    config = configure(preset=preset)
+    config = configure(plugin, preset=preset)
     settings, limit = preset_named(config.preset), int(config["cache_limit_gb"] * 2**30)
     ready = []  # all stay open, and so in use: none is deleted to make room for the next
     with Display() as display:
@@ -109,7 +114,7 @@ def prepare(
                 policy = policy_of(view, recipe)
                 display.line(f"{name}: {policy.text()}: {_size(estimate_bytes(dataset, policy))} in {config.cache}")
                 ready.append(open_store(dataset, policy, config.cache, progress=display.report, limit_bytes=limit))
-                display.line(f"{name}: {len(ready[-1])} pictures ready in {ready[-1].folder}")
+                display.line(f"{name}: {counted(len(ready[-1]), 'picture')} ready in {ready[-1].folder}")
 
 
 @data_app.command()
@@ -119,13 +124,14 @@ def download(
     urls: Annotated[
         Optional[list[str]], typer.Argument(help="Addresses, as URL#sha256=HEX; else those in bench.toml.")
     ] = None,
+    plugin: Plugin = None,
 ) -> None:
     """Fetch and unpack a dataset from addresses you give. Resumed, verified, unpacked safely."""
     from bench.data.download import download as fetch
     from bench.invocation import configure
     from bench.progress import Display
 
-    config = configure()
+    config = configure(plugin)
     with Display() as display:
         for line in fetch(name, config.data, urls=tuple(urls or ()), progress=display.report):
             display.line(line)
@@ -138,6 +144,7 @@ def overlap(
     first: Annotated[str, typer.Argument(help="A dataset.")],
     second: Annotated[str, typer.Argument(help="Another.")],
     most: Annotated[int, typer.Option("--most", min=0, help="How many pairs to print.")] = 20,
+    plugin: Plugin = None,
 ) -> None:
     """Pictures that two datasets share, by perceptual hash. The exit status is 1 when there are some."""
     from bench.data.locate import load_dataset
@@ -145,7 +152,7 @@ def overlap(
     from bench.invocation import configure
     from bench.progress import Display
 
-    config = configure()
+    config = configure(plugin)
     with Display() as display:
         sets = [load_dataset(n, config.data, config.cache, progress=display.report) for n in (first, second)]
         found = shared(sets[0], sets[1], workers=_cores(), progress=display.report)
@@ -183,7 +190,7 @@ def cache_ls() -> None:
     ]
     grid(("kind", "name", "size", "last used", ""), rows, title=str(config.cache))
     total = _size(sum(e.bytes for e in entries))
-    say(f"{total} in {len(entries)} entries; the limit is {config['cache_limit_gb']:g} GB.")
+    say(f"{total} in {_entries(entries)}; the limit is {config['cache_limit_gb']:g} GB.")
 
 
 @cache_app.command("rm")
@@ -208,7 +215,7 @@ def cache_rm(
         else:
             remove(entry)
     gone = [e for e in chosen if not e.in_use]
-    say(f"{len(gone)} entries deleted, {_size(sum(e.bytes for e in gone))} freed.")
+    say(f"{_entries(gone)} deleted, {_size(sum(e.bytes for e in gone))} freed.")
 
 
 @cache_app.command("limit")
@@ -222,7 +229,11 @@ def cache_limit(
 
     config = configure()
     gone = limit(config.cache, int(gigabytes * 2**30))
-    say(f"{len(gone)} entries deleted, {_size(sum(e.bytes for e in gone))} freed.")
+    say(f"{_entries(gone)} deleted, {_size(sum(e.bytes for e in gone))} freed.")
+
+
+def _entries(entries: Sized) -> str:
+    return f"{len(entries)} {'entry' if len(entries) == 1 else 'entries'}"
 
 
 def _size(count: int) -> str:

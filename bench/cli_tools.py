@@ -25,6 +25,7 @@ def verify(
 ) -> None:
     """Recompute every metric from stored predictions. Hashes, splits and specs are checked too."""
     from bench.invocation import configure
+    from bench.progress import counted
     from bench.store import Store
     from bench.verify import verify as check
 
@@ -32,7 +33,8 @@ def verify(
     checked, findings = check(Store(Path(config["results"])), config.data if data else None, config.cache)
     if findings:
         grid(("record", "what does not fit"), [(f.key, f.what) for f in findings])
-    say(f"{checked} records checked, {len(findings)} things do not fit.")
+    fit = "does not fit" if len(findings) == 1 else "do not fit"
+    say(f"{counted(checked, 'record')} checked, {counted(len(findings), 'thing')} {fit}.")
     raise typer.Exit(1 if findings else 0)
 
 

@@ -21,17 +21,17 @@ SETTINGS: dict[str, Option] = {
         Option("protocol", "str", "main"),
         Option("preset", 'Literal["", "demo", "paper"]', ""),
         Option("backbone", "str", ""),
-        Option("splits", "int", 0),
+        Option("splits", "int", 0, least=0),
         Option("device", 'Literal["auto", "cpu", "cuda", "mps"]', "auto"),
         Option("precision", 'Literal["auto", "fp32", "bf16"]', "auto"),
         Option("overwrite", 'Literal["never", "failed", "always"]', "never"),
         Option("results", "str", "results"),
         Option("cache", "str", ""),
-        Option("cache_limit_gb", "float", 20.0),
+        Option("cache_limit_gb", "float", 20.0, least=0),
         Option("keep_weights", 'Literal["auto", "always", "never"]', "auto"),
-        Option("checkpoint_minutes", "float", 5.0),
-        Option("threads", "int", 0),
-        Option("pack", "int", 1),
+        Option("checkpoint_minutes", "float", 5.0, least=0),
+        Option("threads", "int", 0, least=0),
+        Option("pack", "int", 1, least=0),
         Option("compile", "bool", False),
         Option("executor", 'Literal["serial", "ray"]', "serial"),
         Option("address", "str", ""),
@@ -84,7 +84,7 @@ def read_config(folder: Path, flags: Mapping[str, Any]) -> Config:
     for name, value in flags.items():
         if value is not None:
             values[name], origins[name] = value, f"--{name.replace('_', '-')}"
-    plugins = tuple(str((folder / plugin).resolve()) for plugin in written.get("plugins", []))
+    plugins = tuple(str((folder / plugin).resolve()) for plugin in _plugins(written, path))
     return Config(values, origins, written.get("data", {}), plugins, path if written else None)
 
 
@@ -109,6 +109,20 @@ def _read_file(path: Path) -> dict[str, Any]:
 def _checked(name: str, value: Any, path: Path) -> Any:
     if name not in SETTINGS:
         raise UsageError(f"{path.name}: [run] has no setting {name!r}; there are {', '.join(SETTINGS)}.")
-    if SETTINGS[name].type == "str" and isinstance(value, list):
-        value = ",".join(map(str, value))
-    return SETTINGS[name].parse(str(value))
+    setting = SETTINGS[name]
+    words = [value] if isinstance(value, str) else value
+    if setting.type == "str":
+        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+            raise UsageError(f"{path.name}: [run] {name} must be a text or a list of texts, not {value!r}.")
+        value = ",".join(words)
+    try:
+        return setting.parse(str(value))
+    except UsageError as error:
+        raise UsageError(f"{path.name}: [run] {error}") from None
+
+
+def _plugins(written: Mapping[str, Any], path: Path) -> list[str]:
+    files = written.get("plugins", [])
+    if not isinstance(files, list) or not all(isinstance(file, str) for file in files):
+        raise UsageError(f'{path.name}: plugins must be a list of files, as in plugins = ["mine.py"], not {files!r}.')
+    return files

@@ -15,7 +15,7 @@ from bench.executors import Orders, Summary, execute_serial
 from bench.planned import note_plan
 from bench.planning import Plan
 from bench.presets import preset_named
-from bench.progress import Display, clock
+from bench.progress import Display, clock, counted
 from bench.runtime import Runtime
 from bench.slurm import script, share
 from bench.spec import RunSpec
@@ -67,7 +67,7 @@ def execute(plan: Plan, runtime: Runtime, config: Config, debug: bool) -> int:
     report_problems(store)
     refuse_other_data(plan, runtime, store, {spec.key for spec in pending})
     known = len(plan.specs) - len(pending)
-    note(f"{len(plan.specs)} runs wanted, {known} of them done before, {len(pending)} to make.")
+    note(f"{counted(len(plan.specs), 'run')} wanted, {known} of them done before, {len(pending)} to make.")
     if not pending:
         return _failures(plan, store)
     if runtime.partial:
@@ -86,10 +86,12 @@ def execute(plan: Plan, runtime: Runtime, config: Config, debug: bool) -> int:
     if summary.interrupted:
         note(f"Stopped: {made} made, {len(pending) - made - failed - others} left. The same command goes on from here.")
         return 130
-    if made + failed + others == len(pending):
+    if made + failed + others == len(pending) and not summary.mendable:
         noted.unlink(missing_ok=True)
     elsewhere = f", {others} made by other processes" if others else ""
-    note(f"{made} made, {failed} failed{elsewhere}. Next: bench table {','.join(plan.protocols)}")
+    again = counted(len(summary.mendable), "failed run")
+    advice = f" The same command makes {again} again, once what is said above is mended." if summary.mendable else ""
+    note(f"{made} made, {failed} failed{elsewhere}.{advice} Next: bench table {','.join(plan.protocols)}")
     return 1 if summary.failed else 0
 
 
@@ -156,7 +158,8 @@ def write_slurm(path: Path, arguments: Sequence[str], plan: Plan, runtime: Runti
     tasks = max(1, min(tasks, runs))
     text = script(arguments, tasks=tasks, results=runtime.results, device=runtime.device, threads=runtime.threads)
     write_text(path, text)
-    say(f"Written: {path} ({runs} runs for {tasks} members). Adapt it to your site, then: sbatch {path}")
+    shares = f"{counted(runs, 'run')} for {counted(tasks, 'member')}"
+    say(f"Written: {path} ({shares}). Adapt it to your site, then: sbatch {path}")
 
 
 def _failures(plan: Plan, store: Store) -> int:
@@ -171,7 +174,7 @@ def _failures(plan: Plan, store: Store) -> int:
 def report_problems(store: Store) -> None:
     """Files in the results folder that are not used, and why."""
     for problem in store.problems[:10]:
-        note(f"Not used: {problem.path.name} {problem.why}.")
+        note(f"Not used: {problem.path.name} {problem.why.removesuffix('.')}.")
     if len(store.problems) > 10:
         note(f"… and {len(store.problems) - 10} more files that are not used.")
 
@@ -184,7 +187,8 @@ def preview(plan: Plan, runtime: Runtime, overwrite: str) -> None:
     counts: dict[tuple[str, ...], list[int]] = {}
     waiting = {spec.key for spec in pending}
     for spec in plan.specs:
-        row = counts.setdefault((spec.method, spec.train, f"{spec.fraction:.0%}", ", ".join(spec.tests)), [0, 0])
+        share = "all" if spec.source == "all" and spec.fraction == 0.8 else f"{spec.fraction:.0%}"
+        row = counts.setdefault((spec.method, spec.train, share, ", ".join(spec.tests)), [0, 0])
         row[spec.key in waiting] += 1
     rows = [(*key, made, left) for key, (made, left) in counts.items()]
     grid(
@@ -192,7 +196,7 @@ def preview(plan: Plan, runtime: Runtime, overwrite: str) -> None:
         rows,
         title=f"{', '.join(plan.protocols)}, preset {plan.preset.name}",
     )
-    say(f"{len(plan.specs)} runs wanted, {len(plan.specs) - len(pending)} done, {len(pending)} to make.")
+    say(f"{counted(len(plan.specs), 'run')} wanted, {len(plan.specs) - len(pending)} done, {len(pending)} to make.")
     seconds, known = estimate(pending, store)
     if known:
         rest = "" if known == len(pending) else f" for {known} of them (no record to estimate the others from)"

@@ -43,6 +43,8 @@ class Summary:
 
     done: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
+    mendable: list[str] = field(default_factory=list)
+    """Those of the failed runs that left no record: the next plan makes them."""
     elsewhere: list[str] = field(default_factory=list)
     interrupted: bool = False
 
@@ -185,7 +187,7 @@ class _Work:
         """Write a run's record, while it is still ours, and give the claim back."""
         claim = self.claims.pop(spec)
         try:
-            if result.record is not None and not claim.holds():
+            if (result.record is not None or result.mendable) and not claim.holds():
                 return Result("lost")
             write_result(self.store, spec, result)
             return result
@@ -206,6 +208,8 @@ def tell(spec: RunSpec, result: Result, seconds: float, orders: Orders, summary:
         summary.done.append(spec.key)
     elif result.status == "failed":
         summary.failed[spec.key] = result.said
+        if result.mendable:
+            summary.mendable.append(spec.key)
     elif result.status == "lost":
         summary.elsewhere.append(spec.key)
 

@@ -107,6 +107,12 @@ class Method:
     """How many alike runs are trained together unless `--pack` says otherwise: where that was measured to be faster."""
     sized_by: ClassVar[str] = ""
     """The option that `--budget` turns; empty: the method has one size."""
+    least: ClassVar[Mapping[str, float]] = {}
+    """The smallest value of an option that makes sense; what is less is refused before anything is run."""
+    below: ClassVar[Mapping[str, float]] = {}
+    """What the value of an option must stay below."""
+    divides: ClassVar[Mapping[str, str]] = {}
+    """An option, and the one that it must divide (heads share a rank)."""
 
     def __init__(self, variant: str = "", **options: Scalar) -> None:
         self.variant = variant

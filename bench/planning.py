@@ -5,11 +5,12 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from bench.cards import Option
+from bench.data.locate import LEAST_IMAGES
 from bench.errors import UsageError
 from bench.hashes import file_token
 from bench.presets import Preset, preset_named
@@ -66,7 +67,7 @@ def make_plan(ask: Ask) -> Plan:
     if ask.backbone:
         common["backbone"] = ask.backbone
     if ask.selection:
-        settings.recipe["selection"] = ask.selection
+        settings.recipe["selection"] = recipe_options()["selection"].parse(ask.selection)
     request = Request(
         preset=preset,
         methods=tuple(MethodChoice(m, _sized(m, settings.methods.get(m, {}), ask, preset)) for m in methods),
@@ -77,11 +78,39 @@ def make_plan(ask: Ask) -> Plan:
         tuned=ask.tuned,
         sizer=size_to_budget,
     )
-    specs: list[RunSpec] = []
-    for name in names:
-        protocol: Protocol = PROTOCOLS.load(name)(**settings.protocols.get(name, {}))
-        specs += protocol.plan(request)
+    if 0 < ask.limit < LEAST_IMAGES:
+        raise UsageError(f"--limit {ask.limit} leaves nothing to split: use at least {LEAST_IMAGES} images.")
+    specs = [spec for name in names for spec in _planned(name, request, settings.protocols.get(name, {}))]
+    if not specs:
+        raise UsageError(" ".join(_why_nothing(name, request, settings.protocols.get(name, {})) for name in names))
     return Plan(tuple(merge(specs)), tuple(names), preset, files)
+
+
+def _planned(name: str, request: Request, options: Mapping[str, Scalar]) -> list[RunSpec]:
+    protocol: Protocol = PROTOCOLS.load(name)(**options)
+    return protocol.plan(request)
+
+
+def _why_nothing(name: str, request: Request, options: Mapping[str, Scalar]) -> str:
+    """Which of a user's wishes left a protocol without any run: the first without which there would be some."""
+    methods = ",".join(method.name for method in request.methods)
+    changes: list[tuple[str, Request, Mapping[str, Scalar]]] = []
+    if request.methods:
+        changes.append((f"--method {methods}", replace(request, methods=()), options))
+    if request.datasets:
+        changes.append((f"--dataset {','.join(request.datasets)}", replace(request, datasets=()), options))
+    if options:
+        said = " ".join(f"--set {key}={value}" for key, value in options.items())
+        changes.append((said, request, {}))
+    for wish, other, settings in changes:
+        try:
+            count = len(_planned(name, other, settings))
+        except UsageError:
+            continue
+        if count:
+            return f"Protocol {name} has no run with {wish}; without it there are {count}."
+    wishes = " and ".join(wish for wish, _, _ in changes)
+    return f"Protocol {name} has no run with {wishes or f'preset {request.preset.name}'}."
 
 
 def expand_methods(names: Sequence[str]) -> list[str]:

@@ -19,6 +19,11 @@ def silent(_done: int, _total: int, _what: str) -> None:
     """A report that nobody reads."""
 
 
+def counted(number: int, thing: str) -> str:
+    """ "1 run", "2 runs": a number with its noun."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
 class Display:
     """Bars on a terminal, or a line every few seconds where the output is a file."""
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from bench.cards import Card
 from bench.errors import UsageError
 from bench.presets import Preset
 from bench.spec import Recipe, RunSpec, Scalar, recipe_options
@@ -75,7 +76,7 @@ class Request:
             train=train,
             tests=tuple(tests),
             split=split,
-            options=self.method_options(method),
+            options=self._checked_options(method),
             recipe=Recipe(**recipe),
             recipe_from=tuned,  # type: ignore[arg-type]
             preset=self.preset.name,
@@ -85,21 +86,37 @@ class Request:
 
     def method_options(self, method: MethodChoice) -> dict[str, Scalar]:
         """A method's options: its own defaults, the preset's, then the asked ones."""
+        return self._options(method)[1]
+
+    def _checked_options(self, method: MethodChoice) -> dict[str, Scalar]:
+        """A run's options; sizes that make no sense are refused here, before anything is trained."""
+        card, options = self._options(method)
+        try:
+            card.check(options)
+        except UsageError as error:
+            raise UsageError(f"{method.name}: {error}") from None
+        return options
+
+    def _options(self, method: MethodChoice) -> tuple[Card, dict[str, Scalar]]:
+        """A method's card (to be read once: thousands of runs are planned) and its options."""
         from bench.registry import METHODS
 
-        known = METHODS.card(method.name).defaults()
+        card = METHODS.card(method.name)
+        known = card.defaults()
         preset = self.preset.method_options.get(method.name.partition(":")[0], {})
         unknown = sorted(set(method.options) - set(known))
         if unknown:
             raise UsageError(f"{method.name} has no option {', '.join(unknown)}; it has: {', '.join(known) or 'none'}.")
         chosen = {name: value for name, value in self.tuned.get(method.name, {}).items() if name in known}
-        return {**known, **preset, **chosen, **method.options}
+        return card, {**known, **preset, **chosen, **method.options}
 
 
 class Protocol:
     """Base of all protocols: pure, stateless; options are annotated class fields with literal defaults."""
 
     title: ClassVar[str] = ""
+    least: ClassVar[Mapping[str, float]] = {}
+    """The smallest value of an option that makes sense."""
 
     def __init__(self, **options: Scalar) -> None:
         for name, value in options.items():

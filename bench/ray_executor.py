@@ -216,7 +216,7 @@ class Spread:
     def _settle(self, flight: Flight, result: Result) -> None:
         """The end of a run: write what a worker could not, let go of the claim, say so."""
         try:
-            if result.record is not None and not flight.claim.holds():
+            if (result.record is not None or result.mendable) and not flight.claim.holds():
                 result = Result("lost")
             write_result(self.store, flight.spec, result)
         finally:

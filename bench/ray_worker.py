@@ -108,7 +108,7 @@ def work(task: Task, board: Any) -> Delivery:
         try:
             result = make_result(task.spec, runtime, report, task.make, stop=report.stop, lost=threading.Event())
             facts = _facts(result)
-            if shared and result.record is not None:
+            if shared and (result.record is not None or result.mendable):
                 result = _write(task, result)
         except PlanError as error:
             return Delivery(Result("stopped"), where, time.monotonic() - begin, {}, str(error))

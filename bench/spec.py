@@ -43,6 +43,7 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        _check_choices(self)
         for name in ("epochs", "batch", "size", "train_views", "test_views"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name}={getattr(self, name)} must be at least 1.")
@@ -51,6 +52,8 @@ class Recipe:
                 raise UsageError(f"{name}={getattr(self, name)} must not be negative.")
         if not 0 <= self.dropout < 1:
             raise UsageError(f"dropout={self.dropout} must lie in [0, 1).")
+        if self.loss.startswith("plcc") and self.batch < 2:
+            raise UsageError(f"batch={self.batch} is too small for loss={self.loss}: it correlates a batch's images.")
 
     def as_dict(self) -> dict[str, Scalar]:
         """Plain JSON types, field by field."""
@@ -81,7 +84,7 @@ class RunSpec:
     fraction: float = 0.8
     source: Literal["split", "all"] = "split"
     split_rule: Literal["random", "official"] = "random"
-    recipe: Recipe = Recipe()
+    recipe: Recipe = field(default_factory=Recipe)
     recipe_from: Literal["default", "tuned"] = "default"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     preset: Literal["demo", "paper"] = "paper"
@@ -91,6 +94,10 @@ class RunSpec:
     def __post_init__(self) -> None:
         object.__setattr__(self, "options", dict(sorted(self.options.items())))
         object.__setattr__(self, "tests", tuple(sorted(set(self.tests))))
+        _check_choices(self)
+        for name in ("split", "budget", "limit"):
+            if getattr(self, name) < 0:
+                raise UsageError(f"{name}={getattr(self, name)} must not be negative.")
         if not 0 < self.fraction <= 0.8:
             raise UsageError(f"fraction={self.fraction} must lie in (0, 0.8]: 20% of a set is always kept for tests.")
         seen = {f"{self.train}:all"} | ({f"{self.train}:test"} if self.source == "all" else set())
@@ -212,6 +219,20 @@ def _kinds(cls: type[Any]) -> dict[str, tuple[type[Any] | None, tuple[Any, ...]]
         plain = kind if kind in (bool, int, float, str) else None
         found[name] = (plain, get_args(kind) if get_origin(kind) is Literal else ())
     return found
+
+
+@cache
+def _choices(cls: Any) -> dict[str, tuple[Any, ...]]:
+    """The fields that are a choice of a few words, and the words."""
+    return {name: allowed for name, (_, allowed) in _kinds(cls).items() if allowed}
+
+
+def _check_choices(made: Any) -> None:
+    """A word that is none of a field's choices must never reach a record: nothing could read it back."""
+    cls: Any = type(made)
+    for name, allowed in _choices(cls).items():
+        if getattr(made, name) not in allowed:
+            raise UsageError(f"{name}={getattr(made, name)!r} is none of {', '.join(map(str, allowed))}.")
 
 
 def _type_text(annotation: Any) -> str:

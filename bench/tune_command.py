@@ -12,7 +12,7 @@ from bench.errors import UsageError
 from bench.executors import Orders, execute_serial
 from bench.planning import sort_settings, weights_token
 from bench.presets import preset_named
-from bench.progress import Display
+from bench.progress import Display, counted
 from bench.registry import METHODS
 from bench.runtime import Runtime
 from bench.store import Store
@@ -56,13 +56,14 @@ def run_search(wish: Wish, results: Path, make_runtime: Callable[..., Runtime]) 
     store = Store(results / "tuning")
     runtime = make_runtime(results=store.root, weight_files=files, keep_weights="never")
     pending = store.pending([spec for _, spec in tried])
-    note(f"{len(tried)} candidates for {wish.method} on {dataset}, {len(tried) - len(pending)} tried before.")
+    before = len(tried) - len(pending)
+    note(f"{counted(len(tried), 'candidate')} for {wish.method} on {dataset}, {before} tried before.")
     with Display() as display:
         summary = execute_serial(pending, runtime, Orders(report=display.report, say=display.line))
     report_problems(store)
     if summary.interrupted:
         return 130
-    found = trials(tried, store)
+    found = trials(tried, store, summary.failed)
     rows = [
         (", ".join(f"{k}={v}" for k, v in t.settings.items()), "-" if t.srcc is None else f"{t.srcc:.3f}", t.why)
         for t in found

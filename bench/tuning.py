@@ -69,14 +69,16 @@ def candidates(
     return found
 
 
-def trials(tried: Sequence[tuple[dict[str, Scalar], RunSpec]], store: Store) -> list[Trial]:
-    """How every candidate did, by its record."""
+def trials(
+    tried: Sequence[tuple[dict[str, Scalar], RunSpec]], store: Store, failed: Mapping[str, str] | None = None
+) -> list[Trial]:
+    """How every candidate did, by its record; `failed` says why by key, for those that left none."""
     records = {record["key"]: record for record in store.records()}
     found = []
     for settings, spec in tried:
         record = records.get(spec.key)
         if record is None:
-            found.append(Trial(settings, None, "not run"))
+            found.append(Trial(settings, None, (failed or {}).get(spec.key, "not run")))
         elif record["status"] == "failed":
             found.append(Trial(settings, None, record["error"]["message"]))
         else:

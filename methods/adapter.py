@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from torch import Tensor, nn
@@ -18,6 +19,7 @@ class Adapter(Method):
     origin: ClassVar[str] = "Houlsby et al. 2019, as LoDa's Table 6 cites it"
     vit_b: ClassVar[int] = 2_379_264
     sized_by: ClassVar[str] = "bottleneck"
+    least: ClassVar[Mapping[str, float]] = {"bottleneck": 1, "init_std": 1e-6, "scale": 1e-6}
 
     bottleneck: int = 64
     position: Literal["houlsby", "pfeiffer", "adaptformer"] = "houlsby"

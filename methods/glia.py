@@ -23,6 +23,8 @@ class Glia(Method):
     origin: ClassVar[str] = "the GLIA paper; no public code (docs/fidelity.md)"
     vit_b: ClassVar[int] = 8_035_861
     sized_by: ClassVar[str] = "rank"
+    least: ClassVar[Mapping[str, float]] = {"rank": 1, "heads": 1, "grid": 1, "fragment": 1}
+    divides: ClassVar[Mapping[str, str]] = {"heads": "rank"}
 
     rank: int = 64
     heads: int = 4

@@ -21,6 +21,8 @@ class Loda(Method):
     origin: ClassVar[str] = "the LoDa paper and the authors' public code of June 2024"
     vit_b: ClassVar[int] = 8_926_720
     sized_by: ClassVar[str] = "latent"
+    least: ClassVar[Mapping[str, float]] = {"latent": 1, "heads": 1, "pool": 1}
+    divides: ClassVar[Mapping[str, str]] = {"heads": "latent"}
 
     cnn: str = "resnet50.a1_in1k"
     latent: int = 64

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from bench.backbone import Vit, VitShape
@@ -17,6 +18,8 @@ class Lora(Method):
     identity_at_start: ClassVar[bool] = True
     vit_b: ClassVar[int] = 294_912
     sized_by: ClassVar[str] = "rank"
+    least: ClassVar[Mapping[str, float]] = {"rank": 1, "alpha": 1e-6, "dropout": 0}
+    below: ClassVar[Mapping[str, float]] = {"dropout": 1}
 
     rank: int = 8
     alpha: float = 16.0

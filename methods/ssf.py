@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
@@ -19,6 +20,7 @@ class Ssf(Method):
     title: ClassVar[str] = "SSF"
     origin: ClassVar[str] = "Lian et al. 2022"
     vit_b: ClassVar[int] = 205_824
+    least: ClassVar[Mapping[str, float]] = {"init_std": 0}
 
     init_std: float = 0.02
 

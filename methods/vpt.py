@@ -20,6 +20,8 @@ class Vpt(Method):
     origin: ClassVar[str] = "Jia et al. 2022"
     vit_b: ClassVar[int] = 460_800
     sized_by: ClassVar[str] = "prompts"
+    least: ClassVar[Mapping[str, float]] = {"prompts": 1, "dropout": 0}
+    below: ClassVar[Mapping[str, float]] = {"dropout": 1}
 
     kind: Literal["deep", "shallow"] = "deep"
     prompts: int = 50

@@ -40,6 +40,7 @@ class StrategiesMatched(Protocol):
     """The strategies at one parameter budget, so that a table tells the idea from its size (in none of the papers)."""
 
     title: ClassVar[str] = "Fine-tuning strategies at one budget"
+    least: ClassVar[Mapping[str, float]] = {"budget": 0}
 
     budget: int = 0
 

@@ -92,6 +92,18 @@ def test_a_dry_run_makes_nothing_and_estimates_from_records(home):
     assert "About" in after.output
 
 
+def test_a_dry_run_says_when_the_whole_source_is_trained_on(home):
+    flags = ["run", "-m", "linear_probe", "-p", "cross", "-d", "near,far", "--splits", 1, *TINY_FLAGS, "--dry-run"]
+    rows = [line for line in bench(*flags, "--set", "source=all").output.splitlines() if "linear_probe" in line]
+    assert rows
+    assert all(" all " in row and "80%" not in row for row in rows)
+
+
+def test_one_run_is_not_called_runs(home):
+    output = tiny_run("--splits", 1, "--dry-run", methods="linear_probe").output
+    assert "1 run wanted, 0 done, 1 to make." in output
+
+
 def test_a_method_in_one_new_file_runs_and_appears_in_the_table(home):
     (home / "shifted.py").write_text(PLUGIN)
     run = tiny_run("--plugin", "shifted.py", methods="shifted")
@@ -112,7 +124,10 @@ def test_a_method_in_one_new_file_runs_and_appears_in_the_table(home):
         (["run", "-m", "gila"], "Did you mean glia"),
         (["run", "-p", "crosss"], "Did you mean cross"),
         (["run", "-d", "naer", "--preset", "demo"], "Did you mean near"),
-        (["run", "--preset", "huge"], "preset"),
+        (["run", "--preset", "huge"], "preset='huge' is none of demo, paper."),
+        (["run", "--selection", "foo"], "selection='foo' is none of last, val, oracle."),
+        (["table", "--selection", "bogus"], "selection='bogus' is none of last, val, oracle."),
+        (["run", "-m", "glia", "--set", "rank=0", "--dry-run"], "rank=0 must be at least 1."),
         (["run", "--set", "colour=red"], "colour"),
         (["run", "--set", "lr=fast"], "lr='fast'"),
         (["run", "--device", "tpu"], "device"),
@@ -170,6 +185,32 @@ def test_runs_made_with_other_scores_are_not_taken_for_done(home):
     assert "--overwrite always" in changed.stderr
     assert tiny_run("--overwrite", "always", methods="linear_probe").exit_code == 0
     assert "2 of them done before" in tiny_run(methods="linear_probe").output
+
+
+def test_a_run_that_failed_for_want_of_data_is_made_once_the_data_is_mended(home):
+    labels = home / "sets" / "near" / "labels.csv"
+    whole = labels.read_text()
+    labels.write_text(whole.replace("g0_0.png", "gone.png"))
+    broken = tiny_run(methods="linear_probe")
+    assert broken.exit_code == 1
+    assert "Use --partial" in broken.output
+    assert "2 failed. The same command makes 2 failed runs again" in broken.output
+    assert "0 done, 0 failed, 0 running, 2 pending" in bench("status").output
+    part = tiny_run("--partial", "--splits", 1, "--results", "part", methods="linear_probe")
+    assert part.exit_code == 0, part.output
+    labels.write_text(whole)
+    mended = tiny_run(methods="linear_probe")
+    assert mended.exit_code == 0, mended.output
+    assert "2 made, 0 failed. Next" in mended.output
+
+
+def test_checking_all_sets_goes_on_behind_a_broken_one(home):
+    toml = (home / "bench.toml").read_text()
+    (home / "bench.toml").write_text(toml.replace("[data.far]", "[data.far]\npth = 3"))
+    checked = bench("data", "check", "all")
+    assert checked.exit_code == 1
+    assert "no setting 'pth'" in checked.output
+    assert any("near" in line and line.rstrip().endswith(" sound") for line in checked.output.splitlines())
 
 
 @pytest.mark.parametrize("flags", [frozenset(), frozenset({"avx2", "avx512_bf16"})])

@@ -29,6 +29,10 @@ def test_flags_win_over_the_file_and_the_file_over_the_built_in(tmp_path):
     assert config["method"] == "glia,lora"
 
 
+def test_plugins_are_files_beside_the_configuration(tmp_path):
+    assert written(tmp_path, 'plugins = ["x.py"]').plugins == (str(tmp_path / "x.py"),)
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -38,6 +42,17 @@ def test_flags_win_over_the_file_and_the_file_over_the_built_in(tmp_path):
         ('[run]\nsplits = "many"', "splits"),
         ('[run]\ndevice = "tpu"', "device"),
         ("run = 3", "section"),
+        ("[run]\nsplits = -1", r"bench.toml: \[run\] splits=-1 must be at least 0"),
+        ("[run]\nthreads = -2", "threads=-2 must be at least 0"),
+        ("[run]\npack = -1", "pack=-1 must be at least 0"),
+        ("[run]\ncache_limit_gb = -1.5", "cache_limit_gb=-1.5 must be at least 0"),
+        ("[run]\ncheckpoint_minutes = -1", "checkpoint_minutes=-1.0 must be at least 0"),
+        ("[run]\nmethod = 3", r"\[run\] method must be a text or a list of texts, not 3"),
+        ("[run]\nmethod = [3]", "method must be a text or a list of texts"),
+        ('[run]\npreset = "foo"', "preset='foo' is none of demo, paper"),
+        ("plugins = 3", "plugins must be a list of files"),
+        ('plugins = "x.py"', "plugins must be a list of files"),
+        ("plugins = [3]", "plugins must be a list of files"),
     ],
 )
 def test_a_wrong_file_is_named_with_what_is_wrong(tmp_path, text, says):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from bench.errors import BenchError, UsageError
 from bench.planning import Ask, expand_methods, make_plan, parse_count, sort_settings
+from bench.registry import METHODS
 
 
 def plan(*settings, methods=("glia",), protocols=("main",), preset="demo", **more):
@@ -57,12 +58,91 @@ def test_every_option_of_a_method_stands_in_its_spec():
         ({"settings": ("fraction=1.5",)}, "fraction"),
         ({"weights": "/no/such/file.pth"}, "no such file"),
         ({"budget": "eight"}, "budget"),
+        ({"selection": "foo"}, "selection='foo' is none of last, val, oracle"),
+        ({"limit": 2}, "--limit 2 leaves nothing"),
+        ({"settings": ("glia.rank=0",)}, "rank=0 must be at least 1"),
+        ({"settings": ("heads=0",)}, "heads=0 must be at least 1"),
+        ({"settings": ("heads=-4",)}, "heads=-4 must be at least 1"),
+        ({"settings": ("heads=5",)}, "glia: heads=5 does not divide rank=64"),
+        ({"methods": ("loda",), "settings": ("latent=6",)}, "loda: heads=4 does not divide latent=6"),
+        ({"methods": ("adapter",), "settings": ("bottleneck=0",)}, "bottleneck=0 must be at least 1"),
+        ({"methods": ("vpt",), "settings": ("prompts=0",)}, "prompts=0 must be at least 1"),
+        ({"methods": ("vpt",), "settings": ("vpt.dropout=1",)}, "dropout=1.0 must be less than 1"),
+        ({"methods": ("lora",), "settings": ("alpha=-1",)}, "alpha=-1.0 must be at least"),
+        ({"settings": ("batch=1",)}, "batch=1 is too small for loss=plcc"),
+        ({"settings": ("batch=1", "loss=plcc_squared")}, "batch=1 is too small for loss=plcc_squared"),
+        ({"protocols": ("strategies_matched",), "settings": ("budget=-3",)}, "budget=-3 must be at least 0"),
     ],
 )
 def test_what_is_wrong_is_named(change, says):
     ask = {"methods": ("glia",), "protocols": ("main",), "preset": "demo"} | change
     with pytest.raises(UsageError, match=says):
         make_plan(Ask(**ask))
+
+
+def test_a_batch_of_one_will_do_where_the_loss_looks_at_single_images():
+    assert {s.recipe.batch for s in plan("batch=1", "loss=mse").specs} == {1}
+
+
+def test_tuned_sizes_are_checked_too():
+    with pytest.raises(UsageError, match="lora: rank=0 must be at least 1"):
+        plan(methods=("lora",), tuned={"lora": {"rank": 0}})
+
+
+def test_heads_may_be_any_that_divide_the_size_a_budget_gives():
+    specs = plan("glia.heads=3", "budget=2000000", protocols=("strategies_matched",), splits=1).specs
+    assert specs
+    assert {s.options["rank"] % 3 for s in specs} == {0}
+
+
+@pytest.mark.parametrize("method", [name for name in METHODS.names() if METHODS.origin(name) == "built-in"])
+def test_every_number_of_a_built_in_method_says_where_it_stops_making_sense(method):
+    free = {"lambda_init"}  # a learned weight may start anywhere
+    options = METHODS.card(method).options.values()
+    numbers = {option.name for option in options if option.type in ("int", "float")}
+    assert {option.name for option in options if option.least is not None} == numbers - free
+
+
+PLUGIN = '''
+from typing import ClassVar
+from bench.method import Method
+
+class Turned(Method):
+    """Options that may be zero or less, beside a size that may not."""
+    least: ClassVar[dict] = {"width": 2}
+    shift: int = -3
+    width: int = 8
+'''
+
+
+def test_a_plugins_options_have_the_ends_it_says_and_no_others(tmp_path, monkeypatch):
+    monkeypatch.setattr(METHODS, "_targets", dict(METHODS._table()))
+    monkeypatch.setattr(METHODS, "_origin", dict(METHODS._origin))
+    (tmp_path / "turned.py").write_text(PLUGIN)
+    METHODS.add_plugin(tmp_path / "turned.py")
+    assert plan("shift=-7", methods=("turned",)).specs[0].options == {"shift": -7, "width": 8}
+    with pytest.raises(UsageError, match="width=1 must be at least 2"):
+        plan("width=1", methods=("turned",))
+
+
+@pytest.mark.parametrize(
+    ("ask", "says"),
+    [
+        ({"protocols": ("cross",), "datasets": ("mine",)}, "cross has no run with --dataset mine; without it there"),
+        ({"protocols": ("components",), "methods": ("lora",)}, "components has no run with --method lora; without it"),
+        (
+            {"protocols": ("strategies_matched",), "methods": (), "settings": ("budget=3",)},
+            "strategies_matched has no run with --set budget=3; without it there are",
+        ),
+        (
+            {"protocols": ("cross", "components"), "datasets": ("mine",), "methods": ("lora",)},
+            "cross has no run with --dataset mine.*components has no run with --method lora",
+        ),
+    ],
+)
+def test_a_plan_without_any_run_says_what_left_it_empty(ask, says):
+    with pytest.raises(UsageError, match=says):
+        make_plan(Ask(**({"methods": ("glia",), "preset": "demo"} | ask)))
 
 
 def test_all_methods_are_the_registered_ones_without_families():

@@ -9,12 +9,13 @@ import pytest
 
 from bench.errors import UsageError
 from bench.scaffold import new_package
+from tests.world import make_set
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def python(*words, path, cwd):
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, path)), "OMP_NUM_THREADS": "1"}
+def python(*words, path, cwd, **more):
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, path)), "OMP_NUM_THREADS": "1"} | more
     return subprocess.run(
         [sys.executable, *map(str, words)], cwd=cwd, env=environment, capture_output=True, text=True, check=False
     )
@@ -41,6 +42,27 @@ def test_nothing_is_overwritten(tmp_path):
     new_package("method", "my_idea", tmp_path)
     with pytest.raises(UsageError, match="exists already"):
         new_package("method", "my_idea", tmp_path)
+
+
+def test_a_new_dataset_passes_its_own_test_and_works_from_its_file(tmp_path):
+    home = new_package("dataset", "my_idea", tmp_path)[0].parent
+    tested = python("-m", "pytest", "-q", home, path=[home, ROOT], cwd=tmp_path)
+    assert tested.returncode == 0, tested.stdout
+    pictures = make_set(tmp_path / "my_idea", seed=1)
+    labels = (pictures / "labels.csv").read_text()
+    (pictures / "scores.csv").write_text(labels)
+    (tmp_path / "bench.toml").write_text(f'[data]\nroot = "{tmp_path}"\n')
+    words = ("-m", "bench.cli", "data", "check", "my_idea", "--plugin", home / "bench_my_idea.py")
+    assert python(*words, path=[ROOT], cwd=tmp_path).returncode == 0
+    prepare = (*words[:3], "prepare", *words[4:])
+    cache = {"GLIA_BENCH_CACHE": str(tmp_path / "cache")}
+    prepared = python(*prepare, path=[ROOT], cwd=tmp_path, **cache)
+    assert prepared.returncode == 0, prepared.stderr
+    assert "24 pictures ready" in prepared.stderr + prepared.stdout
+    for wrong in (labels.replace("5.0", "good", 1), labels.replace("score", "points"), labels.replace("5.0", "nan", 1)):
+        (pictures / "scores.csv").write_text(wrong)
+        checked = python(*words, path=[ROOT], cwd=tmp_path)
+        assert (checked.returncode, "scores.csv" in checked.stdout) == (1, True), checked.stderr
 
 
 @pytest.mark.slow

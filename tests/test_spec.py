@@ -131,6 +131,21 @@ def test_a_wrong_field_is_named(change, named):
         RunSpec.from_dict(SPEC.as_dict() | change)
 
 
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: Recipe(selection="foo"), "selection='foo' is none of last, val, oracle"),
+        (lambda: replace(SPEC, precision="fp8"), "precision='fp8' is none of auto, fp32, bf16"),
+        (lambda: replace(SPEC, source="half"), "source='half' is none of split, all"),
+        (lambda: replace(SPEC, split=-1), "split=-1 must not be negative"),
+        (lambda: replace(SPEC, limit=-5), "limit=-5 must not be negative"),
+    ],
+)
+def test_a_spec_that_could_not_be_read_back_cannot_be_made(make, says):
+    with pytest.raises(UsageError, match=says):
+        make()
+
+
 def test_a_missing_field_is_named():
     with pytest.raises(UsageError, match="train"):
         RunSpec.from_dict({"method": "glia", "tests": []})

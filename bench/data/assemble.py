@@ -15,6 +15,7 @@ from bench.data.dataset import COLUMNS, Dataset, DatasetSource
 from bench.data.labels import Sheet
 from bench.data.tree import Tree
 from bench.errors import DataError
+from bench.progress import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,8 +75,8 @@ def label_file(source: DatasetSource, tree: Tree, *names: str, help: str = "") -
     """The path of the first of these label files that is there; none is an error that says what to get."""
     found = tree.file(*names)
     if found is None:
-        wanted, whence = " or ".join(names), help or f"It comes from {source.obtain}."
-        raise DataError(f"{source.name}: the label file {wanted} is missing from {tree.root}. {whence}")
+        wanted, whence = " or ".join(names), help or (source.obtain and f"It comes from {source.obtain}.")
+        raise DataError(f"{source.name}: the label file {wanted} is missing from {tree.root}. {whence}".rstrip())
     return tree.path(found)
 
 
@@ -85,8 +86,8 @@ def match(labels: Labels) -> Match:
     missing = [row for row, path in zip(labels.rows, found, strict=True) if path is None]
     first: dict[str, Row] = {}
     duplicates = []
-    for row in labels.rows:
-        earlier = first.setdefault(row.image.lower(), row)
+    for row, path in zip(labels.rows, found, strict=True):  # "A.png" and "a.png" are two pictures where both are there
+        earlier = first.setdefault(path or row.image, row)
         if earlier is not row:
             duplicates.append((earlier, row))
     known = {path for path in found if path is not None}
@@ -123,7 +124,8 @@ def complaint_about(source: DatasetSource, labels: Labels, matched: Match) -> st
         more = _more([row.image for row in matched.missing])
         return f"{row.where}: there is no picture {labels.tree.path(row.image)}{more}."
     if source.images and len(labels.rows) != source.images:
-        return f"{labels.sheet.path} has {len(labels.rows)} labels; the set is known to have {source.images}."
+        have = counted(len(labels.rows), "label")
+        return f"{labels.sheet.path} has {have}; the set is known to have {source.images}."
     if matched.extra:
         return f"{labels.tree.path(matched.extra[0])} has no label in {labels.sheet.path.name}{_more(matched.extra)}."
     groups = {row.group for row in labels.rows}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -9,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from bench.data.assemble import SHOWN, Labels, Match, match
-from bench.data.dataset import Dataset, DatasetSource
+from bench.data.dataset import COLUMNS, Dataset, DatasetSource
 from bench.data.decode import decode
-from bench.data.locate import source_of
+from bench.data.locate import LEAST_IMAGES, source_of
 from bench.errors import BenchError, DataError
-from bench.progress import Report, silent
+from bench.progress import Report, counted, silent
 
 _BATCH = 256
 """Pictures decoded between two looks at the progress."""
@@ -62,7 +64,9 @@ class CheckReport:
                 dots = ", …" if len(names) > SHOWN else ""
                 said.append(f"{what} ({len(names)}): {', '.join(names[:SHOWN])}{dots}")
         if self.errors and self.obtain:
-            said += [f"to get it: {self.obtain}", f"the folder: {self.layout}"]
+            said.append(f"to get it: {self.obtain}")
+        if self.errors and self.layout:
+            said.append(f"the folder: {self.layout}")
         return said + [f"note: {text}" for text in self.notes]
 
 
@@ -86,7 +90,7 @@ def check(
         groups_expected=source.groups,
         range_known=source.score_range if source.score_range != (0.0, 0.0) else None,
         obtain=source.obtain,
-        layout=source.layout,
+        layout=source.expected(),
     )
     try:
         _look_at_labels(source, report)
@@ -95,10 +99,28 @@ def check(
         report.found = report.found or bool(report.label_rows)
         report.errors.append(str(error))
         return report
+    report.errors += misfits(dataset)
+    if report.errors:
+        report.found = True
+        return report
     _describe(report, dataset)
-    if deep:
+    if not hasattr(source, "labels"):  # else every label has met its picture already
+        _look_for_pictures(report, dataset)
+    if deep and not report.missing:
         _decode_all(report, dataset, workers, progress)
     return report
+
+
+def check_all(names: Sequence[str], data_config: Mapping[str, Any], cache: Path, **wishes: Any) -> list[CheckReport]:
+    """Look at every set; one whose settings or loader are broken is reported like the others and stops none of them."""
+    reports = []
+    for name in names:
+        try:
+            reports.append(check(name, data_config, cache, **wishes))
+        except Exception as error:  # a plugin's loader may fail in any way
+            kind = "" if isinstance(error, BenchError) else f"its loader failed with {type(error).__name__}: "
+            reports.append(CheckReport(name, name, errors=[f"{kind}{error}"]))
+    return reports
 
 
 def _look_at_labels(source: DatasetSource, report: CheckReport) -> None:
@@ -119,6 +141,37 @@ def _look_at_labels(source: DatasetSource, report: CheckReport) -> None:
     report.range_found = (min(scores), max(scores)) if scores else None
 
 
+def misfits(dataset: Dataset) -> list[str]:
+    """What keeps a loaded table from being a dataset at all: a plugin's loader may give anything."""
+    table = dataset.table
+    missing = [column for column in COLUMNS if column not in table]
+    if missing:
+        return [f"its loader gives no column {', '.join(missing)}"]
+    wrong = [str(name) for name, score in zip(table["image"], table["score"], strict=True) if not _is_finite(score)]
+    if wrong:
+        return [f"the score of {wrong[0]} is no finite number ({counted(len(wrong), 'such score')})"]
+    return []
+
+
+def _is_finite(score: Any) -> bool:
+    try:
+        return math.isfinite(score)
+    except TypeError:
+        return False
+
+
+def _look_for_pictures(report: CheckReport, dataset: Dataset) -> None:
+    """Pictures and names of a set whose loader did not compare them itself."""
+    names = dataset.table["image"].tolist()
+    report.missing = [name for name, path in zip(names, dataset.paths(), strict=True) if not path.is_file()]
+    report.images_found = len(names) - len(report.missing)
+    report.duplicates = sorted(name for name, count in Counter(names).items() if count > 1)
+    if report.missing:
+        report.errors.append(f"there is no picture {dataset.root / report.missing[0]}")
+    if report.duplicates:
+        report.errors.append(f"{report.duplicates[0]} has two labels")
+
+
 def _describe(report: CheckReport, dataset: Dataset) -> None:
     table = dataset.table
     report.found, report.folder, report.hash = True, str(dataset.root), dataset.hash()
@@ -130,6 +183,9 @@ def _describe(report: CheckReport, dataset: Dataset) -> None:
         (report.warnings if note.startswith("partial") else report.notes).append(note)
     if table["score"].nunique() < 2:
         report.errors.append("all scores are equal: nothing can be learnt or measured")
+    contents = int(table["group"].nunique())
+    if contents < LEAST_IMAGES:
+        report.errors.append(f"it has {counted(contents, 'content')}; a split needs at least {LEAST_IMAGES}")
 
 
 def _decode_all(report: CheckReport, dataset: Dataset, workers: int, progress: Report) -> None:

@@ -85,6 +85,10 @@ class DatasetSource:
     def __init__(self, name: str, place: Place) -> None:
         self.name, self.place = name, place
 
+    def expected(self) -> str:
+        """How its folder should look, as `[data.NAME]` has it."""
+        return self.layout
+
     def load(self) -> Dataset:
         """Read and check the labels; any doubt is a DataError naming set, file and row."""
         raise TypeError(f"{type(self).__name__} does not load anything")

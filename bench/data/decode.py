@@ -115,4 +115,4 @@ def _looks_like(path: Path) -> str:
 
 
 def _broken(dataset_name: str, path: Path, reason: str) -> DataError:
-    return DataError(f"{dataset_name}: {path} cannot be used: {reason}. Unpack the archive again or replace the file.")
+    return DataError(f"{dataset_name}: {path} cannot be used: {reason}. Replace the file.")

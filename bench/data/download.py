@@ -22,7 +22,7 @@ from bench.data.locate import loader_of, place_of
 from bench.data.unpack import is_archive, unpack
 from bench.errors import DataError, UsageError
 from bench.files import explain, sha256_of, write_text
-from bench.progress import Report, silent
+from bench.progress import Report, counted, silent
 
 TRIES = 5
 """Attempts in a row that may bring no new byte before the download is given up."""
@@ -77,7 +77,7 @@ def download(
         if is_archive(fetched):
             files = unpack(fetched, place.path, progress)
             fetched.unlink()
-            said.append(f"{address.name}: {len(files)} files unpacked into {place.path}")
+            said.append(f"{address.name}: {counted(len(files), 'file')} unpacked into {place.path}")
         else:
             fetched.replace(place.path / address.name)
             by_hand = "; unpack it there with a tool of yours" if fetched.suffix.lower() in (".rar", ".7z") else ""
@@ -94,8 +94,9 @@ def addresses_of(name: str, data_config: Mapping[str, Any], urls: Sequence[str] 
     if isinstance(given, str | Mapping):
         given = [given]
     if not isinstance(given, list) or not given:
+        whence = f": it comes from {source.obtain}" if source.obtain else ""
         raise UsageError(
-            f"No address is given for {name}, and none is built in: it comes from {source.obtain or 'its authors'}. "
+            f"No address is given for {name}, and none is built in{whence}. "
             f'With one that serves it, write download = ["URL#sha256=HEX"] in [data.{name}], or give it as URL.'
         )
     addresses = [_address(name, item) for item in given]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, ClassVar
 
 from bench.data.assemble import Labels, Row, assemble, label_file
@@ -21,14 +22,12 @@ class Folder(DatasetSource):
 
     `[data.NAME]` with `loader = "folder"`, `path`, and where they differ from the defaults: `csv` ("labels.csv"),
     `image`, `score`, `group`, `std` (column names), `higher_is_better`, `images` (a folder below `path`).
-    A folder that `bench data synthesize` made needs none of them.
+    An absolute `csv` or `images` may lie anywhere. A folder that `bench data synthesize` made needs none of them.
     """
 
     name = "folder"
     title: ClassVar[str] = "own pictures"
     kind: ClassVar[str] = "authentic"
-    obtain: ClassVar[str] = "you"
-    layout: ClassVar[str] = "FOLDER/labels.csv with the columns image and score, the pictures named from FOLDER on"
     settings: ClassVar[tuple[str, ...]] = ("csv", "image", "score", "group", "std", "higher_is_better", "images")
 
     def load(self) -> Dataset:
@@ -37,21 +36,33 @@ class Folder(DatasetSource):
 
     def labels(self) -> Labels:
         """Columns as configured; with `group`, pictures of one content never stand on both sides of a split."""
-        wished = self._text("csv", "")
-        marks = (wished,) if wished else (PLAIN["csv"], MADE["csv"])
-        tree = find_tree(self.name, self.place.path, [marks], self.layout, self.obtain)
+        wished = self._path("csv", "")
+        marks = [] if Path(wished).is_absolute() else [(wished,) if wished else (PLAIN["csv"], MADE["csv"])]
+        tree = find_tree(self.name, self.place.path, marks, self.expected(), self.obtain)
         known = MADE if not wished and tree.file(PLAIN["csv"]) is None else PLAIN
-        file, image, score, group, std, below = (self._text(setting, default) for setting, default in known.items())
-        sheet = self._read(tree, file, [name for name in (image, score, group, std) if name])
+        image, score, group, std = (
+            self._text(setting, known[setting]) for setting in ("image", "score", "group", "std")
+        )
+        below = self._path("images", known["images"])
+        sheet = self._read(tree, wished or known["csv"], [name for name in (image, score, group, std) if name])
         names, scores = sheet.names(image), sheet.numbers_of(score)
         groups = sheet.text(group) if group else names
         stds = sheet.numbers_of(std) if std else [float("nan")] * len(sheet)
+        if Path(below).is_absolute():
+            tree, below = find_tree(self.name, Path(below), [], self.expected(), self.obtain), ""
         rows = [
             Row(f"{below.strip('/')}/{name}" if below else name, scores[i], sheet.where(i), groups[i], stds[i])
             for i, name in enumerate(names)
         ]
         turn = None if self._higher_is_better() else (min(scores), max(scores))
         return Labels(tree, rows, sheet, grouped=bool(group), turn=turn)
+
+    def expected(self) -> str:
+        """The file, the columns and the folder as they are configured."""
+        file, image, score = (self._text(setting, PLAIN[setting]) for setting in ("csv", "image", "score"))
+        start = self._text("images", "") or "FOLDER"
+        where = file if Path(file).is_absolute() else f"FOLDER/{file}"
+        return f"{where} with the columns {image} and {score}, the pictures named from {start} on"
 
     def _higher_is_better(self) -> bool:
         value: Any = self.place.options.get("higher_is_better", True)
@@ -60,8 +71,14 @@ class Folder(DatasetSource):
         return value
 
     def _read(self, tree: Tree, file: str, wanted: list[str]) -> Sheet:
-        path = label_file(self, tree, file)
+        path = Path(file) if Path(file).is_absolute() else label_file(self, tree, file)
         return read_xlsx(self.name, path, wanted) if path.suffix.lower() == ".xlsx" else read_csv(self.name, path)
+
+    def _path(self, setting: str, default: str) -> str:
+        """A setting that names a file or a folder, with "/" between folders as label files have it."""
+        text = self._text(setting, default)
+        whole = Path(text).expanduser()
+        return str(whole) if whole.is_absolute() else text.replace("\\", "/")
 
     def _text(self, setting: str, default: str) -> str:
         value: Any = self.place.options.get(setting, default)

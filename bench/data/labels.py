@@ -9,15 +9,18 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from bench.errors import DataError
+from bench.progress import counted
 
 MAX_BYTES = 64 << 20
 """No label file of the eight sets is larger than 10 MB; a file beyond this is not one, or is an attack."""
 MAX_ROWS = 2_000_000
+SAVE_AS = "save the file as UTF-8"
 
 
 @dataclass(frozen=True)
@@ -54,13 +57,16 @@ class Sheet:
         return cells
 
     def names(self, name: str) -> list[str]:
-        """A column of picture names with "/" between folders; a name that leaves its folder is an error."""
-        cells = [cell.replace("\\", "/") for cell in self.text(name)]
-        for index, cell in enumerate(cells):
-            parts = PurePosixPath(cell).parts
-            if ".." in parts or cell.startswith("/") or ":" in parts[0] or any(ord(letter) < 32 for letter in cell):
+        """A column of picture names with "/" between folders ; one that leaves its folder is an error."""
+        names = []
+        for index, cell in enumerate(self.text(name)):
+            path = PurePosixPath(cell.replace("\\", "/"))
+            parts = path.parts  # none of "."
+            leaves = path.is_absolute() or ".." in parts or not parts or ":" in parts[0]
+            if leaves or any(ord(letter) < 32 for letter in cell):
                 raise self.wrong(index, f"{cell!r} is not a picture's name below the set's folder")
-        return cells
+            names.append("/".join(parts))
+        return names
 
     def numbers_of(self, name: str, low: float = -math.inf, high: float = math.inf) -> list[float]:
         """A column of finite numbers within [low, high], with half a percent of slack for rounded limits."""
@@ -70,7 +76,8 @@ class Sheet:
             try:
                 value = float(cell if "_" not in cell else "")  # Python alone reads "1_0" as ten
             except ValueError:
-                raise self.wrong(index, f"{name} is {cell!r}, not a number") from None
+                comma = "; write a point, not a comma" if re.fullmatch(r"[+-]?\d*,\d+", cell) else ""
+                raise self.wrong(index, f"{name} is {cell!r}, not a number{comma}") from None
             if not math.isfinite(value):
                 raise self.wrong(index, f"{name} is {cell!r}, not a finite number")
             if not low - slack <= value <= high + slack:
@@ -95,7 +102,7 @@ def read_bytes(dataset: str, path: Path) -> bytes:
     except OSError as error:
         raise DataError(f"{dataset}: the label file {path} cannot be read: {error.strerror or error}.") from error
     if not data:
-        raise DataError(f"{dataset}: the label file {path} is empty; unpack the archive again.")
+        raise DataError(f"{dataset}: the label file {path} is empty.")
     return data
 
 
@@ -105,9 +112,10 @@ def _decoded(dataset: str, path: Path) -> str:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
-        raise DataError(f"{dataset}: {path}, row {line}: this is not UTF-8 text.") from None
+        raise DataError(f"{dataset}: {path}, row {line}: this is not UTF-8 text; {SAVE_AS}.") from None
     if "\0" in text:
-        raise DataError(f"{dataset}: {path}, row {text[: text.index(chr(0))].count(chr(10)) + 1}: a zero byte.")
+        line = text[: text.index("\0")].count("\n") + 1
+        raise DataError(f"{dataset}: {path}, row {line}: a zero byte, so no UTF-8 text; {SAVE_AS}.")
     return text
 
 
@@ -126,7 +134,8 @@ def read_csv(dataset: str, path: Path) -> Sheet:
                 numbers.append(reader.line_num)
     except csv.Error as error:
         raise DataError(f"{dataset}: {path}, row {reader.line_num}: this is not csv ({error}).") from None
-    return _sheet(dataset, path, rows, numbers)
+    longer = ' (a decimal comma? write a point; a name with a comma belongs between ")' if separator == "," else ""
+    return _sheet(dataset, path, rows, numbers, longer)
 
 
 def read_words(dataset: str, path: Path, columns: Sequence[str]) -> Sheet:
@@ -140,17 +149,19 @@ def read_words(dataset: str, path: Path, columns: Sequence[str]) -> Sheet:
     return _sheet(dataset, path, rows, numbers)
 
 
-def _sheet(dataset: str, path: Path, rows: list[list[str]], numbers: list[int]) -> Sheet:
-    """Columns out of rows, the first of which is the header; a row of another length is an error."""
+def _sheet(dataset: str, path: Path, rows: list[list[str]], numbers: list[int], longer: str = "") -> Sheet:
+    """Columns out of rows, the first of which is the header; a row of another length is an error (`longer`: a hint)."""
     if len(rows) < 2:
-        raise DataError(f"{dataset}: {path} has no rows of labels; unpack the archive again.")
+        raise DataError(f"{dataset}: {path} has no rows of labels.")
     header = rows[0]
     twice = {name for name in header if name and [cell.lower() for cell in header].count(name.lower()) > 1}
     if twice:
         raise DataError(f"{dataset}: {path} has the column {sorted(twice)[0]!r} twice.")
     for row, number in zip(rows[1:], numbers[1:], strict=True):
         if len(row) != len(header):
-            raise DataError(f"{dataset}: {path}, row {number}: {len(row)} cells where {len(header)} are expected.")
+            hint = longer if len(row) > len(header) else ""
+            cells = f"{counted(len(row), 'cell')} where {len(header)} are expected"
+            raise DataError(f"{dataset}: {path}, row {number}: {cells}{hint}.")
     columns = {name: list(cells) for name, cells in zip(header, zip(*rows[1:], strict=True), strict=True) if name}
     return Sheet(dataset, path, columns, numbers[1:])
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from bench.data.dataset import Dataset
 from bench.errors import DataError
+from bench.progress import counted
 
 TRAIN_SHARE = 0.8
 FEW_CONTENTS = 100
@@ -59,7 +60,7 @@ def make_split(
         return _official(dataset)
     contents = set(groups.tolist())
     if len(contents) < 3:
-        raise DataError(f"{dataset.name} has {len(contents)} contents; a split needs at least 3.")
+        raise DataError(f"{dataset.name} has {counted(len(contents), 'content')}; a split needs at least 3.")
     n_train = max(1, min(len(contents) - 1, round(TRAIN_SHARE * len(contents))))
     number = _draw(dataset.name, contents, number, len(contents) - n_train)
     order = order_contents(contents, number)
@@ -87,8 +88,8 @@ def _draw(name: str, contents: set[str], number: int, n_test: int) -> int:
     parts = math.comb(len(contents), n_test)
     if number >= parts:
         raise DataError(
-            f"{name} has {len(contents)} contents and so only {parts} different test parts: there is no split "
-            f"{number}. Ask for at most --splits {parts}."
+            f"{name} has {counted(len(contents), 'content')} and so only {parts} different test parts: there is no "
+            f"split {number}. Ask for at most --splits {parts}."
         )
     seen: set[frozenset[str]] = set()
     draw = 0

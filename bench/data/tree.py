@@ -1,8 +1,9 @@
-"""A dataset's folder as it lies on disk: names found without regard to case, the archive's top folder skipped.
+"""A dataset's folder as it lies on disk: names found even in another case, the archive's top folder skipped.
 
-Archives differ in case from one release and unpacker to the next ("I01.BMP", "i25.bmp"), so every folder is
-listed once and looked up by lower-case name. What is looked up comes from label files, so a name can only lead
-to a file that the listing holds: never to a parent folder, never to an absolute path.
+Archives differ in case from one release and unpacker to the next ("I01.BMP", "i25.bmp"), so every folder is listed
+once; a name as it is spelled comes first, then the only one that differs in case alone. What is looked up comes from
+label files, so a name can only lead to a file that the listing holds: never to a parent folder, never to an absolute
+path.
 """
 
 from __future__ import annotations
@@ -20,29 +21,33 @@ _DEPTH = 2
 """How far below the given folder the dataset's own top folder is looked for."""
 _MOST_FOLDERS = 200
 
+Names = dict[str, list[str]]
+"""Real names by their lower-case spelling: on Linux several may share one."""
+
 
 class Tree:
     """One dataset's folder, listed on demand and at most once a folder."""
 
     def __init__(self, dataset: str, root: Path) -> None:
         self.dataset, self.root = dataset, root
-        self._files: dict[str, dict[str, str]] = {}
-        self._folders: dict[str, dict[str, str]] = {}
+        self._files: dict[str, Names] = {}
+        self._folders: dict[str, Names] = {}
 
     def file(self, *wanted: str) -> str | None:
         """The first of these files that is there, as its path below the root is really spelled."""
         for name in wanted:
-            folder, _, last = name.strip("/").rpartition("/")
+            folder, _, last = "/".join(_parts(name)).rpartition("/")
             actual = self.folder(folder)
-            if actual is not None and last.lower() in self._list(actual)[0]:
-                return _join(actual, self._list(actual)[0][last.lower()])
+            found = None if actual is None else self._one_of(self._list(actual)[0], last, actual)
+            if actual is not None and found is not None:
+                return _join(actual, found)
         return None
 
     def folder(self, *wanted: str) -> str | None:
         """The first of these folders that is there, as it is really spelled; "" is the root itself."""
         for name in wanted:
             actual: str | None = ""
-            for part in [part for part in name.split("/") if part]:
+            for part in _parts(name):
                 actual = None if actual is None else self._below(actual, part)
             if actual is not None:
                 return actual
@@ -53,14 +58,14 @@ class Tree:
         actual = self.folder(folder)
         if actual is None:
             return []
-        return sorted(_join(actual, name) for name in self._list(actual)[0].values() if not name.startswith("."))
+        return _visible(actual, self._list(actual)[0])
 
     def folders(self, folder: str) -> list[str]:
         """Paths of the folders directly in a folder, hidden ones left out, sorted."""
         actual = self.folder(folder)
         if actual is None:
             return []
-        return sorted(_join(actual, name) for name in self._list(actual)[1].values() if not name.startswith("."))
+        return _visible(actual, self._list(actual)[1])
 
     def pictures(self, folder: str, deep: bool = False) -> list[str]:
         """Paths of the pictures in a folder, and with `deep` in all below it."""
@@ -75,21 +80,31 @@ class Tree:
         return self.root / relative
 
     def _below(self, folder: str, part: str) -> str | None:
-        if part in (".", ".."):
-            return None
-        actual = self._list(folder)[1].get(part.lower())
+        actual = self._one_of(self._list(folder)[1], part, folder)
         return None if actual is None else _join(folder, actual)
 
-    def _list(self, folder: str) -> tuple[dict[str, str], dict[str, str]]:
-        """Files and folders directly in a folder, both by lower-case name; exact case wins over a look-alike."""
+    def _one_of(self, names: Names, wanted: str, folder: str) -> str | None:
+        """The name as it is spelled, or the only one that differs from it in case alone."""
+        alike = names.get(wanted.lower(), [])
+        if wanted in alike:
+            return wanted
+        if len(alike) > 1:
+            raise DataError(
+                f"{self.dataset}: {wanted!r} may be {' or '.join(alike)} in {self.root / folder}: name it as it is "
+                "spelled there."
+            )
+        return alike[0] if alike else None
+
+    def _list(self, folder: str) -> tuple[Names, Names]:
+        """Files and folders directly in a folder, both by lower-case name."""
         if folder not in self._files:
-            files: dict[str, str] = {}
-            folders: dict[str, str] = {}
+            files: Names = {}
+            folders: Names = {}
             try:
                 with os.scandir(self.root / folder) as entries:
                     for entry in sorted(entries, key=lambda item: item.name):
                         kind = folders if entry.is_dir() else files
-                        kind.setdefault(entry.name.lower(), entry.name)
+                        kind.setdefault(entry.name.lower(), []).append(entry.name)
             except OSError as error:
                 reason = error.strerror or str(error)
                 raise DataError(f"{self.dataset}: the folder {self.root / folder} cannot be read: {reason}.") from error
@@ -103,7 +118,7 @@ def find_tree(dataset: str, path: Path | None, marks: Sequence[Sequence[str]], l
     A mark is a group of alternatives, files or folders; one of each group must be there. `layout` and `obtain`
     tell the user how the folder should look and from whom the data comes, when nothing fits.
     """
-    where = f"it comes from {obtain}" if obtain else "choose its folder"
+    where = f"it comes from {obtain}" if obtain else f"correct [data.{dataset}] in bench.toml"
     if path is None:
         raise DataError(
             f"{dataset}: no folder is configured; write [data] root or [data.{dataset}] path in bench.toml."
@@ -124,6 +139,15 @@ def find_tree(dataset: str, path: Path | None, marks: Sequence[Sequence[str]], l
         level = below[:_MOST_FOLDERS]
     missing = " and ".join(" or ".join(mark) for mark in marks)
     raise DataError(f"{dataset}: {path} does not hold {missing}; {where}. The folder should look so: {layout}")
+
+
+def _parts(name: str) -> list[str]:
+    """The folders and the file of a path; "./a//b" is "a/b". ".." stays: no listing holds it."""
+    return [part for part in name.split("/") if part not in ("", ".")]
+
+
+def _visible(folder: str, names: Names) -> list[str]:
+    return sorted(_join(folder, name) for alike in names.values() for name in alike if not name.startswith("."))
 
 
 def _join(folder: str, name: str) -> str:

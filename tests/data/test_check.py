@@ -1,15 +1,22 @@
 """Wrong data is worse than none: each way to be wrong is an error that names set, file and row."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.data.check import check
+from bench.data.check import check, check_all
 from bench.data.labels import read_csv, read_words
 from bench.data.workbooks import read_mat, read_xlsx
 from bench.errors import BenchError, DataError
 from tests.data.trees import load
 from tests.fixtures_data import overwrite, picture
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def look(name, path, **more):
@@ -182,12 +189,87 @@ def test_a_set_that_is_not_there_is_not_found(tmp_path):
     assert "GitHub" in " ".join(report.lines())
 
 
+def own_set(folder, labels):
+    for number in range(3):
+        (folder / f"{number}.png").write_bytes(picture(number, ".png"))
+    (folder / "labels.csv").write_text(labels)
+    return check("mine", {"mine": {"loader": "folder", "path": str(folder)}}, folder)
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ("image,score\n0.png,1\n1.png,2\n", "it has 2 contents; a split needs at least 3"),
+        ("image,score\n0.png,1\n", "it has 1 content; a split needs at least 3"),
+    ],
+)
+def test_a_set_with_too_few_contents_to_split_is_not_sound(tmp_path, labels, said):
+    assert said in own_set(tmp_path, labels).errors
+
+
+LOADER = '''
+"""A loader that gives whatever its csv says, and looks at nothing."""
+import pandas as pd
+from bench.data.dataset import Dataset, DatasetSource
+
+class Trusting(DatasetSource):
+    name = "trusting"
+
+    def load(self):
+        table = pd.read_csv(self.place.path / "labels.csv")
+        more = {"original": table.score, "group": table.image, "distortion": "", "level": 0, "official": ""}
+        return Dataset(self.name, self.place.path, table.assign(**more), grouped=False)
+'''
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ("image,score,std\n0.png,1,0\n1.png,2,0\nx.png,3,0\ny.png,3,0\n", "there is no picture"),
+        ("image,score,std\n0.png,1,0\n1.png,2,0\n2.png,3,0\n2.png,4,0\n", "2.png has two labels"),
+        ("image,score,std\n0.png,1,0\n1.png,,0\n2.png,3,0\n", "the score of 1.png is no finite number"),
+        ("image,score,std\n0.png,1,0\n1.png,good,0\n2.png,3,0\n", "is no finite number"),
+        ("image,score\n0.png,1\n1.png,2\n2.png,3\n", "its loader gives no column std"),
+    ],
+)
+def test_a_set_whose_loader_checks_nothing_is_checked_all_the_same(tmp_path, labels, said):
+    for number in range(3):
+        (tmp_path / f"{number}.png").write_bytes(picture(number, ".png"))
+    (tmp_path / "labels.csv").write_text(labels)
+    (tmp_path / "trusting.py").write_text(LOADER)
+    (tmp_path / "bench.toml").write_text(f'[data.trusting]\npath = "{tmp_path}"\n')
+    code = "import sys; from bench.cli import app; sys.argv = ['bench', *sys.argv[1:]]; app()"
+    words = [sys.executable, "-c", code, "data", "check", "trusting", "--plugin", "trusting.py"]
+    checked = subprocess.run(
+        words, cwd=tmp_path, capture_output=True, text=True, check=False, env=os.environ | {"PYTHONPATH": str(ROOT)}
+    )
+    assert checked.returncode == 1, checked.stderr
+    assert said in checked.stdout
+    assert "NOT SOUND" in checked.stdout
+
+
 def test_equal_scores_teach_nothing(tmp_path):
-    (tmp_path / "a.png").write_bytes(picture(1, ".png"))
-    (tmp_path / "b.png").write_bytes(picture(2, ".png"))
-    (tmp_path / "labels.csv").write_text("image,score\na.png,3\nb.png,3\n")
-    report = check("mine", {"mine": {"loader": "folder", "path": str(tmp_path)}}, tmp_path)
+    report = own_set(tmp_path, "image,score\n0.png,3\n1.png,3\n2.png,3\n")
     assert report.errors == ["all scores are equal: nothing can be learnt or measured"]
+
+
+def test_a_broken_set_does_not_keep_the_others_from_being_checked(tmp_path, monkeypatch):
+    from bench.data.folder import Folder
+
+    for number in range(3):
+        (tmp_path / f"{number}.png").write_bytes(picture(number, ".png"))
+    (tmp_path / "labels.csv").write_text("image,score\n0.png,1\n1.png,2\n2.png,3\n")
+    sound = {"loader": "folder", "path": str(tmp_path)}
+    config = {"a": {**sound, "pth": "x"}, "b": {**sound, "std": "score"}, "c": sound}
+
+    def labels(self, real=Folder.labels):
+        return real(self) if self.name != "b" else {}["image"]
+
+    monkeypatch.setattr(Folder, "labels", labels)
+    reports = check_all(["a", "b", "c"], config, tmp_path)
+    assert [report.ok for report in reports] == [False, False, True]
+    assert "no setting 'pth'" in reports[0].errors[0]
+    assert reports[1].errors == ["its loader failed with KeyError: 'image'"]
 
 
 def only_our_errors(read, path, data):

@@ -1,5 +1,7 @@
 """Sets are found from bench.toml, people's own folders too, and subsets keep the splits of the whole."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -125,12 +127,90 @@ def test_pictures_of_an_own_set_may_lie_in_a_folder_of_their_own(tmp_path):
         ("image,score\nz.png,1\n", "row 2: there is no picture"),
         ("image,score\n../labels.csv,1\n", "row 2: '../labels.csv' is not a picture's name"),
         ("image,score\n/etc/passwd,1\n", "row 2: '/etc/passwd' is not a picture's name"),
+        ("image,score\na.png,1\n.,2\n", "row 3: '.' is not a picture's name"),
+        ("image,score\na.png,1\n./.,2\n", "row 3: './.' is not a picture's name"),
+        ("image,score\na.png,1\n,2\n", "row 3: 'image' is empty"),
+        ("image,score\na.png,1,5\n", "row 2: 3 cells where 2 are expected (a decimal comma? write a point"),
+        ("image;score\na.png;1,5\n", "row 2: score is '1,5', not a number; write a point, not a comma"),
+        ("image,score\n", "labels.csv has no rows of labels."),
+        ("", "labels.csv is empty."),
         ("image,points\na.png,1\n", "no column 'score'; its columns are: image, points"),
     ],
 )
 def test_an_own_folder_is_checked_as_strictly_as_the_eight(tmp_path, rows, said):
-    with pytest.raises(DataError, match=said.replace("(", r"\(")):
+    with pytest.raises(DataError, match=re.escape(said)) as caught:
         load(mine(own_folder(tmp_path, rows=rows)))
+    assert "archive" not in str(caught.value)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "latin-1"])
+def test_text_that_is_no_utf8_comes_with_the_remedy(tmp_path, encoding):
+    path = own_folder(tmp_path)
+    (path / "labels.csv").write_bytes("image,score\nä.png,1\n".encode(encoding))
+    with pytest.raises(DataError, match=r"UTF-8 text; save the file as UTF-8\."):
+        load(mine(path))
+
+
+def test_labels_and_pictures_of_an_own_set_may_lie_anywhere(tmp_path):
+    path = own_folder(tmp_path / "pictures")
+    (path / "labels.csv").rename(tmp_path / "scores.csv")
+    (tmp_path / "home").mkdir()
+    beside = load(mine(path, csv=str(tmp_path / "scores.csv")))
+    apart = load(mine(tmp_path / "home", csv=str(tmp_path / "scores.csv"), images=str(path)))
+    assert beside.table["image"].tolist() == ["a.png", "c.png", "sub/b.png"]
+    assert beside.hash() == apart.hash()
+    assert all(file.is_file() for file in apart.paths())
+
+
+def test_an_own_set_that_is_not_there_is_nobody_elses_and_named_as_configured(tmp_path):
+    from bench.data.check import check
+
+    config = mine(tmp_path, csv="noten.csv", image="datei", score="note")
+    said = " ".join([*check("mine", config, tmp_path).errors, *check("mine", config, tmp_path).lines()])
+    assert "does not hold noten.csv; correct [data.mine] in bench.toml" in said
+    assert "FOLDER/noten.csv with the columns datei and note" in said
+    for stranger in ("to get it", "you.", "it comes from", "labels.csv"):
+        assert stranger not in said
+    with pytest.raises(DataError, match=r"there is no folder .*nowhere; correct \[data.mine\] in bench.toml"):
+        load(mine(tmp_path / "nowhere"))
+
+
+def on_a_disk_that_knows_case(path):
+    (path / "Case").touch()
+    if (path / "case").exists():
+        pytest.skip("this disk does not tell upper from lower case")
+
+
+def test_names_that_differ_only_in_case_are_two_pictures(tmp_path):
+    on_a_disk_that_knows_case(tmp_path)
+    path = own_folder(tmp_path, rows="image,score\na.png,1\nA.png,2\nsub/b.png,3\nSub/b.png,4\n")
+    (path / "A.png").write_bytes(picture(9, ".png"))
+    (path / "Sub").mkdir()
+    (path / "Sub/b.png").write_bytes(picture(8, ".png"))
+    table = load(mine(path)).table
+    assert dict(zip(table["image"], table["score"], strict=True)) == {
+        "a.png": 1, "A.png": 2, "sub/b.png": 3, "Sub/b.png": 4,
+    }  # fmt: skip
+
+
+def test_a_name_that_may_mean_either_of_two_files_is_refused(tmp_path):
+    on_a_disk_that_knows_case(tmp_path)
+    path = own_folder(tmp_path, rows="image,score\na.PNG,1\nsub/b.png,2\nc.png,3\n")
+    (path / "A.png").write_bytes(picture(9, ".png"))
+    with pytest.raises(DataError, match=r"'a.PNG' may be A.png or a.png in .*: name it as it is spelled"):
+        load(mine(path))
+
+
+def test_a_name_in_another_case_is_found_where_only_one_fits(tmp_path):
+    path = own_folder(tmp_path, rows="image,score\nA.PNG,1\nSUB/b.png,2\nc.png,3\n")
+    assert load(mine(path)).table["image"].tolist() == ["a.png", "c.png", "sub/b.png"]
+
+
+def test_a_name_may_begin_with_the_folder_itself(tmp_path):
+    path = own_folder(tmp_path, rows="image,score\n./a.png,1\n.\\sub\\.\\b.png,2\nc.png,3\n")
+    dataset = load(mine(path, csv="./labels.csv", images="./"))
+    assert dataset.table["image"].tolist() == ["a.png", "c.png", "sub/b.png"]
+    assert dataset.table["group"].tolist() == ["a.png", "c.png", "sub/b.png"]
 
 
 def test_settings_of_a_wrong_type_are_refused(tmp_path):

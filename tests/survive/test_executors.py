@@ -15,7 +15,7 @@ import pytest
 from bench import attempt, holders
 from bench.attempt import MEMORY_DEATHS, SPLIT_PARTS, UNEXPLAINED_DEATHS
 from bench.claims import Claims
-from bench.errors import StoreError
+from bench.errors import DataError, StoreError, UsageError
 from bench.executors import Orders, execute_serial
 from bench.runtime import Runtime
 from bench.store import Store
@@ -45,6 +45,41 @@ def test_a_failed_run_is_recorded_with_its_reason_and_the_others_go_on(runtime):
     errors = [r["error"] for r in Store(runtime.results).records() if r["status"] == "failed"]
     assert {"kind": "RunError", "message": "split 1 is odd"} in errors
     assert any("split 1 is odd" in line for line in said)
+
+
+@pytest.mark.parametrize("error", [DataError("labels.csv, row 2: no picture"), UsageError("no such column")])
+def test_what_the_user_can_mend_is_no_answer_and_is_tried_again_by_the_next_plan(runtime, error):
+    store, said = Store(runtime.results), []
+    checkpoint = store.checkpoint_path(specs(1)[0])
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.write_bytes(b"taught by other labels")
+
+    def wanting(spec, *rest, **events):
+        if spec.split == 0:
+            raise error
+        return failing(spec, *rest, **events)
+
+    summary = execute_serial(specs(3), runtime, Orders(say=said.append), wanting)
+    assert (len(summary.done), len(summary.failed)) == (1, 2)
+    assert summary.mendable == [specs(1)[0].key]
+    assert any(str(error) in line for line in said)
+    assert store.pending(specs(3)) == specs(1)
+    assert not checkpoint.exists()
+    assert execute_serial(specs(1), runtime, Orders(), instant).done == [specs(1)[0].key]
+
+
+def test_a_run_that_another_process_took_over_keeps_that_ones_checkpoint(runtime):
+    checkpoint = Store(runtime.results).checkpoint_path(specs(1)[0])
+
+    def overtaken(spec, *rest, **events):
+        (runtime.results / "claims" / spec.training_key / "2").write_text('{"id": "another", "host": "elsewhere"}')
+        checkpoint.parent.mkdir(parents=True)
+        checkpoint.write_bytes(b"theirs")
+        raise DataError("the disk was unplugged")
+
+    summary = execute_serial(specs(1), runtime, Orders(wait=False), overtaken)
+    assert (summary.elsewhere, summary.failed) == ([specs(1)[0].key], {})
+    assert checkpoint.exists()
 
 
 def test_failed_runs_alone_are_made_again_when_asked(runtime):

@@ -7,10 +7,11 @@ import pytest
 
 from bench.attempt import failed_record
 from bench.claims import LEASE_SECONDS, Claims
+from bench.driver import report_problems
 from bench.errors import RunError
 from bench.planned import note_plan
 from bench.status import describe_holder, print_status, read_status
-from bench.store import Store
+from bench.store import Problem, Store
 from tests.survive.makers import record_of, specs
 
 
@@ -90,3 +91,8 @@ def test_a_beat_carries_what_the_run_is_doing(tmp_path):
     claim.release()
     assert (facts["doing"], facts["at"]) == ("training", 3)
     assert facts["beat"] > 0
+
+
+def test_a_file_that_is_not_used_is_named_with_one_full_stop(tmp_path, capsys):
+    report_problems(Store(tmp_path, [Problem(tmp_path / "a.json", "holds a spec that cannot be read: x is wrong.")]))
+    assert capsys.readouterr().err == "Not used: a.json holds a spec that cannot be read: x is wrong.\n"
