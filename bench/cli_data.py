@@ -223,7 +223,7 @@ def cache_rm(
 def cache_limit(
     gigabytes: Annotated[float, typer.Argument(min=0.0, help="Shrink the cache to at most this size now.")],
 ) -> None:
-    """Delete what was not used for longest until the cache fits. `cache_limit_gb` in bench.toml keeps it so."""
+    """Delete what was not used for longest until all fits. `cache_limit_gb` in bench.toml bounds frozen inputs."""
     from bench.data.caches import limit
     from bench.invocation import configure
 

@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from bench.claims import Claim, Claims
-from bench.data.caches import in_use_until_named, make_room
+from bench.data.caches import below, in_use_until_named
 from bench.data.dataset import Dataset
 from bench.data.pixel_index import INDEX, PIXELS, index_text, read_index
 from bench.data.policy import Policy, load_plain
@@ -43,7 +43,7 @@ def build(
 ) -> None:
     """Make the store at `folder`, or wait until the process that is making it is done.
 
-    What was not used for longest makes room for it, where the cache would grow above `limit_bytes`.
+    A cache that grows above `limit_bytes` by it is said to; no other store is deleted for it.
     """
     if not len(dataset):
         raise DataError(f"{dataset.name} has no images.")
@@ -145,13 +145,13 @@ def _finished(part: Path) -> list[Entry]:
 
 
 def _check_room(dataset: Dataset, policy: Policy, part: Path, limit_bytes: int | None) -> int:
-    """The size the store will have, if the disk has room for what is missing of it; a cache too full makes room."""
+    """The size the store will have, if the disk has room for what is missing of it."""
     size, pixels = estimate_bytes(dataset, policy), part / PIXELS
     needed = size - (pixels.stat().st_size if pixels.exists() else 0)
-    if limit_bytes is not None and not make_room(part.parent.parent, limit_bytes, needed):
+    if limit_bytes is not None and not below(part.parent.parent, limit_bytes, needed):
         warnings.warn(
             f"{dataset.name}: with its pixel store of {size / 1e9:.1f} GB the cache is above cache_limit_gb "
-            f"({limit_bytes / 2**30:g} GB); nothing was deleted for it.",
+            f"({limit_bytes / 2**30:g} GB). Raise it in bench.toml, or make room with bench cache rm.",
             stacklevel=2,
         )
     free = shutil.disk_usage(part).free

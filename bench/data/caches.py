@@ -1,8 +1,8 @@
 """What lies in the cache folder, what of it is in use, and how it is kept below a limit.
 
 Every entry is `<cache>/<kind>/<name>`. Pixel stores and frozen inputs can be made again and are evicted, the least
-recently used first, unless a process uses or builds them; anything else (weights, generated sets) goes only when
-asked for by name.
+recently used first, unless a process uses or builds them: frozen inputs to make room for others, pixel stores by
+`bench cache limit` only. Anything else (weights, generated sets) goes only when asked for by name.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import socket
 import time
 import uuid
 import weakref
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,14 +59,14 @@ def remove(entry: Entry) -> None:
             gone.unlink()
 
 
-def limit(cache: Path, limit_bytes: int, reserve: int = 0) -> list[Entry]:
+def limit(cache: Path, limit_bytes: int, reserve: int = 0, kinds: Collection[str] = RECOMPUTABLE) -> list[Entry]:
     """Bring the cache, and `reserve` bytes to come, below a limit; returns what was removed for it.
 
     Nothing is removed where even removing all that is allowed would not make the room.
     """
     entries = cache_entries(cache)
     excess = sum(entry.bytes for entry in entries) + reserve - limit_bytes
-    allowed = [entry for entry in entries if entry.kind in RECOMPUTABLE and not entry.in_use]
+    allowed = [entry for entry in entries if entry.kind in kinds and not entry.in_use]
     if reserve and sum(entry.bytes for entry in allowed) < excess:
         return []
     removed = []
@@ -79,15 +79,18 @@ def limit(cache: Path, limit_bytes: int, reserve: int = 0) -> list[Entry]:
     return removed
 
 
-def make_room(cache: Path, limit_bytes: int, needed: int) -> bool:
-    """Whether so many more bytes fit below the limit, after removing what is oldest."""
-    limit(cache, limit_bytes, reserve=needed)
+def below(cache: Path, limit_bytes: int, needed: int) -> bool:
+    """Whether so many more bytes keep the cache below the limit."""
     return sum(entry.bytes for entry in cache_entries(cache)) + needed <= limit_bytes
 
 
 def fits(cache: Path, limit_bytes: int, needed: int) -> bool:
-    """Whether so many more bytes fit below the limit and on the disk, after removing what is oldest."""
-    return make_room(cache, limit_bytes, needed) and needed <= shutil.disk_usage(cache).free
+    """Whether so many more bytes fit below the limit and on the disk, after removing the oldest frozen inputs.
+
+    Pixel stores stay: a plan goes split by split, and would build them anew for each.
+    """
+    limit(cache, limit_bytes, reserve=needed, kinds=("frozen",))
+    return below(cache, limit_bytes, needed) and needed <= shutil.disk_usage(cache).free
 
 
 def mark_in_use(folder: Path, owner: object) -> None:

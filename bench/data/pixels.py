@@ -102,8 +102,8 @@ def open_store(
     """The store of a dataset under a policy; what is missing of it is built first.
 
     Several processes may ask at once: one builds under a claim, the others wait for it. `workers` threads decode
-    (Pillow releases the interpreter lock), by default one a usable core. A build keeps the whole cache below
-    `limit_bytes` where it can.
+    (Pillow releases the interpreter lock), by default one a usable core. A build that takes the cache above
+    `limit_bytes` says so.
     """
     folder = store_folder(dataset, policy, cache)
     store = _open(folder, dataset, policy)
