@@ -199,11 +199,14 @@ def out_of_memory(error: BaseException) -> bool:
 
 
 def free_memory() -> None:
-    """Give back what a failed run held."""
+    """Give back what a failed run held, and the stores that runs share."""
     import gc
 
     import torch
 
+    from bench.data.placed import give_back
+
+    give_back()
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

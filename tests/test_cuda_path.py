@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from bench.data import batches
+from bench.data import placed
 from bench.data.batches import ViewMaker
+from bench.data.pixels import PixelStore
 from bench.data.views import View
 from bench.losses import LOSSES
 from bench.machine import pick_precision, set_up
@@ -34,6 +35,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeTensorMode]:
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device=None: (1 << 36, 1 << 37))
     with FakeTensorMode(allow_non_fake_inputs=True) as mode:
         yield mode
+    placed.give_back()  # what is fake must not outlive its mode
 
 
 def to_gpu(module: nn.Module) -> None:
@@ -89,7 +91,7 @@ def test_views_end_on_the_gpu_wherever_the_store_lies(
 ) -> None:
     dataset = make_dataset(tmp_path / "pictures")
     if not resident:
-        monkeypatch.setattr(batches, "RESIDENT_SHARE", 0.0)
+        monkeypatch.setattr(placed, "RESIDENT_SHARE", 0.0)
     maker = ViewMaker(dataset, {"v": view}, Recipe(size=32, short_side=0), tmp_path, "cuda", MEAN, STD)
     pictures = maker.pictures("v", np.arange(len(dataset)), epoch=1, number=0, training=True)
     assert [flat.is_cuda for flat in maker._flats.values()] == [resident]
@@ -98,14 +100,36 @@ def test_views_end_on_the_gpu_wherever_the_store_lies(
     assert pictures.dtype == torch.float32
 
 
+def test_runs_of_a_process_share_a_store_on_the_gpu_until_another_needs_the_room(
+    fake: FakeTensorMode, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    dataset, checked, room = make_dataset(tmp_path / "pictures"), [], [True]
+    monkeypatch.setattr(PixelStore, "verify", lambda store, rows: checked.append(store.folder.name))
+    monkeypatch.setattr(placed, "has_room", lambda *_: room[0])
+
+    def flat(size: int) -> Tensor:
+        recipe = Recipe(size=size, short_side=0)
+        maker = ViewMaker(dataset, {"v": View("resize", size)}, recipe, tmp_path, "cuda", MEAN, STD)
+        maker.pictures("v", np.arange(2), epoch=0, number=0, training=True)
+        return next(iter(maker._flats.values()))
+
+    assert flat(32) is flat(32)
+    assert len(checked) == 1
+    room[0] = False
+    assert not flat(24).is_cuda
+    room[0] = True
+    flat(32)
+    assert checked.count(checked[0]) == 2, "it had made room for the other"
+
+
 @pytest.mark.parametrize("free", [300, 100])
 def test_what_torch_holds_unused_is_room_for_a_store(free: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device=None: (free, 1000))
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device=None: 600)
     monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device=None: 500)
-    assert batches.has_room(torch.device("cuda"), (free + 100) // 4)
-    assert not batches.has_room(torch.device("cuda"), (free + 100) // 4 + 1)
-    assert not batches.has_room(torch.device("cpu"), 1)
+    assert placed.has_room(torch.device("cuda"), (free + 100) // 4)
+    assert not placed.has_room(torch.device("cuda"), (free + 100) // 4 + 1)
+    assert not placed.has_room(torch.device("cpu"), 1)
 
 
 def test_convolutions_and_products_in_fp32_are_fp32() -> None:

@@ -19,6 +19,7 @@ from torch import Tensor
 from bench.data.buffers import BufferPool
 from bench.data.dataset import Dataset
 from bench.data.pixels import PixelStore, Policy, open_store
+from bench.data.placed import on_device
 from bench.data.prefetch import prefetched
 from bench.data.randomness import below, draws, name_keys
 from bench.data.views import View
@@ -26,10 +27,8 @@ from bench.errors import UsageError
 from bench.progress import Report
 from bench.spec import Recipe
 
-__all__ = ["ViewMaker", "has_room", "policy_of", "prefetched", "send", "stream"]
+__all__ = ["ViewMaker", "policy_of", "prefetched", "send", "stream"]
 
-RESIDENT_SHARE = 0.25
-"""A store lives on the GPU where it takes at most this share of the memory that is free when it is first read."""
 _FIXED_DRAWS = 2  # the two flips; they come first so that all views of an image are flipped alike
 
 
@@ -140,18 +139,8 @@ class ViewMaker:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the mapping is read-only, and nothing here writes to it
             flat = torch.from_numpy(store.flat)
-        if has_room(self.device, flat.numel()):
-            store.verify(np.arange(len(store)))
-            return flat.to(self.device)
-        return flat
-
-
-def has_room(device: torch.device, needed: int) -> bool:
-    """Whether so many bytes may live on the GPU; what torch holds there without using it counts as free."""
-    if device.type != "cuda":
-        return False
-    unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    return needed <= RESIDENT_SHARE * (torch.cuda.mem_get_info(device)[0] + unused)
+        placed = on_device(store, flat, self.device)
+        return flat if placed is None else placed
 
 
 def policy_of(view: View, recipe: Recipe) -> Policy:

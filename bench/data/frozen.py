@@ -25,10 +25,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.data.batches import ViewMaker, has_room, send, stream
+from bench.data.batches import ViewMaker, send, stream
 from bench.data.buffers import BufferPool
 from bench.data.caches import fits
 from bench.data.dataset import Dataset
+from bench.data.placed import has_room
 from bench.data.sheets import CHUNK, Form, MemorySheet, Sheet, create_sheet, open_sheet, sheet_bytes
 from bench.errors import RunError
 from bench.method import Frozen
