@@ -6,7 +6,7 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 
 from bench.registry import DATASETS
 from bench.results import Experiment, Record
@@ -79,7 +79,13 @@ def _whole(record: Record, experiment: Experiment) -> bool:
     dataset, _, part = experiment.target.rpartition(":")
     if part == "all":
         seen[dataset] = data.get("tests", {}).get(experiment.target, {}).get("n")
-    return all(name in DATASETS and DATASETS.card(name).facts.get("images") == n for name, n in seen.items())
+    return all(n and _images(name) == n for name, n in seen.items())
+
+
+@cache
+def _images(dataset: str) -> int:
+    """How many images a set has in the papers, 0 for one they do not have."""
+    return int(DATASETS.card(dataset).facts.get("images") or 0) if dataset in DATASETS else 0
 
 
 def summarise(
