@@ -1,6 +1,7 @@
 """One run, from spec to record: the same twice, resumed to the bit, honest about what it looked at."""
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from bench.errors import RunError
 from bench.run import make_run
 from bench.session import prepare
+from bench.states import take_up_state
 from bench.store import Store
 from bench.train import Interrupted, batches_per_epoch, epoch_order
 from tests.methods.vits import SMALL_CNN
@@ -169,3 +171,15 @@ def test_batches_whose_statistics_are_kept_are_never_computed_in_parts(tmp_path,
     spec = tiny_spec("loda", options={"cnn": SMALL_CNN, "bn": "train"})
     with pytest.raises(RunError, match="cannot be computed in parts"):
         make_run(spec, tiny_runtime(tmp_path, data, parts=4))
+
+
+def test_kept_tensors_are_of_one_split_and_one_network(tmp_path, data):
+    runtime = tiny_runtime(tmp_path, data)
+    record, _ = make_run(tiny_spec("adapter"), runtime)
+    session = prepare(tiny_spec("adapter"), runtime)
+    assert take_up_state(session, Store(runtime.results))["loss"] == record["loss"]
+    session.split = replace(session.split, test=session.split.test[:-1])
+    assert take_up_state(session, Store(runtime.results)) is None
+    before = session.weights_hash()
+    session.spec = replace(session.spec, backbone="another_activation")
+    assert session.weights_hash() != before

@@ -207,3 +207,20 @@ def test_ssf_folds_into_the_weights_it_follows() -> None:
         projection.bias.mul_(pair.scale).add_(pair.shift)
         gap = (plain(_pictures()) - model({"crop": _pictures()})).abs().max()
     assert gap < TOLERANCE
+
+
+def test_vpts_prompt_dropout_draws_a_mask_for_each_image():
+    model = build("vpt", small_vit(), dropout=0.5)
+    for p in model.features.parameters():
+        if p.requires_grad:
+            p.data.fill_(1.0)
+    seen: list[Tensor] = []
+    model.features.vit.model.blocks[0].register_forward_hook(lambda _block, given, _out: seen.append(given[0].detach()))
+    picture = _pictures(1).float()
+    model.train()
+    model({"crop": picture.expand(2, -1, -1, -1)})
+    one, other = seen[0]
+    assert not torch.equal(one, other)
+    model.eval()
+    model({"crop": picture.expand(2, -1, -1, -1)})
+    assert torch.equal(seen[1][0], seen[1][1])

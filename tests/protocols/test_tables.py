@@ -24,6 +24,7 @@ def test_guidance_has_the_four_pairings_and_the_oddity_as_a_footnote():
         == leads(table, "GLIA, Table 5")
         == [("x_s", "x_s"), ("x_d", "x_d"), ("x_s", "x_d"), ("x_d", "x_s")]
     )
+    assert list(dict.fromkeys(group for group, _ in table.header)) == ["LIVEC", "KonIQ-10k"], "GLIA's order"
     odd = next(row for row in table.rows if row.block == "GLIA, Table 5")
     assert "0.901" in odd.notes[0]
 
