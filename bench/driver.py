@@ -27,9 +27,7 @@ def check_sets(plan: Plan, runtime: Runtime, *, found: bool) -> None:
     from bench.data.locate import source_of
 
     missing = []
-    for name in sorted(
-        {spec.train for spec in plan.specs} | {t.rpartition(":")[0] for s in plan.specs for t in s.tests}
-    ):
+    for name in sorted(_datasets(plan.specs)):
         source = source_of(name, runtime.data, runtime.cache)
         if source.folders and (source.place.path is None or not source.place.path.is_dir()):
             missing.append(name)
@@ -38,6 +36,10 @@ def check_sets(plan: Plan, runtime: Runtime, *, found: bool) -> None:
             f"No folder for {', '.join(missing)}. Say in bench.toml where they lie ([data] root = ..., or [data.NAME] "
             "path = ...), or choose others with --dataset; `bench data check NAME` says what to get and from whom."
         )
+
+
+def _datasets(specs: Sequence[RunSpec]) -> set[str]:
+    return {name for spec in specs for name in spec.datasets}
 
 
 def warn_of_shared_pictures(plan: Plan, runtime: Runtime) -> None:
@@ -98,7 +100,7 @@ def execute(plan: Plan, runtime: Runtime, config: Config, debug: bool) -> int:
 def refuse_other_data(plan: Plan, runtime: Runtime, store: Store, pending: Set[str]) -> None:
     """Refuse to take runs for done that were made when a set had other pictures, scores or splits than it has now."""
     pinned = set(preset_named("demo").main)
-    wanted = {spec.training_key for spec in plan.specs if spec.train not in pinned and spec.key not in pending}
+    wanted = {s.training_key for s in plan.specs if not s.datasets <= pinned and s.key not in pending}
     if not wanted:
         return
     from bench.verify import DataNow
@@ -121,9 +123,7 @@ def tell_of_parts(pending: Sequence[RunSpec], runtime: Runtime) -> None:
     """Say how much there is of each set that --partial lets through."""
     from bench.data.locate import load_dataset
 
-    for name in sorted(
-        {name for spec in pending for name in (spec.train, *(t.rpartition(":")[0] for t in spec.tests))}
-    ):
+    for name in sorted(_datasets(pending)):
         dataset = load_dataset(name, runtime.data, runtime.cache, partial=True)
         for said in dataset.notes:
             if said.startswith("partial"):

@@ -113,6 +113,18 @@ class PresetResults:
             for target in {target for record in records for target in record.spec.tests}
         }
 
+    def across(self, source: str = "split") -> list[Experiment]:
+        """Every experiment that tests on the whole of a set, trained on the usual share of a source or on all of it."""
+        found = [e for e in self.experiments() if e.target.endswith(":all") and e.source == source]
+        return sorted((e for e in found if e.fraction == 0.8), key=lambda e: (e.train, e.target))
+
+    def competitions(self) -> list[Experiment]:
+        """Where models compete (gMAD): the preset's pairs of sets, then pairs with a set of the user's own."""
+        usual, across = self.preset.gmad, self.across()
+        known = {name for pair in (*self.preset.cross, *usual) for name in pair}
+        chosen = [e for pair in usual for e in across if (e.train, e.tested) == pair]
+        return chosen + [e for e in across if not e.datasets <= known]
+
     def own_test_sets(self, first: Sequence[str] = ()) -> list[str]:
         """The datasets that something was trained and tested on, those of `first` in its order before others."""
         found = {e.train for e in self.experiments() if e.target == f"{e.train}:test"}
@@ -195,8 +207,7 @@ def fill(results: PresetResults, layout: Layout) -> Table:
 
 def _datasets(layout: Layout) -> set[str]:
     """The sets that a layout's columns train or test on."""
-    experiments = [column.experiment for column in layout.columns]
-    return {e.train for e in experiments} | {e.target.rpartition(":")[0] for e in experiments}
+    return {name for column in layout.columns for name in column.experiment.datasets}
 
 
 def transposed(table: Table, leads: tuple[str, str]) -> Table:

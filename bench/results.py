@@ -98,6 +98,16 @@ class Experiment:
     fraction: float = 0.8
     source: str = "split"
 
+    @property
+    def tested(self) -> str:
+        """The set that is tested on, a part of it or all."""
+        return self.target.rpartition(":")[0]
+
+    @property
+    def datasets(self) -> set[str]:
+        """The sets it trains and tests on."""
+        return {self.train, self.tested}
+
 
 class Results:
     """All records of a results folder, as questions that tables ask. Order of reading never matters."""

@@ -151,6 +151,11 @@ class RunSpec:
         """The same training, tested on other targets."""
         return replace(self, tests=tests)
 
+    @property
+    def datasets(self) -> set[str]:
+        """The sets it trains and tests on."""
+        return {self.train, *(target.rpartition(":")[0] for target in self.tests)}
+
     def covers(self, wanted: RunSpec) -> bool:
         """Whether a record of this run answers for the wanted one: the same training, at least its tests."""
         return self.training_key == wanted.training_key and set(wanted.tests) <= set(self.tests)

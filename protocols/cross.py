@@ -49,11 +49,7 @@ class Cross(Protocol):
 
 
 def _table(part: PresetResults, source: str) -> Table | None:
-    found = {
-        (e.train, e.target)
-        for e in part.experiments()
-        if e.target.endswith(":all") and e.source == source and e.fraction == 0.8
-    }
+    found = {(e.train, e.target) for e in part.across(source)}
     known = [(train, f"{test}:all") for train, test in part.preset.cross]
     pairs = [pair for pair in known if pair in found] + sorted(found - set(known))
     columns = [

@@ -59,20 +59,9 @@ class Gmad(Protocol):
         return [
             table
             for part in by_preset(results)
-            for train, test in (*part.preset.gmad, *_own_pairs(part))
-            for table in _tables(part, Experiment(train, f"{test}:all"))
+            for experiment in part.competitions()
+            for table in _tables(part, experiment)
         ]
-
-
-def _own_pairs(part: PresetResults) -> list[tuple[str, str]]:
-    """Pairs with a set that the preset's protocols do not know: the user's own."""
-    known = {name for pair in part.preset.cross for name in pair}
-    found = {
-        (e.train, e.target[:-4])
-        for e in part.experiments()
-        if e.target.endswith(":all") and e.source == "split" and e.fraction == 0.8
-    }
-    return sorted(pair for pair in found if not set(pair) <= known)
 
 
 def _tables(part: PresetResults, experiment: Experiment) -> list[Table]:
@@ -85,8 +74,8 @@ def _tables(part: PresetResults, experiment: Experiment) -> list[Table]:
         for arm, scores in _outcome(match).items():
             record = match.models[arm]
             records[record.key] = record.with_metrics(experiment.target, scores)
-    stem = f"gmad_{experiment.train}_{experiment.target.partition(':')[0]}"
-    where = f"trained on {dataset_title(experiment.train)}, tested on {dataset_title(experiment.target[:-4])}"
+    stem = f"gmad_{experiment.train}_{experiment.tested}"
+    where = f"trained on {dataset_title(experiment.train)}, tested on {dataset_title(experiment.tested)}"
     layout = Layout(
         name=stem,
         title=f"gMAD competition: {where}.",

@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from bench.claims import Claim, Claims
-from bench.data.caches import below, in_use_until_named
+from bench.data.caches import in_use_until_named, stays_below
 from bench.data.dataset import Dataset
 from bench.data.pixel_index import INDEX, PIXELS, index_text, read_index
 from bench.data.policy import Policy, load_plain
@@ -148,7 +148,7 @@ def _check_room(dataset: Dataset, policy: Policy, part: Path, limit_bytes: int |
     """The size the store will have, if the disk has room for what is missing of it."""
     size, pixels = estimate_bytes(dataset, policy), part / PIXELS
     needed = size - (pixels.stat().st_size if pixels.exists() else 0)
-    if limit_bytes is not None and not below(part.parent.parent, limit_bytes, needed):
+    if limit_bytes is not None and not stays_below(part.parent.parent, limit_bytes, needed):
         warnings.warn(
             f"{dataset.name}: with its pixel store of {size / 1e9:.1f} GB the cache is above cache_limit_gb "
             f"({limit_bytes / 2**30:g} GB). Raise it in bench.toml, or make room with bench cache rm.",

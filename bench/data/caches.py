@@ -79,7 +79,7 @@ def limit(cache: Path, limit_bytes: int, reserve: int = 0, kinds: Collection[str
     return removed
 
 
-def below(cache: Path, limit_bytes: int, needed: int) -> bool:
+def stays_below(cache: Path, limit_bytes: int, needed: int) -> bool:
     """Whether so many more bytes keep the cache below the limit."""
     return sum(entry.bytes for entry in cache_entries(cache)) + needed <= limit_bytes
 
@@ -90,7 +90,7 @@ def fits(cache: Path, limit_bytes: int, needed: int) -> bool:
     Pixel stores stay: a plan goes split by split, and would build them anew for each.
     """
     limit(cache, limit_bytes, reserve=needed, kinds=("frozen",))
-    return below(cache, limit_bytes, needed) and needed <= shutil.disk_usage(cache).free
+    return stays_below(cache, limit_bytes, needed) and needed <= shutil.disk_usage(cache).free
 
 
 def mark_in_use(folder: Path, owner: object) -> None:

@@ -29,9 +29,8 @@ def draw(scene: Scene) -> Iterator[Drawing]:
 def _pairs(scene: Scene, source: str) -> list[Experiment]:
     """Training on one set and testing on the whole of another, and the own test parts of the sets that occur."""
     every = [e for e in scene.part.experiments() if e.source == source and e.fraction == 0.8]
-    across = [e for e in every if e.target.endswith(":all")]
-    across = [e for e in across if not scene.wish.datasets or {e.train, e.target[:-4]} <= set(scene.wish.datasets)]
-    seen = {name for e in across for name in (e.train, e.target[:-4])}
+    across = [e for e in scene.part.across(source) if not scene.wish.datasets or e.datasets <= set(scene.wish.datasets)]
+    seen = {name for e in across for name in e.datasets}
     own = [e for e in every if e.target == f"{e.train}:test" and e.train in seen]
     return sorted(across + own, key=lambda e: (e.train, e.target))
 
@@ -39,7 +38,7 @@ def _pairs(scene: Scene, source: str) -> list[Experiment]:
 def _figure(scene: Scene, pairs: list[Experiment], subjects: list[Subject]) -> Any:
     order = {name: place for place, name in enumerate(scene.part.preset.main)}
     trains = sorted({e.train for e in pairs if e.target.endswith(":all")}, key=lambda n: (order.get(n, 99), n))
-    tests = sorted({e.target.rpartition(":")[0] for e in pairs}, key=lambda n: (order.get(n, 99), n))
+    tests = sorted({e.tested for e in pairs}, key=lambda n: (order.get(n, 99), n))
     maps = [_matrix(scene, subject, pairs, trains, tests) for subject in subjects]
     low, high = float(np.nanmin(maps)), float(np.nanmax(maps))
     side = max(0.5 * len(tests) + 0.2, 1.9), max(0.36 * len(trains) + 0.6, 1.7)
@@ -68,7 +67,7 @@ def _matrix(scene: Scene, subject: Subject, pairs: list[Experiment], trains: lis
     for experiment in pairs:
         known = list(scene.cell(subject.arm, experiment).values.values())
         if known and experiment.train in trains:
-            row, column = trains.index(experiment.train), tests.index(experiment.target.rpartition(":")[0])
+            row, column = trains.index(experiment.train), tests.index(experiment.tested)
             values[row, column] = statistics.median(known)
     return values
 

@@ -49,19 +49,14 @@ def draw(scene: Scene) -> Iterator[Drawing]:
             columns = _columns(match) if match is not None else []
             if match is not None and columns:
                 names = [part.arm.method.replace(":", "-") for part in (first, second)]
-                stem = scene.stem("gmad", experiment.train, experiment.target.partition(":")[0], *names)
+                stem = scene.stem("gmad", experiment.train, experiment.tested, *names)
                 yield Drawing(stem, _figure(scene, experiment, match, columns))
 
 
 def _experiments(scene: Scene) -> list[Experiment]:
     """The preset's pairs of sets, or the pairs among the sets that the user named; tested on the whole target."""
     wanted = set(scene.wish.datasets)
-    every = [
-        e for e in scene.part.experiments() if e.target.endswith(":all") and e.source == "split" and e.fraction == 0.8
-    ]
-    if wanted:
-        return sorted((e for e in every if {e.train, e.target[:-4]} <= wanted), key=lambda e: (e.train, e.target))
-    return [e for train, test in scene.part.preset.gmad for e in every if (e.train, e.target) == (train, f"{test}:all")]
+    return [e for e in scene.part.across() if e.datasets <= wanted] if wanted else scene.part.competitions()
 
 
 def _srcc(scene: Scene, subject: Subject, experiment: Experiment) -> float:
@@ -94,7 +89,7 @@ def _figure(scene: Scene, experiment: Experiment, match: Match, columns: list[tu
     figure, every = panels(2 * count, columns=count, size=(2.35, 2.25))
     shown = [pair.best for pair, _ in columns] + [pair.worst for pair, _ in columns]
     names = [str(match.any.names[row]) for row in shown]
-    test = experiment.target.partition(":")[0]
+    test = experiment.tested
     scaled = {label: rescale(found.predicted, found.human) for label, found in match.found.items()}
     truth = (match.any.human - match.any.human.min()) / np.ptp(match.any.human) * 100
     for axes, row, picture in zip(every, shown, pictures_of(test, names, scene.wish.machine()), strict=True):

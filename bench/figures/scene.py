@@ -123,7 +123,7 @@ class Scene:
         if any(r.spec.weights == "random" for r in records):
             lines.append(f"Backbones of {MISSING_WEIGHTS}.")
         if self.demo:
-            lines.append(demo_note(name for e in experiments for name in (e.train, e.target.rpartition(":")[0])))
+            lines.append(demo_note(name for e in experiments for name in e.datasets))
         return lines
 
     def _failed(self, experiments: Iterable[Experiment]) -> list[str]:
@@ -150,7 +150,7 @@ def scenes(results: Results, wish: Wish) -> Iterator[Scene]:
 
 def title_of(experiment: Experiment) -> str:
     """What was trained and tested on, as the papers spell it."""
-    test = experiment.target.rpartition(":")[0]
+    test = experiment.tested
     if test == experiment.train:
         return dataset_title(test)
     return f"{dataset_title(experiment.train)} → {dataset_title(test)}"

@@ -6,11 +6,11 @@ import errno
 import multiprocessing
 import os
 import shutil
-import signal
 import threading
 import time
 import warnings
 from collections.abc import Callable
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import numpy as np
@@ -266,15 +266,24 @@ def test_processes_that_ask_at_once_decode_every_picture_once(dataset: Dataset, 
     assert sorted(log.read_text().split()) == dataset.table["image"].tolist()
 
 
-def test_a_build_that_is_killed_is_taken_over(dataset: Dataset, cache: Path, tmp_path: Path) -> None:
-    context, log = multiprocessing.get_context("fork"), tmp_path / "log"
-    builder = context.Process(target=_open_slowly, args=(dataset, cache, log))
+def half_way(dataset: Dataset, cache: Path, log: Path) -> BaseProcess:
+    """A process that is building a store and has decoded some of its pictures."""
+    builder = multiprocessing.get_context("fork").Process(target=_open_slowly, args=(dataset, cache, log))
     builder.start()
     while not log.exists() or len(log.read_text().split()) < 4:
         time.sleep(0.01)
-    assert builder.pid is not None
-    os.kill(builder.pid, signal.SIGKILL)
+    return builder
+
+
+def kill(builder: BaseProcess) -> None:
+    """As a power cut would: nothing is tidied up."""
+    builder.kill()
     builder.join(10)
+
+
+def test_a_build_that_is_killed_is_taken_over(dataset: Dataset, cache: Path, tmp_path: Path) -> None:
+    builder = half_way(dataset, cache, tmp_path / "log")
+    kill(builder)
     assert not store_folder(dataset, SHORT, cache).exists(), "readers never see a half-built store"
     assert_whole(open_store(dataset, SHORT, cache), dataset)
     assert [entry.name for entry in cache_entries(cache)] == [store_folder(dataset, SHORT, cache).name]
@@ -306,15 +315,9 @@ def test_a_store_being_built_is_in_use_and_stays(
 
 
 def test_the_store_of_a_dead_builder_may_go(dataset: Dataset, cache: Path, tmp_path: Path) -> None:
-    context, log = multiprocessing.get_context("fork"), tmp_path / "log"
-    builder = context.Process(target=_open_slowly, args=(dataset, cache, log))
-    builder.start()
-    while not log.exists() or len(log.read_text().split()) < 4:
-        time.sleep(0.01)
-    assert builder.pid is not None
+    builder = half_way(dataset, cache, tmp_path / "log")
     assert not limit(cache, 0)
-    os.kill(builder.pid, signal.SIGKILL)
-    builder.join(10)
+    kill(builder)
     assert [entry.name for entry in limit(cache, 0)] == [f"{store_folder(dataset, SHORT, cache).name}.part"]
 
 
