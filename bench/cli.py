@@ -82,7 +82,7 @@ def run(
         Names, typer.Option("--overwrite", help="Runs to make again: never, failed or always.")
     ] = None,
     pack: Annotated[
-        Optional[int], typer.Option("--pack", min=0, help="Train up to N alike runs together (1: none; 0: by method).")
+        Optional[int], typer.Option("--pack", min=0, help="Train up to N alike runs together. 1: none; 0: by method.")
     ] = None,
     compile_steps: Annotated[
         Optional[bool], typer.Option("--compile/--no-compile", help="Training steps through torch.compile.")

@@ -31,7 +31,7 @@ SETTINGS: dict[str, Option] = {
         Option("keep_weights", 'Literal["auto", "always", "never"]', "auto"),
         Option("checkpoint_minutes", "float", 5.0, least=0),
         Option("threads", "int", 0, least=0),
-        Option("pack", "int", 1, least=0),
+        Option("pack", "int", 0, least=0),
         Option("compile", "bool", False),
         Option("executor", 'Literal["serial", "ray"]', "serial"),
         Option("address", "str", ""),

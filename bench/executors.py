@@ -74,8 +74,7 @@ def execute_serial(
     store, summary = Store(runtime.results), Summary()
     store.ready()
     answers = Answers(store, specs, orders.overwrite)
-    pack = 1 if runtime.compiled else runtime.pack
-    queue, finished = groups(in_order(specs, store, orders), pack), 0
+    queue, finished = groups(in_order(specs, store, orders), _pack_limit(runtime)), 0
     with stop_on_ctrl_c(orders.say) as stop:
         while queue and not stop.is_set():
             waiting: list[list[RunSpec]] = []
@@ -101,6 +100,17 @@ def execute_serial(
                 stop.wait(POLL_SECONDS)
         summary.interrupted = stop.is_set()
     return summary
+
+
+def _pack_limit(runtime: Runtime) -> int:
+    """How many runs are trained together at most; 0: as their method says, which was measured on CPUs only."""
+    if runtime.compiled:
+        return 1
+    if runtime.pack == 0 and runtime.device != "cpu":
+        from bench.machine import pick_device
+
+        return 0 if pick_device(runtime.device).type == "cpu" else 1
+    return runtime.pack
 
 
 def in_order(specs: Sequence[RunSpec], store: Store, orders: Orders) -> list[RunSpec]:

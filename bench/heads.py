@@ -1,4 +1,8 @@
-"""The quality head that all methods share: LoDa's cosine linear, or a plain linear."""
+"""The quality head that all methods share: LoDa's cosine linear, or a plain linear.
+
+Both multiply and add up element by element instead of calling a matrix product: a sum over one image's features is
+then made in the same order alone and in a pack (bench/stacked.py), so that packed linear probes end in the same bits.
+"""
 
 from __future__ import annotations
 
@@ -12,20 +16,28 @@ class CosineLinear(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(1, width))
-        nn.init.trunc_normal_(self.weight, std=0.02)
+        # LoDa's code: uniform, then of length 1. The length matters: it is by how much a step turns the direction.
+        self.weight = nn.Parameter(F.normalize(torch.empty(1, width).uniform_(-1, 1), dim=-1))
 
     def forward(self, features: Tensor) -> Tensor:
         """[B, width] → [B, 1]."""
-        along = F.linear(features, F.normalize(self.weight, dim=-1))
+        along = (features * F.normalize(self.weight, dim=-1)).sum(-1, keepdim=True)
         return along / torch.linalg.vector_norm(features, dim=-1, keepdim=True).clamp_min(1e-12)
+
+
+class Linear(nn.Linear):
+    """One weighted sum of the feature, and a bias."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width, 1)
+        nn.init.trunc_normal_(self.weight, std=0.02)
+        nn.init.zeros_(self.bias)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """[B, width] → [B, 1]."""
+        return (features * self.weight).sum(-1, keepdim=True) + self.bias
 
 
 def quality_head(kind: str, width: int) -> nn.Module:
     """The head of a recipe: "cosine" (width parameters) or "linear" (width + 1)."""
-    if kind == "cosine":
-        return CosineLinear(width)
-    linear = nn.Linear(width, 1)
-    nn.init.trunc_normal_(linear.weight, std=0.02)
-    nn.init.zeros_(linear.bias)
-    return linear
+    return CosineLinear(width) if kind == "cosine" else Linear(width)

@@ -104,7 +104,11 @@ class Method:
     """Whether a fresh module must give the frozen backbone's own features (to 1e-5)."""
 
     packs: ClassVar[int] = 1
-    """How many alike runs are trained together unless `--pack` says otherwise: where that was measured to be faster."""
+    """How many alike runs a CPU trains together unless `--pack` says otherwise.
+
+    More than one where that was measured to be faster and a pack ends in the very bits of its runs alone: or a plan
+    that is killed and resumed would end in others.
+    """
     sized_by: ClassVar[str] = ""
     """The option that `--budget` turns; empty: the method has one size."""
     least: ClassVar[Mapping[str, float]] = {}

@@ -28,5 +28,5 @@ class Runtime:
     """In how many parts a training batch is computed; the gradient is that of the whole batch."""
     compiled: bool = False
     """Whether training steps go through torch.compile: faster on GPUs after minutes of compiling."""
-    pack: int = 1
-    """How many runs that differ only in split, seed or rates are trained together; 0: as the method says."""
+    pack: int = 0
+    """How many runs that differ only in split, seed or rates are trained together; 0: as the method says, on CPUs."""

@@ -1,12 +1,18 @@
 """Runs trained together end where they end alone: numbers, records, checkpoints and refusals."""
 
+import itertools
 import threading
 
 import numpy as np
 import pytest
+import torch
+from torch.func import functional_call, vmap
 
+from bench import executors
 from bench.errors import ClaimLost, Interrupted, RunError, UsageError
 from bench.executors import Orders, execute_serial
+from bench.heads import quality_head
+from bench.losses import LOSSES
 from bench.packed import make_pack
 from bench.packs import groups
 from bench.run import make_run
@@ -68,6 +74,46 @@ def test_in_bf16_splits_trained_together_end_near_where_they_end_alone(recipe, t
     for run, spec in enumerate(specs):
         assert_equal(make_run(spec, tiny_runtime(tmp_path / "alone", data)), packed[run], tolerance)
         assert packed[run][0]["run"]["precision"] == "bf16"
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("recipe", [{"clip": 0.5}, {"head": "linear", "loss": "mse"}, {"loss": "plcc_squared"}])
+def test_packed_linear_probes_end_in_the_bits_of_each_alone(recipe, threads, tmp_path, data):
+    changes = {"batch": 7, "train_views": 2, **recipe}
+    specs = [spec_of("linear_probe", split=split, recipe=changes) for split in range(3)]
+    specs += [spec_of("linear_probe", split=0, recipe={**changes, "lr": 1e-3, "seed": 3})]
+    packed = pack(specs, tiny_runtime(tmp_path / "packed", data, threads=threads))
+    for run, spec in enumerate(specs):
+        alone = make_run(spec, tiny_runtime(tmp_path / "alone", data, threads=threads))
+        assert packed[run][0]["loss"] == alone[0]["loss"]
+        assert packed[run][0]["metrics"] == alone[0]["metrics"]
+        assert all(np.array_equal(packed[run][1][name], values) for name, values in alone[1].items())
+
+
+@pytest.mark.parametrize("kind", ["cosine", "linear"])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_at_full_width_a_pack_of_heads_has_the_gradients_of_each_alone_to_the_bit(kind, threads):
+    before, draw = torch.get_num_threads(), torch.Generator().manual_seed(3)
+    torch.set_num_threads(threads)
+    try:
+        for width, batch, runs in itertools.product((192, 768, 1024), (5, 127, 128), (2, 10)):
+            features, human = (torch.randn(*shape, generator=draw) for shape in ((runs, batch, width), (runs, batch)))
+            heads = [quality_head(kind, width) for _ in range(runs)]
+            stacked = {n: torch.stack([dict(h.named_parameters())[n].detach() for h in heads]) for n in _names(heads)}
+            for tensor in stacked.values():
+                tensor.requires_grad_()
+            predicted = vmap(lambda own, seen: functional_call(heads[0], own, (seen,)))(stacked, features)
+            vmap(LOSSES["plcc"])(predicted.squeeze(-1), human).sum().backward()
+            for run, head in enumerate(heads):
+                LOSSES["plcc"](head(features[run]).squeeze(-1), human[run]).backward()
+                for name, parameter in head.named_parameters():
+                    assert torch.equal(parameter.grad, stacked[name].grad[run]), (width, batch, runs, name)
+    finally:
+        torch.set_num_threads(before)
+
+
+def _names(heads):
+    return [name for name, _ in heads[0].named_parameters()]
 
 
 def test_the_peak_memory_of_a_pack_is_its_own(tmp_path, data, monkeypatch):
@@ -181,6 +227,21 @@ def test_the_executor_packs_what_is_alike_and_makes_the_refused_one_by_one(tmp_p
     packed = {r["key"]: r["run"].get("packed", 0) for r in Store(runtime.results).records()}
     assert [packed[spec.key] for spec in specs] == [2, 2, 0, 0, 0]
     assert any("made one by one: it trains the backbone" in line for line in said)
+
+
+def test_without_a_word_linear_probes_are_packed_on_a_cpu_and_nothing_else_is(tmp_path, data, monkeypatch):
+    specs = [spec_of(method, split=split) for method in ("linear_probe", "vpt") for split in range(2)]
+    for place, changes in (("cpu", {}), ("compiled", {"compiled": True}), ("card", {"device": "auto"})):
+        if place == "card":  # a card is only pretended: what is asked is how many runs go together
+            monkeypatch.setattr("bench.machine.pick_device", lambda _name: torch.device("cuda"))
+        sizes = []
+        runtime = tiny_runtime(tmp_path / place, data, **changes)
+        for group in executors.groups(specs, executors._pack_limit(runtime)):
+            sizes.append(len(group))
+        assert sizes == ([2, 1, 1] if place == "cpu" else [1, 1, 1, 1])
+    execute_serial(specs, tiny_runtime(tmp_path / "made", data), Orders())
+    made = {r["key"]: r["run"].get("packed", 0) for r in Store(tmp_path / "made" / "results").records()}
+    assert [made[spec.key] for spec in specs] == [2, 2, 0, 0]
 
 
 def test_runs_are_alike_where_only_split_seed_or_rates_differ():

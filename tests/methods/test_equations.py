@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from bench.heads import quality_head
 from bench.losses import plcc
 from tests.methods.vits import SMALL_CNN, build, small_vit
 
@@ -224,3 +225,13 @@ def test_vpts_prompt_dropout_draws_a_mask_for_each_image():
     model.eval()
     model({"crop": picture.expand(2, -1, -1, -1)})
     assert torch.equal(seen[1][0], seen[1][1])
+
+
+def test_the_head_is_a_cosine_with_a_direction_of_length_one_or_a_plain_weighted_sum() -> None:
+    cosine, linear = quality_head("cosine", 48), quality_head("linear", 48)
+    assert torch.linalg.vector_norm(cosine.weight).item() == pytest.approx(1)
+    features = torch.randn(5, 48, generator=torch.Generator().manual_seed(1)).double()
+    _awake(cosine), _awake(linear)
+    wanted = {cosine: F.cosine_similarity(features, cosine.weight), linear: _linear(features, linear).squeeze(-1)}
+    for head, scores in wanted.items():
+        assert torch.allclose(head(features).squeeze(-1), scores, atol=TOLERANCE, rtol=0)
