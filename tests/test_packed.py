@@ -6,7 +6,7 @@ import threading
 import numpy as np
 import pytest
 import torch
-from torch.func import functional_call, vmap
+from torch.func import functional_call, stack_module_state, vmap
 
 from bench import executors
 from bench.errors import ClaimLost, Interrupted, RunError, UsageError
@@ -98,22 +98,20 @@ def test_at_full_width_a_pack_of_heads_has_the_gradients_of_each_alone_to_the_bi
     try:
         for width, batch, runs in itertools.product((192, 768, 1024), (5, 127, 128), (2, 10)):
             features, human = (torch.randn(*shape, generator=draw) for shape in ((runs, batch, width), (runs, batch)))
-            heads = [quality_head(kind, width) for _ in range(runs)]
-            stacked = {n: torch.stack([dict(h.named_parameters())[n].detach() for h in heads]) for n in _names(heads)}
-            for tensor in stacked.values():
-                tensor.requires_grad_()
-            predicted = vmap(lambda own, seen: functional_call(heads[0], own, (seen,)))(stacked, features)
-            vmap(LOSSES["plcc"])(predicted.squeeze(-1), human).sum().backward()
-            for run, head in enumerate(heads):
-                LOSSES["plcc"](head(features[run]).squeeze(-1), human[run]).backward()
-                for name, parameter in head.named_parameters():
-                    assert torch.equal(parameter.grad, stacked[name].grad[run]), (width, batch, runs, name)
+            assert_heads_have_the_gradients_of_each_alone([quality_head(kind, width) for _ in human], features, human)
     finally:
         torch.set_num_threads(before)
 
 
-def _names(heads):
-    return [name for name, _ in heads[0].named_parameters()]
+def assert_heads_have_the_gradients_of_each_alone(heads, features, human):
+    loss = LOSSES["plcc"]
+    stacked, _ = stack_module_state(heads)
+    predicted = vmap(lambda own, seen: functional_call(heads[0], own, (seen,)))(stacked, features)
+    vmap(loss)(predicted.squeeze(-1), human).sum().backward()
+    for run, head in enumerate(heads):
+        loss(head(features[run]).squeeze(-1), human[run]).backward()
+        for name, parameter in head.named_parameters():
+            assert torch.equal(parameter.grad, stacked[name].grad[run]), (features.shape, name)
 
 
 def test_the_peak_memory_of_a_pack_is_its_own(tmp_path, data, monkeypatch):
