@@ -15,7 +15,9 @@ from torch import Tensor, nn
 
 from bench.backbone import Vit
 from bench.errors import BenchError
+from bench.lending import cast_frozen_weights_once
 from bench.losses import plcc
+from bench.machine import autocast
 from bench.method import Method, QualityModel, Toolbox
 from bench.registry import METHODS
 from bench.spec import Recipe, Scalar
@@ -170,8 +172,9 @@ def _outputs(bench: _Bench) -> tuple[bool, str]:
     model = bench.model()
     seen, good = [], True
     # one picture in bf16: a CPU without bf16 instructions takes seconds for each
-    for precision, half, rows in (("fp32", False, [0, 1, 2, 3]), ("bf16", True, [0])):
-        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+    for precision, rows in (("fp32", [0, 1, 2, 3]), ("bf16", [0])):
+        cast_frozen_weights_once(model, precision)
+        with autocast("cpu", precision):
             scores = bench.scores(model, rows)
         finite = bool(scores.isfinite().all())
         good = good and finite and scores.shape == (len(rows),) and scores.dtype == torch.float32

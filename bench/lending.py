@@ -11,6 +11,8 @@ import torch
 from torch import nn
 
 from bench.backbone import Vit
+from bench.machine import DTYPES
+from bench.method import QualityModel
 from bench.progress import Report
 from bench.runtime import Runtime
 from bench.spec import RunSpec
@@ -61,6 +63,21 @@ def own_what_is_trained(model: nn.Module) -> None:
     for parameter in model.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.clone()
+
+
+def cast_frozen_weights_once(model: QualityModel, precision: str) -> None:
+    """Hold the frozen weights of linear maps and convolutions in the precision that autocast reads them in.
+
+    autocast keeps the casts of trained weights only, within one pass, and would cast frozen ones anew in each. The
+    numbers are the same to the bit. Norms and embeddings are computed in fp32 and stay so.
+    """
+    if precision == "fp32" or model.features.reads_weights:
+        return
+    for module in model.features.modules():
+        if type(module) in (nn.Linear, nn.Conv2d):
+            for parameter in module.parameters(recurse=False):
+                if not parameter.requires_grad:
+                    parameter.data = parameter.data.to(DTYPES[precision])
 
 
 def _lend(

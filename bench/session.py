@@ -19,7 +19,7 @@ from bench.data.splits import Split, make_split
 from bench.errors import UsageError, WeightsError
 from bench.feed import Feed
 from bench.hashes import file_token
-from bench.lending import LendingToolbox, lend_vit, own_what_is_trained
+from bench.lending import LendingToolbox, cast_frozen_weights_once, lend_vit, own_what_is_trained
 from bench.machine import autocast, pick_device, pick_precision, set_up
 from bench.method import Method, QualityModel
 from bench.progress import Report, silent
@@ -110,8 +110,9 @@ def prepare(spec: RunSpec, runtime: Runtime, report: Report = silent, beside: Se
     torch.manual_seed(initial_seed(spec))
     _check_cnn_file(spec, runtime)
     tools = LendingToolbox(spec, runtime, report)
-    model = method.build(vit, spec.recipe, tools).to(device)
-    own_what_is_trained(model)
+    model = method.build(vit, spec.recipe, tools)
+    cast_frozen_weights_once(model, precision)
+    own_what_is_trained(model.to(device))
     session = Session(spec, runtime, device, precision, method, model, weights, tools.loaded, dataset, split, report)
     if beside is not None and shared:
         session._feeds = beside._feeds

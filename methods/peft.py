@@ -91,7 +91,9 @@ class Peft(Method):
         """The tuner, injected into the ViT."""
         self.size(vit.shape)  # refuses what peft would quietly change
         tuner = inject(vit, self._config())
-        return _AdaLora(vit, tuner) if self._tuner().kind == "ADALORA" else ViewFeature(vit)
+        features = _AdaLora(vit, tuner) if self._tuner().kind == "ADALORA" else ViewFeature(vit)
+        features.reads_weights = True  # DoRA takes their norms, OFT turns them
+        return features
 
     def size(self, shape: VitShape) -> int:
         """From the tuner's formula (bench/peft_sizes.py); others are counted on a stand-in."""

@@ -99,10 +99,10 @@ def last_walk(session: Session, maker: ViewMaker, rows: np.ndarray, tap: Tap) ->
     """
     vit, features = vit_of(session), session.model.features
     views = {*features.pictures, *(frozen.view for frozen in features.needed().values())}
-    with torch.inference_mode(), tap(vit) as found:
+    with torch.inference_mode(), session.autocast(), tap(vit) as found:
         seen = {n: maker.pictures(n, rows, epoch=0, number=0, training=False).clone() for n in sorted(views)}
-        inputs = {name: seen[name] for name in features.pictures}
-        session.model(inputs | {name: frozen.compute(seen[frozen.view]) for name, frozen in features.needed().items()})
+        computed = {name: frozen.compute(seen[frozen.view]).float() for name, frozen in features.needed().items()}
+        session.model({name: seen[name] for name in features.pictures} | computed)
     return found[-len(vit.blocks) :]
 
 
@@ -138,11 +138,12 @@ def tapped_attention(vit: Vit) -> Iterator[list[Tensor]]:
 
 
 def attention_weights(attention: Any, tokens: Tensor) -> Tensor:
-    """softmax(q kᵀ / √d) of a timm attention on its input: [B, heads, N, N]."""
+    """softmax(q kᵀ / √d) of a timm attention on its input, in fp32: [B, heads, N, N]."""
     batch, count, _ = tokens.shape
     qkv = attention.qkv(tokens).reshape(batch, count, 3, attention.num_heads, -1).permute(2, 0, 3, 1, 4)
     q, k = attention.q_norm(qkv[0]), attention.k_norm(qkv[1])
-    return (q * attention.scale @ k.transpose(-2, -1)).softmax(-1)
+    with torch.autocast(tokens.device.type, enabled=False):
+        return (q.float() * attention.scale @ k.float().transpose(-2, -1)).softmax(-1)
 
 
 def _attention_of(block: nn.Module) -> nn.Module:

@@ -60,6 +60,15 @@ def test_spectra_are_drawn_and_the_same_twice(world, tmp_path):
     assert [path.read_bytes() for path in once] == [path.read_bytes() for path in again]
 
 
+@pytest.mark.parametrize("kind", ["attention", "spectra"])
+def test_runs_in_bf16_are_looked_into_in_bf16(kind, tmp_path):
+    runtime = tiny_runtime(tmp_path, make_world(tmp_path))
+    store = Store(runtime.results)
+    for method in ("linear_probe", "glia"):
+        store.write(*make_run(tiny_spec(method, precision="bf16", recipe={"epochs": 1}), runtime))
+    assert make_figure(kind, Results.read(store), tmp_path / "figures", runtime=runtime)
+
+
 def test_methods_without_kept_weights_name_the_command(world, tmp_path):
     runtime, store = world
     with pytest.raises(UsageError, match="no kept weights.*bench run -p main -m full_finetune"):
