@@ -5,6 +5,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from matplotlib.path import Path
 from matplotlib.text import Text
 
 from bench.figures import FIGURES
@@ -16,8 +17,8 @@ from tests.tables.records import record_of
 from tests.tables.results import specs_of
 
 
-@pytest.mark.parametrize("count", [2, 7, 12])
-def test_names_of_crowded_points_do_not_overlap(count):
+@pytest.mark.parametrize("count", [2, 7, 12, 15])
+def test_names_of_crowded_points_lie_neither_on_one_another_nor_on_a_line_that_leads_to_one(count):
     random = np.random.default_rng(count)
     with house_style():
         figure, (axes,) = panels(1, columns=1, size=(7.2, 4.6))
@@ -28,7 +29,14 @@ def test_names_of_crowded_points_do_not_overlap(count):
         figure.draw_without_rendering()
         frame = axes.get_window_extent()
         boxes = [Text.get_window_extent(text) for text in axes.texts]  # without the line that leads to the point
+        lines = {
+            i: Path([((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2), axes.transData.transform(text.xy)])
+            for i, (text, box) in enumerate(zip(axes.texts, boxes, strict=True))
+            if text.arrow_patch is not None
+        }
     assert len(boxes) == count
+    assert bool(lines) == (count >= 12)
+    assert not any(line.intersects_bbox(box) for i, line in lines.items() for j, box in enumerate(boxes) if i != j)
     assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
     assert all(frame.x0 <= box.x0 and box.x1 <= frame.x1 for box in boxes)
 
