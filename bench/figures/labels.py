@@ -23,12 +23,13 @@ _LINE_WEIGHT = 6.0  # pixels: as wide a line counts where it crosses a name
 
 @dataclass(frozen=True)
 class Name:
-    """A text, the point it belongs to (data), and the radius (points) of the spot that is drawn there."""
+    """A text, its point (data), the radius (points) of the spot drawn there, and the whisker through it, if any."""
 
     text: str
     point: tuple[float, float]
     radius: float
     colour: str = "black"
+    whisker: tuple[float, float] | None = None
 
 
 def name_points(axes: Axes, names: Sequence[Name]) -> None:
@@ -45,6 +46,7 @@ def name_points(axes: Axes, names: Sequence[Name]) -> None:
     ]
     frame = axes.get_window_extent()
     room = _Room((frame.x0, frame.y0, frame.x1, frame.y1), taken)
+    room.lines += [_line(axes, [(name.point[0], y) for y in name.whisker]) for name in names if name.whisker]
     for i, (name, centre) in enumerate(zip(names, centres, strict=True)):
         places = _places(centre, name.radius * pixel, _size(axes, name.text), pixel)
         box, far = room.best(places, centre, spot=i)
@@ -66,6 +68,11 @@ def name_points(axes: Axes, names: Sequence[Name]) -> None:
         note.set_in_layout(False)
 
 
+def _line(axes: Axes, ends: Sequence[Point]) -> Line:
+    start, end = axes.transData.transform(ends)
+    return tuple(map(float, start)), tuple(map(float, end))
+
+
 def _size(axes: Axes, text: str) -> tuple[float, float]:
     """A text's width and height in pixels, with a little air."""
     probe = axes.text(0, 0, text, fontsize=FONT_SIZE)
@@ -75,7 +82,7 @@ def _size(axes: Axes, text: str) -> tuple[float, float]:
 
 
 class _Room:
-    """What is drawn already: spots, names, and the lines that lead to points."""
+    """What is drawn already: spots, names, and lines (whiskers, and those that lead from names to points)."""
 
     def __init__(self, inside: Box, spots: Sequence[Box]) -> None:
         self.inside, self.spots = inside, list(spots)

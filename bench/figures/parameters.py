@@ -85,9 +85,15 @@ def _figure(scene: Scene, experiment: Experiment, subjects: list[Subject], spots
         how += " Grey diamonds: published (GLIA and LoDa, Table 1) at the parameters printed there; total unknown."
     title = scene.headline(f"SRCC against trainable parameters on {title_of(experiment)}")
     finish(figure, title, scene.conditions(subjects, [experiment], how=how), _size_legend())
-    names = [Name(s.name, (s.trainable, s.srcc), math.sqrt(s.area) / 2, "black" if s.look else GREY) for s in spots]
-    name_points(axes, names)
+    name_points(axes, [_name(spot) for spot in spots])
     return figure
+
+
+def _name(spot: Spot) -> Name:
+    whisker = (spot.low, spot.high) if spot.look else None
+    return Name(
+        spot.name, (spot.trainable, spot.srcc), math.sqrt(spot.area) / 2, "black" if spot.look else GREY, whisker
+    )
 
 
 def _draw_spot(axes: Any, spot: Spot) -> None:
