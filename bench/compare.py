@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from bench.arms import Arm
 from bench.errors import UsageError
 from bench.layout import PresetResults, by_preset, dataset_title
+from bench.progress import counted
 from bench.registry import METHODS
 from bench.results import Experiment, Results
 from bench.summary import Cell
@@ -132,9 +133,9 @@ def _why_none(results: Results, a: str, b: str) -> str:
             return f"No record of {name} has {', '.join(sorted(settings))}. Settings with records: {'; '.join(there)}."
     known = sorted({arm.method for arm in arms})
     failed = sum(not record.done for record in results.records)
+    names = (", ".join(known) or "none") + (f" ({counted(failed, 'run')} failed: see bench status)" if failed else "")
     return (
-        f"There are no two finished runs of {a} and {b} on the same data and split. Methods with records: "
-        f"{', '.join(known) or 'none'}{f' ({failed} runs failed: see bench status)' if failed else ''}. "
+        f"There are no two finished runs of {a} and {b} on the same data and split. Methods with records: {names}. "
         f"This command makes them: bench run -m {_parsed(a)[0]},{_parsed(b)[0]}"
     )
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.arms import Arm
 from bench.presets import Preset, preset_named
+from bench.progress import counted
 from bench.results import Experiment, Record
 from bench.summary import Cell
 from bench.table import MEASURED, Number, Row
@@ -102,7 +103,7 @@ def line_notes(arm: Arm, records: Sequence[Record], usual: Mapping[str, str]) ->
         notes.append(f"Sized to a budget of {arm.budget:,} trainable parameters.")
     if hardly := sum(map(_hardly_trained, records)):
         notes.append(
-            f"Hardly trained in {hardly} of {len(records)} runs: the training loss ends above {UNTRAINED} (0.5 is "
+            f"Hardly trained in {hardly} of {counted(len(records), 'run')}: the training loss ends above {UNTRAINED} (0.5 is "
             "chance). `bench tune` looks for a better rate."
         )
     errors = sorted({record.error for record in records if not record.done and record.error})

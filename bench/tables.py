@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from bench.costs import with_cost
 from bench.errors import StoreError, UsageError
+from bench.progress import counted
 from bench.registry import PROTOCOLS
 from bench.rendering.latex import latex
 from bench.rendering.markdown import markdown
@@ -117,7 +118,7 @@ def _nothing(results: Results, kept: Results, protocols: Sequence[str], selectio
     elif not len(kept):
         have = f"no record here has selection={selection}"
     elif failed == len(kept):
-        have = f"all {failed} runs here failed (bench status says why)"
+        have = f"{counted(failed, 'failed run')} here and nothing else (bench status says why)"
     else:
-        have = f"the {len(kept)} records here belong to other tables" + (f" or failed ({failed})" if failed else "")
+        have = f"{counted(len(kept), 'record')} here, of other tables" + (f" or failed ({failed})" if failed else "")
     return f"Nothing to show for {', '.join(protocols or ['any protocol'])}: {have}. This command makes them: {command}"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import UsageError
+from bench.progress import counted
 
 if TYPE_CHECKING:
     from bench.figures.scene import Drawing, Scene
@@ -118,7 +119,9 @@ def _nothing(name: str, kind: Kind, results: Results, methods: Sequence[str], da
     command = f"bench run -p {kind.protocol}"
     command += f" -m {','.join(methods)}" if methods else ""
     command += f" -d {','.join(datasets)}" if datasets else ""
-    have = f"the {len(results)} records here do not have what it shows" if len(results) else "there are no records yet"
+    have = (
+        f"{counted(len(results), 'record')} here, without what it shows" if len(results) else "there are no records yet"
+    )
     if kind.states:
         have += " with kept weights" if not len(results) else " or no kept weights ([run] keep_weights in bench.toml)"
     return f"Nothing to draw for {name}: {have}. This command makes them: {command}"

@@ -152,7 +152,10 @@ def test_switches_may_be_written_as_true_and_false(results):
 
 @pytest.mark.parametrize(
     ("change", "says"),
-    [({"error": ("RunError", "no")}, r"all 3 runs here failed.*--overwrite failed"), ({}, "selection=oracle")],
+    [
+        ({"error": ("RunError", "no")}, r"3 failed runs here and nothing else.*--overwrite failed"),
+        ({}, "selection=oracle"),
+    ],
 )
 def test_nothing_to_show_says_why(change, says):
     records = [record_of(s, **change) for s in specs_of("gmad", "demo", "glia", splits=3) if s.train == "demo_a"]
@@ -203,7 +206,7 @@ def test_asking_for_a_table_without_records_names_the_command():
 
 
 def test_asking_for_a_table_that_other_records_do_not_make_says_so(results):
-    with pytest.raises(UsageError, match="48 records here belong to other tables"):
+    with pytest.raises(UsageError, match="48 records here, of other tables"):
         make_tables(results, ["cross"])
 
 
