@@ -103,8 +103,8 @@ def line_notes(arm: Arm, records: Sequence[Record], usual: Mapping[str, str]) ->
         notes.append(f"Sized to a budget of {arm.budget:,} trainable parameters.")
     if hardly := sum(map(_hardly_trained, records)):
         notes.append(
-            f"Hardly trained in {hardly} of {counted(len(records), 'run')}: the training loss ends above {UNTRAINED} (0.5 is "
-            "chance). `bench tune` looks for a better rate."
+            f"Hardly trained in {hardly} of {counted(len(records), 'run')}: the training loss ends above {UNTRAINED} "
+            "(0.5 is chance). `bench tune` looks for a better rate."
         )
     errors = sorted({record.error for record in records if not record.done and record.error})
     notes += [f"Failed: {error}" for error in errors[:3]]

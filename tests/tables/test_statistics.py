@@ -153,7 +153,7 @@ def test_switches_may_be_written_as_true_and_false(results):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"error": ("RunError", "no")}, r"3 failed runs here and nothing else.*--overwrite failed"),
+        ({"error": ("RunError", "no")}, r"3 failed runs here and no.*--overwrite failed"),
         ({}, "selection=oracle"),
     ],
 )
