@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from bench.losses import LOSSES
 from bench.machine import pick_precision, set_up
 from bench.registry import METHODS
 from bench.spec import Recipe
+from bench.step import gradients, gradients_in_parts
 from tests.data.test_batches import MEAN, STD, make_dataset
 from tests.methods.vits import SMALL_CNN, build, small_vit
 
@@ -68,6 +70,34 @@ def test_every_tensor_of_a_method_is_where_its_model_is(name: str, training: boo
     penalty = model.features.penalty()
     assert penalty is None or penalty.device.type == "cuda"
     assert all(loss(scores.float(), human).device.type == "cuda" for loss in LOSSES.values())
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_whole_step_stays_on_a_device_that_is_not_the_cpu(
+    name: str, parts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Backward too, which torch cannot walk on fake CUDA tensors: here on its device without values."""
+    monkeypatch.setattr(torch, "autocast", lambda *_a, **_k: nullcontext())  # it does not know that device
+    device = torch.device("meta")
+    model = build(name, small_vit(), **OPTIONS.get(name, {})).train().to(device)
+    pictures = torch.empty(5, 3, 64, 64, device=device)
+    inputs = dict.fromkeys(model.features.pictures, pictures)
+    inputs |= {key: frozen.compute(pictures).float() for key, frozen in model.features.needed().items()}
+    trained = [p for p in model.parameters() if p.requires_grad]
+    optimiser = torch.optim.AdamW(trained, lr=1e-3)
+    for _step in range(2):
+        given = (model, inputs, torch.empty(5, device=device), LOSSES["plcc"], nullcontext)
+        value = gradients(*given) if parts == 1 else gradients_in_parts(*given, parts)
+        if (penalty := model.features.penalty()) is not None:
+            penalty.backward()
+        assert value.device == device
+        assert all(p.grad is not None and p.grad.device == device for p in trained)
+        torch.nn.utils.clip_grad_norm_(trained, 1.0)
+        optimiser.step()
+    assert all(
+        tensor.device == device for state in optimiser.state.values() for tensor in state.values() if tensor.ndim
+    )
 
 
 def test_a_tensor_left_behind_would_be_noticed(fake: FakeTensorMode) -> None:
