@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from bench.backbone import Vit
 from bench.machine import DTYPES
@@ -20,7 +21,20 @@ from bench.weights import CNN_FILE, CnnToolbox, LoadedWeights, load_vit, toolbox
 
 Network = TypeVar("Network", bound=nn.Module)
 
-_KEPT: dict[str, tuple[tuple[object, ...], nn.Module, LoadedWeights]] = {}
+
+@dataclass
+class _Kept:
+    key: tuple[object, ...]
+    network: nn.Module
+    weights: LoadedWeights
+    casts: dict[tuple[object, ...], Tensor] = field(default_factory=dict)
+    """Its tensors in other precisions, by where they lie."""
+
+    def __post_init__(self) -> None:
+        self.places = {_place(parameter) for parameter in self.network.parameters()}
+
+
+_KEPT: dict[str, _Kept] = {}
 """The ViT and the CNN that were loaded last; plans go through their backbones one after the other."""
 
 
@@ -69,7 +83,8 @@ def cast_frozen_weights_once(model: QualityModel, precision: str) -> None:
     """Hold the frozen weights of linear maps and convolutions in the precision that autocast reads them in.
 
     autocast keeps the casts of trained weights only, within one pass, and would cast frozen ones anew in each. The
-    numbers are the same to the bit. Norms and embeddings are computed in fp32 and stay so.
+    numbers are the same to the bit. Norms and embeddings are computed in fp32 and stay so. Runs of a process share
+    the casts as they share what they were cast from.
     """
     if precision == "fp32" or model.features.reads_weights:
         return
@@ -77,17 +92,33 @@ def cast_frozen_weights_once(model: QualityModel, precision: str) -> None:
         if type(module) in (nn.Linear, nn.Conv2d):
             for parameter in module.parameters(recurse=False):
                 if not parameter.requires_grad:
-                    parameter.data = parameter.data.to(DTYPES[precision])
+                    parameter.data = _cast(parameter.data, DTYPES[precision])
 
 
 def _lend(
     kind: str, key: tuple[object, ...], load: Callable[[], tuple[Network, LoadedWeights]]
 ) -> tuple[Network, LoadedWeights]:
-    if kind not in _KEPT or _KEPT[kind][0] != key:
+    if kind not in _KEPT or _KEPT[kind].key != key:
         _KEPT.pop(kind, None)  # before the next is loaded, or both would be in memory
-        _KEPT[kind] = (key, *load())
-    _, kept, weights = _KEPT[kind]
-    return _copy(kept), weights
+        _KEPT[kind] = _Kept(key, *load())
+    kept = _KEPT[kind]
+    return _copy(kept.network), kept.weights
+
+
+def _cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    """The tensor in another precision; of lent memory the one cast that all runs share."""
+    place = _place(tensor)
+    for kept in _KEPT.values():
+        if place in kept.places:
+            key = (*place, dtype)
+            if key not in kept.casts:
+                kept.casts[key] = tensor.to(dtype)
+            return kept.casts[key]
+    return tensor.to(dtype)
+
+
+def _place(tensor: Tensor) -> tuple[object, ...]:
+    return tensor.data_ptr(), tensor.shape
 
 
 def _copy(network: Any) -> Any:

@@ -2,7 +2,7 @@
 
 Every run keeps its own data order, loss, optimiser, clipping, checkpoint, tests and record; the network's passes are
 made together (bench/stacked.py). A pack ends in the numbers of its runs made one by one, up to rounding: within 2e-4
-in fp32 and 0.08 in bf16 on the tiny networks of tests/test_packed.py.
+in fp32 and 0.04 in bf16 on the tiny networks of tests/test_packed.py.
 """
 
 from __future__ import annotations

@@ -195,10 +195,10 @@ def _counted_gflops(session: Session) -> float:
     sizes = {name: view.size for name, view in feed.views.items()}  # any picture costs the same: no store is opened
     pictures = {name: torch.zeros(1, 3, size, size, device=session.device) for name, size in sizes.items()}
     session.model.eval()
-    with _frozen(session.model), FlopCounterMode(display=False) as counter:
+    with _frozen(session.model), session.autocast(), FlopCounterMode(display=False) as counter:
         inputs = {name: pictures[name] for name in feed.pictures}
         for name, frozen in session.model.features.needed().items():
-            inputs[name] = frozen.compute(pictures[frozen.view])
+            inputs[name] = frozen.compute(pictures[frozen.view]).float()
         session.model(inputs)
     return round(counter.get_total_flops() / 1e9, 4)
 

@@ -182,9 +182,10 @@ class _Generators:
 
 
 class _EachRunItsOwn(TorchFunctionMode):
-    """Inside the pass: dropout by each run's own generators, and attention over the folded batch.
+    """Inside the pass: dropout by each run's own generators, attention over the folded batch, and autocast's casts.
 
-    vmap would draw dropout from one generator, and knows no rule for the fused attention of CPUs.
+    vmap would draw dropout from one generator, and knows no rule for the fused attention of CPUs. Under it autocast
+    leaves out convolutions, and biases of linear maps.
     """
 
     def __init__(self, generators: _Generators) -> None:
@@ -200,6 +201,10 @@ class _EachRunItsOwn(TorchFunctionMode):
             return self._drop("head_dropout", *args)
         if func is F.scaled_dot_product_attention:
             return _attention(*args, **(kwargs or {}))
+        if func in (F.linear, F.conv2d):
+            return func(*map(_autocast, args), **(kwargs or {}))
+        if func is F.batch_norm:  # its kernels take half precision beside statistics in fp32, vmap's rule does not
+            return func(args[0].float(), *args[1:], **(kwargs or {})).to(args[0].dtype)
         if func is Tensor.contiguous:  # vmap knows the plain layout only; values do not depend on it
             return func(args[0])
         return func(*args, **(kwargs or {}))
@@ -234,6 +239,13 @@ class _Dropout(torch.autograd.Function):
         kind: str,
     ) -> tuple[Tensor, int]:
         return generators.drop(kind, _runs_first(values, in_dims[0], info.batch_size), p), 0
+
+
+def _autocast(given: Any) -> Any:
+    """An argument as autocast would hand it to a linear map or a convolution."""
+    if not isinstance(given, Tensor) or not torch.is_autocast_enabled(given.device.type):
+        return given
+    return given.to(torch.get_autocast_dtype(given.device.type))
 
 
 def _runs_first(values: Tensor, dim: int | None, runs: int) -> Tensor:

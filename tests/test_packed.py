@@ -23,9 +23,9 @@ from tests.world import make_world, tiny_runtime, tiny_spec
 
 TOLERANCE = 2e-4
 """Batched products add in another order; AdamW makes of a rounding in a tiny gradient up to a step's thousandth."""
-BF16_STEP, BF16_RUN = 0.03, 0.08
-"""The same in bf16 after one step and after six: measured were 0.014 and 0.038 at most, of which bf16 beside fp32, each
-alone, makes 0.016 and 0.013; products are rounded before biases are added, and every step goes on from that."""
+BF16_STEP, BF16_RUN = 0.02, 0.04
+"""The same in bf16 after one step and after six: measured were at most 0.009 and 0.010 (bitfit; most are equal to the
+bit); biases that differ by run are added after a product is rounded, and every step goes on from that."""
 METHODS = ["linear_probe", "adapter", "lora", "vpt", "ssf", "bitfit", "glia", "loda"]
 
 
@@ -66,7 +66,7 @@ def test_splits_trained_together_end_as_alone(method, tmp_path, data):
         assert packed[run][0]["run"]["packed"] == 3
 
 
-@pytest.mark.parametrize("method", ["adapter", "glia"])
+@pytest.mark.parametrize("method", ["adapter", "glia", "loda", "bitfit"])
 @pytest.mark.parametrize(("recipe", "tolerance"), [({"epochs": 1, "batch": 24}, BF16_STEP), ({}, BF16_RUN)])
 def test_in_bf16_splits_trained_together_end_near_where_they_end_alone(recipe, tolerance, method, tmp_path, data):
     specs = [spec_of(method, split=split, precision="bf16", recipe=recipe) for split in range(2)]

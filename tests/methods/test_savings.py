@@ -8,8 +8,10 @@ import torch
 from bench.conformance import random_cnn
 from bench.lending import cast_frozen_weights_once
 from bench.machine import autocast
+from bench.session import prepare
 from bench.spec import Recipe
 from tests.methods.vits import SMALL_CNN, build, small_vit
+from tests.world import make_world, tiny_runtime, tiny_spec
 
 
 def test_a_channels_last_cnn_gives_lodas_scores_and_gradients() -> None:
@@ -78,3 +80,13 @@ def test_in_fp32_frozen_weights_stay_as_they_are() -> None:
     model = build("adapter", small_vit())
     cast_frozen_weights_once(model, "fp32")
     assert {p.dtype for p in model.parameters()} == {torch.float32}
+
+
+def test_runs_of_a_process_share_the_cast_weights(tmp_path) -> None:
+    runtime = tiny_runtime(tmp_path, make_world(tmp_path))
+    models = [prepare(tiny_spec("adapter", split=split, precision="bf16"), runtime).model for split in range(2)]
+    first, second = (dict(model.named_parameters()) for model in models)
+    half = [name for name, tensor in first.items() if tensor.dtype == torch.bfloat16]
+    assert half
+    assert all(first[name].data_ptr() == second[name].data_ptr() for name in half)
+    assert {p.dtype for p in prepare(tiny_spec("adapter"), runtime).model.parameters()} == {torch.float32}
