@@ -38,14 +38,14 @@ def profile_methods(
     options = sorted_settings.methods
     measured, failed = {}, {}
     for done, name in enumerate(wanted):
-        report(done, len(wanted), f"measuring {name}")
+        report(done, len(wanted), "methods measured")
         try:
             measured[name] = _in_fresh_process(name, options.get(name, {}), setting, runtime)
         except UsageError:
             raise
         except Exception as error:  # a method's own code, a plugin's among them, may fail in any way
             failed[name] = str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
-    report(len(wanted), len(wanted), "measured")
+    report(len(wanted), len(wanted), "methods measured")
     if not measured:
         raise RunError("Nothing could be measured. " + " ".join(f"{n}: {why}" for n, why in failed.items()))
     return report_of(measured, setting), failed

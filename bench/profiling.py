@@ -30,6 +30,8 @@ from bench.work import Work, count_work
 SCHEMA = 1
 PICTURES = 512
 """At most so many different pictures; longer measurements go through them again."""
+FEWEST = 10
+"""A set has so many, or it could not be split; what is more than was asked for is not trained on."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,11 @@ class Setting:
     steps: int = 5
     dataset: str = ""
 
+    @property
+    def pictures(self) -> int:
+        """How many different pictures are trained on."""
+        return min(PICTURES, self.batch * self.steps)
+
 
 def profile_method(method: str, options: Mapping[str, Scalar], setting: Setting, runtime: Runtime) -> dict[str, Any]:
     """Everything measured of one method. Peak memory is the process's own: call it in a fresh one."""
@@ -53,7 +60,7 @@ def profile_method(method: str, options: Mapping[str, Scalar], setting: Setting,
     session = prepare(spec, runtime)
     parameters = list(session.model.parameters())
     trainable = sum(p.numel() for p in parameters if p.requires_grad)
-    job = _job(session)
+    job = _job(session, setting.pictures)
     inputs = _fill_frozen(job)
     training, step_seconds, phases = _time_training(job)
     scoring, scoring_cached = _time_scoring(session)
@@ -94,8 +101,8 @@ def report_of(measured: Mapping[str, Mapping[str, Any]], setting: Setting) -> di
 
 
 def _spec(method: str, options: Mapping[str, Scalar], setting: Setting, runtime: Runtime) -> tuple[RunSpec, Runtime]:
-    count = min(PICTURES, setting.batch * setting.steps)
-    epochs = -(-setting.batch * setting.steps // count)
+    count = max(FEWEST, setting.pictures)
+    epochs = -(-setting.batch * setting.steps // setting.pictures)
     name = setting.dataset
     if not name:
         name, entry = synthetic_set(runtime.cache, count)
@@ -115,15 +122,15 @@ def _spec(method: str, options: Mapping[str, Scalar], setting: Setting, runtime:
     return spec, runtime
 
 
-def _job(session: Session) -> Job:
-    """All pictures train: nothing is learnt from this, and nothing is kept."""
+def _job(session: Session, pictures: int) -> Job:
+    """Pictures of all parts train: nothing is learnt from this, and nothing is kept."""
     feed = session.feed
     timed = TimedFeed(feed.dataset, feed.maker, feed.frozen, feed.pictures, feed.views)
     return Job(
         method=session.method,
         model=session.model,
         feed=timed,
-        train=np.arange(len(session.dataset)),
+        train=np.arange(min(pictures, len(session.dataset))),
         validation=np.arange(0),
         recipe=session.spec.recipe,
         split=0,

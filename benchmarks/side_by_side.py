@@ -32,8 +32,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bench.lending import cast_frozen_weights_once
 from bench.losses import plcc_squared
-from bench.machine import DTYPES
+from bench.machine import DTYPES, autocast
 from bench.registry import METHODS
 from bench.spec import Recipe
 from bench.step import gradients
@@ -51,21 +52,22 @@ def ours(method: str, precision: str) -> dict[str, Step]:
     built = METHODS.load(method)()
     vit, _ = load_vit("vit_base_patch16_224", "random", SIZE, files={}, cache=Path())
     model = built.build(vit, Recipe(), toolbox({}, Path(), random=True))
+    cast_frozen_weights_once(model, precision)
     optimiser = torch.optim.AdamW(built.parameter_groups(model, 3e-4), lr=3e-4, weight_decay=1e-2, fused=True)
     inputs = dict.fromkeys(model.features.pictures, pictures)
-    autocast = partial(torch.autocast, "cpu", DTYPES[precision], enabled=precision != "fp32")
-    with torch.no_grad():
-        inputs |= {name: frozen.compute(pictures) for name, frozen in model.features.needed().items()}
+    mixed = partial(autocast, "cpu", precision)
+    with torch.no_grad(), mixed():
+        inputs |= {name: frozen.compute(pictures).float() for name, frozen in model.features.needed().items()}
 
     def train() -> None:
         model.train()
         optimiser.zero_grad(set_to_none=True)
-        gradients(model, inputs, human, plcc_squared, autocast)
+        gradients(model, inputs, human, plcc_squared, mixed)
         optimiser.step()
 
     def score() -> None:
         model.eval()
-        with torch.inference_mode(), autocast():
+        with torch.inference_mode(), mixed():
             model(inputs)
 
     return {"train": train, "score": score}

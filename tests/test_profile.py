@@ -61,11 +61,24 @@ def test_a_profile_has_every_number_and_the_phases_add_up(report):
         assert one["training_images_s"] * one["step_seconds"] == pytest.approx(4)
         assert one["scoring_images_s"] > 0
         assert one["memory_peak_bytes"] > 1e6
-        assert one["utilisation"]["matmul"] > 0
+    assert all(report["methods"][name]["utilisation"]["matmul"] > 0 for name in ("glia", "vpt"))
     probe, glia = report["methods"]["linear_probe"], report["methods"]["glia"]
     assert probe["gflops_training"] < 0.01 * probe["gflops_scoring"] < 0.01 * glia["gflops_training"]
     assert glia["trainable"] > probe["trainable"]
     assert report["machine"]["versions"]["torch"].startswith(torch.__version__.partition("+")[0])
+
+
+def test_a_step_on_two_pictures_is_one_step_on_two_pictures(tmp_path, monkeypatch):
+    trained = []
+    monkeypatch.setattr(
+        "bench.profiling.watch", lambda job, *_: (trained.append(len(job.train)), (1.0, {"data": 1.0}))[1]
+    )
+    runtime = Runtime(results=tmp_path / "results", cache=tmp_path / "cache", device="cpu", threads=1)
+    setting = Setting(backbone=TINY, batch=2, size=32, precision="fp32", steps=1)
+    measured = profile_method("linear_probe", {}, setting, runtime)
+    assert trained == [2]
+    assert measured["step_seconds"] == 1
+    assert measured["training_images_s"] == 2
 
 
 def test_the_device_is_waited_for_only_where_phases_are_watched(tmp_path, monkeypatch):
@@ -73,7 +86,7 @@ def test_the_device_is_waited_for_only_where_phases_are_watched(tmp_path, monkey
     monkeypatch.setattr("bench.phases.wait_for", waits.append)
     runtime = tiny_runtime(tmp_path, make_world(tmp_path))
     session = prepare(tiny_spec("linear_probe"), runtime)
-    job = _job(session)
+    job = _job(session, 12)
     train(job)
     assert not waits
     seconds, phases = watch(job, train)
