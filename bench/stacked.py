@@ -202,7 +202,7 @@ class _EachRunItsOwn(TorchFunctionMode):
         if func is F.scaled_dot_product_attention:
             return _attention(*args, **(kwargs or {}))
         if func in (F.linear, F.conv2d):
-            return func(*map(_autocast, args), **(kwargs or {}))
+            return func(*map(_autocast, args), **{name: _autocast(given) for name, given in (kwargs or {}).items()})
         if func is F.batch_norm:  # its kernels take half precision beside statistics in fp32, vmap's rule does not
             return func(args[0].float(), *args[1:], **(kwargs or {})).to(args[0].dtype)
         if func is Tensor.contiguous:  # vmap knows the plain layout only; values do not depend on it
@@ -243,9 +243,9 @@ class _Dropout(torch.autograd.Function):
 
 def _autocast(given: Any) -> Any:
     """An argument as autocast would hand it to a linear map or a convolution."""
-    if not isinstance(given, Tensor) or not torch.is_autocast_enabled(given.device.type):
-        return given
-    return given.to(torch.get_autocast_dtype(given.device.type))
+    if isinstance(given, Tensor) and given.dtype == torch.float32 and torch.is_autocast_enabled(given.device.type):
+        return given.to(torch.get_autocast_dtype(given.device.type))
+    return given
 
 
 def _runs_first(values: Tensor, dim: int | None, runs: int) -> Tensor:
