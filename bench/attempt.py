@@ -67,12 +67,15 @@ class Answers:
             return None
 
 
-def claim_run(store: Store, spec: RunSpec, answers: Answers) -> Claim | None:
-    """The claim on a run that still has to be made; None where it is made, or being made, by others."""
+def claim_run(store: Store, spec: RunSpec, answers: Answers, together: int = 1) -> Claim | None:
+    """The claim on a run that still has to be made; None where it is made, or being made, by others.
+
+    `together`: how many runs its maker means to make at once.
+    """
     if answers.given(spec):
         return None
     mark = store.progress_mark(spec)
-    facts = {"run": spec.key, "method": spec.method, "train": spec.train, "split": spec.split}
+    facts = {"run": spec.key, "method": spec.method, "train": spec.train, "split": spec.split, "together": together}
     claim = store.claims.take(spec.training_key, mark, **facts)
     if claim is not None and answers.given(spec):  # finished between the look and the claim
         claim.release()

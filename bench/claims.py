@@ -33,10 +33,19 @@ BEAT_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Deaths:
-    """How often a run's makers died one after the other without getting any further: for memory, or unexplained."""
+    """How often a run's makers died one after the other without getting any further: for memory, or unexplained.
+
+    `together`: while they made other runs with it, so that nobody knows whose fault it was.
+    """
 
     memory: int = 0
     unexplained: int = 0
+    together: int = 0
+
+    @property
+    def any(self) -> bool:
+        """Whether there were any."""
+        return bool(self.memory or self.unexplained or self.together)
 
 
 @dataclass(eq=False)
@@ -81,6 +90,14 @@ class Claim:
             path.unlink(missing_ok=True)
         with suppress(OSError):  # somebody is claiming the key anew
             self.path.parent.rmdir()
+
+    def lay_down(self) -> None:
+        """Stop beating and leave the claim to whoever takes it next, with the deaths that it knows of."""
+        HEART.forget(self)
+        with self._beating:
+            if self.holds():
+                _put(self.path, self.facts | {"laid_down": True})
+            self.lost.set()
 
 
 class Heart:
@@ -161,11 +178,11 @@ class Claims:
         return living
 
     def deadly(self) -> set[str]:
-        """Keys of runs that outlived two makers or more without getting further."""
+        """Keys of runs that outlived two makers or more, who made nothing else, without getting further."""
         found = set()
         for key in self._keys():
             before = _parsed(_newest(self.folder / key)[1]).get("deaths", {})
-            if isinstance(before, dict) and any(before.values()):
+            if isinstance(before, dict) and (before.get("memory") or before.get("unexplained")):
                 found.add(key)
         return found
 
@@ -173,7 +190,8 @@ class Claims:
         return sorted(p.name for p in self.folder.iterdir() if p.is_dir()) if self.folder.is_dir() else []
 
     def _dead(self, key: str, text: str) -> bool:
-        if lives_here(_parsed(text)) is False:
+        facts = _parsed(text)
+        if facts.get("laid_down") or lives_here(facts) is False:
             return True
         now = time.monotonic()
         known, since = self._seen.get(key, ("", now))
@@ -228,10 +246,14 @@ def _deaths(before: dict[str, Any], mark: str) -> Deaths:
     known = before.get("deaths")
     if before.get("mark") != mark or not isinstance(known, dict):
         return Deaths()
-    memory, unexplained = int(known.get("memory", 0)), int(known.get("unexplained", 0))
+    memory, unexplained, together = (int(known.get(kind, 0)) for kind in ("memory", "unexplained", "together"))
+    if before.get("laid_down"):
+        return Deaths(memory, unexplained, together)
+    if before.get("together", 1) > 1:
+        return Deaths(memory, unexplained, together + 1)
     if lives_here(before) is False and memory_kills() > before.get("memory_kills", memory_kills()):
-        return Deaths(memory + 1, unexplained)
-    return Deaths(memory, unexplained + 1)
+        return Deaths(memory + 1, unexplained, together)
+    return Deaths(memory, unexplained + 1, together)
 
 
 def _newest(folder: Path) -> tuple[Path | None, str]:

@@ -11,7 +11,8 @@ from bench.table import MEASURED, Cost, Number, Row, Table
 HEADER = ("Trainable", "Total", "Train s", "Images/s", "Peak GB", "GFLOPs", "Pareto")
 NOTE = (
     "Cost: medians over the row's runs; images/s in scoring, all views counted, as the runs met it: what is frozen and "
-    "was stored before (a linear probe's features, GLIA's F_s, LoDa's CNN in tests) cost them nothing; GFLOPs of "
+    "was stored before (a linear probe's features, GLIA's F_s, LoDa's CNN in tests) cost them nothing; of runs trained "
+    "together (linear probes on a CPU) Train s is each one's share and Peak GB that of all; GFLOPs of "
     "scoring one view, all of it. "
     "Pareto ✓: no other row has both fewer trainable parameters and a higher mean SRCC over the SRCC columns; "
     "rows without all of them are left out (–)."

@@ -5,12 +5,14 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from bench.attempt import (
     Answers,
+    Made,
     Maker,
     PackMaker,
     Result,
@@ -29,7 +31,7 @@ from bench.attempt import (
 from bench.claims import Claim
 from bench.errors import Interrupted, PlanError, RunError
 from bench.packs import groups
-from bench.progress import Report, Say, silent
+from bench.progress import Report, Say, counted, silent
 from bench.runtime import Runtime
 from bench.spec import RunSpec
 from bench.store import Store
@@ -74,25 +76,24 @@ def execute_serial(
     store, summary = Store(runtime.results), Summary()
     store.ready()
     answers = Answers(store, specs, orders.overwrite)
-    queue, finished = groups(in_order(specs, store, orders), _pack_limit(runtime)), 0
+    queue, finished = deque(_groups(specs, store, orders, _pack_limit(runtime))), 0
     with stop_on_ctrl_c(orders.say) as stop:
         while queue and not stop.is_set():
             waiting: list[list[RunSpec]] = []
-            for group in queue:
-                if stop.is_set():
-                    break
+            while queue and not stop.is_set():
                 work = _Work(store, runtime, orders, stop, make, together)
-                left = work.claim(group, answers)
-                held = len(work.claims)
+                left = work.claim(queue.popleft(), answers)
                 elsewhere = [spec.key for spec in left if answers.given(spec)]
-                if held:
+                if work.claims:
                     orders.report(finished, len(specs), "runs")
                 for spec, result, seconds in work.do():
                     tell(spec, result, seconds, orders, summary)
+                    finished += 1
                 summary.elsewhere += elsewhere
-                finished += held + len(elsewhere)
+                finished += len(elsewhere)
+                queue.extendleft([spec] for spec in reversed(work.apart))
                 waiting += [[spec] for spec in left if spec.key not in elsewhere]
-            queue = waiting
+            queue.extend(waiting)
             if queue and not stop.is_set():
                 if not orders.wait:
                     break
@@ -100,6 +101,15 @@ def execute_serial(
                 stop.wait(POLL_SECONDS)
         summary.interrupted = stop.is_set()
     return summary
+
+
+def _groups(specs: Sequence[RunSpec], store: Store, orders: Orders, pack: int) -> list[list[RunSpec]]:
+    """What is claimed at a time, in order: packs of the own share; one by one what is others' share, or deadly."""
+    at, of = orders.share
+    deadly = store.claims.deadly()
+    own = [spec for spec in specs[at::of] if spec.training_key not in deadly]
+    kept = set(own)
+    return groups(own, pack) + [[spec] for spec in in_order(specs, store, orders) if spec not in kept]
 
 
 def _pack_limit(runtime: Runtime) -> int:
@@ -132,13 +142,15 @@ class _Work:
     make: Maker
     together: PackMaker
     claims: dict[RunSpec, Claim] = field(default_factory=dict)
+    apart: list[RunSpec] = field(default_factory=list)
+    """What was claimed to be made together and has to be made one by one."""
 
     def claim(self, group: Sequence[RunSpec], answers: Answers) -> list[RunSpec]:
         """Claim what still has to be made; the others are returned."""
         left = []
         try:
             for spec in group:
-                claim = claim_run(self.store, spec, answers)
+                claim = claim_run(self.store, spec, answers, together=len(group))
                 if claim is None:
                     left.append(spec)
                 else:
@@ -151,11 +163,9 @@ class _Work:
     def do(self) -> Iterator[tuple[RunSpec, Result, float]]:
         """Make what is claimed: what came of each run, and its seconds."""
         try:
-            if len(self.claims) > 1 and not any(any(vars(c.deaths).values()) for c in self.claims.values()):
+            if len(self.claims) > 1:
                 yield from self._pack()
             for spec in list(self.claims):
-                if self.stop.is_set():
-                    break
                 begin = time.monotonic()
                 result = self._finish(spec, self._alone(spec))
                 yield spec, result, time.monotonic() - begin
@@ -174,24 +184,44 @@ class _Work:
         return make_result(spec, runtime, report, self.make, stop=self.stop, lost=claim.lost)
 
     def _pack(self) -> Iterator[tuple[RunSpec, Result, float]]:
-        """Make the claimed runs together; those that cannot be stay claimed."""
+        """Make the claimed runs together. Those that cannot be are given back, to be claimed and made one by one.
+
+        So a run that kills its maker is the only one that the maker holds, and no other counts that death as its own.
+        """
         specs, begin = list(self.claims), time.monotonic()
-        report = watched(self.orders.report, *self.claims.values())
-        lost = [claim.lost for claim in self.claims.values()]
-        try:
-            for run, made in self.together(specs, self.runtime, report, stop=self.stop, lost=lost):
+        if not any(claim.deaths.any for claim in self.claims.values()):
+            report = watched(self.orders.report, *self.claims.values())
+            lost = [claim.lost for claim in self.claims.values()]
+            made_together = self.together(specs, self.runtime, report, stop=self.stop, lost=lost)
+            while (answer := self._next(made_together)) is not None:
+                run, made = answer
                 if isinstance(made, Exception) and out_of_memory(made):
                     continue
                 result = self._finish(specs[run], result_of(specs[run], made))
-                yield specs[run], result, (time.monotonic() - begin) / len(specs)
-        except Interrupted:
+                yield specs[run], result, _own_seconds(result, (time.monotonic() - begin) / len(specs))
+        if self.stop.is_set():
             for spec in list(self.claims):
                 yield spec, self._finish(spec, Result("stopped")), time.monotonic() - begin
-        except PlanError:
-            raise
+        self.apart = list(self.claims)
+        while self.claims:
+            claim = self.claims.popitem()[1]
+            if claim.deaths.any:
+                claim.lay_down()
+            else:
+                claim.release()
+
+    def _next(self, made_together: Iterator[tuple[int, Made]]) -> tuple[int, Made] | None:
+        """The next run of a pack that is done; None where there is none, or none can be made together."""
+        try:
+            return next(made_together, None)
+        except (Interrupted, PlanError) as error:
+            if isinstance(error, PlanError):
+                raise
         except Exception as error:
-            what = f"{len(self.claims)} runs of {specs[0].method} on {specs[0].train}"
-            self.orders.say(f"apart   {what} are made one by one: {error}.")
+            specs = list(self.claims)
+            what = f"{counted(len(specs), 'run')} of {specs[0].method} on {specs[0].train}"
+            self.orders.say(f"apart   {what}, made one by one: {error}.")
+        return None
 
     def _finish(self, spec: RunSpec, result: Result) -> Result:
         """Write a run's record, while it is still ours, and give the claim back."""
@@ -207,6 +237,13 @@ class _Work:
     def _release(self) -> None:
         while self.claims:
             self.claims.popitem()[1].release()
+
+
+def _own_seconds(result: Result, share: float) -> float:
+    """What a run of a pack took: its share of the training, and its test."""
+    if result.status != "done" or result.record is None:
+        return share
+    return float(sum(result.record.get("seconds", {"all": share}).values()))
 
 
 def tell(spec: RunSpec, result: Result, seconds: float, orders: Orders, summary: Summary, where: str = "") -> None:

@@ -52,25 +52,25 @@ def make_pack(
     facts = {run: kept for run, s in enumerate(sessions) if (kept := take_up_state(s, store)) is not None}
     runs = [run for run in range(len(specs)) if run not in facts]
     jobs = [job_of(sessions[run], store, stop=stop, lost=lost[run]) for run in runs]
-    ends = train_together(jobs, [states[run] for run in runs], report) if runs else []
     failed = {}
-    for run, job, end in zip(runs, jobs, ends, strict=True):
+    for run, job, end in zip(runs, jobs, train_together(jobs, [states[run] for run in runs], report), strict=True):
         if isinstance(end, Exception):
             failed[run] = end
         else:
-            facts[run] = training_facts(replace(end, seconds=end.seconds / len(runs)), job)
+            facts[run] = training_facts(end, job)
             keep_state(sessions[run], store, facts[run])
     for run, session in enumerate(sessions):
         if run in failed:
             yield run, failed[run]
             continue
+        if stop.is_set():  # what is trained is kept: the next call only tests
+            raise Interrupted
         try:
-            record, predictions = tested_run(session, facts[run], started, report)
+            made = tested_run(session, facts[run], started, report)
         except Exception as error:
             yield run, error
             continue
-        record["run"]["packed"] = len(runs) if run in runs else 1
-        yield run, (record, predictions)
+        yield run, made
 
 
 def train_together(
@@ -78,24 +78,26 @@ def train_together(
 ) -> list[Trained | Exception]:
     """Train the jobs side by side; `states` are the random generators with which each begins.
 
-    A run whose training fails, or whose claim is lost, ends alone: its exception stands in its place.
+    A run whose training fails, or whose claim is lost, ends alone: its exception stands in its place. Runs that were
+    stopped at another step, or have other numbers of batches, go on in packs of their own.
     """
-    pack = _Pack([Lane(job) for job in jobs], states)
-    first = pack.lanes[0]
-    for epoch in range(first.position.epoch, first.job.recipe.epochs):
-        pack.begin_epoch()
-        for pieces in pack.stream(epoch):
-            for piece in pieces:
-                pack.step(epoch, piece)
-            report(first.position.step, first.steps, "training")
-            if first.position.step % first.per_epoch:
-                pack.keep()
-        pack.end_epoch(epoch)
-        if not pack.alive:
-            break
-        if epoch + 1 < first.job.recipe.epochs:
-            pack.keep()
-    return [pack.failed.get(run) or lane.finish() for run, lane in enumerate(pack.lanes)]
+    lanes, begun = [Lane(job) for job in jobs], list(states)
+    for run, lane in enumerate(lanes):
+        if lane.resume():
+            begun[run] = random_states(lane.job.device)
+    ends: dict[int, Trained | Exception] = {}
+    for runs in _in_step(lanes):
+        pack = _Pack([lanes[run] for run in runs], [begun[run] for run in runs])
+        ends |= dict(zip(runs, pack.train(report), strict=True))
+    return [ends[run] for run in range(len(jobs))]
+
+
+def _in_step(lanes: Sequence[Lane]) -> list[list[int]]:
+    """The numbers of those that stand at the same step of as many, together."""
+    found: dict[tuple[int, int], list[int]] = {}
+    for run, lane in enumerate(lanes):
+        found.setdefault((lane.per_epoch, lane.position.step), []).append(run)
+    return list(found.values())
 
 
 @dataclass(frozen=True)
@@ -112,21 +114,35 @@ class _Pack:
         self.lanes, self.alive = list(lanes), list(range(len(lanes)))
         self.failed: dict[int, Exception] = {}
         job = lanes[0].job
-        if any(lane.per_epoch != lanes[0].per_epoch for lane in lanes):
-            raise UsageError("their training parts make unequal numbers of batches")
         if job.parts > 1:
             raise UsageError("their batches are computed in parts to save memory")
         if job.compiled:
             raise UsageError("their steps are compiled")
         self.device, self.loss = job.device, LOSSES[job.recipe.loss]
         self.stack = Stack([lane.job.model for lane in lanes], states, job.device)
-        for run, lane in enumerate(lanes):
-            if lane.resume():
-                self.stack.dice[run].set(random_states(job.device))
-        if any(lane.position.step != lanes[0].position.step for lane in lanes):
-            raise UsageError("they were stopped at different steps")
         self.human = torch.stack([lane.human for lane in lanes])
         self.same_batches = all(_same_batches(lane.job, job) for lane in lanes)
+        for lane in lanes:
+            lane.begin(together=len(lanes))
+
+    def train(self, report: Report) -> list[Trained | Exception]:
+        """All epochs that are left; what came of each run."""
+        recipe = self.lanes[0].job.recipe
+        for epoch in range(self.lanes[0].position.epoch, recipe.epochs):
+            self.begin_epoch()
+            for pieces in self.stream(epoch):
+                for piece in pieces:
+                    self.step(epoch, piece)
+                lane = self.lanes[self.alive[0]]
+                report(lane.position.step, lane.steps, "training")
+                if lane.position.step % lane.per_epoch:
+                    self.keep()
+            self.end_epoch(epoch)
+            if not self.alive:
+                break
+            if epoch + 1 < recipe.epochs:
+                self.keep()
+        return [self.failed.get(run) or lane.finish() for run, lane in enumerate(self.lanes)]
 
     def begin_epoch(self) -> None:
         """The pass is the first model's own forward: the others are only scored."""
@@ -134,7 +150,7 @@ class _Pack:
 
     def stream(self, epoch: int) -> Iterator[list[Piece]]:
         """The epoch's steps, each loaded ahead."""
-        made = self.lanes[0].made(epoch)
+        made = self.lanes[self.alive[0]].made(epoch)
         alive = self.alive[:1] if self.same_batches else self.alive
         batches = [epoch_batches(self.lanes[run].job, epoch)[made:] for run in alive]
         return prefetched(self._pieces(list(step)) for step in zip(*batches, strict=True))

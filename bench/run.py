@@ -76,7 +76,8 @@ def job_of(session: Session, store: Store, **events: Any) -> Job:
 
 def training_facts(trained: Trained, job: Job) -> dict[str, Any]:
     """What a record says of a training; `steps`: what was not as usual about its steps."""
-    unusual = {"compiled": job.compiled, "parts": job.parts if job.parts > 1 else 0}
+    several = {"parts": job.parts, "packed": trained.together}
+    unusual = {"compiled": job.compiled, **{name: count for name, count in several.items() if count > 1}}
     return {
         "loss": [round(value, 8) for value in trained.losses],
         "selection_epoch": trained.best_epoch,

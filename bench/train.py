@@ -55,6 +55,8 @@ class Trained:
     best_epoch: int
     seconds: float
     images: int
+    together: int = 1
+    """How many runs were trained at once at the end; `seconds` is this one's share."""
 
 
 class Lane:
@@ -70,7 +72,16 @@ class Lane:
         self.forward: torch.nn.Module = compiled(job.model) if job.compiled else job.model
         self.trainable = [p for p in job.model.parameters() if p.requires_grad]
         self.optimiser = _optimiser(job)
+        self.begin()
+
+    def begin(self, together: int = 1) -> None:
+        """The clocks from here on; of the time that several runs take `together` each has its share."""
+        self.together, self.before = together, self.position.seconds
         self.began, self.saved = time.perf_counter(), time.monotonic()
+
+    def seconds(self) -> float:
+        """What the training has taken so far, in this process and before it."""
+        return self.before + (time.perf_counter() - self.began) / self.together
 
     def resume(self) -> bool:
         """Go back to where an unfinished training was left, if it was; the random generators with it."""
@@ -78,7 +89,7 @@ class Lane:
         if found is None:
             return False
         self.position, self.running, self.best = found
-        self.began = time.perf_counter() - self.position.seconds
+        self.begin()
         return True
 
     def made(self, epoch: int) -> int:
@@ -112,7 +123,7 @@ class Lane:
     def save(self) -> None:
         """Write everything the next step depends on."""
         job = self.job
-        self.position.seconds = time.perf_counter() - self.began
+        self.position.seconds = self.seconds()
         save_checkpoint(job.checkpoint, job.model, self.optimiser, self.position, self.running, self.best, job.device)
         self.saved = time.monotonic()
 
@@ -143,8 +154,7 @@ class Lane:
             job.model.load_trainable_state(self.best)
         images = len(job.train) * job.recipe.train_views * job.recipe.epochs
         last = position.best_epoch if self.best else job.recipe.epochs - 1
-        seconds = time.perf_counter() - self.began
-        return Trained(tuple(position.losses), tuple(position.curve), last, seconds, images)
+        return Trained(tuple(position.losses), tuple(position.curve), last, self.seconds(), images, self.together)
 
 
 def compiled(model: torch.nn.Module) -> torch.nn.Module:

@@ -55,6 +55,12 @@ def assert_equal(alone, packed, tolerance=TOLERANCE):
             assert np.array_equal(packed[1][name], values), name
 
 
+def assert_same_bits(alone, packed):
+    assert packed[0]["loss"] == alone[0]["loss"]
+    assert packed[0]["metrics"] == alone[0]["metrics"]
+    assert all(np.array_equal(packed[1][name], values) for name, values in alone[1].items())
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_splits_trained_together_end_as_alone(method, tmp_path, data):
     specs = [spec_of(method, split=split, recipe={"clip": 0.5, "batch": 7}) for split in range(3)]
@@ -84,10 +90,7 @@ def test_packed_linear_probes_end_in_the_bits_of_each_alone(recipe, threads, tmp
     specs += [spec_of("linear_probe", split=0, recipe={**changes, "lr": 1e-3, "seed": 3})]
     packed = pack(specs, tiny_runtime(tmp_path / "packed", data, threads=threads))
     for run, spec in enumerate(specs):
-        alone = make_run(spec, tiny_runtime(tmp_path / "alone", data, threads=threads))
-        assert packed[run][0]["loss"] == alone[0]["loss"]
-        assert packed[run][0]["metrics"] == alone[0]["metrics"]
-        assert all(np.array_equal(packed[run][1][name], values) for name, values in alone[1].items())
+        assert_same_bits(make_run(spec, tiny_runtime(tmp_path / "alone", data, threads=threads)), packed[run])
 
 
 @pytest.mark.parametrize("kind", ["cosine", "linear"])
@@ -191,7 +194,7 @@ def test_kept_weights_are_taken_up_and_only_the_others_train(tmp_path, data):
     runtime = tiny_runtime(tmp_path, data)
     alone = make_run(specs[1], runtime)
     packed = pack(specs, runtime)
-    assert [packed[run][0]["run"]["packed"] for run in range(3)] == [2, 1, 2]
+    assert [packed[run][0]["run"].get("packed") for run in range(3)] == [2, None, 2]
     assert np.array_equal(packed[1][1]["near:test/predicted"], alone[1]["near:test/predicted"])
 
 
@@ -210,10 +213,80 @@ def test_what_cannot_be_trained_together_is_refused_with_the_reason(method, opti
         pack(specs, tiny_runtime(tmp_path, data))
 
 
-def test_unequal_numbers_of_batches_are_refused(tmp_path, data):
-    specs = [spec_of("adapter", fraction=fraction) for fraction in (0.8, 0.4)]
-    with pytest.raises(UsageError, match="unequal numbers of batches"):
-        pack(specs, tiny_runtime(tmp_path, data))
+def test_runs_with_other_numbers_of_batches_go_in_packs_of_their_own(tmp_path, data):
+    specs = [spec_of("linear_probe", split=split, fraction=part) for part in (0.8, 0.4) for split in range(2)]
+    packed = pack(specs, tiny_runtime(tmp_path / "packed", data))
+    assert [packed[run][0]["run"]["packed"] for run in range(4)] == [2, 2, 2, 2]
+    for run, spec in enumerate(specs):
+        assert_same_bits(make_run(spec, tiny_runtime(tmp_path / "alone", data)), packed[run])
+
+
+def test_runs_stopped_at_other_steps_go_on_in_packs_of_their_own(tmp_path, data):
+    specs = [spec_of("linear_probe", split=split) for split in range(4)]
+    runtime = tiny_runtime(tmp_path / "packed", data)
+    stopped_after(1, specs[:2], runtime)
+    packed = pack(specs, runtime)
+    assert [packed[run][0]["run"]["packed"] for run in range(4)] == [2, 2, 2, 2]
+    for run, spec in enumerate(specs):
+        assert_same_bits(make_run(spec, tiny_runtime(tmp_path / "alone", data)), packed[run])
+
+
+def test_a_run_that_leaves_a_pack_takes_neither_progress_nor_stops_with_it(tmp_path, data):
+    specs = [spec_of("adapter", split=split, recipe={"epochs": 3}) for split in range(3)]
+    lost = [threading.Event() for _ in specs]
+    lost[0].set()
+    stop, seen = threading.Event(), []
+
+    def report(done, total, what):
+        if what == "training":
+            seen.append(done)
+            if done == 4:
+                stop.set()
+
+    with pytest.raises(Interrupted):
+        pack(specs, tiny_runtime(tmp_path, data), report, stop, lost)
+    assert seen == [1, 2, 3, 4]
+
+
+def test_a_stop_between_the_tests_of_a_pack_is_heeded_and_nothing_is_trained_again(tmp_path, data):
+    specs = [spec_of("linear_probe", split=split) for split in range(3)]
+    runtime, stop, tested = tiny_runtime(tmp_path, data), threading.Event(), []
+    made = make_pack(specs, runtime, stop=stop, lost=[threading.Event() for _ in specs])
+    tested.append(next(made)[0])
+    stop.set()
+    with pytest.raises(Interrupted):
+        next(made)
+    assert tested == [0]
+    again = pack(specs, runtime, lambda done, total, what: pytest.fail("trained again") if what == "training" else None)
+    assert sorted(again) == [0, 1, 2]
+
+
+def test_the_seconds_of_a_pack_are_shared_by_its_runs_and_those_before_a_stop_are_kept(tmp_path, data, monkeypatch):
+    specs = [spec_of("linear_probe", split=split) for split in range(4)]
+    clock = [0.0]
+    monkeypatch.setattr("bench.train.time.perf_counter", lambda: clock[0])
+
+    def taking(seconds, stop_at=0):
+        stop = threading.Event()
+
+        def report(done, total, what):
+            if what == "training":
+                clock[0] += seconds
+                if done == stop_at:
+                    stop.set()
+
+        return report, stop
+
+    with pytest.raises(Interrupted):
+        pack(specs, tiny_runtime(tmp_path, data), *taking(8.0, stop_at=1))
+    steps = 2 * -(-len(make_split_rows(specs[0], data, tmp_path)) // 8)
+    report, _ = taking(3.0)
+    alone = make_run(specs[0], tiny_runtime(tmp_path, data), report)
+    assert alone[0]["seconds"]["train"] == pytest.approx(8 / 4 + 3.0 * (steps - 1))
+
+
+def make_split_rows(spec, data, home):
+    return prepare(spec, tiny_runtime(home / "rows", data)).split.train
 
 
 def test_the_executor_packs_what_is_alike_and_makes_the_refused_one_by_one(tmp_path, data):

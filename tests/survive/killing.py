@@ -8,6 +8,7 @@ import re
 import signal
 import sys
 import threading
+from functools import reduce
 from pathlib import Path
 
 from tests.world import RECIPE, TINY
@@ -15,7 +16,7 @@ from tests.world import RECIPE, TINY
 MOMENTS = {
     "planning": [("bench.planning", "sort_settings"), ("bench.store", "check_record")],
     "building a store": [("bench.data.building", "_line")],
-    "training": [("bench.train", "_step")],
+    "training": [("bench.train", "_step"), ("bench.packed", "_Pack.step")],
     "writing anything": [("os", "replace"), ("os", "fsync"), ("os", "link"), ("bench.store", "write_text")],
     "rendering a table": [("bench.tables", "_write"), ("bench.rendering.tidy", "tidy_csv")],
 }
@@ -38,7 +39,9 @@ def go(home: Path, moment: str, seed: int) -> None:
         threading.Timer(chance.uniform(0, 4), die).start()
     elif moment:
         module, name = chance.choice(MOMENTS[moment])
-        die_in(importlib.import_module(module), name, chance.randint(1, 12 if moment == "writing anything" else 4))
+        *inside, name = name.split(".")
+        place = reduce(getattr, inside, importlib.import_module(module))
+        die_in(place, name, chance.randint(1, 12 if moment == "writing anything" else 4))
     from bench import machine
     from bench.cli import app
 

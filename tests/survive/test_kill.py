@@ -15,7 +15,15 @@ from tests.survive.killing import MOMENTS, essence, go
 from tests.world import make_world, toml_of
 
 KILLS = 50
-PRELOADED = ["bench.cli", "bench.run", "bench.driver", "bench.tables", "methods.glia", "methods.linear_probe"]
+PRELOADED = [
+    "bench.cli",
+    "bench.run",
+    "bench.driver",
+    "bench.tables",
+    "methods.glia",
+    "methods.linear_probe",
+    "bench.packed",
+]
 PRELOADED += ["protocols.main", "tests.survive.killing", "pandas", "scipy.stats", "torch.utils.flop_counter"]
 CONTEXT = multiprocessing.get_context("forkserver")
 
@@ -52,6 +60,7 @@ def test_fifty_kills_change_nothing(world, tmp_path):
     assert not attempt(calm)
     wanted = essence(calm / "results")
     assert len(wanted) > 8
+    assert any(record["run"].get("packed") == 2 for record in Store(calm / "results").records())
 
     chance, killed, rounds = random.Random(7), Counter(), 0
     home = fresh(world, tmp_path / "rough")
