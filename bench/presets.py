@@ -110,7 +110,8 @@ DEMO = Preset(
     splits=2,
     # 98 px are 7 × 7 patches of 14: GLIA's usual 7 × 7 grid with fragments of one patch. Few images and epochs want
     # small batches and a high rate. Two methods would not train so, and a baseline that does not is none: the linear
-    # probe is given more epochs, which cost it next to nothing, and a whole ViT a rate of its own (docs/demo.md).
+    # probe is given more epochs, which cost it next to nothing, and both it and a whole ViT their own rates
+    # (docs/demo.md).
     recipe={"epochs": 4, "batch": 16, "lr": 2e-3, "short_side": 0, "size": 98, "test_views": 1},
     method_recipe={"linear_probe": {"epochs": 12, "lr": 1e-2}, "full_finetune": {"lr": 2e-5}},
     method_options={"loda": {"cnn": "tf_efficientnet_lite0"}, "glia": {"fragment": 14, "grid": 7}},
