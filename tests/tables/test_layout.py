@@ -209,7 +209,8 @@ def test_a_baseline_that_never_trained_says_so(specs):
 
 def test_a_recipe_that_the_preset_gives_one_method_alone_stands_under_the_table():
     table = tables_of("main", records_of(specs_of("main", "demo", "linear_probe,lora")))["main_demo"]
-    assert row_named(table, "Linear probe").notes == ("The demo preset gives it a recipe of its own: epochs=12, lr=0.01.",)
+    [note] = row_named(table, "Linear probe").notes
+    assert note == "The demo preset gives it a recipe of its own: epochs=12, lr=0.01."
     assert row_named(table, "LoRA").notes == ()
 
 
