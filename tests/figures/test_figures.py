@@ -83,7 +83,7 @@ def test_without_records_the_command_that_makes_them_is_named(name, tmp_path):
 @pytest.mark.parametrize("name", ["data_efficiency", "cross", "gmad"])
 def test_records_of_other_protocols_do_not_make_a_figure(name, tmp_path):
     others = results_of("main", "demo", "glia", ["demo_a"], splits=1)
-    with pytest.raises(UsageError, match="do not have what it shows"):
+    with pytest.raises(UsageError, match="1 record here, without what it shows"):
         make_figure(name, others, tmp_path)
 
 
