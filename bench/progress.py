@@ -30,7 +30,7 @@ class Display:
     def __init__(self) -> None:
         self._bars: Any = None
         self._tasks: dict[str, Any] = {}
-        self._started: dict[str, float] = {}
+        self._started: dict[str, tuple[float, int]] = {}
         self._last = 0.0
 
     def __enter__(self) -> Display:
@@ -79,13 +79,13 @@ class Display:
 
     def _plain(self, done: int, total: int, what: str) -> None:
         now = time.monotonic()
-        start = self._started.setdefault(what, now)
+        start, first = self._started.setdefault(what, (now, done))  # some begin at their first step, some before it
         if done >= total:
             self._started.pop(what, None)
             return
-        if now - self._last >= 10 and done:
+        if now - self._last >= 10 and done > first:
             self._last = now
-            eta = (now - start) / done * (total - done)
+            eta = (now - start) / (done - first) * (total - done)
             print(f"{what}: {done}/{total}, about {clock(eta)} left", file=sys.stderr, flush=True)
 
 
