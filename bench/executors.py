@@ -76,7 +76,9 @@ def execute_serial(
     store, summary = Store(runtime.results), Summary()
     store.ready()
     answers = Answers(store, specs, orders.overwrite)
-    queue, finished = deque(_groups(specs, store, orders, _pack_limit(runtime))), 0
+    own, others = _shares(specs, store, orders)
+    queue = deque(groups(own, _pack_limit(runtime)) + [[spec] for spec in others])
+    finished = 0
     with stop_on_ctrl_c(orders.say) as stop:
         while queue and not stop.is_set():
             waiting: list[list[RunSpec]] = []
@@ -103,15 +105,6 @@ def execute_serial(
     return summary
 
 
-def _groups(specs: Sequence[RunSpec], store: Store, orders: Orders, pack: int) -> list[list[RunSpec]]:
-    """What is claimed at a time, in order: packs of the own share; one by one what is others' share, or deadly."""
-    at, of = orders.share
-    deadly = store.claims.deadly()
-    own = [spec for spec in specs[at::of] if spec.training_key not in deadly]
-    kept = set(own)
-    return groups(own, pack) + [[spec] for spec in in_order(specs, store, orders) if spec not in kept]
-
-
 def _pack_limit(runtime: Runtime) -> int:
     """How many runs are trained together at most; 0: as their method says, which was measured on CPUs only."""
     if runtime.compiled:
@@ -125,10 +118,18 @@ def _pack_limit(runtime: Runtime) -> int:
 
 def in_order(specs: Sequence[RunSpec], store: Store, orders: Orders) -> list[RunSpec]:
     """Own share first; runs that have outlived several makers last, so that they keep no other from being made."""
+    own, others = _shares(specs, store, orders)
+    return own + others
+
+
+def _shares(specs: Sequence[RunSpec], store: Store, orders: Orders) -> tuple[list[RunSpec], list[RunSpec]]:
+    """The own share; then what is others' share and, at its end, whatever is deadly."""
     at, of = orders.share
-    queue = [*specs[at::of], *(spec for i, spec in enumerate(specs) if i % of != at)]
     deadly = store.claims.deadly()
-    return sorted(queue, key=lambda spec: spec.training_key in deadly) if deadly else queue
+    own, others = specs[at::of], [spec for i, spec in enumerate(specs) if i % of != at]
+    last = [spec for spec in (*own, *others) if spec.training_key in deadly] if deadly else []
+    safe_own, safe_others = ([s for s in part if s.training_key not in deadly] for part in (own, others))
+    return safe_own, safe_others + last
 
 
 @dataclass
@@ -214,14 +215,15 @@ class _Work:
         """The next run of a pack that is done; None where there is none, or none can be made together."""
         try:
             return next(made_together, None)
-        except (Interrupted, PlanError) as error:
-            if isinstance(error, PlanError):
-                raise
+        except PlanError:
+            raise
+        except Interrupted:
+            return None
         except Exception as error:
             specs = list(self.claims)
             what = f"{counted(len(specs), 'run')} of {specs[0].method} on {specs[0].train}"
             self.orders.say(f"apart   {what}, made one by one: {error}.")
-        return None
+            return None
 
     def _finish(self, spec: RunSpec, result: Result) -> Result:
         """Write a run's record, while it is still ours, and give the claim back."""
@@ -240,7 +242,7 @@ class _Work:
 
 
 def _own_seconds(result: Result, share: float) -> float:
-    """What a run of a pack took: its share of the training, and its test."""
+    """What a run of a pack took: its start, its share of the training, and its test."""
     if result.status != "done" or result.record is None:
         return share
     return float(sum(result.record.get("seconds", {"all": share}).values()))

@@ -93,7 +93,7 @@ def train_together(
 
 
 def _in_step(lanes: Sequence[Lane]) -> list[list[int]]:
-    """The numbers of those that stand at the same step of as many, together."""
+    """The lanes' numbers, together where they stand at the same step and have as many steps an epoch."""
     found: dict[tuple[int, int], list[int]] = {}
     for run, lane in enumerate(lanes):
         found.setdefault((lane.per_epoch, lane.position.step), []).append(run)
