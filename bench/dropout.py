@@ -8,23 +8,24 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.overrides import handle_torch_function, has_torch_function_unary
 
 LEVELS = 1 << 16
 """An element is dropped with p rounded to so many levels: 0.1 becomes 6554 / 65536."""
 
 
-def dropout(values: Tensor, p: float, generator: torch.Generator | None = None) -> Tensor:
-    """Each element zero with probability p, the others raised by 1 / (1 − p); torch's own generator unless given."""
-    if has_torch_function_unary(values):  # a pack of runs draws for each of them (bench/stacked.py)
-        handled: Tensor = handle_torch_function(dropout, (values,), values, p)
-        return handled
+def dropout(values: Tensor, p: float) -> Tensor:
+    """Each element zero with probability p, the others raised by 1 / (1 − p)."""
     if values.device.type != "cpu":
         return F.dropout(values, p, training=True)
-    count, dropped_levels = values.numel(), min(round(p * LEVELS), LEVELS - 1)
+    return (values * draw_mask(torch.empty(values.shape), p)).to(values.dtype)
+
+
+def draw_mask(mask: Tensor, p: float, generator: torch.Generator | None = None) -> Tensor:
+    """Fill a mask with what dropout multiplies by, 0 or 1 / (1 − p), from torch's own generator unless one is given."""
+    count, dropped_levels = mask.numel(), min(round(p * LEVELS), LEVELS - 1)
     drawn = torch.empty(-(-count // 4), dtype=torch.int64).random_(-(2**63), None, generator=generator)
     kept = drawn.view(torch.int16).ge_(dropped_levels - LEVELS // 2)[:count]  # in place: torch's vectorised comparison
-    return (values * kept.view(values.shape).to(values.dtype)).mul_(LEVELS / (LEVELS - dropped_levels))
+    return mask.copy_(kept.view(mask.shape)).mul_(LEVELS / (LEVELS - dropped_levels))
 
 
 class Dropout(nn.Module):

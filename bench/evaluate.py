@@ -12,6 +12,7 @@ from bench.feed import Batch, Feed
 from bench.method import QualityModel
 from bench.progress import Report, silent
 from bench.step import Autocast
+from bench.threads import one_thread, trains_little
 
 CPU_BATCH = 64
 """Rows scored at once on a CPU: larger batches leave its caches and are slower."""
@@ -65,9 +66,9 @@ def _score(
 ) -> np.ndarray:
     batches = list(_batches(rows, views, size))
     totals = torch.zeros(len(rows), dtype=torch.float64, device=device)
-    loaded = ((at, batch, feed.load(batch)) for at, batch in batches)
+    loaded, little = ((at, batch, feed.load(batch)) for at, batch in batches), trains_little(model)
     for done, (at, batch, found) in enumerate(prefetched(loaded), start=1):
-        with autocast():
+        with autocast(), one_thread(little and feed.only_vectors(found)):
             scores = model(feed.inputs(batch, found))
         totals[at : at + len(batch.rows)] += scores.double()
         report(done, len(batches), what)

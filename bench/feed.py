@@ -62,6 +62,11 @@ class Feed:
                 found[name] = value
         return found
 
+    def only_vectors(self, loaded: Mapping[str, Tensor]) -> bool:
+        """Whether a model sees nothing but vectors that were `loaded`: no network, no picture, on a CPU."""
+        vectors = all(value.ndim <= 2 and value.device.type == "cpu" for value in loaded.values())
+        return vectors and not self.pictures and set(self.frozen.frozen) <= set(loaded)
+
     def inputs(self, batch: Batch, loaded: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
         """Everything the model's forward wants for a batch, of which some may have been loaded before."""
         found = dict(loaded if loaded is not None else self.load(batch))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 import resource
@@ -19,6 +20,8 @@ from bench.errors import UsageError
 
 PACKAGES = ("glia-bench", "torch", "torchvision", "timm", "peft", "numpy", "scipy", "pillow")
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+"""Names of glibc's malloc.h."""
 
 
 def pick_device(name: str) -> torch.device:
@@ -74,9 +77,23 @@ def set_up(threads: int) -> None:
     """Threads and determinism, once a process."""
     if threads:
         torch.set_num_threads(threads)
+    keep_freed_memory()
     torch.backends.cudnn.benchmark = False
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False  # torch's own choice is True: convolutions would not be fp32
+
+
+@lru_cache(maxsize=1)
+def keep_freed_memory() -> bool:
+    """Have glibc hand the memory of one step to the next instead of giving it back to the system; once a process.
+
+    Where it does not (other systems have other allocators), every step asks for its pages anew.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return False
+    return bool(mallopt(M_MMAP_THRESHOLD, 32 << 20) and mallopt(M_TRIM_THRESHOLD, 256 << 20))
 
 
 def forget_peak_memory(device_name: str) -> None:

@@ -8,8 +8,10 @@ images. Higher scores mean better quality on both sides.
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -69,6 +71,11 @@ def plcc(x: ArrayLike, y: ArrayLike) -> float:
     """Pearson's linear correlation of the scores as they are."""
     first, second = _pair(x, y)
     return _correlation(first, second)
+
+
+def import_ahead() -> None:
+    """Begin to import what `krcc` needs, which takes a second, while a model is trained."""
+    threading.Thread(target=import_module, args=("scipy.stats",), name="import scipy", daemon=True).start()
 
 
 def krcc(x: ArrayLike, y: ArrayLike) -> float:

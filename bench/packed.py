@@ -20,6 +20,8 @@ from bench.errors import ClaimLost, Interrupted, UsageError
 from bench.feed import Batch
 from bench.losses import LOSSES
 from bench.machine import forget_peak_memory
+from bench.metrics import import_ahead
+from bench.optimiser import Joint
 from bench.progress import Report, silent
 from bench.run import Outcome, job_of, now, tested_run, training_facts
 from bench.runtime import Runtime
@@ -29,6 +31,7 @@ from bench.stacked import Stack
 from bench.states import keep_state, take_up_state
 from bench.step import random_states, restore_random_states
 from bench.store import Store
+from bench.threads import one_thread
 from bench.train import Job, Lane, Trained, epoch_batches
 
 Made = tuple[int, Outcome | Exception]
@@ -49,6 +52,7 @@ def make_pack(
     for spec in specs:
         sessions.append(prepare(spec, runtime, report, beside=sessions[0] if sessions else None))
         states.append(random_states(sessions[-1].device))
+    import_ahead()
     facts = {run: kept for run, s in enumerate(sessions) if (kept := take_up_state(s, store)) is not None}
     runs = [run for run in range(len(specs)) if run not in facts]
     jobs = [job_of(sessions[run], store, stop=stop, lost=lost[run]) for run in runs]
@@ -88,7 +92,10 @@ def train_together(
     ends: dict[int, Trained | Exception] = {}
     for runs in _in_step(lanes):
         pack = _Pack([lanes[run] for run in runs], [begun[run] for run in runs])
-        ends |= dict(zip(runs, pack.train(report), strict=True))
+        try:
+            ends |= dict(zip(runs, pack.train(report), strict=True))
+        finally:
+            pack.stack.close()
     return [ends[run] for run in range(len(jobs))]
 
 
@@ -113,6 +120,7 @@ class _Pack:
     def __init__(self, lanes: Sequence[Lane], states: Sequence[list[Tensor]]) -> None:
         self.lanes, self.alive = list(lanes), list(range(len(lanes)))
         self.failed: dict[int, Exception] = {}
+        self._joint: dict[tuple[int, ...], Joint] = {}
         job = lanes[0].job
         if job.parts > 1:
             raise UsageError("their batches are computed in parts to save memory")
@@ -132,7 +140,8 @@ class _Pack:
             self.begin_epoch()
             for pieces in self.stream(epoch):
                 for piece in pieces:
-                    self.step(epoch, piece)
+                    with one_thread(self.small(piece)):
+                        self.step(epoch, piece)
                 lane = self.lanes[self.alive[0]]
                 report(lane.position.step, lane.steps, "training")
                 if lane.position.step % lane.per_epoch:
@@ -174,6 +183,11 @@ class _Pack:
             return None
         return feed.load(_joined(batches))
 
+    def small(self, piece: Piece) -> bool:
+        """Whether a step of these runs keeps one thread busy, and no more."""
+        lane = self.lanes[piece.runs[0]]
+        return lane.little and piece.loaded is not None and lane.job.feed.only_vectors(piece.loaded)
+
     def _inputs(self, piece: Piece) -> dict[str, Tensor]:
         runs = piece.runs[: len(piece.batches)]
         if piece.loaded is not None:
@@ -191,8 +205,17 @@ class _Pack:
             human = self.human[send(np.array(piece.runs), self.device)].gather(1, rows)
             inputs = {name: value.unflatten(0, rows.shape) for name, value in inputs.items()}
         values = self.stack.gradients(piece.runs, inputs, human, self.loss, job.autocast)
+        for run in piece.runs:
+            self.lanes[run].optimiser.make_ready(self.lanes[run].position.step)
+        self.joint(piece.runs).step()
         for run, value in zip(piece.runs, values, strict=True):
-            self.lanes[run].advance(epoch, value)
+            self.lanes[run].stepped(epoch, value)
+
+    def joint(self, runs: Sequence[int]) -> Joint:
+        """The optimisers of these runs."""
+        if tuple(runs) not in self._joint:
+            self._joint[tuple(runs)] = Joint([self.lanes[run].optimiser for run in runs], self.device)
+        return self._joint[tuple(runs)]
 
     def end_epoch(self, epoch: int) -> None:
         """Every run's own end of the epoch; those that failed, or are another's by now, leave."""
@@ -214,7 +237,7 @@ class _Pack:
         before = random_states(self.device)
         for run in self.alive:
             if not self.lanes[run].job.lost.is_set():
-                restore_random_states(self.stack.dice[run].states(), self.device)
+                restore_random_states(self.stack.dice.states(run), self.device)
                 self.lanes[run].save()
         restore_random_states(before, self.device)
         if stopping:

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from typing import Any
 
-from bench.packing import Cluster
+from bench.shares import Cluster
 
 PROBE_SECONDS = 60.0
 

@@ -36,10 +36,10 @@ from bench.claims import Claim, Deaths
 from bench.errors import PlanError, RunError, UsageError
 from bench.executors import POLL_SECONDS, Orders, Summary, in_order, stop_on_ctrl_c, tell
 from bench.files import write_text
-from bench.packing import Packing
 from bench.ray_cluster import look_at_cluster
 from bench.ray_worker import Board, Delivery, Task, work
 from bench.runtime import Runtime
+from bench.shares import Shares
 from bench.spec import RunSpec
 from bench.store import Store
 
@@ -100,8 +100,8 @@ class Spread:
         self.flying: dict[Any, Flight] = {}
         self.waiting: list[RunSpec] = []
         self.summary = Summary()
-        self.packing = Packing(runtime.threads).learn_all(store.records())
-        self.cluster = look_at_cluster(ray, cards=any(key[0] == "cuda" for key in self.packing.peaks))
+        self.shares = Shares(runtime.threads).learn_all(store.records())
+        self.cluster = look_at_cluster(ray, cards=any(key[0] == "cuda" for key in self.shares.peaks))
         self.looked_at = self.read_at = time.monotonic()
         self.board = _beside_driver(ray, Board, max_restarts=-1).remote()
         self.work = ray.remote(work)
@@ -137,7 +137,7 @@ class Spread:
     def _fill(self) -> None:
         """Send runs until the cluster is busy and a few wait at its door; the rest is free for other processes."""
         while self.queue:
-            slots = self.packing.slots(self.queue[0], self.cluster)
+            slots = self.shares.slots(self.queue[0], self.cluster)
             if len(self.flying) >= slots + slots // 4 + 2:
                 return
             spec = self.queue.popleft()
@@ -157,7 +157,7 @@ class Spread:
             return
         if warning:
             self.orders.say(f"again   {describe_run(flight.spec)}: {warning}.")
-        wishes = self.packing.wishes(flight.spec, self.cluster)
+        wishes = self.shares.wishes(flight.spec, self.cluster)
         runtime = replace(runtime, threads=runtime.threads or int(wishes["num_cpus"]))
         claim = flight.claim
         task = Task(flight.spec, runtime, self.make, claim.path, claim.facts["id"], self.token, self.secret, self.home)
@@ -193,7 +193,7 @@ class Spread:
         else:
             if delivery.unwritable:
                 raise PlanError(f"{delivery.where}: {delivery.unwritable}")
-            self.packing.learn(delivery.facts)
+            self.shares.learn(delivery.facts)
             flight.where = delivery.where
             self._settle(flight, delivery.result)
 

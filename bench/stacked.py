@@ -19,11 +19,11 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from bench.data.batches import send
-from bench.dropout import dropout
+from bench.dice import Cup
 from bench.errors import UsageError
 from bench.losses import Loss
 from bench.method import Features, QualityModel
-from bench.step import Autocast, random_states, restore_random_states
+from bench.step import Autocast
 
 
 class Stack:
@@ -36,7 +36,7 @@ class Stack:
     def __init__(self, models: Sequence[QualityModel], states: Sequence[list[Tensor]], device: torch.device) -> None:
         refuse_unstackable(models)
         self.models, self.device = list(models), device
-        self.dice = [Dice(state, device) for state in states]
+        self.dice = Cup(states, device)
         _share_frozen(self.models)
         own = [{n: p for n, p in model.named_parameters() if p.requires_grad} for model in models]
         self._own = own
@@ -55,23 +55,28 @@ class Stack:
         `inputs` are [runs, B, ...] each, or [B, ...] where `human` is [B] too: one batch that all of them share.
         """
         stacks = self._chosen(runs)
-        shared = human.ndim == 1
-        inside = None if shared else 0
+        inside = None if human.ndim == 1 else 0
         index = torch.arange(len(runs), device=self.device)
-        generators = _Generators([self.dice[run] for run in runs])
-        mode = _EachRunItsOwn(generators)
+        mode = _EachRunItsOwn(self.dice, runs)
 
         def forward(trained: dict[str, Tensor], seen: Mapping[str, Tensor], run: Tensor) -> Tensor:
-            generators.run = run
-            scores: Tensor = functional_call(self.models[0], trained, (seen,), tie_weights=False)
-            return scores
+            mode.run = run
+            return functional_call(self.models[0].features, trained, (seen,), tie_weights=False).float()
+
+        def judge(trained: dict[str, Tensor], features: Tensor, human: Tensor) -> Tensor:
+            scores = functional_call(self.models[0].head, trained, (features,), tie_weights=False)
+            return loss(scores.squeeze(-1), human)
 
         with autocast(), mode:
             try:
-                predicted = vmap(forward, in_dims=(0, inside, 0), randomness="error")(stacks, dict(inputs), index)
+                features = vmap(forward, in_dims=(0, inside, 0), randomness="error")(
+                    _part(stacks, "features."), dict(inputs), index
+                )
             except RuntimeError as error:
                 raise _explained(error) from error
-        values = vmap(loss, in_dims=(0, inside))(predicted.float(), human)
+        model = self.models[0]
+        dropped = self.dice.head_dropout(runs, features, model.dropout.p) if model.training else features
+        values = vmap(judge, in_dims=(0, 0, inside))(_part(stacks, "head."), dropped, human)
         values.sum().backward()
         self._hand_out(runs, stacks)
         return values.detach()
@@ -90,6 +95,15 @@ class Stack:
             for place, run in enumerate(runs):
                 self._own[run][name].grad = None if stack.grad is None else stack.grad[place]
 
+    def close(self) -> None:
+        """No more passes are wanted."""
+        self.dice.close()
+
+
+def _part(stacks: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors of a part of the model, as the part names them."""
+    return {name.removeprefix(prefix): stack for name, stack in stacks.items() if name.startswith(prefix)}
+
 
 def _explained(error: RuntimeError) -> Exception:
     """A step that torch cannot make for all runs at once is a reason to make them one by one."""
@@ -101,6 +115,8 @@ def _explained(error: RuntimeError) -> Exception:
 
 def refuse_unstackable(models: Sequence[QualityModel]) -> None:
     """A UsageError where models cannot be trained as one, with the reason."""
+    if type(models[0]).forward is not QualityModel.forward:
+        raise UsageError("its scores are made in a way of its own")
     features = type(models[0].features)
     if features.penalty is not Features.penalty or features.after_step is not Features.after_step:
         raise UsageError("its loss or its structure changes by the step")
@@ -132,55 +148,6 @@ def _frozen(model: QualityModel) -> list[tuple[str, Tensor]]:
     return [(n, p) for n, p in model.named_parameters() if not p.requires_grad] + list(model.named_buffers())
 
 
-class Dice:
-    """One run's own random generators: the CPU's, and where there is one, the GPU's."""
-
-    def __init__(self, states: list[Tensor], device: torch.device) -> None:
-        self.device = device
-        self._all = [torch.Generator("cpu" if i == 0 else device) for i in range(len(states))]
-        self.set(states)
-
-    def states(self) -> list[Tensor]:
-        """As bench.step.random_states gives them."""
-        return [generator.get_state() for generator in self._all]
-
-    def set(self, states: list[Tensor]) -> None:
-        """Go on from these states."""
-        for generator, state in zip(self._all, states, strict=True):
-            generator.set_state(state)
-
-    def head_dropout(self, values: Tensor, p: float) -> Tensor:
-        """What bench.dropout.dropout would draw in this run alone."""
-        return dropout(values, p, self._all[0]) if values.device.type == "cpu" else self.torch_dropout(values, p)
-
-    def torch_dropout(self, values: Tensor, p: float) -> Tensor:
-        """What torch's own dropout would draw in this run alone."""
-        before = random_states(self.device)
-        restore_random_states(self.states(), self.device)
-        dropped = F.dropout(values, p, training=True)
-        self.set(random_states(self.device))
-        restore_random_states(before, self.device)
-        return dropped
-
-
-class _Generators:
-    """The dice of the runs in a pass, and which run each lane of vmap is."""
-
-    def __init__(self, dice: Sequence[Dice]) -> None:
-        self.dice = dice
-        self.run: Tensor | None = None
-
-    def drop(self, kind: str, values: Tensor, p: float) -> Tensor:
-        """[runs, ...] with each run's own mask."""
-        draws = (getattr(dice, kind)(each, p) for dice, each in zip(self.dice, values, strict=True))
-        if values.requires_grad:
-            return torch.stack(list(draws))
-        whole = torch.empty_like(values, memory_format=torch.contiguous_format)
-        for at, drawn in enumerate(draws):  # one run's mask after the other, while each is still in the CPU's cache
-            whole[at] = drawn
-        return whole
-
-
 class _EachRunItsOwn(TorchFunctionMode):
     """Inside the pass: dropout by each run's own generators, attention over the folded batch, and autocast's casts.
 
@@ -188,17 +155,17 @@ class _EachRunItsOwn(TorchFunctionMode):
     leaves out convolutions, and biases of linear maps.
     """
 
-    def __init__(self, generators: _Generators) -> None:
+    def __init__(self, dice: Cup, runs: Sequence[int]) -> None:
         super().__init__()
-        self.generators = generators
+        self.dice, self.runs = dice, runs
+        self.run: Tensor | None = None
+        """Which run each lane of vmap is."""
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         if func is F.dropout:
             return self._dropout(*args, **(kwargs or {}))
-        if func is dropout:
-            return self._drop("head_dropout", *args)
         if func is F.scaled_dot_product_attention:
             return _attention(*args, **(kwargs or {}))
         if func in (F.linear, F.conv2d):
@@ -210,10 +177,9 @@ class _EachRunItsOwn(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
     def _dropout(self, values: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-        return self._drop("torch_dropout", values, p) if training and p else values
-
-    def _drop(self, kind: str, values: Tensor, p: float) -> Tensor:
-        dropped: Tensor = _Dropout.apply(values, self.generators.run, p, self.generators, kind)
+        if not (training and p):
+            return values
+        dropped: Tensor = _Dropout.apply(values, self.run, p, self.runs, self.dice)
         return dropped
 
 
@@ -221,7 +187,7 @@ class _Dropout(torch.autograd.Function):
     """Dropout whose masks are, run by run, those that the run alone would draw."""
 
     @staticmethod
-    def forward(values: Tensor, run: Tensor, p: float, generators: _Generators, kind: str) -> Tensor:
+    def forward(values: Tensor, run: Tensor, p: float, runs: Sequence[int], dice: Cup) -> Tensor:
         raise UsageError("dropout acts on values that are not of one run")
 
     @staticmethod
@@ -235,10 +201,10 @@ class _Dropout(torch.autograd.Function):
         values: Tensor,
         run: Tensor,
         p: float,
-        generators: _Generators,
-        kind: str,
+        runs: Sequence[int],
+        dice: Cup,
     ) -> tuple[Tensor, int]:
-        return generators.drop(kind, _runs_first(values, in_dims[0], info.batch_size), p), 0
+        return dice.torch_dropout(runs, _runs_first(values, in_dims[0], info.batch_size), p), 0
 
 
 def _autocast(given: Any) -> Any:

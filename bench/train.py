@@ -20,9 +20,11 @@ from bench.feed import Batch, Feed
 from bench.losses import LOSSES
 from bench.method import Method, QualityModel
 from bench.metrics import srcc
+from bench.optimiser import Optimiser
 from bench.progress import Report, silent
 from bench.spec import Recipe
-from bench.step import Autocast, gradients, gradients_in_parts, learning_rate
+from bench.step import Autocast, gradients, gradients_in_parts
+from bench.threads import one_thread, trains_little
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,8 @@ class Lane:
         self.position, self.running = Position(), torch.zeros((), device=job.device)
         self.best: dict[str, Tensor] = {}
         self.forward: torch.nn.Module = compiled(job.model) if job.compiled else job.model
-        self.trainable = [p for p in job.model.parameters() if p.requires_grad]
-        self.optimiser = _optimiser(job)
+        self.little = trains_little(job.model)
+        self.optimiser = Optimiser(job.method, job.model, job.recipe, job.device, self.steps)
         self.begin()
 
     def begin(self, together: int = 1) -> None:
@@ -85,7 +87,7 @@ class Lane:
 
     def resume(self) -> bool:
         """Go back to where an unfinished training was left, if it was; the random generators with it."""
-        found = load_checkpoint(self.job.checkpoint, self.job.model, self.optimiser, self.job.device)
+        found = load_checkpoint(self.job.checkpoint, self.job.model, self.optimiser.adamw, self.job.device)
         if found is None:
             return False
         self.position, self.running, self.best = found
@@ -98,16 +100,16 @@ class Lane:
 
     def advance(self, epoch: int, value: Tensor) -> None:
         """The optimiser's step from the gradients that stand, at its rate; nothing waits for the device."""
-        job, step = self.job, self.position.step
-        rate = learning_rate(step, self.steps, schedule=job.recipe.schedule, warmup=job.recipe.warmup)
-        for group in self.optimiser.param_groups:
-            group["lr"] = group["base"] * rate
-        if job.recipe.clip:
-            torch.nn.utils.clip_grad_norm_(self.trainable, job.recipe.clip)
-        self.optimiser.step()
-        job.model.features.after_step(step + 1, self.steps)
+        self.optimiser.make_ready(self.position.step)
+        self.optimiser.adamw.step()
+        self.stepped(epoch, value)
+
+    def stepped(self, epoch: int, value: Tensor) -> None:
+        """The optimiser has made its step, at this loss."""
+        step = self.position.step + 1
+        self.job.model.features.after_step(step, self.steps)
         self.running += value
-        self.position.step, self.position.epoch = step + 1, epoch
+        self.position.step, self.position.epoch = step, epoch
 
     def due(self) -> bool:
         """Whether the state was kept long enough ago."""
@@ -124,7 +126,8 @@ class Lane:
         """Write everything the next step depends on."""
         job = self.job
         self.position.seconds = self.seconds()
-        save_checkpoint(job.checkpoint, job.model, self.optimiser, self.position, self.running, self.best, job.device)
+        adamw = self.optimiser.adamw
+        save_checkpoint(job.checkpoint, job.model, adamw, self.position, self.running, self.best, job.device)
         self.saved = time.monotonic()
 
     def end_epoch(self, epoch: int) -> None:
@@ -177,7 +180,8 @@ def train(job: Job, report: Report = silent) -> Trained:
     for epoch in range(lane.position.epoch, job.recipe.epochs):
         job.model.train()
         for batch, loaded in _stream(job, epoch, lane.made(epoch)):
-            lane.advance(epoch, _step(lane, batch, loaded))
+            with one_thread(lane.little and job.feed.only_vectors(loaded)):
+                lane.advance(epoch, _step(lane, batch, loaded))
             report(lane.position.step, lane.steps, "training")
             if job.lost.is_set():
                 raise ClaimLost
@@ -216,14 +220,6 @@ def _stream(job: Job, epoch: int, skip: int) -> Iterator[tuple[Batch, dict[str, 
     return prefetched((batch, job.feed.load(batch)) for batch in epoch_batches(job, epoch)[skip:])
 
 
-def _optimiser(job: Job) -> torch.optim.Optimizer:
-    groups = job.method.parameter_groups(job.model, job.recipe.lr)
-    for group in groups:
-        group["base"] = group["lr"]
-    fused = job.device.type in ("cuda", "cpu")  # one pass over each tensor: on a CPU a fifth of the loop's time
-    return torch.optim.AdamW(groups, lr=job.recipe.lr, weight_decay=job.recipe.weight_decay, fused=fused)
-
-
 def _targets(job: Job) -> Tensor:
     """Scores by row, standardised over the training part (the PLCC loss does not notice, the others need it)."""
     scores = job.feed.scores()
@@ -240,7 +236,7 @@ def _step(lane: Lane, batch: Batch, loaded: dict[str, Tensor]) -> Tensor:
     inputs = job.feed.inputs(batch, loaded)
     target = lane.human[send(batch.rows, job.device)]
     loss = LOSSES[job.recipe.loss]
-    lane.optimiser.zero_grad(set_to_none=True)
+    lane.optimiser.adamw.zero_grad(set_to_none=True)
     if job.parts > 1:
         value = gradients_in_parts(lane.forward, inputs, target, loss, job.autocast, job.parts)
     else:

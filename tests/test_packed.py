@@ -13,10 +13,12 @@ from bench.errors import ClaimLost, Interrupted, RunError, UsageError
 from bench.executors import Orders, execute_serial
 from bench.heads import quality_head
 from bench.losses import LOSSES
+from bench.method import Features, QualityModel
 from bench.packed import make_pack
 from bench.packs import groups
 from bench.run import make_run
 from bench.session import prepare
+from bench.stacked import refuse_unstackable
 from bench.store import Store
 from tests.methods.vits import SMALL_CNN
 from tests.world import make_world, tiny_runtime, tiny_spec
@@ -211,6 +213,15 @@ def test_what_cannot_be_trained_together_is_refused_with_the_reason(method, opti
     specs = [tiny_spec(method, split=split, options=options) for split in range(2)]
     with pytest.raises(UsageError, match=why):
         pack(specs, tiny_runtime(tmp_path, data))
+
+
+def test_a_model_that_scores_in_a_way_of_its_own_is_not_taken_apart():
+    class Own(QualityModel):
+        def forward(self, inputs):
+            return super().forward(inputs) + 1
+
+    with pytest.raises(UsageError, match="way of its own"):
+        refuse_unstackable([Own(Features(), quality_head("linear", 8), 0.1) for _ in range(2)])
 
 
 def test_runs_with_other_numbers_of_batches_go_in_packs_of_their_own(tmp_path, data):

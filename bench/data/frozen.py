@@ -34,6 +34,7 @@ from bench.data.sheets import CHUNK, Form, MemorySheet, Sheet, create_sheet, ope
 from bench.errors import RunError
 from bench.method import Frozen
 from bench.progress import Report, silent
+from bench.threads import one_thread
 
 FORMAT = 1
 OPEN_SHEETS = 64
@@ -144,7 +145,10 @@ class FrozenInputs:
         return whole
 
     def _float(self, values: Tensor) -> Tensor:
-        return values if values.dtype == torch.float32 else self._empty(values.shape, torch.float32).copy_(values)
+        if values.dtype == torch.float32:
+            return values
+        with one_thread(values.ndim <= 2):
+            return self._empty(values.shape, torch.float32).copy_(values)
 
     def _empty(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
         on_cpu = self.device.type == "cpu"

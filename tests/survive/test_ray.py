@@ -21,10 +21,10 @@ from bench.attempt import SPLIT_PARTS  # noqa: E402
 from bench.claims import Claims  # noqa: E402
 from bench.errors import UsageError  # noqa: E402
 from bench.executors import Orders, execute_serial  # noqa: E402
-from bench.packing import Cluster as BenchCluster  # noqa: E402
 from bench.ray_executor import execute_ray  # noqa: E402
 from bench.ray_worker import Delivery  # noqa: E402
 from bench.runtime import Runtime  # noqa: E402
+from bench.shares import Cluster as BenchCluster  # noqa: E402
 from bench.store import Store  # noqa: E402
 from tests.survive import makers  # noqa: E402
 from tests.survive.makers import specs  # noqa: E402

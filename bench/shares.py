@@ -28,7 +28,7 @@ class Cluster:
 
 
 @dataclass
-class Packing:
+class Shares:
     """The most memory that runs of one kind were seen to use, on cards and on hosts."""
 
     threads: int = 0
@@ -42,7 +42,7 @@ class Packing:
             key = kind_of(RunSpec.from_dict(record["spec"]), device)
             self.peaks[key] = max(peak, self.peaks.get(key, 0))
 
-    def learn_all(self, records: Iterable[Mapping[str, Any]]) -> Packing:
+    def learn_all(self, records: Iterable[Mapping[str, Any]]) -> Shares:
         """Take note of many."""
         for record in records:
             self.learn(record)
