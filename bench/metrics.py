@@ -8,15 +8,14 @@ images. Higher scores mean better quality on both sides.
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import import_module
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bench.errors import RunError
+from bench.kendall import tau_b
 
 Vector = NDArray[np.float64]
 
@@ -73,17 +72,9 @@ def plcc(x: ArrayLike, y: ArrayLike) -> float:
     return _correlation(first, second)
 
 
-def import_ahead() -> None:
-    """Begin to import what `krcc` needs, which takes a second, while a model is trained."""
-    threading.Thread(target=import_module, args=("scipy.stats",), name="import scipy", daemon=True).start()
-
-
 def krcc(x: ArrayLike, y: ArrayLike) -> float:
     """Kendall's tau-b, which corrects for ties on either side (Kendall, 1945)."""
-    from scipy.stats import kendalltau
-
-    first, second = _pair(x, y)
-    return float(kendalltau(first, second, variant="b").statistic)
+    return tau_b(*_pair(x, y))
 
 
 def rmse(x: ArrayLike, y: ArrayLike) -> float:

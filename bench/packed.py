@@ -20,7 +20,6 @@ from bench.errors import ClaimLost, Interrupted, UsageError
 from bench.feed import Batch
 from bench.losses import LOSSES
 from bench.machine import forget_peak_memory
-from bench.metrics import import_ahead
 from bench.optimiser import Joint
 from bench.progress import Report, silent
 from bench.run import Outcome, job_of, now, tested_run, training_facts
@@ -52,7 +51,6 @@ def make_pack(
     for spec in specs:
         sessions.append(prepare(spec, runtime, report, beside=sessions[0] if sessions else None))
         states.append(random_states(sessions[-1].device))
-    import_ahead()
     facts = {run: kept for run, s in enumerate(sessions) if (kept := take_up_state(s, store)) is not None}
     runs = [run for run in range(len(specs)) if run not in facts]
     jobs = [job_of(sessions[run], store, stop=stop, lost=lost[run]) for run in runs]

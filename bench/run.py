@@ -15,7 +15,7 @@ from torch import nn
 from bench.errors import RunError
 from bench.evaluate import score
 from bench.machine import describe, forget_peak_memory, peak_memory
-from bench.metrics import import_ahead, score_metrics
+from bench.metrics import score_metrics
 from bench.progress import Report, silent
 from bench.runtime import Runtime
 from bench.session import Session, prepare
@@ -33,7 +33,6 @@ def make_run(spec: RunSpec, runtime: Runtime, report: Report = silent, **events:
     started = now()
     forget_peak_memory(runtime.device)
     session = prepare(spec, runtime, report)
-    import_ahead()
     store = Store(runtime.results)
     trained = take_up_state(session, store)
     if trained is None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from scipy import optimize, stats
 
 from bench.errors import RunError
+from bench.kendall import inversions
 from bench.metrics import fit_logistic, krcc, midranks, plcc, rmse, score_metrics, srcc
 
 KEYS = {"srcc", "plcc", "plcc_raw", "krcc", "rmse", "logistic_ok"}
@@ -253,6 +254,23 @@ def test_rank_metrics_are_blind_to_monotone_change_and_turn_with_the_scale(pairs
         assert metric(-x, y) == pytest.approx(-value, abs=1e-12)
         assert metric(y, x) == pytest.approx(value, abs=1e-12)
     assert srcc(x, y) == pytest.approx(stats.spearmanr(x, y).statistic, abs=1e-12)
+    assert krcc(x, y) == stats.kendalltau(x, y).statistic
+
+
+@pytest.mark.parametrize("levels", [3, 40, 10**9])
+def test_kendall_is_scipy_s_to_the_bit_on_thousands_of_images(levels: int):
+    rng = np.random.default_rng(levels)
+    x = rng.integers(0, levels, 3000)
+    y = np.where(rng.random(3000) < 0.3, rng.integers(0, levels, 3000), x)
+    assert krcc(x, y) == stats.kendalltau(x, y).statistic
+    assert krcc(x, -x) == -1
+
+
+def test_inversions_are_the_pairs_that_fall():
+    rng = np.random.default_rng(0)
+    for size, top in [(0, 1), (1, 1), (2, 2), (57, 5), (200, 200), (200, 1)]:
+        levels = rng.integers(0, top, size)
+        assert inversions(levels) == sum(int((levels[:i] > levels[i]).sum()) for i in range(size))
 
 
 def test_importing_the_metrics_leaves_scipy_and_torch_unloaded():
