@@ -9,7 +9,7 @@ import resource
 import subprocess
 import sys
 from contextlib import AbstractContextManager, nullcontext
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -126,6 +126,7 @@ def describe(device: torch.device, precision: str) -> dict[str, Any]:
     }
 
 
+@cache
 def _version(name: str) -> str:
     try:
         return metadata.version(name)

@@ -1,5 +1,7 @@
 """Small steps are computed by one thread and networks by all, without a bit of difference."""
 
+import re
+from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 
 import numpy as np
@@ -61,6 +63,26 @@ def test_inside_one_thread_computes_and_afterwards_as_many_as_before():
     assert torch.get_num_threads() == 2
     with one_thread(False):
         assert torch.get_num_threads() == 2
+
+
+def test_another_thread_that_computes_alone_leaves_this_one_s_networks_their_threads():
+    torch.set_num_threads(2)
+    inside, go_on = Event(), Event()
+
+    def other():
+        with one_thread():
+            inside.set()
+            go_on.wait(10)
+
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(other)
+        assert inside.wait(10)
+        kinds = re.findall(r"(?:omp|mkl)_get_max_threads\(\) : (\d+)", torch.__config__.parallel_info())
+        go_on.set()
+        done.result()
+    assert kinds
+    assert set(kinds) == {"2"}
+    assert torch.get_num_threads() == 2
 
 
 def test_steps_of_a_linear_probe_take_one_thread_once_its_features_are_there(tmp_path, data, counted):
