@@ -87,14 +87,14 @@ class Cup:
         return torch.stack([self._dice[run].torch_dropout(v, p) for run, v in zip(runs, values, strict=True)])
 
     def head_dropout(self, runs: Sequence[int], values: Tensor, p: float) -> Tensor:
-        """[runs, ...] as the dropout before the head leaves each run alone."""
+        """[runs, ...] in fp32, as the dropout before the head leaves each run alone."""
         if not p:
             return values
         if values.device.type != "cpu":
             return self.torch_dropout(runs, values, p)
         masks = self._masks(_Wish(tuple(runs), values[0].numel(), p)).view(values.shape)
-        if values.requires_grad or values.dtype != torch.float32:
-            return (values * masks).to(values.dtype)
+        if values.requires_grad:
+            return values * masks
         return torch.mul(values, masks, out=self._pool.empty(values.shape))
 
     def close(self) -> None:

@@ -13,6 +13,7 @@ from bench.data.batches import ViewMaker
 from bench.data.dataset import Dataset
 from bench.data.frozen import FrozenInputs
 from bench.data.views import View
+from bench.threads import is_vector
 
 
 @dataclass
@@ -64,8 +65,7 @@ class Feed:
 
     def only_vectors(self, loaded: Mapping[str, Tensor]) -> bool:
         """Whether a model sees nothing but vectors that were `loaded`: no network, no picture, on a CPU."""
-        vectors = all(value.ndim <= 2 and value.device.type == "cpu" for value in loaded.values())
-        return vectors and not self.pictures and set(self.frozen.frozen) <= set(loaded)
+        return not self.pictures and set(self.frozen.frozen) <= set(loaded) and all(map(is_vector, loaded.values()))
 
     def inputs(self, batch: Batch, loaded: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
         """Everything the model's forward wants for a batch, of which some may have been loaded before."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 LITTLE = 100_000
 """Trained numbers below which a step on vectors is small."""
@@ -24,6 +24,11 @@ def one_thread(only: bool = True) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def is_vector(values: Tensor) -> bool:
+    """Whether a batch holds one vector an image, in the CPU's memory."""
+    return values.ndim <= 2 and values.device.type == "cpu"
 
 
 def trains_little(model: nn.Module) -> bool:

@@ -34,7 +34,7 @@ from bench.data.sheets import CHUNK, Form, MemorySheet, Sheet, create_sheet, ope
 from bench.errors import RunError
 from bench.method import Frozen
 from bench.progress import Report, silent
-from bench.threads import one_thread
+from bench.threads import is_vector, one_thread
 
 FORMAT = 1
 OPEN_SHEETS = 64
@@ -147,7 +147,7 @@ class FrozenInputs:
     def _float(self, values: Tensor) -> Tensor:
         if values.dtype == torch.float32:
             return values
-        with one_thread(values.ndim <= 2):
+        with one_thread(is_vector(values)):
             return self._empty(values.shape, torch.float32).copy_(values)
 
     def _empty(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
