@@ -30,7 +30,7 @@ class Arm:
     recipe: Options = ()
     weights: str = "pretrained"
     cnn_weights: str = "pretrained"
-    precision: str = "auto"
+    precision: str = "fp32"
     recipe_from: str = "default"
     split_rule: str = "random"
     budget: int = 0
@@ -62,7 +62,7 @@ class Arm:
         """Everything else that was changed from the preset, as "name=value"."""
         changes = [f"{name}={_short(value)}" for name, value in self.recipe]
         usual = {"backbone": self.plain.backbone, "weights": "pretrained", "cnn_weights": "pretrained"}
-        usual |= {"precision": "auto", "split_rule": "random", "recipe_from": "default"}
+        usual |= {"precision": "fp32", "split_rule": "random", "recipe_from": "default"}
         changes += [f"{name}={getattr(self, name)}" for name, value in usual.items() if getattr(self, name) != value]
         changes += [f"{name}={value}" for name in ("budget", "limit") if (value := getattr(self, name))]
         return tuple(changes)

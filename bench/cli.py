@@ -77,7 +77,7 @@ def run(
     ] = "",
     recipe: Annotated[str, typer.Option("--recipe", help="default, or tuned (what `bench tune` chose).")] = "default",
     device: Annotated[Names, typer.Option("--device", help="auto, cpu, cuda or mps.")] = None,
-    precision: Annotated[Names, typer.Option("--precision", help="auto, fp32 or bf16.")] = None,
+    precision: Annotated[Names, typer.Option("--precision", help="fp32 or bf16.")] = None,
     overwrite: Annotated[
         Names, typer.Option("--overwrite", help="Runs to make again: never, failed or always.")
     ] = None,
@@ -138,9 +138,11 @@ def run(
     plan = make_plan(ask)
     _announce(config, plan)
     runtime = runtime_of(config, plugin, weight_files=plan.weight_files, use_cache=not no_cache, partial=partial)
-    from bench.driver import check_sets, execute, preview, warn_of_shared_pictures, write_slurm
+    from bench.driver import check_precision, check_sets, execute, preview, warn_of_shared_pictures, write_slurm
 
     check_sets(plan, runtime, found=not dry_run or check_overlap)
+    if config["executor"] == "serial":  # a cluster's machines are not this one
+        check_precision(plan.specs, runtime.device)
     if check_overlap:
         warn_of_shared_pictures(plan, runtime)
     if dry_run:

@@ -26,7 +26,7 @@ def profile(
     size: Annotated[int, typer.Option("--size", min=1, help="Pixels a side.")] = 224,
     steps: Annotated[int, typer.Option("--steps", min=1, help="Training steps to measure.")] = 5,
     device: Annotated[Optional[str], typer.Option("--device", help="auto, cpu, cuda or mps.")] = None,
-    precision: Annotated[str, typer.Option("--precision", help="auto, fp32 or bf16.")] = "auto",
+    precision: Annotated[str, typer.Option("--precision", help="fp32 or bf16.")] = "fp32",
     threads: Annotated[int, typer.Option("--threads", min=0, help="CPU threads; 0: torch's choice.")] = 0,
     compile_steps: Annotated[
         Optional[bool], typer.Option("--compile/--no-compile", help="Training steps through torch.compile.")

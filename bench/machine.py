@@ -37,18 +37,15 @@ def pick_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def pick_precision(name: str, device: torch.device) -> str:
-    """The precision asked for; "auto" is bf16 where the device computes in it, else fp32.
+def refuse_precision(precision: str, device: torch.device) -> None:
+    """Refuse what a device does not compute in.
 
-    Never fp16: its gradients vanish unless the loss is scaled, and a method that hardly trains would look weak.
+    fp16 is never offered: its gradients vanish unless the loss is scaled, and a method that hardly trains looks weak.
     """
-    if name != "auto":
-        if name not in DTYPES:
-            raise UsageError(f"--precision {name!r} is none of auto, {', '.join(DTYPES)}.")
-        return name
-    if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    return "bf16" if device.type == "cpu" and cpu_computes_in_bf16() else "fp32"
+    if precision not in DTYPES:
+        raise UsageError(f"--precision {precision!r} is none of {', '.join(DTYPES)}.")
+    if precision == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        raise UsageError(f"--precision bf16: {torch.cuda.get_device_name(device)} does not compute in it. Use fp32.")
 
 
 def cpu_computes_in_bf16() -> bool:

@@ -36,7 +36,7 @@ class Ask:
     settings: Sequence[str] = ()
     weights: str = "pretrained"
     cnn_weights: Path | None = None
-    precision: str = "auto"
+    precision: str = "fp32"
     selection: str = ""
     budget: str = ""
     tuned: Mapping[str, Mapping[str, Scalar]] = field(default_factory=dict)

@@ -42,7 +42,7 @@ class Setting:
     weights: str = "random"
     batch: int = 8
     size: int = 224
-    precision: str = "auto"
+    precision: str = "fp32"
     steps: int = 5
     dataset: str = ""
 
@@ -68,7 +68,7 @@ def profile_method(method: str, options: Mapping[str, Scalar], setting: Setting,
     per_step = count_work(lambda: _gradients(job, inputs))
     session.model.requires_grad_(False)  # torch's counter fails where a module is given a trained tensor without grad
     per_score = count_work(lambda: _score_fresh(session, _some_rows(session)))
-    ceilings = measure_ceilings(session.device, session.precision)
+    ceilings = measure_ceilings(session.device, session.spec.precision)
     work = Work(per_step.flops // spec.recipe.batch, per_step.bytes // spec.recipe.batch)
     return {
         "trainable": trainable,
@@ -89,7 +89,7 @@ def profile_method(method: str, options: Mapping[str, Scalar], setting: Setting,
             "matmul": training * work.flops / ceilings["matmul_flops"],
             "copy": training * work.bytes / ceilings["copy_bytes"],
         },
-        "machine": describe(session.device, session.precision) | ({"compiled": True} if job.compiled else {}),
+        "machine": describe(session.device, session.spec.precision) | ({"compiled": True} if job.compiled else {}),
     }
 
 

@@ -176,7 +176,7 @@ def _record(
             "curve": trained["selection_curve"],
         },
         "metrics": dict(metrics),
-        "run": describe(session.device, session.precision) | trained.get("steps", {}),
+        "run": describe(session.device, session.spec.precision) | trained.get("steps", {}),
     }
 
 

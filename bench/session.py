@@ -20,7 +20,7 @@ from bench.errors import UsageError, WeightsError
 from bench.feed import Feed
 from bench.hashes import file_token
 from bench.lending import LendingToolbox, cast_frozen_weights_once, lend_vit, own_what_is_trained
-from bench.machine import autocast, pick_device, pick_precision, set_up
+from bench.machine import autocast, pick_device, refuse_precision, set_up
 from bench.method import Method, QualityModel
 from bench.progress import Report, silent
 from bench.registry import METHODS, add_plugin_file
@@ -39,7 +39,6 @@ class Session:
     spec: RunSpec
     runtime: Runtime
     device: torch.device
-    precision: str
     method: Method
     model: QualityModel
     weights: LoadedWeights
@@ -53,7 +52,7 @@ class Session:
     @property
     def autocast(self) -> Autocast:
         """The precision of the networks. It knows nothing of the session, which its feeds would keep alive by it."""
-        return partial(autocast, self.device.type, self.precision)
+        return partial(autocast, self.device.type, self.spec.precision)
 
     @property
     def feed(self) -> Feed:
@@ -101,7 +100,7 @@ def prepare(spec: RunSpec, runtime: Runtime, report: Report = silent, beside: Se
         add_plugin_file(Path(plugin))
     set_up(runtime.threads)
     device = pick_device(runtime.device)
-    precision = pick_precision(spec.precision, device)
+    refuse_precision(spec.precision, device)
     shared = beside is not None and _sees_the_same(spec, beside.spec)
     dataset = beside.dataset if beside is not None and shared else load_set(spec, spec.train, runtime, report)
     split = split_of(spec, dataset)
@@ -111,9 +110,9 @@ def prepare(spec: RunSpec, runtime: Runtime, report: Report = silent, beside: Se
     _check_cnn_file(spec, runtime)
     tools = LendingToolbox(spec, runtime, report)
     model = method.build(vit, spec.recipe, tools)
-    cast_frozen_weights_once(model, precision)
+    cast_frozen_weights_once(model, spec.precision)
     own_what_is_trained(model.to(device))
-    session = Session(spec, runtime, device, precision, method, model, weights, tools.loaded, dataset, split, report)
+    session = Session(spec, runtime, device, method, model, weights, tools.loaded, dataset, split, report)
     if beside is not None and shared:
         session._feeds = beside._feeds
     session.feed_of(spec.train)

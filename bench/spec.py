@@ -86,7 +86,7 @@ class RunSpec:
     split_rule: Literal["random", "official"] = "random"
     recipe: Recipe = field(default_factory=Recipe)
     recipe_from: Literal["default", "tuned"] = "default"
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    precision: Literal["fp32", "bf16"] = "fp32"
     preset: Literal["demo", "paper"] = "paper"
     budget: int = 0
     limit: int = 0

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from bench.claims import Claims
 from bench.errors import StoreError, UsageError
 from bench.files import write_bytes, write_text
+from bench.numbers import meaningful
 from bench.spec import SCHEMA, RunSpec
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class Store:
 
     def write(self, record: Mapping[str, Any], predictions: Mapping[str, np.ndarray] | None = None) -> Path:
         """Write one run's record; its predictions first, so that a record never lacks them."""
-        body = {k: v for k, v in record.items() if k != "sha256"}
+        body = meaningful({k: v for k, v in record.items() if k != "sha256"})
         if predictions:
             data = _npz(predictions)
             body["predictions_sha256"] = hashlib.sha256(data).hexdigest()

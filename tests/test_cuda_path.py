@@ -16,8 +16,9 @@ from bench.data import placed
 from bench.data.batches import ViewMaker
 from bench.data.pixels import PixelStore
 from bench.data.views import View
+from bench.errors import UsageError
 from bench.losses import LOSSES
-from bench.machine import pick_precision, set_up
+from bench.machine import refuse_precision, set_up
 from bench.registry import METHODS
 from bench.spec import Recipe
 from bench.step import gradients, gradients_in_parts
@@ -169,9 +170,18 @@ def test_convolutions_and_products_in_fp32_are_fp32() -> None:
     assert not torch.backends.cudnn.allow_tf32
 
 
-@pytest.mark.parametrize(("has_bf16", "precision"), [(True, "bf16"), (False, "fp32")])
-def test_a_gpu_computes_in_bf16_if_it_can_and_never_in_fp16(
-    has_bf16: bool, precision: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: has_bf16)
-    assert pick_precision("auto", torch.device("cuda")) == precision
+def test_a_gpu_without_bf16_is_not_asked_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    card = torch.device("cuda")
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "an old card")
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: True)
+    refuse_precision("bf16", card)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: False)
+    refuse_precision("fp32", card)
+    with pytest.raises(UsageError, match="an old card does not compute in it"):
+        refuse_precision("bf16", card)
+
+
+@pytest.mark.parametrize("precision", ["fp16", "auto"])
+def test_no_device_is_asked_for_a_precision_that_there_is_not(precision: str) -> None:
+    with pytest.raises(UsageError, match="is none of fp32, bf16"):
+        refuse_precision(precision, torch.device("cpu"))

@@ -38,7 +38,7 @@ def test_every_field_changes_the_name():
         "split_rule": "official",
         "recipe": Recipe(lr=1e-4),
         "recipe_from": "tuned",
-        "precision": "fp32",
+        "precision": "bf16",
         "preset": "demo",
         "budget": 8,
         "limit": 5,
@@ -135,7 +135,7 @@ def test_a_wrong_field_is_named(change, named):
     ("make", "says"),
     [
         (lambda: Recipe(selection="foo"), "selection='foo' is none of last, val, oracle"),
-        (lambda: replace(SPEC, precision="fp8"), "precision='fp8' is none of auto, fp32, bf16"),
+        (lambda: replace(SPEC, precision="fp8"), "precision='fp8' is none of fp32, bf16"),
         (lambda: replace(SPEC, source="half"), "source='half' is none of split, all"),
         (lambda: replace(SPEC, split=-1), "split=-1 must not be negative"),
         (lambda: replace(SPEC, limit=-5), "limit=-5 must not be negative"),

@@ -8,6 +8,7 @@ import io
 import json
 from typing import Any
 
+from bench.numbers import meaningful
 from bench.table import MEASURED, Number, Table
 
 FACTS = (
@@ -60,7 +61,8 @@ def as_json(table: Table) -> str:
 
 def _fields(value: Any) -> dict[str, Any]:
     """A dataclass's own fields; `dataclasses.asdict` would copy everything below it too."""
-    return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    return {name: meaningful(held) for name, held in fields.items()}
 
 
 def _numbers(cell: Number, *, published: bool) -> dict[str, object]:
