@@ -8,19 +8,41 @@ from pathlib import Path
 from typing import Annotated, Any, Optional
 
 import typer
+from typer.core import TyperGroup
 
 from bench import __version__
 from bench.config import SETTINGS, Config
 from bench.console import DEBUG, friendly, grid, note, say
 from bench.invocation import configure, runtime_of
 from bench.progress import counted
+from bench.streams import ReaderGone, flush_streams, leave_quietly, prepare_streams
+
+WIDEST_HELP = 110
+"""Help is as wide as the terminal, up to here: longer lines are hard to read."""
+
+class Bench(TyperGroup):
+    """The command itself, whatever it is called from: any encoding will do, and a reader may leave at any time."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the command; when the reader of its output has gone, end without a word."""
+        prepare_streams()
+        try:
+            try:
+                return super().main(*args, **kwargs)
+            finally:
+                flush_streams()
+        except ReaderGone:
+            leave_quietly()
+
+
 
 app = typer.Typer(
     name="bench",
+    cls=Bench,
     help="Compare ways of fine-tuning a pretrained Vision Transformer for blind image-quality assessment.",
     no_args_is_help=True,
     add_completion=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": WIDEST_HELP},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # Typer's panels import a Markdown parser: a tenth of a second for each --help
 )

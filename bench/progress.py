@@ -8,6 +8,11 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
+from bench.streams import write_line
+
+LEAST_SEEN = 0.01
+"""The share of the work that must have been watched before a remaining time is worth saying."""
+
 Report = Callable[[int, int, str], None]
 """report(done, total, what): library code says how far it is and knows nothing of terminals."""
 
@@ -61,7 +66,7 @@ class Display:
         if self._bars is not None:
             self._bars.console.print(text, markup=False, highlight=False)
         else:
-            print(text, file=sys.stderr, flush=True)
+            write_line(text, sys.stderr)
 
     def report(self, done: int, total: int, what: str) -> None:
         """How far one activity is; it disappears when done."""
@@ -86,7 +91,8 @@ class Display:
         if now - self._last >= 10 and done > first:
             self._last = now
             eta = (now - start) / (done - first) * (total - done)
-            print(f"{what}: {done}/{total}, about {clock(eta)} left", file=sys.stderr, flush=True)
+            left = f", about {clock(eta)} left" if done - first >= LEAST_SEEN * total else ""
+            write_line(f"{what}: {done}/{total}{left}", sys.stderr)
 
 
 def clock(seconds: float) -> str:
