@@ -20,6 +20,7 @@ from bench.streams import ReaderGone, flush_streams, leave_quietly, prepare_stre
 WIDEST_HELP = 110
 """Help is as wide as the terminal, up to here: longer lines are hard to read."""
 
+
 class Bench(TyperGroup):
     """The command itself, whatever it is called from: any encoding will do, and a reader may leave at any time."""
 
@@ -33,7 +34,6 @@ class Bench(TyperGroup):
                 flush_streams()
         except ReaderGone:
             leave_quietly()
-
 
 
 app = typer.Typer(
@@ -301,18 +301,32 @@ def protocols(plugin: Plugin = None) -> None:
 def datasets(plugin: Plugin = None) -> None:
     """List the datasets and where each is looked for."""
     from bench.data.locate import dataset_names
-    from bench.registry import DATASETS
+    from bench.errors import UsageError
 
     config = configure(plugin)
-    rows = []
+    rows, wrong = [], []
     for name in dataset_names(config.data):
-        registered = name in DATASETS
-        loader = name if registered else str(config.data[name].get("loader", name))
-        facts = DATASETS.card(loader).facts
-        count = facts.get("images") or ""
-        origin = DATASETS.origin(name) if registered else f"bench.toml, read by {loader}"
-        rows.append((name, facts.get("title", ""), count, facts.get("kind", ""), _place(name, config), origin))
+        try:
+            rows.append(_dataset_row(name, config))
+        except UsageError as error:
+            rows.append((name, "", "", "", _place(name, config), "see below"))
+            wrong.append(str(error))
     grid(("dataset", "title", "images", "kind", "looked for in", "from"), rows)
+    for text in wrong:
+        note(f"Error: {text}")
+    if wrong:
+        raise typer.Exit(UsageError.exit_code)
+
+
+def _dataset_row(name: str, config: Config) -> tuple[str, ...]:
+    from bench.data.locate import TITLES, loader_name
+    from bench.registry import DATASETS
+
+    loader = loader_name(name, config.data)
+    facts = DATASETS.card(loader).facts
+    origin = DATASETS.origin(name) if name in DATASETS else f"bench.toml, read by {loader}"
+    title = TITLES.get(name) or facts.get("title", "")
+    return name, title, str(facts.get("images") or ""), facts.get("kind", ""), _place(name, config), origin
 
 
 def _place(name: str, config: Config) -> str:

@@ -13,13 +13,16 @@ if TYPE_CHECKING:
 
 
 def configure(plugins: Sequence[Path] | None = None, **flags: Any) -> Config:
-    """What is in force here, with plugin files registered."""
+    """What is in force here, with plugin files registered and the titles of own sets known."""
+    from bench.data.locate import refuse_unknown_settings, take_titles
     from bench.registry import add_plugin_file
 
     plain = {name: str(value) if isinstance(value, Path) else value for name, value in flags.items()}
     config = read_config(Path.cwd(), plain)
     for path in [*map(Path, config.plugins), *(plugins or [])]:
         add_plugin_file(path)
+    refuse_unknown_settings(config.data)
+    take_titles(config.data)
     return config
 
 

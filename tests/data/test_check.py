@@ -143,7 +143,7 @@ def test_a_partial_set_without_any_picture_is_still_an_error(trees, monkeypatch)
     top = trees.fresh("flive", monkeypatch)
     for picture_file in (top / "database").rglob("*.*"):
         picture_file.unlink()
-    with pytest.raises(DataError, match="no labelled picture"):
+    with pytest.raises(DataError, match="there is no picture .*, nor any of the 59 others"):
         load("flive", top, partial=True)
 
 
