@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 from bench import __version__
 from bench.config import SETTINGS, Config
 from bench.console import DEBUG, friendly, grid, note, say
-from bench.invocation import configure, runtime_of
+from bench.invocation import configure, results_folder, runtime_of
 from bench.progress import counted
 from bench.streams import ReaderGone, flush_streams, leave_quietly, prepare_streams
 
@@ -213,6 +213,13 @@ def table(
     protocol: Annotated[
         Names, typer.Argument(help="Protocols, separated by commas; all that have records if none.")
     ] = None,
+    method: Annotated[Names, typer.Option("--method", "-m", help="Only these methods, separated by commas.")] = None,
+    dataset: Annotated[Names, typer.Option("--dataset", "-d", help="Only these datasets, separated by commas.")] = None,
+    preset: Annotated[Names, typer.Option("--preset", help="Only the runs of this preset: demo or paper.")] = None,
+    smoke: Annotated[bool, typer.Option("--smoke", help="Smoke runs (made with --limit) too.")] = False,
+    out: Annotated[
+        Optional[Path], typer.Option("--out", help="Folder for the files; tables in the results folder if not given.")
+    ] = None,
     formats: Annotated[str, typer.Option("--format", help="Any of md, csv, tex, json.")] = "md,csv,tex,json",
     selection: Annotated[Names, typer.Option("--selection", help="Only runs with this selection rule.")] = None,
     cost: Annotated[bool, typer.Option("--cost", help="Add what each method costs.")] = False,
@@ -220,18 +227,26 @@ def table(
     results: Results = None,
     plugin: Plugin = None,
 ) -> None:
-    """Write the tables of the records there are, and print them."""
+    """Print the tables of the records there are, and write them."""
     from bench.driver import write_tables
+    from bench.narrowing import Narrowing
+    from bench.registry import PROTOCOLS
     from bench.spec import recipe_options
+    from bench.tables import check_formats
 
     config = configure(plugin, results=results)
-    write_tables(
-        Path(config["results"]),
-        _words(protocol or ""),
-        formats=_words(formats),
-        selection=recipe_options()["selection"].parse(selection) if selection is not None else None,
-        cost=cost,
-        intervals=intervals,
+    names = _words(protocol or "")
+    for name in names:
+        PROTOCOLS.target(name)
+    check_formats(_words(formats))
+    rule = recipe_options()["selection"].parse(selection) if selection is not None else None
+    of = SETTINGS["preset"].parse(preset) if preset else ""
+    results_folder(config, f"bench run -p {','.join(names or ['main'])}")
+    wish = Narrowing(_words(method or ""), _words(dataset or ""), of, smoke)
+    raise typer.Exit(
+        write_tables(
+            config, names, wish, formats=_words(formats), out=out, selection=rule, cost=cost, intervals=intervals
+        )
     )
 
 
@@ -242,7 +257,7 @@ def status(results: Results = None) -> None:
     from bench.status import print_status
 
     config = configure(results=results)
-    print_status(Path(config["results"]))
+    print_status(results_folder(config))
 
 
 @methods_app.callback()

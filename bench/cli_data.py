@@ -199,9 +199,7 @@ def _summed(entries: Sequence[Entry]) -> tuple[str, ...]:
 @cache_app.command("rm")
 @friendly
 def cache_rm(
-    names: Annotated[
-        list[str], typer.Argument(help="Datasets, kinds, names (bench cache ls --all), or all.")
-    ],
+    names: Annotated[list[str], typer.Argument(help="Datasets, kinds, names (bench cache ls --all), or all.")],
 ) -> None:
     """Delete entries; whatever is needed again is made again."""
     from bench.data.caches import cache_entries, remove

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.config import Config, read_config
+from bench.errors import UsageError
 
 if TYPE_CHECKING:
     from bench.runtime import Runtime
@@ -24,6 +25,14 @@ def configure(plugins: Sequence[Path] | None = None, **flags: Any) -> Config:
     refuse_unknown_settings(config.data)
     take_titles(config.data)
     return config
+
+
+def results_folder(config: Config, command: str = "bench run") -> Path:
+    """The results folder, which must be there; `command` makes the records that are looked for in it."""
+    root = Path(config["results"])
+    if not root.is_dir():
+        raise UsageError(f"There is no results folder {root}. `{command}` makes it; --results DIR names another.")
+    return root
 
 
 def runtime_of(config: Config, plugins: Sequence[Path] | None = None, **more: Any) -> Runtime:

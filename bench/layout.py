@@ -394,5 +394,5 @@ def _with_difference_columns(table: Table) -> Table:
 
 def _difference_text(cell: Number | str) -> str:
     if isinstance(cell, Number) and cell.difference is not None:
-        return f"{cell.difference:+.3f}".replace("-", "−")
+        return f"{cell.difference:+z.3f}".replace("-", "−")
     return ""

@@ -24,6 +24,16 @@ def silent(_done: int, _total: int, _what: str) -> None:
     """A report that nobody reads."""
 
 
+def in_megabytes(report: Report) -> Report:
+    """A report for whoever counts bytes, in numbers that a person reads."""
+
+    def told(done: int, total: int, what: str) -> None:
+        whole = -(-total // 10**6)
+        report(whole if done >= total else min(done // 10**6, whole - 1), whole, f"{what}, MB")
+
+    return told
+
+
 def counted(number: int, thing: str) -> str:
     """ "1 run", "2 runs": a number with its noun."""
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"

@@ -230,6 +230,7 @@ def test_an_unforeseen_error_is_two_lines_and_the_traceback_is_there_on_request(
     def broken(*_, **__):
         raise ZeroDivisionError("nobody thought of this")
 
+    (home / "results").mkdir()
     monkeypatch.setattr("bench.results.Results.read", broken)
     result = bench("table")
     assert result.exit_code == 70
