@@ -229,7 +229,8 @@ def describe_result(spec: RunSpec, result: Result, seconds: float) -> str:
         return f"stopped {run}: kept where it was; the same command goes on from there."
     if result.status == "lost":
         return f"left    {run}: another process took it over."
-    return f"{result.status:<7} {run}  {result.said}  {clock(seconds)}"
+    said = result.said.removeprefix(f"{spec.train}: ")  # the set was just named
+    return f"{result.status:<7} {run}  {said}  {clock(seconds)}"
 
 
 def _headline(record: dict[str, Any]) -> str:

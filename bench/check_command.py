@@ -27,12 +27,12 @@ def print_check(reports: Sequence[CheckReport], absent: Sequence[str], root: obj
 
 
 def _row(report: CheckReport) -> tuple[str, ...]:
-    grouped = report.groups_found or report.groups_expected
+    grouped = report.label_rows and (report.groups_found or report.groups_expected)
     low, high = report.range_found or (0.0, 0.0)
     return (
         report.name,
-        _share(report.images_found, report.images_expected),
-        str(report.label_rows),
+        _share(report.images_found, report.images_expected) if report.label_rows else "-",
+        str(report.label_rows or "-"),
         _share(report.groups_found, report.groups_expected) if grouped else "-",
         f"{low:g} to {high:g}" if report.range_found else "-",
         report.verdict,

@@ -178,22 +178,22 @@ def cache_ls(
     for entry in entries:
         groups.setdefault((entry.kind, entry.name if each else entry.of), []).append(entry)
     largest_first = sorted(groups.items(), key=lambda item: -sum(e.bytes for e in item[1]))
-    rows = [(*place, *_summed(found)) for place, found in largest_first]
-    if rows:
-        grid(("kind", "of", "entries", "size", "last used", ""), rows, title=str(config.cache))
+    if entries:
+        rows = [(*place, *_summed(found)) for place, found in largest_first]
+        grid(("kind", "of", "entries", "size", "last used"), rows, title=str(config.cache))
     total = _size(sum(e.bytes for e in entries))
     say(f"{total} in {_entries(entries)}; the limit is {config['cache_limit_gb']:g} GB.")
 
 
 def _summed(entries: Sequence[Entry]) -> tuple[str, ...]:
-    """How many entries there are, their size, when the newest of them was used, and whether one is in use."""
+    """How many entries there are, their size, and when the newest of them was used."""
     import time
 
     from bench.progress import clock
 
     age = max(0.0, time.time() - max(entry.used for entry in entries))
-    used = "in use" if any(entry.in_use for entry in entries) else ""
-    return str(len(entries)), _size(sum(entry.bytes for entry in entries)), f"{clock(age)} ago", used
+    used = "in use now" if any(entry.in_use for entry in entries) else f"{clock(age)} ago"
+    return str(len(entries)), _size(sum(entry.bytes for entry in entries)), used
 
 
 @cache_app.command("rm")

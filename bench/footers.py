@@ -151,12 +151,12 @@ def _few_pictures(columns: Sequence[Column], cells: Sequence[Sequence[Cell]]) ->
         sizes = [tests.get(target, {}).get("n") for row in cells for _, _, _, tests in _data_of(row[j])]
         least = min((int(n) for n in sizes if n), default=FEW_PICTURES)
         if least < FEW_PICTURES:
-            found.setdefault(column.experiment, f"{_title_of(column)} {least}")
+            found.setdefault(column.experiment, f"{_title_of(column)} ({least})")
     if not found:
         return []
     return [
-        f"Very small test parts: {', '.join(found.values())} pictures. Correlations over so few change much from split "
-        "to split, and PLCC follows a curve fitted to them."
+        f"Few pictures in a test part: {', '.join(found.values())}. Correlations over so few change much from split to "
+        "split, and PLCC follows a curve fitted to them."
     ]
 
 

@@ -36,6 +36,8 @@ def narrowed(results: Results, wish: Narrowing, data: Mapping[str, Any], tell: C
     if wish.datasets:
         named = set(wish.datasets)
         kept = Results(filter(None, (_within(record, named) for record in kept.records)), intervals=kept.intervals)
+    if len(results) and not len(kept):
+        raise UsageError(f"Nothing to show: {counted(len(results), 'record')} here, and none of {_said(wish)}.")
     if wish.smoke:
         return kept
     whole = kept.where(lambda record: not record.spec.limit)
@@ -45,6 +47,12 @@ def narrowed(results: Results, wish: Narrowing, data: Mapping[str, Any], tell: C
     if smoke:
         tell(f"{counted(smoke, 'smoke run')} (made with --limit) left out; --smoke shows them.")
     return whole
+
+
+def _said(wish: Narrowing) -> str:
+    parts = [f"--method {','.join(wish.methods)}"] if wish.methods else []
+    parts += [f"--dataset {','.join(wish.datasets)}"] if wish.datasets else []
+    return " ".join(parts + ([f"--preset {wish.preset}"] if wish.preset else []))
 
 
 def _is_wanted(record: Record, wish: Narrowing) -> bool:

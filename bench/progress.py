@@ -50,18 +50,7 @@ class Display:
 
     def __enter__(self) -> Display:
         if sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-            self._bars = Progress(
-                TextColumn("{task.description}", markup=False),
-                BarColumn(bar_width=None),
-                MofNCompleteColumn(),
-                TextColumn("eta", markup=False),
-                TimeRemainingColumn(),
-                console=Console(stderr=True),
-                transient=True,
-            )
+            self._bars = _bars()
             self._bars.start()
         return self
 
@@ -103,6 +92,29 @@ class Display:
             eta = (now - start) / (done - first) * (total - done)
             left = f", about {clock(eta)} left" if done - first >= LEAST_SEEN * total else ""
             write_line(f"{what}: {done}/{total}{left}", sys.stderr)
+
+
+def _bars() -> Any:
+    """Rich's bars, which leave the last columns free: a ^C that the terminal shows there would break a full line."""
+    from rich.console import Console
+    from rich.constrain import Constrain
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+
+    class Bars(Progress):
+        def get_renderable(self) -> Constrain:
+            return Constrain(super().get_renderable(), console.width - len("^C "))
+
+    return Bars(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=None),
+        MofNCompleteColumn(),
+        TextColumn("eta", markup=False),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    )
 
 
 def clock(seconds: float) -> str:

@@ -78,10 +78,9 @@ class CheckReport:
             if names:
                 dots = ", …" if len(names) > SHOWN else ""
                 said.append(f"{what} ({len(names)}): {', '.join(names[:SHOWN])}{dots}")
-        if self.errors and self.obtain:
-            said.append(f"to get it: {self.obtain}")
-        if self.errors and self.layout:
-            said.append(f"the folder: {self.layout}")
+        if self.errors and (self.missing or not self.label_rows):
+            said += [f"to get it: {self.obtain}"] if self.obtain else []
+            said += [f"the folder: {self.layout}"] if self.layout else []
         return said + [f"note: {text}" for text in self.notes]
 
 
@@ -114,7 +113,7 @@ def check(
         _look_at_labels(source, report)
         dataset = source.load()
     except DataError as error:
-        report.found = report.found or bool(report.label_rows)
+        report.found = source.place.path is not None and source.place.path.is_dir()
         report.errors.append(str(error))
         return report
     report.errors += misfits(dataset)

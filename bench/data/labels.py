@@ -46,7 +46,7 @@ class Sheet:
 
     def wrong(self, index: int, what: str) -> DataError:
         """An error about one row."""
-        return self._wrong([(index, what)])
+        return _wrong_rows(self.dataset, self.path, self.unit, [(self.numbers[index], what)])
 
     def has(self, name: str) -> bool:
         """Whether there is a column of that name, case aside."""
@@ -68,7 +68,7 @@ class Sheet:
         names = [_name_below(cell, homes) for cell in cells]
         strangers = [index for index, found in enumerate(names) if not found]
         hint = _home_of(cells[index] for index in strangers) if below is not None else ""
-        self._refuse((i, f"{cells[i]!r} is not a picture's name below the set's folder{hint}") for i in strangers)
+        self._refuse(((i, f"{cells[i]!r} is not a picture's name below the set's folder") for i in strangers), hint)
         return names
 
     def numbers_of(self, name: str, low: float = -math.inf, high: float = math.inf) -> list[float]:
@@ -90,15 +90,11 @@ class Sheet:
         )
         return values
 
-    def _refuse(self, wrong: Iterable[tuple[int, str]]) -> None:
+    def _refuse(self, wrong: Iterable[tuple[int, str]], hint: str = "") -> None:
         """Raise one error about all these rows, if there are some."""
-        found = list(wrong)
+        found = [(self.numbers[index], what) for index, what in wrong]
         if found:
-            raise self._wrong(found)
-
-    def _wrong(self, wrong: Sequence[tuple[int, str]]) -> DataError:
-        numbered = [(self.numbers[index], what) for index, what in wrong]
-        return _wrong_rows(self.dataset, self.path, self.unit, numbered)
+            raise _wrong_rows(self.dataset, self.path, self.unit, found, hint)
 
     def _column(self, name: str) -> list[str]:
         for column, cells in self.columns.items():
@@ -113,14 +109,14 @@ def alike(name: str) -> str:
     return unicodedata.normalize("NFC", name).lower()
 
 
-def _wrong_rows(dataset: str, path: Path, unit: str, wrong: Sequence[tuple[int, str]]) -> DataError:
+def _wrong_rows(dataset: str, path: Path, unit: str, wrong: Sequence[tuple[int, str]], hint: str = "") -> DataError:
     """An error about one row, or about many: they are counted, and the first few described."""
     if len(wrong) == 1:
-        return DataError(f"{dataset}: {path}, {unit} {wrong[0][0]}: {wrong[0][1]}.")
+        return DataError(f"{dataset}: {path}, {unit} {wrong[0][0]}: {wrong[0][1]}{hint}.")
     described = "; ".join(f"{unit} {number}: {what}" for number, what in wrong[:NAMED])
     more = f"; and {len(wrong) - NAMED} more" if len(wrong) > NAMED else ""
     unit = "entries" if unit == "entry" else f"{unit}s"
-    return DataError(f"{dataset}: {path}: {len(wrong)} {unit} are wrong: {described}{more}.")
+    return DataError(f"{dataset}: {path}: {len(wrong)} {unit} are wrong: {described}{more}{hint}.")
 
 
 def _number(cell: str) -> float:
@@ -163,7 +159,7 @@ def _name_below(cell: str, homes: Sequence[str]) -> str:
 def _home_of(cells: Iterable[str]) -> str:
     """How to say where pictures lie whose whole paths lead out of the set's folder; empty where there are none."""
     folders = [os.path.dirname(cell) for cell in cells if PurePosixPath(cell).is_absolute()]  # noqa: PTH120
-    return f': if they lie there, set images = "{os.path.commonpath(folders)}"' if folders else ""
+    return f'. If the pictures lie there, set images = "{os.path.commonpath(folders)}"' if folders else ""
 
 
 def read_bytes(dataset: str, path: Path) -> bytes:
