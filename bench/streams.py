@@ -60,16 +60,16 @@ def terminal_width(stream: TextIO | None = None) -> int:
     return max(LEAST_WIDTH, shutil.get_terminal_size((WIDTH_OF_A_FILE, 25)).columns)
 
 
-def write_line(text: str, stream: TextIO) -> None:
+def write_line(text: str, stream: TextIO | None) -> None:
     """Write a text and a line's end; on a terminal broken between words, in a file left whole."""
-    if stream is None:  # the shell closed it (`>&-`)
-        return
     shown = _broken_between_words(text, terminal_width(stream)) if _is_terminal(stream) else text
     write_as_it_is(shown + "\n", stream)
 
 
-def write_as_it_is(text: str, stream: TextIO) -> None:
+def write_as_it_is(text: str, stream: TextIO | None) -> None:
     """Write a text; a reader that has gone ends the command."""
+    if stream is None:  # the shell closed it (`>&-`)
+        return
     try:
         stream.write(text)
     except BrokenPipeError:
@@ -98,7 +98,7 @@ def leave_quietly() -> NoReturn:
     raise SystemExit(READER_GONE)
 
 
-def _is_terminal(stream: TextIO) -> bool:
+def _is_terminal(stream: TextIO | None) -> bool:
     return bool(getattr(stream, "isatty", lambda: False)())
 
 
