@@ -29,8 +29,8 @@ def figure(
     """Draw figures from the records there are. Some need kept weights; all go into the results folder."""
     from bench.console import grid
     from bench.driver import report_problems
-    from bench.figures import FIGURES, make_figures
-    from bench.invocation import configure, runtime_of
+    from bench.figures import FIGURES, kind_named, make_figures
+    from bench.invocation import configure, results_folder, runtime_of
     from bench.results import Results
     from bench.store import Store
 
@@ -38,7 +38,8 @@ def figure(
         grid(("figure", "what it shows", "needs the runs of"), [(n, k.summary, k.protocol) for n, k in FIGURES.items()])
         return
     config = configure(plugin, results=results)
-    store = Store(Path(config["results"]))
+    protocols = ",".join(dict.fromkeys(kind_named(name).protocol for name in _words(names)))
+    store = Store(results_folder(config, f"bench run -p {protocols or 'main'}"))
     found = Results.read(store)
     report_problems(store)
     written = make_figures(

@@ -197,6 +197,9 @@ def _where(experiment: Experiment) -> str:
 def _summary(names: Sequence[str], rows: Sequence[PairedDifference]) -> str:
     better, worse = (sum(row.verdict == sign for row in rows) for sign in (1, -1))
     open_ = len(rows) - better - worse
+    if len(rows) == 1:
+        found = f"{names[0]} is better" if better else f"{names[1]} is better" if worse else "they cannot be told apart"
+        return f"In the one comparison there is, {found} (α = {ALPHA})."
     return (
         f"Of {len(rows)} comparisons, {names[0]} is better in {better}, {names[1]} in {worse}, and {open_} cannot be "
         f"told apart (α = {ALPHA}, Holm over all of them)."

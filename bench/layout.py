@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from bench.arms import Arm, arms_of, count_text
+from bench.data.locate import TITLES
 from bench.footers import conditions, data_notes, legend, line_notes, usual_weights
 from bench.presets import Preset, preset_named
 from bench.published import DATASETS as PUBLISHED_DATASETS
@@ -150,7 +151,9 @@ def _by_preset(results: Results) -> list[PresetResults]:
 
 
 def dataset_title(name: str) -> str:
-    """A dataset as the papers' tables spell it."""
+    """A dataset as the papers' tables spell it, or as bench.toml calls the user's own."""
+    if name in TITLES:
+        return TITLES[name]
     if name in DATASETS:
         title = DATASETS.card(name).facts.get("title")
         if isinstance(title, str) and title:
@@ -391,5 +394,5 @@ def _with_difference_columns(table: Table) -> Table:
 
 def _difference_text(cell: Number | str) -> str:
     if isinstance(cell, Number) and cell.difference is not None:
-        return f"{cell.difference:+.3f}".replace("-", "−")
+        return f"{cell.difference:+z.3f}".replace("-", "−")
     return ""

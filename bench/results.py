@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from bench.store import Store
 
 
+FEW_PICTURES = 20
+"""A correlation over fewer pictures than this says little: it is said how many there were."""
+
+
 @dataclass(frozen=True)
 class Predictions:
     """What a run said of every test image of one target, beside what people said."""

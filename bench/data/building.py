@@ -177,7 +177,11 @@ def _decode_rest(
     end = sum(height * width * 3 for height, width, _ in entries)
 
     def load(path: Path) -> tuple[np.ndarray, int]:
-        pixels = load_plain(path, policy, dataset.name)
+        try:
+            pixels = load_plain(path, policy, dataset.name)
+        except DataError as error:
+            whole = dataset.part_of or dataset.name
+            raise DataError(f"{error} `bench data check {whole} --deep` names all such files.") from None
         return pixels, zlib.crc32(pixels.reshape(-1).data)
 
     write_text(part / JOURNAL, "".join(map(_line, entries)))

@@ -29,6 +29,8 @@ class Dataset:
     table: pd.DataFrame
     grouped: bool
     notes: tuple[str, ...] = ()
+    part_of: str = ""
+    """The set that a smoke run's subset was taken from; empty for a whole set."""
 
     def __len__(self) -> int:
         return len(self.table)
