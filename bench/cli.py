@@ -138,9 +138,11 @@ def run(
     plan = make_plan(ask)
     _announce(config, plan)
     runtime = runtime_of(config, plugin, weight_files=plan.weight_files, use_cache=not no_cache, partial=partial)
-    from bench.driver import check_precision, check_sets, execute, preview, warn_of_shared_pictures, write_slurm
+    from bench.driver import check_official_splits, check_precision, check_sets, execute, preview
+    from bench.driver import warn_of_shared_pictures, write_slurm
 
     check_sets(plan, runtime, found=not dry_run or check_overlap)
+    check_official_splits(plan, runtime)
     if config["executor"] == "serial":  # a cluster's machines are not this one
         check_precision(plan.specs, runtime.device)
     if check_overlap:
@@ -321,7 +323,9 @@ def show_config() -> None:
 def splits(
     dataset: Annotated[str, typer.Argument(help="The dataset.")],
     number: Annotated[Optional[int], typer.Option("--split", min=0, help="Only this split.")] = None,
-    count: Annotated[int, typer.Option("--splits", min=1, help="How many splits to list.")] = 10,
+    count: Annotated[
+        Optional[int], typer.Option("--splits", min=1, help="How many splits to list; else ten, or all there are.")
+    ] = None,
     export: Annotated[Optional[Path], typer.Option("--export", help="Write image,side rows as CSV.")] = None,
     plugin: Plugin = None,
 ) -> None:
@@ -329,7 +333,7 @@ def splits(
     from bench.driver import print_splits
 
     config = configure(plugin)
-    print_splits(config, dataset, [number] if number is not None else list(range(count)), export)
+    print_splits(config, dataset, [number] if number is not None else range(count or 0), export)
 
 
 def _attach() -> None:

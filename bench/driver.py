@@ -38,6 +38,17 @@ def check_sets(plan: Plan, runtime: Runtime, *, found: bool) -> None:
         )
 
 
+def check_official_splits(plan: Plan, runtime: Runtime) -> None:
+    """Refuse official splits of sets that have none, as far as their labels are on this machine."""
+    from bench.data.locate import source_of
+
+    for name in sorted({spec.train for spec in plan.specs if spec.split_rule == "official"}):
+        source = source_of(name, runtime.data, runtime.cache, partial=runtime.partial)
+        there = not source.folders or (source.place.path is not None and source.place.path.is_dir())
+        if there and (why := source.lacks_official()):
+            raise UsageError(f"--set split_rule=official: {why}")
+
+
 def _datasets(specs: Sequence[RunSpec]) -> set[str]:
     return {name for spec in specs for name in spec.datasets}
 
@@ -242,13 +253,23 @@ def write_tables(root: Path, protocols: Sequence[str], **wishes: Any) -> None:
         say(f"Written: {', '.join(str(path) for path in item.paths)}")
 
 
+USUAL_SPLITS = 10
+"""As many as the papers have; so many are listed where a set has them and none are asked for."""
+
+
 def print_splits(config: Config, name: str, numbers: Sequence[int], export: Path | None) -> None:
-    """The splits of a dataset: a line each, or every image's side as CSV."""
+    """The splits of a dataset: a line each, or every image's side as CSV. No number: the first ten there are."""
     from bench.data.locate import load_dataset
-    from bench.data.splits import make_split
+    from bench.data.splits import count_of_splits, make_split
     from bench.files import write_text
 
     dataset = load_dataset(name, config.data, config.cache)
+    count = count_of_splits(dataset)
+    if not numbers:
+        numbers = range(min(USUAL_SPLITS, count or USUAL_SPLITS))
+        if len(numbers) < USUAL_SPLITS:
+            contents = dataset.table["group"].nunique()
+            note(f"{name} has {contents} contents and so only {count} different test parts: these are all its splits.")
     names = dataset.table["image"].tolist()
     rows, lines = [], ["split,side,image"]
     for number in numbers:

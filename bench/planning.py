@@ -83,7 +83,17 @@ def make_plan(ask: Ask) -> Plan:
     specs = [spec for name in names for spec in _planned(name, request, settings.protocols.get(name, {}))]
     if not specs:
         raise UsageError(" ".join(_why_nothing(name, request, settings.protocols.get(name, {})) for name in names))
+    _refuse_parts_of_official_splits(specs)
     return Plan(tuple(merge(specs)), tuple(names), preset, files)
+
+
+def _refuse_parts_of_official_splits(specs: Sequence[RunSpec]) -> None:
+    official = {(spec.fraction, spec.source) for spec in specs if spec.split_rule == "official"}
+    if official:
+        from bench.data.splits import refuse_part_of_official
+
+        for fraction, source in sorted(official):
+            refuse_part_of_official(fraction, source)
 
 
 def _planned(name: str, request: Request, options: Mapping[str, Scalar]) -> list[RunSpec]:

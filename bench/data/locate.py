@@ -33,6 +33,9 @@ def loader_of(name: str, data_config: Mapping[str, Any]) -> type[DatasetSource]:
     loader = entry.get("loader", name)
     if not isinstance(loader, str):
         raise UsageError(f"[data.{name}] loader must be a name, not {loader!r}.")
+    if loader != name:
+        DATASETS.target(loader)
+        _refuse_second_meaning(name, loader)
     if loader == name and name not in DATASETS:
         if name in data_config:
             raise UsageError(
@@ -43,6 +46,16 @@ def loader_of(name: str, data_config: Mapping[str, Any]) -> type[DatasetSource]:
         hint = f"Did you mean {' or '.join(close)}?" if close else f"There are: {', '.join(names)}."
         raise UsageError(f"Unknown dataset {name!r}. {hint}")
     return DATASETS.load(loader)
+
+
+def _refuse_second_meaning(name: str, loader: str) -> None:
+    """The name of a registered set under another loader would put other pictures' numbers under that set's title."""
+    if name in DATASETS:
+        title = DATASETS.card(name).facts.get("title") or name
+        raise UsageError(
+            f'[data.{name}] loader = "{loader}": the name {name} means {title}, and the numbers of other pictures '
+            f"would stand under it. Give your set a name of its own, such as [data.my_{name}]."
+        )
 
 
 def place_of(
