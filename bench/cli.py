@@ -138,11 +138,9 @@ def run(
     plan = make_plan(ask)
     _announce(config, plan)
     runtime = runtime_of(config, plugin, weight_files=plan.weight_files, use_cache=not no_cache, partial=partial)
-    from bench.driver import check_official_splits, check_precision, check_sets, execute, preview
-    from bench.driver import warn_of_shared_pictures, write_slurm
+    from bench.driver import check_precision, check_sets, execute, preview, warn_of_shared_pictures, write_slurm
 
     check_sets(plan, runtime, found=not dry_run or check_overlap)
-    check_official_splits(plan, runtime)
     if config["executor"] == "serial":  # a cluster's machines are not this one
         check_precision(plan.specs, runtime.device)
     if check_overlap:

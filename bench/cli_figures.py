@@ -28,7 +28,7 @@ def figure(
 ) -> None:
     """Draw figures from the records there are. Some need kept weights; all go into the results folder."""
     from bench.console import grid
-    from bench.driver import report_problems
+    from bench.driver import note_official_in_name_only, report_problems
     from bench.figures import FIGURES, make_figures
     from bench.invocation import configure, runtime_of
     from bench.results import Results
@@ -41,6 +41,7 @@ def figure(
     store = Store(Path(config["results"]))
     found = Results.read(store)
     report_problems(store)
+    note_official_in_name_only(found)
     written = make_figures(
         _words(names),
         found,

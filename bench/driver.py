@@ -6,7 +6,7 @@ import gc
 from collections import Counter
 from collections.abc import Sequence, Set
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.config import Config
 from bench.console import grid, note, say
@@ -21,9 +21,12 @@ from bench.slurm import script, share
 from bench.spec import RunSpec
 from bench.store import Store
 
+if TYPE_CHECKING:
+    from bench.results import Results
+
 
 def check_sets(plan: Plan, runtime: Runtime, *, found: bool) -> None:
-    """Refuse a plan with unknown datasets, or (where they must be found) missing ones, before any work is done."""
+    """Refuse a plan with unknown sets, missing ones (where they must be found), or splits there are not."""
     from bench.data.locate import source_of
 
     missing = []
@@ -36,16 +39,15 @@ def check_sets(plan: Plan, runtime: Runtime, *, found: bool) -> None:
             f"No folder for {', '.join(missing)}. Say in bench.toml where they lie ([data] root = ..., or [data.NAME] "
             "path = ...), or choose others with --dataset; `bench data check NAME` says what to get and from whom."
         )
+    _check_official_splits(plan, runtime, set(missing))
 
 
-def check_official_splits(plan: Plan, runtime: Runtime) -> None:
+def _check_official_splits(plan: Plan, runtime: Runtime, missing: Set[str]) -> None:
     """Refuse official splits of sets that have none, as far as their labels are on this machine."""
     from bench.data.locate import source_of
 
-    for name in sorted({spec.train for spec in plan.specs if spec.split_rule == "official"}):
-        source = source_of(name, runtime.data, runtime.cache, partial=runtime.partial)
-        there = not source.folders or (source.place.path is not None and source.place.path.is_dir())
-        if there and (why := source.lacks_official()):
+    for name in sorted({spec.train for spec in plan.specs if spec.split_rule == "official"} - missing):
+        if why := source_of(name, runtime.data, runtime.cache, partial=runtime.partial).lacks_official():
             raise UsageError(f"--set split_rule=official: {why}")
 
 
@@ -194,6 +196,14 @@ def report_problems(store: Store) -> None:
         note(f"… and {len(store.problems) - 10} more files that are not used.")
 
 
+def note_official_in_name_only(results: Results) -> None:
+    """Say of how many runs tables and figures are without, because they were split otherwise than they say."""
+    from bench.results import official_in_name_only
+
+    if count := sum(official_in_name_only(record.body) for record in results.records):
+        note(f"Left out: {counted(count, 'run')} made on a random split under split_rule=official (see bench verify).")
+
+
 def preview(plan: Plan, runtime: Runtime, overwrite: str) -> None:
     """What `--dry-run` prints: the runs to make, those done, and how long by the records there are."""
     store = Store(runtime.results)
@@ -246,6 +256,7 @@ def write_tables(root: Path, protocols: Sequence[str], **wishes: Any) -> None:
     results = Results.read(store)
     gc.freeze()  # the records stay to the end: no collection need search them again
     report_problems(store)
+    note_official_in_name_only(results)
     written = make_tables(results, protocols, out=root / "tables", complain=note, **wishes)
     for item in written:
         print_table(item.table)

@@ -80,7 +80,7 @@ def make_split(
 
 
 def count_of_splits(dataset: Dataset) -> int | None:
-    """How many splits with different test parts a set of few contents has; None where there are more than one counts."""
+    """How many splits with different test parts a set of few contents has; None for more than anyone counts."""
     contents = dataset.table["group"].nunique()
     return None if contents > FEW_CONTENTS else math.comb(contents, contents - _count_of_training(contents))
 
@@ -88,7 +88,9 @@ def count_of_splits(dataset: Dataset) -> int | None:
 def refuse_part_of_official(fraction: float, source: str) -> None:
     """An official training part is taken as it is: a share of it, or more than it, would be another experiment."""
     if fraction != TRAIN_SHARE or source != "split":
-        raise UsageError("split_rule=official takes the official training part as it is: leave out fraction and source.")
+        raise UsageError(
+            "split_rule=official takes the official training part as it is: leave out fraction and source."
+        )
 
 
 def _count_of_training(contents: int) -> int:

@@ -134,7 +134,9 @@ def test_both_koniq_csvs_give_the_same_scores_and_splits(trees, monkeypatch):
 
 def test_without_the_file_of_the_official_split_the_error_names_that_file(trees, monkeypatch):
     koniq = load("koniq10k", trees.fresh("koniq10k", monkeypatch, csvs=("scores",)))
-    with pytest.raises(DataError, match=r"koniq10k has no official split: koniq10k_distributions_sets\.csv is not there"):
+    with pytest.raises(
+        DataError, match=r"koniq10k has no official split: koniq10k_distributions_sets\.csv is not there"
+    ):
         make_split(koniq, 0, official=True)
     flive = load("flive", trees.fresh("flive", monkeypatch))
     with pytest.raises(DataError, match=r"flive has no official split: labels640\.csv is not there"):
