@@ -279,8 +279,8 @@ def print_splits(config: Config, name: str, numbers: Sequence[int], export: Path
     if not numbers:
         numbers = range(min(USUAL_SPLITS, count or USUAL_SPLITS))
         if len(numbers) < USUAL_SPLITS:
-            contents = dataset.table["group"].nunique()
-            note(f"{name} has {contents} contents and so only {count} different test parts: these are all its splits.")
+            few = counted(dataset.table["group"].nunique(), "content")
+            note(f"{name} has {few} and so only {count} different test parts: these are all its splits.")
     names = dataset.table["image"].tolist()
     rows, lines = [], ["split,side,image"]
     for number in numbers:

@@ -219,7 +219,8 @@ def _sized(method: str, options: Mapping[str, Scalar], ask: Ask, preset: Preset)
         return options
     wanted = parse_count(ask.budget)
     known = METHODS.card(method).defaults() | dict(preset.method_options.get(method.partition(":")[0], {}))
-    return size_to_budget(method, {**known, **options}, ask.backbone or preset.backbone, wanted)
+    sized = size_to_budget(method, {**known, **options}, ask.backbone or preset.backbone, wanted)
+    return {**options, **{name: value for name, value in sized.items() if value != known.get(name)}}
 
 
 def size_to_budget(method: str, options: Mapping[str, Scalar], backbone: str, budget: int) -> Mapping[str, Scalar]:

@@ -281,6 +281,15 @@ def test_a_set_of_few_contents_shows_the_splits_it_has(home):
     assert "Ask for at most --splits 6" in asked.output
 
 
+def test_pictures_in_their_own_size_are_prepared_when_asked_for(home):
+    plain = bench("data", "prepare", "near", "--preset", "paper")
+    assert plain.exit_code == 0, plain.output
+    assert "short 0 square 0" not in plain.stderr
+    both = bench("data", "prepare", "near", "--preset", "paper", "--original")
+    assert "near: short 0 square 0 min 224" in both.stderr
+    assert both.stderr.count("24 pictures ready") == 3
+
+
 def test_a_folder_under_the_name_of_a_registered_set_is_refused_everywhere(home):
     toml = (home / "bench.toml").read_text()
     (home / "bench.toml").write_text(toml.replace("[data.near]", "[data.csiq]"))
