@@ -21,6 +21,9 @@ def figure(
     method: Annotated[str, typer.Option("--method", "-m", help="Only these methods, separated by commas.")] = "",
     dataset: Annotated[str, typer.Option("--dataset", "-d", help="Only these datasets, separated by commas.")] = "",
     image: Annotated[str, typer.Option("--image", help="A picture of the dataset, or a file, for attention.")] = "",
+    views: Annotated[
+        str, typer.Option("--views", help="For spectra: same (one crop for all methods) or own (what each eats).")
+    ] = "same",
     formats: Annotated[str, typer.Option("--format", help="png, svg or both.")] = "png,svg",
     list_them: Annotated[bool, typer.Option("--list", help="Only list the figures there are.")] = False,
     results: Annotated[Optional[Path], typer.Option("--results", help="The results folder.")] = None,
@@ -50,6 +53,7 @@ def figure(
         methods=_words(method),
         datasets=_words(dataset),
         image=image,
+        views=views,
         runtime=runtime_of(config, plugin),
     )
     for path in written:

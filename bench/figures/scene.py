@@ -30,6 +30,8 @@ class Wish:
     datasets: tuple[str, ...] = ()
     image: str = ""
     """A picture of the dataset by its name, or a file: for attention maps."""
+    views: str = "same"
+    """What models look at for their spectra: the same crops all of them, or each its own views."""
     runtime: Runtime | None = None
     """Where data and weights are: only the figures that show pictures or walk through models need it."""
 
