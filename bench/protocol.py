@@ -39,6 +39,8 @@ class Request:
     datasets: tuple[str, ...] = ()
     splits: int = 10
     recipe: Mapping[str, Scalar] = field(default_factory=dict)
+    recipes: Mapping[str, Mapping[str, Scalar]] = field(default_factory=dict)
+    """What the user set in the recipe of one method alone."""
     common: Mapping[str, Any] = field(default_factory=dict)
     tuned: Mapping[str, Mapping[str, Scalar]] = field(default_factory=dict)
     sizer: Sizer | None = None
@@ -70,7 +72,7 @@ class Request:
         recipe: dict[str, Any] = usual_recipe(self.preset, train, method.name)
         chosen = self.tuned.get(method.name, {})
         recipe |= {name: value for name, value in chosen.items() if name in recipe_options()}
-        recipe |= self.recipe | changes.pop("recipe", {})
+        recipe |= {**self.recipe, **self.recipes.get(method.name, {}), **changes.pop("recipe", {})}
         tuned = "tuned" if method.name in self.tuned else "default"
         whole: dict[str, Any] = {"backbone": self.preset.backbone, **self.common, **changes}
         made = Recipe(**recipe)

@@ -129,6 +129,7 @@ def test_a_method_in_one_new_file_runs_and_appears_in_the_table(home):
         (["table", "--selection", "bogus"], "selection='bogus' is none of last, val, oracle."),
         (["run", "-m", "glia", "--set", "rank=0", "--dry-run"], "rank=0 must be at least 1."),
         (["run", "--set", "colour=red"], "colour"),
+        (["profile", "glia", "--set", "glia.lr=1"], "options of methods"),
         (["run", "--set", "lr=fast"], "lr='fast'"),
         (["run", "--device", "tpu"], "device"),
         (["run", "--precision", "fp64"], "precision"),

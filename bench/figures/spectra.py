@@ -42,7 +42,8 @@ def draw(scene: Scene) -> Iterator[Drawing]:
             ("spectra_depth", "Relative log amplitude at the highest frequency", *_depths(found)),
         ):
             finish(figure, scene.headline(f"{title}, {where}"), below, legend)
-            yield Drawing(scene.stem(stem, experiment.train), figure)
+            own = ("own",) if scene.wish.views == "own" else ()
+            yield Drawing(scene.stem(stem, *own, experiment.train), figure)
 
 
 def log_amplitude(features: Tensor, grid: int) -> Tensor:
