@@ -372,7 +372,9 @@ def show_config() -> None:
 def splits(
     dataset: Annotated[str, typer.Argument(help="The dataset.")],
     number: Annotated[Optional[int], typer.Option("--split", min=0, help="Only this split.")] = None,
-    count: Annotated[int, typer.Option("--splits", min=1, help="How many splits to list.")] = 10,
+    count: Annotated[
+        Optional[int], typer.Option("--splits", min=1, help="How many splits to list; else ten, or all there are.")
+    ] = None,
     export: Annotated[Optional[Path], typer.Option("--export", help="Write image,side rows as CSV.")] = None,
     plugin: Plugin = None,
 ) -> None:
@@ -380,7 +382,7 @@ def splits(
     from bench.driver import print_splits
 
     config = configure(plugin)
-    print_splits(config, dataset, [number] if number is not None else list(range(count)), export)
+    print_splits(config, dataset, [number] if number is not None else range(count or 0), export)
 
 
 def _attach() -> None:

@@ -85,6 +85,9 @@ def check(
 def prepare(
     names: Annotated[list[str], typer.Argument(help="Datasets.")],
     preset: Annotated[Optional[str], typer.Option("--preset", help="Whose picture sizes: demo or paper.")] = None,
+    original: Annotated[
+        bool, typer.Option("--original", help="Also in their own sizes, from which GLIA cuts its fragments.")
+    ] = False,
     plugin: Plugin = None,
 ) -> None:
     """Decode every picture once into the stores that runs read. A stopped build goes on where it was."""
@@ -105,8 +108,9 @@ def prepare(
         for name in names:
             dataset = load_dataset(name, config.data, config.cache, progress=display.report)
             recipe = Recipe(**{**settings.recipe, **settings.dataset_recipe(name)})  # type: ignore[arg-type]
-            for view in (View("crop", recipe.size), View("resize", recipe.size)):
-                policy = policy_of(view, recipe)
+            views = [View("crop", recipe.size), View("resize", recipe.size)]
+            views += [View("crop", recipe.size, original=True)] if original else []
+            for policy in dict.fromkeys(policy_of(view, recipe) for view in views):
                 display.line(f"{name}: {policy.text()}: {_size(estimate_bytes(dataset, policy))} in {config.cache}")
                 ready.append(open_store(dataset, policy, config.cache, progress=display.report, limit_bytes=limit))
                 display.line(f"{name}: {counted(len(ready[-1]), 'picture')} ready in {ready[-1].folder}")

@@ -21,6 +21,9 @@ def figure(
     method: Annotated[str, typer.Option("--method", "-m", help="Only these methods, separated by commas.")] = "",
     dataset: Annotated[str, typer.Option("--dataset", "-d", help="Only these datasets, separated by commas.")] = "",
     image: Annotated[str, typer.Option("--image", help="A picture of the dataset, or a file, for attention.")] = "",
+    views: Annotated[
+        str, typer.Option("--views", help="For spectra: same (one crop for all methods) or own (what each eats).")
+    ] = "same",
     formats: Annotated[str, typer.Option("--format", help="png, svg or both.")] = "png,svg",
     list_them: Annotated[bool, typer.Option("--list", help="Only list the figures there are.")] = False,
     results: Annotated[Optional[Path], typer.Option("--results", help="The results folder.")] = None,
@@ -28,7 +31,7 @@ def figure(
 ) -> None:
     """Draw figures from the records there are. Some need kept weights; all go into the results folder."""
     from bench.console import grid
-    from bench.driver import report_problems
+    from bench.driver import note_official_in_name_only, report_problems
     from bench.figures import FIGURES, kind_named, make_figures
     from bench.invocation import configure, results_folder, runtime_of
     from bench.results import Results
@@ -42,6 +45,7 @@ def figure(
     store = Store(results_folder(config, f"bench run -p {protocols or 'main'}"))
     found = Results.read(store)
     report_problems(store)
+    note_official_in_name_only(found)
     written = make_figures(
         _words(names),
         found,
@@ -50,6 +54,7 @@ def figure(
         methods=_words(method),
         datasets=_words(dataset),
         image=image,
+        views=views,
         runtime=runtime_of(config, plugin),
     )
     for path in written:

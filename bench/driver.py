@@ -25,11 +25,12 @@ from bench.streams import terminal_width
 
 if TYPE_CHECKING:
     from bench.narrowing import Narrowing
+    from bench.results import Results
     from bench.table import Table
 
 
 def check_sets(plan: Plan, runtime: Runtime, *, found: bool) -> None:
-    """Refuse a plan with unknown datasets, or (where they must be found) missing ones, before any work is done."""
+    """Refuse a plan with unknown sets, missing ones (where they must be found), or splits there are not."""
     from bench.data.locate import source_of
 
     missing = []
@@ -42,6 +43,16 @@ def check_sets(plan: Plan, runtime: Runtime, *, found: bool) -> None:
             f"No folder for {', '.join(missing)}. Say in bench.toml where they lie ([data] root = ..., or [data.NAME] "
             "path = ...), or choose others with --dataset; `bench data check NAME` says what to get and from whom."
         )
+    _check_official_splits(plan, runtime, set(missing))
+
+
+def _check_official_splits(plan: Plan, runtime: Runtime, missing: Set[str]) -> None:
+    """Refuse official splits of sets that have none, as far as their labels are on this machine."""
+    from bench.data.locate import source_of
+
+    for name in sorted({spec.train for spec in plan.specs if spec.split_rule == "official"} - missing):
+        if why := source_of(name, runtime.data, runtime.cache, partial=runtime.partial).lacks_official():
+            raise UsageError(f"--set split_rule=official: {why}")
 
 
 def _datasets(specs: Sequence[RunSpec]) -> set[str]:
@@ -205,6 +216,14 @@ def report_problems(store: Store) -> None:
         note(f"… and {len(store.problems) - 10} more files that are not used.")
 
 
+def note_official_in_name_only(results: Results) -> None:
+    """Say of how many runs tables and figures are without, because they were split otherwise than they say."""
+    from bench.results import official_in_name_only
+
+    if count := sum(official_in_name_only(record.body) for record in results.records):
+        note(f"Left out: {counted(count, 'run')} made on a random split under split_rule=official (see bench verify).")
+
+
 def preview(plan: Plan, runtime: Runtime, overwrite: str) -> None:
     """What `--dry-run` prints: the runs to make, those done, and how long by the records there are."""
     store = Store(runtime.results)
@@ -267,6 +286,7 @@ def write_tables(
     results = Results.read(store)
     gc.freeze()  # the records stay to the end: no collection need search them again
     report_problems(store)
+    note_official_in_name_only(results)
     kept = narrowed(results, wish, config.data, note)
     complain = None if DEBUG["on"] else left_out.append
     tables = [item.table for item in make_tables(kept, protocols, formats=formats, complain=complain, **wishes)]
@@ -296,13 +316,23 @@ def _write_where_possible(tables: Sequence[Table], formats: Sequence[str], asked
         note(f"Not written. {error} --out DIR writes the tables elsewhere.")
 
 
+USUAL_SPLITS = 10
+"""As many as the papers have; so many are listed where a set has them and none are asked for."""
+
+
 def print_splits(config: Config, name: str, numbers: Sequence[int], export: Path | None) -> None:
-    """The splits of a dataset: a line each, or every image's side as CSV."""
+    """The splits of a dataset: a line each, or every image's side as CSV. No number: the first ten there are."""
     from bench.data.locate import load_dataset
-    from bench.data.splits import make_split
+    from bench.data.splits import count_of_splits, make_split
     from bench.files import write_text
 
     dataset = load_dataset(name, config.data, config.cache)
+    count = count_of_splits(dataset)
+    if not numbers:
+        numbers = range(min(USUAL_SPLITS, count or USUAL_SPLITS))
+        if len(numbers) < USUAL_SPLITS:
+            few = counted(dataset.table["group"].nunique(), "content")
+            note(f"{name} has {few} and so only {count} different test parts: these are all its splits.")
     names = dataset.table["image"].tolist()
     rows, lines = [], ["split,side,image"]
     for number in numbers:

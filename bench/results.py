@@ -93,6 +93,15 @@ class Record:
         return self.arrays() if self.arrays is not None else {}
 
 
+def official_in_name_only(body: Mapping[str, Any]) -> bool:
+    """Whether a finished run asks for the official split and was made on a random one.
+
+    Until that was refused, a set without an official split was split at random without a word.
+    """
+    made = body.get("data", {}).get("train", {}).get("split_rule", "")
+    return body["spec"].get("split_rule") == "official" and body["status"] == "done" and made != "official split"
+
+
 @dataclass(frozen=True)
 class Experiment:
     """What a column measures: trained on what, how much of it, and tested on which target."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -78,7 +78,6 @@ def make_tables(
             numbers = set(_measured(table))
             if protocols or not numbers <= shown or len({row.block for row in table.rows}) > 1:
                 table = with_cost(table) if cost else table
-                table = replace(table, name=f"{table.name}_{selection}") if selection else table
                 written.append(Written(name, table, write_table(table, formats, out) if out else ()))
             shown |= numbers
     if not written and not broken:

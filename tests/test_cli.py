@@ -131,6 +131,7 @@ def test_a_method_in_one_new_file_runs_and_appears_in_the_table(home):
         (["table", "--selection", "bogus"], "selection='bogus' is none of last, val, oracle."),
         (["run", "-m", "glia", "--set", "rank=0", "--dry-run"], "rank=0 must be at least 1."),
         (["run", "--set", "colour=red"], "colour"),
+        (["profile", "glia", "--set", "glia.lr=1"], "options of methods"),
         (["run", "--set", "lr=fast"], "lr='fast'"),
         (["run", "--device", "tpu"], "device"),
         (["run", "--precision", "fp64"], "precision"),
@@ -342,6 +343,56 @@ def test_splits_are_printed_and_exported(home):
     lines = Path("splits.csv").read_text().splitlines()
     assert lines[0] == "split,side,image"
     assert len(lines) == 1 + 3 * 24
+
+
+def test_a_plan_for_the_official_split_of_a_set_without_one_is_refused_before_any_run(home):
+    for words in ((), ("--dry-run",)):
+        result = tiny_run("--set", "split_rule=official", *words, methods="linear_probe")
+        assert result.exit_code == 2, result.output
+        assert "--set split_rule=official: near has no official split." in result.output
+    demo = bench("run", "-m", "linear_probe", "-d", "demo_a", "--preset", "demo", "--set", "split_rule=official")
+    assert "demo_a has no official split." in demo.output
+    assert not (home / "cache" / "demo").exists(), "nothing need be made to know it"
+    assert not (home / "results").exists()
+
+
+def test_a_plan_for_a_part_of_an_official_split_is_refused(home):
+    result = tiny_run("--set", "split_rule=official", "--set", "fraction=0.2", "--dry-run", methods="linear_probe")
+    assert result.exit_code == 2
+    assert "leave out fraction and source" in result.output
+
+
+def test_a_set_of_few_contents_shows_the_splits_it_has(home):
+    result = bench("splits", "near")
+    assert result.exit_code == 0, result.output
+    assert "near has 6 contents and so only 6 different test parts: these are all its splits." in result.stderr
+    assert [line.split()[0] for line in result.stdout.splitlines() if "20 " in line] == list("012345")
+    asked = bench("splits", "near", "--splits", 7)
+    assert asked.exit_code == 1
+    assert "Ask for at most --splits 6" in asked.output
+
+
+def test_pictures_in_their_own_size_are_prepared_when_asked_for(home):
+    plain = bench("data", "prepare", "near", "--preset", "paper")
+    assert plain.exit_code == 0, plain.output
+    assert "short 0 square 0" not in plain.stderr
+    both = bench("data", "prepare", "near", "--preset", "paper", "--original")
+    assert "near: short 0 square 0 min 224" in both.stderr
+    assert both.stderr.count("24 pictures ready") == 3
+
+
+def test_a_folder_under_the_name_of_a_registered_set_is_refused_everywhere(home):
+    toml = (home / "bench.toml").read_text()
+    (home / "bench.toml").write_text(toml.replace("[data.near]", "[data.csiq]"))
+    for words in (
+        ("run", "-m", "linear_probe", "-d", "csiq", "--preset", "demo", "--dry-run"),
+        ("data", "check", "csiq"),
+        ("splits", "csiq"),
+    ):
+        result = bench(*words)
+        assert result.exit_code in (1, 2), result.output
+        assert "[data.my_csiq]" in result.output.replace("\n", ""), result.output
+    assert bench("datasets").exit_code == 0
 
 
 def test_config_says_where_each_value_comes_from(home):

@@ -80,6 +80,9 @@ def loader_name(name: str, data_config: Mapping[str, Any]) -> str:
     loader = entry.get("loader", name)
     if not isinstance(loader, str):
         raise UsageError(f"[data.{name}] loader must be a name, not {loader!r}.")
+    if loader != name:
+        DATASETS.target(loader)
+        _refuse_second_meaning(name, loader)
     if loader == name and name not in DATASETS:
         if name in data_config:
             raise UsageError(
@@ -94,6 +97,16 @@ def loader_name(name: str, data_config: Mapping[str, Any]) -> str:
     except UsageError as error:
         raise UsageError(f"[data.{name}] loader: {error}") from None
     return loader
+
+
+def _refuse_second_meaning(name: str, loader: str) -> None:
+    """The name of a registered set under another loader would put other pictures' numbers under that set's title."""
+    if name in DATASETS:
+        title = DATASETS.card(name).facts.get("title") or name
+        raise UsageError(
+            f'[data.{name}] loader = "{loader}": the name {name} means {title}, and the numbers of other pictures '
+            f"would stand under it. Give your set a name of its own, such as [data.my_{name}]."
+        )
 
 
 def place_of(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bench.results import Results
 
 FORMATS = ("png", "svg")
+VIEWS = ("same", "own")
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Kind:
     protocol: str
     image: bool = False
     """Whether a picture may be named that it looks at."""
+    views: bool = False
+    """Whether it may be told what the models look at."""
     states: bool = False
     """Whether it walks through trained models, whose kept weights it needs."""
 
@@ -48,7 +51,9 @@ FIGURES: dict[str, Kind] = {
     "attention": Kind(
         "attention", "attention maps beside the image (GLIA Fig. 3, LoDa Fig. 7)", "main", image=True, states=True
     ),
-    "spectra": Kind("spectra", "Fourier spectra of the features, block by block (LoDa Fig. 6)", "main", states=True),
+    "spectra": Kind(
+        "spectra", "Fourier spectra of the features, block by block (LoDa Fig. 6)", "main", views=True, states=True
+    ),
 }
 
 
@@ -65,7 +70,7 @@ def make_figures(names: Sequence[str], results: Results, out: Path, **wishes: An
     written: list[Path] = []
     refused: NothingToDraw | None = None
     for name, kind in FIGURES.items():
-        if wishes.get("image") and not kind.image:
+        if (wishes.get("image") and not kind.image) or (wishes.get("views", VIEWS[0]) != VIEWS[0] and not kind.views):
             continue
         try:
             written += make_figure(name, results, out, **wishes)
@@ -93,6 +98,8 @@ def make_figure(
     wish = Wish(**options)
     if wish.image and not kind.image:
         raise UsageError(f"--image is for {', '.join(n for n, k in FIGURES.items() if k.image)}, not for {name}.")
+    if wish.views not in VIEWS or (wish.views != VIEWS[0] and not kind.views):
+        raise UsageError(f"--views {wish.views!r}: it is {' or '.join(VIEWS)}, and for the spectra only.")
     draw, written = kind.load(), []
     for scene in scenes(results, wish):
         with house_style():

@@ -40,12 +40,12 @@ class Spot:
 
 
 def draw(scene: Scene) -> Iterator[Drawing]:
-    """One figure a dataset; beside the measured spots, outside the demo, the published ones."""
+    """One figure a dataset; beside the measured spots on random splits, outside the demo, the published ones."""
     for experiment in scene.own_tests():
         subjects = scene.subjects([experiment])
         spots = [spot for s in subjects if (spot := _measured(scene, s, experiment)) is not None]
         if spots:
-            published = [] if scene.demo else _published(experiment.train)
+            published = _published(experiment.train) if scene.part.rules.published and not scene.demo else []
             yield Drawing(
                 scene.stem("parameters", experiment.train), _figure(scene, experiment, subjects, spots + published)
             )

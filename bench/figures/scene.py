@@ -30,6 +30,8 @@ class Wish:
     datasets: tuple[str, ...] = ()
     image: str = ""
     """A picture of the dataset by its name, or a file: for attention maps."""
+    views: str = "same"
+    """What models look at for their spectra: the same crops all of them, or each its own views."""
     runtime: Runtime | None = None
     """Where data and weights are: only the figures that show pictures or walk through models need it."""
 
@@ -97,12 +99,12 @@ class Scene:
         return [name for name in datasets if not self.wish.datasets or name in self.wish.datasets]
 
     def headline(self, text: str) -> str:
-        """A title that says when a figure is a demo."""
-        return f"Demo. {text}" if self.demo else text
+        """A title that says when a figure is a demo, and when its numbers came about by unusual rules."""
+        return " ".join(filter(None, ["Demo." if self.demo else "", self.part.rules.title, text]))
 
     def stem(self, *parts: str) -> str:
-        """A file's stem that says when a figure is a demo."""
-        return "_".join([*parts, "demo"] if self.demo else parts)
+        """A file's stem that says the same."""
+        return "_".join([*parts, *self.part.rules.unusual, *(["demo"] if self.demo else [])])
 
     def conditions(
         self, subjects: Sequence[Subject], experiments: Sequence[Experiment], *, how: str, medians: bool = True
@@ -122,6 +124,7 @@ class Scene:
         lines.append(f"Preset {self.part.preset.name}; backbone {', '.join(backbones)}; {'; '.join(selection)}.")
         if any(r.spec.weights == "random" for r in records):
             lines.append(f"Backbones of {MISSING_WEIGHTS}.")
+        lines += self.part.rules.notes
         if self.demo:
             lines.append(demo_note(name for e in experiments for name in e.datasets))
         return lines
@@ -140,7 +143,7 @@ class Scene:
 
 
 def scenes(results: Results, wish: Wish) -> Iterator[Scene]:
-    """One scene a preset: presets never share a figure."""
+    """One scene a preset and set of rules: numbers of others never share a figure."""
     known = {record.spec.method for record in results.records}
     for method in wish.methods:
         if method not in known and known:

@@ -9,14 +9,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.figures.models import Kept, kept_runs, lacking, last_walk, open_trained, tapped_blocks, vit_of
+from bench.figures.models import Kept, contiguous, kept_runs, lacking, last_walk, open_trained, tapped_blocks, vit_of
 from bench.figures.scene import Drawing, Scene, Subject, title_of
 from bench.figures.style import Legend, Look, finish, outer_labels, panels, wrapped
-from bench.runtime import Runtime
 from bench.session import Session
 
 IMAGES, BATCH = 128, 16
 """Of the test part, as many images as LoDa averages over; and how many go through a model at once."""
+
+SEEN = {
+    "same": "every method on the same crops, for the seams of GLIA's fragments would be read as high frequencies",
+    "own": "each method on the views it eats: the seams of GLIA's fragments are in its high frequencies",
+}
+"""By `--views`, what the models look at and what follows from it."""
 
 Spectra = dict[Subject, np.ndarray]
 """Of each method, the log amplitude of every block's features: [depth, grid, grid], frequency 0 in the middle."""
@@ -25,10 +30,10 @@ Spectra = dict[Subject, np.ndarray]
 def draw(scene: Scene) -> Iterator[Drawing]:
     """Three figures: last-block spectra, amplitude by frequency and block, and the highest frequency by block."""
     for experiment, kept, without in kept_runs(scene):
-        found = _spectra_of_all(kept, scene.wish.machine())
+        found = _spectra_of_all(kept, scene)
         tests = [record.section("data").get("train", {}).get("n_test", IMAGES) for record in kept.values()]
         count = min(IMAGES, *map(int, tests))
-        how = f"Mean over {count} test images and all channels of the patch tokens, each method on the views it eats."
+        how = f"Mean over {count} test images and all channels of the patch tokens; {SEEN[scene.wish.views]}."
         below = scene.conditions(list(found), [experiment], how=how, medians=False) + [lacking(without)]
         where = f"trained on {title_of(experiment)}"
         for stem, title, figure, legend in (
@@ -37,7 +42,8 @@ def draw(scene: Scene) -> Iterator[Drawing]:
             ("spectra_depth", "Relative log amplitude at the highest frequency", *_depths(found)),
         ):
             finish(figure, scene.headline(f"{title}, {where}"), below, legend)
-            yield Drawing(scene.stem(stem, experiment.train), figure)
+            own = ("own",) if scene.wish.views == "own" else ()
+            yield Drawing(scene.stem(stem, *own, experiment.train), figure)
 
 
 def log_amplitude(features: Tensor, grid: int) -> Tensor:
@@ -57,9 +63,10 @@ def relative(spectrum: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.arange(diagonal.shape[-1]) / (grid / 2), diagonal - diagonal[..., :1]
 
 
-def feature_spectra(session: Session) -> np.ndarray:
-    """The spectra of one trained model on the first test images: [depth, grid, grid]."""
-    grid, maker = vit_of(session).shape.grid, session.feed_of(session.spec.train).maker
+def feature_spectra(session: Session, views: str = "same") -> np.ndarray:
+    """The spectra of one trained model on the first test images, on the views that SEEN names: [depth, grid, grid]."""
+    grid = vit_of(session).shape.grid
+    maker = session.feed_of(session.spec.train).maker if views == "own" else contiguous(session)
     rows = session.split.test[:IMAGES]
     total: list[Tensor] = []
     for start in range(0, len(rows), BATCH):
@@ -69,8 +76,9 @@ def feature_spectra(session: Session) -> np.ndarray:
     return (torch.stack(total) / len(rows)).double().cpu().numpy().round(5)
 
 
-def _spectra_of_all(kept: Kept, runtime: Runtime) -> Spectra:
-    return {subject: feature_spectra(open_trained(record, runtime)) for subject, record in kept.items()}
+def _spectra_of_all(kept: Kept, scene: Scene) -> Spectra:
+    runtime, views = scene.wish.machine(), scene.wish.views
+    return {subject: feature_spectra(open_trained(record, runtime), views) for subject, record in kept.items()}
 
 
 def _pictures(found: Spectra) -> Any:

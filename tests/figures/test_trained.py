@@ -1,10 +1,13 @@
 """Figures that walk through trained models, from a run to the file: kept weights are found, opened and shown."""
 
+import numpy as np
 import pytest
+import torch
 
 from bench.errors import UsageError
 from bench.figures import make_figure
-from bench.figures.models import open_trained
+from bench.figures.models import contiguous, open_trained
+from bench.figures.spectra import feature_spectra
 from bench.results import Results
 from bench.run import make_run
 from bench.session import prepare
@@ -58,6 +61,34 @@ def test_spectra_are_drawn_and_the_same_twice(world, tmp_path):
     stems = {path.stem for path in once}
     assert stems == {"spectra_near_demo", "spectra_amplitude_near_demo", "spectra_depth_near_demo"}
     assert [path.read_bytes() for path in once] == [path.read_bytes() for path in again]
+
+
+def test_spectra_are_of_the_same_crops_for_every_method_unless_its_own_views_are_asked_for(world, tmp_path):
+    runtime, store = world
+    records = [one for one in Results.read(store).records if one.spec.method in ("glia", "vpt")]
+    sessions = {record.spec.method: open_trained(record, runtime) for record in records}
+    rows = np.arange(4)
+    glia, vpt = (contiguous(sessions[name]) for name in ("glia", "vpt"))
+    ask = {"epoch": 0, "number": 0, "training": False}
+    assert torch.equal(glia.raw("detail", rows, **ask), vpt.raw("crop", rows, **ask))
+    own = sessions["glia"].feed_of("near").maker
+    assert not torch.equal(glia.raw("detail", rows, **ask), own.raw("detail", rows, **ask))
+    assert torch.equal(glia.raw("semantic", rows, **ask), own.raw("semantic", rows, **ask))
+    spectra = {views: feature_spectra(sessions["glia"], views) for views in ("same", "own")}
+    assert not np.array_equal(spectra["same"], spectra["own"])
+    assert np.array_equal(feature_spectra(sessions["vpt"], "same"), feature_spectra(sessions["vpt"], "own"))
+
+
+def test_what_the_spectra_are_of_stands_below_them(world, tmp_path):
+    runtime, store = world
+    results = Results.read(store)
+    for views, said in (("same", "every method on the same crops"), ("own", "each method on the views it eats")):
+        paths = make_figure("spectra", results, tmp_path / views, runtime=runtime, views=views)
+        assert said in words(paths[1])
+    with pytest.raises(UsageError, match="for the spectra only"):
+        make_figure("attention", results, tmp_path, runtime=runtime, views="own")
+    with pytest.raises(UsageError, match="it is same or own"):
+        make_figure("spectra", results, tmp_path, runtime=runtime, views="mine")
 
 
 @pytest.mark.parametrize("kind", ["attention", "spectra"])
