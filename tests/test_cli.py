@@ -392,7 +392,9 @@ def test_a_folder_under_the_name_of_a_registered_set_is_refused_everywhere(home)
         result = bench(*words)
         assert result.exit_code in (1, 2), result.output
         assert "[data.my_csiq]" in result.output.replace("\n", ""), result.output
-    assert bench("datasets").exit_code == 0
+    listed = bench("datasets")
+    assert listed.exit_code == 2
+    assert "[data.my_csiq]" in listed.output.replace("\n", "")
 
 
 def test_config_says_where_each_value_comes_from(home):
