@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cache
+from operator import attrgetter
 
 from bench.errors import UsageError
 from bench.presets import Preset, preset_named
@@ -84,14 +85,28 @@ def arms_of(records: Iterable[Record]) -> dict[Record, Arm]:
     """The arm of every record."""
     known = list(records)
     unregistered = _common_options(record for record in known if record.spec.method not in METHODS)
-    families: dict[tuple[str, str], Arm] = {}
+    made: dict[tuple[object, ...], Arm] = {}
     arms = {}
     for record in known:
-        spec = record.spec
-        if spec.family not in families:
-            families[spec.family] = _arm(spec, unregistered)
-        arms[record] = families[spec.family]
+        own = _own_fields(record.spec)
+        arm = made.get(own)
+        if arm is None:
+            arm = made[own] = _arm(record.spec, unregistered)
+        arms[record] = arm
     return arms
+
+
+_PLAIN_FIELDS = attrgetter(
+    *(f.name for f in fields(RunSpec) if f.name not in ("options", "recipe", "split", "tests", "fraction", "source"))
+)
+
+
+def _own_fields(spec: RunSpec) -> tuple[object, ...]:
+    """All that an arm is made from: where it is equal the arm is, and need be made once only.
+
+    Records that differ in their split share one recipe, which is told by its identity: hashing it takes longer.
+    """
+    return (id(spec.recipe), *_PLAIN_FIELDS(spec), *spec.options.items())
 
 
 @cache

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.data.assemble import SHOWN, Labels, Match, match
+from bench.data.contents import Contents
 from bench.data.dataset import COLUMNS, Dataset, DatasetSource
 from bench.data.decode import decode
 from bench.data.locate import LEAST_IMAGES, source_of
@@ -107,7 +108,8 @@ def check(
     if not hasattr(source, "labels"):  # else every label has met its picture already
         _look_for_pictures(report, dataset)
     if deep and not report.missing:
-        _decode_all(report, dataset, workers, progress)
+        with Contents(dataset.root, cache) as contents:
+            _decode_all(report, dataset, contents, workers, progress)
     return report
 
 
@@ -188,27 +190,28 @@ def _describe(report: CheckReport, dataset: Dataset) -> None:
         report.errors.append(f"it has {counted(contents, 'content')}; a split needs at least {LEAST_IMAGES}")
 
 
-def _decode_all(report: CheckReport, dataset: Dataset, workers: int, progress: Report) -> None:
-    """Decode every picture, in threads: Pillow works outside the interpreter's lock."""
-    paths, report.decoded = dataset.paths(), 0
+def _decode_all(report: CheckReport, dataset: Dataset, contents: Contents, workers: int, progress: Report) -> None:
+    """Decode every picture and hash its bytes, in threads: Pillow works outside the interpreter's lock."""
+    names, report.decoded = dataset.table["image"].tolist(), 0
     broken: list[str] = []
     with ThreadPoolExecutor(max(1, workers)) as pool:
-        for start in range(0, len(paths), _BATCH):
-            batch: Sequence[Path] = paths[start : start + _BATCH]
-            for trouble in pool.map(lambda path: _trouble(path, dataset.name), batch):
+        for start in range(0, len(names), _BATCH):
+            batch: Sequence[str] = names[start : start + _BATCH]
+            for trouble in pool.map(lambda name: _trouble(dataset, name, contents), batch):
                 if trouble:
                     broken.append(trouble)
                 else:
                     report.decoded += 1
-            progress(start + len(batch), len(paths), f"{dataset.name}: decoding every picture")
+            progress(start + len(batch), len(names), f"{dataset.name}: decoding every picture")
     report.errors += broken[:SHOWN]
     if len(broken) > SHOWN:
         report.errors.append(f"{len(broken)} pictures in all do not decode")
 
 
-def _trouble(path: Path, dataset_name: str) -> str:
+def _trouble(dataset: Dataset, name: str, contents: Contents) -> str:
     try:
-        decode(path, dataset_name)
+        decode(dataset.root / name, dataset.name)
+        contents.hash_of(name)
     except BenchError as error:
         return str(error)
     return ""

@@ -29,6 +29,8 @@ class Dataset:
     table: pd.DataFrame
     grouped: bool
     notes: tuple[str, ...] = ()
+    content: str = ""
+    """A hash of all pictures, where the loader has verified it; else bench.data.contents makes one."""
 
     def __len__(self) -> int:
         return len(self.table)
@@ -38,14 +40,15 @@ class Dataset:
         return [self.root / name for name in self.table["image"]]
 
     def hash(self) -> str:
-        """A hash of names and scores: two runs with the same hash had the same labels."""
+        """A hash of names, scores and groups: two runs with the same hash had the same labels and contents."""
         return self._hash
 
     @cached_property
     def _hash(self) -> str:
         digest = hashlib.sha256()
-        for name, score in zip(self.table["image"], self.table["score"], strict=True):
-            digest.update(f"{name}\t{float(score)!r}\n".encode())
+        columns = (self.table[column].tolist() for column in ("image", "score", "group"))
+        for name, score, group in zip(*columns, strict=True):
+            digest.update(f"{name}\t{float(score)!r}\t{group}\n".encode())
         return digest.hexdigest()[:20]
 
 
