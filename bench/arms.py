@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cache
 from operator import attrgetter
@@ -11,7 +11,7 @@ from bench.errors import UsageError
 from bench.presets import Preset, preset_named
 from bench.registry import METHODS
 from bench.results import Record
-from bench.spec import Recipe, RunSpec, Scalar
+from bench.spec import SCHEMA, Recipe, RunSpec, Scalar
 
 Options = tuple[tuple[str, Scalar], ...]
 
@@ -36,6 +36,7 @@ class Arm:
     split_rule: str = "random"
     budget: int = 0
     limit: int = 0
+    schema: int = SCHEMA
 
     @property
     def plain(self) -> Preset:
@@ -46,6 +47,10 @@ class Arm:
     def title(self) -> str:
         """The method's name as the papers spell it."""
         return method_title(self.method)
+
+    def label(self, shared: Collection[str] = ()) -> str:
+        """Its title with everything that was changed, but for what all arms beside it share."""
+        return ", ".join([self.title, *self.option_changes(), *(c for c in self.run_changes() if c not in shared)])
 
     def option(self, name: str, default: Scalar) -> Scalar:
         """The value of an option, `default` where the arm does not change it."""
@@ -62,8 +67,9 @@ class Arm:
     def run_changes(self) -> tuple[str, ...]:
         """Everything else that was changed from the preset, as "name=value"."""
         changes = [f"{name}={_short(value)}" for name, value in self.recipe]
-        usual = {"backbone": self.plain.backbone, "weights": "pretrained", "cnn_weights": "pretrained"}
-        usual |= {"precision": "fp32", "split_rule": "random", "recipe_from": "default"}
+        usual: dict[str, Scalar] = {"backbone": self.plain.backbone, "weights": "pretrained"}
+        usual |= {"cnn_weights": "pretrained"}
+        usual |= {"precision": "fp32", "split_rule": "random", "recipe_from": "default", "schema": SCHEMA}
         changes += [f"{name}={getattr(self, name)}" for name, value in usual.items() if getattr(self, name) != value]
         changes += [f"{name}={value}" for name in ("budget", "limit") if (value := getattr(self, name))]
         return tuple(changes)
@@ -79,6 +85,12 @@ class Arm:
             place = 50
         changes = self.run_changes() + self.option_changes()
         return place, self.method, self.backbone != self.plain.backbone, len(changes), changes
+
+
+def shared_changes(arms: Sequence[Arm]) -> tuple[str, ...]:
+    """What every arm changed from the preset, in the first one's order."""
+    shared = set.intersection(*(set(arm.run_changes()) for arm in arms)) if arms else set()
+    return tuple(change for arm in arms[:1] for change in arm.run_changes() if change in shared)
 
 
 def arms_of(records: Iterable[Record]) -> dict[Record, Arm]:
@@ -135,6 +147,7 @@ def _arm(spec: RunSpec, unregistered: Mapping[str, Mapping[str, Scalar]]) -> Arm
         split_rule=spec.split_rule,
         budget=spec.budget,
         limit=spec.limit,
+        schema=spec.schema,
     )
 
 

@@ -195,6 +195,7 @@ def table(
     selection: Annotated[Names, typer.Option("--selection", help="Only runs with this selection rule.")] = None,
     cost: Annotated[bool, typer.Option("--cost", help="Add what each method costs.")] = False,
     intervals: Annotated[bool, typer.Option("--intervals", help="Add bootstrap intervals by content.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse numbers that were not made alike.")] = False,
     results: Results = None,
     plugin: Plugin = None,
 ) -> None:
@@ -210,6 +211,7 @@ def table(
         selection=recipe_options()["selection"].parse(selection) if selection is not None else None,
         cost=cost,
         intervals=intervals,
+        strict=strict,
     )
 
 

@@ -27,14 +27,18 @@ def verify(
     from bench.invocation import configure
     from bench.progress import counted
     from bench.store import Store
+    from bench.verify import remarks
     from bench.verify import verify as check
 
     config = configure(results=results)
-    checked, findings = check(Store(Path(config["results"])), config.data if data else None, config.cache)
+    store = Store(Path(config["results"]))
+    checked, findings = check(store, config.data if data else None, config.cache)
     if findings:
         grid(("record", "what does not fit"), [(f.key, f.what) for f in findings])
     fit = "does not fit" if len(findings) == 1 else "do not fit"
     say(f"{counted(checked, 'record')} checked, {counted(len(findings), 'thing')} {fit}.")
+    for line in remarks(store):
+        say(line)
     raise typer.Exit(1 if findings else 0)
 
 
@@ -43,11 +47,12 @@ def compare(
     a: Annotated[str, typer.Argument(help="A method, or method,option=value.")],
     b: Annotated[str, typer.Argument(help="Another.")],
     metric: Annotated[str, typer.Option("--metric", help="srcc, plcc, krcc or rmse.")] = "srcc",
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse numbers that were not made alike.")] = False,
     results: Results = None,
 ) -> None:
     """Compare two methods over identical splits. The difference, its interval and what it means, dataset by dataset."""
     from bench.compare import compare as pairs
-    from bench.errors import UsageError
+    from bench.errors import MixedError, UsageError
     from bench.invocation import configure
     from bench.results import Results as Records
     from bench.store import Store
@@ -55,7 +60,10 @@ def compare(
     if metric not in ("srcc", "plcc", "krcc", "rmse"):
         raise UsageError(f"--metric {metric!r} is none of srcc, plcc, krcc and rmse.")
     config = configure(results=results)
-    for found in pairs(Records.read(Store(Path(config["results"]))), a, b, metric=metric):
+    compared = pairs(Records.read(Store(Path(config["results"]))), a, b, metric=metric)
+    if strict and (mixed := [line for found in compared for line in found.mixed]):
+        raise MixedError(f"{mixed[0]}. Without --strict the comparison says so itself.")
+    for found in compared:
         rows = [
             (
                 f"{row.experiment.train} → {row.experiment.target}",
@@ -71,7 +79,7 @@ def compare(
         for row in found.rows:
             say(row.sentence)
         say(found.summary)
-        for caution in found.cautions:
+        for caution in (*found.cautions, *(f"Mixed: {line}." for line in found.mixed)):
             say(caution)
 
 

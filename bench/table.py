@@ -84,3 +84,5 @@ class Table:
     footer: tuple[str, ...] = ()
     tiers: tuple[str, str] = ("", "")
     demo: bool = False
+    mixed: tuple[str, ...] = ()
+    """What differs in how the compared numbers were made (bench.mixing); the footer says it too."""

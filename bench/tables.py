@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.costs import with_cost
-from bench.errors import StoreError, UsageError
+from bench.errors import MixedError, StoreError, UsageError
 from bench.progress import counted
 from bench.registry import PROTOCOLS
 from bench.rendering.latex import latex
@@ -44,6 +44,7 @@ def make_tables(
     cost: bool = False,
     selection: str | None = None,
     intervals: bool = False,
+    strict: bool = False,
     complain: Callable[[str], object] | None = None,
 ) -> list[Written]:
     """The tables of the protocols (all, if none is named), written to `out` in the formats asked for.
@@ -52,14 +53,14 @@ def make_tables(
     command which would make them. When no protocol is named, a table that only repeats the numbers of earlier ones
     is left out, and with `complain` one whose stored predictions cannot be read is complained of and left out too.
     `intervals` asks for bootstrap intervals, which read the stored predictions (a second or so a number at KonIQ's
-    size). The same records give the same bytes.
+    size). `strict` refuses a table whose numbers were not made alike. The same records give the same bytes.
     """
     unknown = [name for name in formats if name not in FORMATS]
     if unknown:
         raise UsageError(f"Unknown table format {', '.join(unknown)}. There are: {', '.join(FORMATS)}.")
     kept = Results(results.records, intervals=intervals or results.intervals)
     kept = kept.select(selection=selection) if selection else kept
-    written: list[Written] = []
+    found: list[tuple[str, Table]] = []
     shown: set[tuple[object, ...]] = set()
     for name in protocols or sorted(PROTOCOLS.names(), key=lambda name: (name not in FIRST, name != "main", name)):
         protocol: Protocol = PROTOCOLS.load(name)()
@@ -71,17 +72,18 @@ def make_tables(
             complain(f"Left out: {name}. {error}")
             continue
         for table in tables:
-            if any(table.name == known.table.name for known in written):
+            if any(table.name == known.name for _, known in found):
                 continue  # ablation shows its parts' tables, which may be asked for by name too
             numbers = set(_measured(table))
             if protocols or not numbers <= shown or len({row.block for row in table.rows}) > 1:
                 table = with_cost(table) if cost else table
-                table = replace(table, name=f"{table.name}_{selection}") if selection else table
-                written.append(Written(name, table, _write(table, formats, out)))
+                found.append((name, replace(table, name=f"{table.name}_{selection}") if selection else table))
             shown |= numbers
-    if not written:
+    if not found:
         raise UsageError(_nothing(results, kept, protocols, selection))
-    return written
+    if strict and (mixed := [table for _, table in found if table.mixed]):
+        raise MixedError(f"{mixed[0].title} {mixed[0].mixed[0]}. Without --strict the table says so itself.")
+    return [Written(name, table, _write(table, formats, out)) for name, table in found]
 
 
 def _measured(table: Table) -> Iterator[tuple[object, ...]]:

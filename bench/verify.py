@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.earlier import earlier_data_hash
+from bench.earlier import EARLIER_NOTE, earlier_data_hash
 from bench.errors import BenchError, StoreError
 from bench.metrics import score_metrics
-from bench.progress import Report, silent
+from bench.progress import Report, counted, silent
 from bench.spec import SCHEMA, RunSpec
 from bench.store import Store
 
@@ -44,6 +44,28 @@ def verify(store: Store, data: Mapping[str, Any] | None = None, cache: Any = Non
             findings += [Finding(record["key"], what) for what in now.complaints(record, spec)]
     findings += [Finding(problem.path.name, problem.why) for problem in store.problems]
     return checked, findings
+
+
+def remarks(store: Store) -> list[str]:
+    """What a reader should know of records that are sound: earlier versions, and numbers that were not made alike."""
+    from bench.arms import shared_changes
+    from bench.layout import by_preset
+    from bench.mixing import mixtures
+    from bench.results import Results
+
+    results = Results.read(store)
+    earlier = sum(record.spec.schema != SCHEMA for record in results.records)
+    said = []
+    if earlier:
+        said = [f"{counted(earlier, 'record')} {EARLIER_NOTE}. Recomputed of them: {', '.join(UNCHANGED)}."]
+    for part in by_preset(results):
+        shared = shared_changes(part.arms)
+        columns = [
+            [(arm.label(shared), record) for arm in part.arms for record in part.runs(arm, experiment)]
+            for experiment in sorted(part.experiments(), key=str)
+        ]
+        said += [f"Mixed: {line}." for line in mixtures(columns)]
+    return said
 
 
 def _check(store: Store, record: Mapping[str, Any]) -> Iterator[str]:

@@ -1,8 +1,8 @@
 """What the pictures of a set hold: a hash of each file's bytes, made once and found again by size and time.
 
 The hashes of a folder's files lie in `<cache>/contents/<folder>-<hash of its path>.json`: name → size, modification
-time, hash. They are made while the pixel store is built, which reads every file anyway, or by `bench data check --deep`,
-else by the first run. A file whose size and time have not changed is not read again.
+time, hash. They are made while the pixel store is built, which reads every file anyway, by `bench data check --deep`,
+or else by the first run. A file whose size and time have not changed is not read again.
 """
 
 from __future__ import annotations
