@@ -20,14 +20,16 @@ def attach(app: typer.Typer) -> None:
 
 @friendly
 def verify(
-    data: Annotated[bool, typer.Option("--data", help="Check splits and labels against the datasets too.")] = False,
+    data: Annotated[bool, typer.Option("--data", help="Check the datasets' labels, pictures and splits too.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse numbers that were not made alike.")] = False,
     results: Results = None,
 ) -> None:
     """Recompute every metric from stored predictions. Hashes, splits and specs are checked too."""
     from bench.invocation import configure
     from bench.progress import counted
+    from bench.results import Results as Records
     from bench.store import Store
-    from bench.verify import remarks
+    from bench.verify import earlier_remark, mixed
     from bench.verify import verify as check
 
     config = configure(results=results)
@@ -37,9 +39,11 @@ def verify(
         grid(("record", "what does not fit"), [(f.key, f.what) for f in findings])
     fit = "does not fit" if len(findings) == 1 else "do not fit"
     say(f"{counted(checked, 'record')} checked, {counted(len(findings), 'thing')} {fit}.")
-    for line in remarks(store):
+    records = Records.read(store)
+    unlike = [f"Mixed: {line}." for line in mixed(records)]
+    for line in filter(None, [earlier_remark(records), *unlike]):
         say(line)
-    raise typer.Exit(1 if findings else 0)
+    raise typer.Exit(1 if findings or (strict and unlike) else 0)
 
 
 @friendly

@@ -25,7 +25,8 @@ def spec_of(record: Mapping[str, Any]) -> RunSpec:
         return RunSpec.from_dict(spec)
     precision = spec.get("precision", "auto")
     if precision == "auto":
-        precision = record.get("run", {}).get("precision", "fp32")  # a failed run has recorded none
+        run = record.get("run")  # of a failed run it has no precision
+        precision = run.get("precision", "fp32") if isinstance(run, Mapping) else "fp32"
     return RunSpec.from_dict({**spec, "precision": precision, "schema": record["schema"]})
 
 

@@ -18,6 +18,7 @@ from bench.store import Store
 
 if TYPE_CHECKING:
     from bench.data.dataset import Dataset
+    from bench.results import Results
 
 TOLERANCE = 1e-9
 UNCHANGED = ("srcc", "krcc", "plcc_raw")
@@ -46,25 +47,26 @@ def verify(store: Store, data: Mapping[str, Any] | None = None, cache: Any = Non
     return checked, findings
 
 
-def remarks(store: Store) -> list[str]:
-    """What a reader should know of records that are sound: earlier versions, and numbers that were not made alike."""
+def earlier_remark(results: Results) -> str:
+    """What a reader should know of records that an earlier version made; nothing where there are none."""
+    count = sum(record.spec.schema != SCHEMA for record in results.records)
+    return f"{counted(count, 'record')} {EARLIER_NOTE}. Recomputed of them: {', '.join(UNCHANGED)}." if count else ""
+
+
+def mixed(results: Results) -> list[str]:
+    """Which runs that tables put side by side were not made alike, a line each."""
     from bench.arms import shared_changes
     from bench.layout import by_preset
     from bench.mixing import mixtures
-    from bench.results import Results
 
-    results = Results.read(store)
-    earlier = sum(record.spec.schema != SCHEMA for record in results.records)
-    said = []
-    if earlier:
-        said = [f"{counted(earlier, 'record')} {EARLIER_NOTE}. Recomputed of them: {', '.join(UNCHANGED)}."]
+    said: list[str] = []
     for part in by_preset(results):
         shared = shared_changes(part.arms)
         columns = [
             [(arm.label(shared), record) for arm in part.arms for record in part.runs(arm, experiment)]
             for experiment in sorted(part.experiments(), key=str)
         ]
-        said += [f"Mixed: {line}." for line in mixtures(columns)]
+        said += mixtures(columns)
     return said
 
 

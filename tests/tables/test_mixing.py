@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from bench.cli import app
 from bench.compare import compare
 from bench.errors import MixedError
 from bench.mixing import made_on
@@ -14,7 +17,7 @@ from bench.results import Record, Results
 from bench.spec import RunSpec
 from bench.store import Store
 from bench.tables import make_tables
-from bench.verify import remarks
+from bench.verify import mixed as mixed_records
 from tests.tables.records import MADE_ON, body_of, predictions, record_of
 from tests.tables.results import specs_of
 
@@ -134,12 +137,29 @@ def test_a_comparison_looks_at_the_splits_that_both_have() -> None:
     assert compare(both, "glia", "linear_probe")[0].mixed == ("split 2 of GLIA was trained on cuda, the others on cpu",)
 
 
-def test_verify_remarks_on_numbers_that_were_not_made_alike(tmp_path) -> None:  # type: ignore[no-untyped-def]
+@pytest.fixture
+def unlike(tmp_path: Path) -> Store:
+    """A results folder with one split of GLIA made elsewhere."""
     store = Store(tmp_path)
     for spec in [*GLIA, *PROBE]:
         about = {"trained": {**MADE_ON, **(CUDA if spec.method == "glia" and spec.split == 3 else {})}}
         store.write(body_of(spec, numerics=about), predictions(spec))
-    assert remarks(store) == ["Mixed: split 3 of GLIA was trained on cuda, the others on cpu."]
+    return store
+
+
+def test_verify_remarks_on_numbers_that_were_not_made_alike(unlike: Store) -> None:
+    assert mixed_records(Results.read(unlike)) == ["split 3 of GLIA was trained on cuda, the others on cpu"]
+
+
+@pytest.mark.parametrize("words", [("table", "main"), ("compare", "glia", "linear_probe"), ("verify",)])
+def test_commands_say_what_is_mixed_and_refuse_it_with_strict(words: tuple[str, ...], unlike: Store) -> None:
+    said = CliRunner().invoke(app, [*words, "--results", str(unlike.root)])
+    assert said.exit_code == 0, said.output
+    line = "split 3 of GLIA was trained on cuda, the others on cpu."
+    assert f"Mixed: {line}" in " ".join(said.output.split())
+    refused = CliRunner().invoke(app, [*words, "--strict", "--results", str(unlike.root)])
+    assert refused.exit_code == 1
+    assert line in " ".join(refused.output.split())
 
 
 def test_arms_with_settings_of_their_own_are_told_apart_by_them() -> None:
