@@ -105,7 +105,6 @@ def test_two_machines_of_unlike_instruction_sets_may_fill_one_folder_and_tables_
         monkeypatch.delenv(name, raising=False)
     words = ["run", "-m", "linear_probe", "-p", "main", "-d", "near", *TINY_FLAGS]
     assert bench(*words, "--splits", 1).exit_code == 0
-    vectors = list((home / "cache" / "frozen").glob("near-*"))
     older = python("-c", COMMAND, str(home), *words, "--splits", "2", environment=OLDER_CPU)
     assert older.returncode == 0, older.stderr
     assert "1 of them done before" in older.stdout + older.stderr
@@ -113,7 +112,6 @@ def test_two_machines_of_unlike_instruction_sets_may_fill_one_folder_and_tables_
     limits = " ".join(f"{name}={OLDER_CPU[name]}" for name in KERNEL_LIMITS)
     assert limits in made[1]["trained"]["instructions"]
     assert "=" not in made[0]["trained"]["instructions"]
-    assert 0 < 2 * len(vectors) == len(list((home / "cache" / "frozen").glob("near-*"))), "neither reads the other's"
     refused = bench("table", "main", "--strict")
     assert refused.exit_code == 1
     assert not (home / "results" / "tables").exists()
