@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from functools import cache
+from operator import attrgetter
 
 from bench.choices import chosen_keys
 from bench.errors import UsageError
@@ -12,7 +13,7 @@ from bench.fitting import fitted
 from bench.presets import Preset, preset_named
 from bench.registry import METHODS
 from bench.results import Record
-from bench.spec import Recipe, RunSpec, Scalar
+from bench.spec import SCHEMA, Recipe, RunSpec, Scalar
 
 Options = tuple[tuple[str, Scalar], ...]
 
@@ -37,6 +38,7 @@ class Arm:
     split_rule: str = "random"
     budget: int = 0
     limit: int = 0
+    schema: int = SCHEMA
 
     @property
     def plain(self) -> Preset:
@@ -47,6 +49,10 @@ class Arm:
     def title(self) -> str:
         """The method's name as the papers spell it."""
         return method_title(self.method)
+
+    def label(self, shared: Collection[str] = ()) -> str:
+        """Its title with everything that was changed, but for what all arms beside it share."""
+        return ", ".join([self.title, *self.option_changes(), *(c for c in self.run_changes() if c not in shared)])
 
     def option(self, name: str, default: Scalar) -> Scalar:
         """The value of an option, `default` where the arm does not change it."""
@@ -63,8 +69,9 @@ class Arm:
     def run_changes(self) -> tuple[str, ...]:
         """Everything else that was changed from the preset, as "name=value"."""
         changes = [f"{name}={_short(value)}" for name, value in self.recipe]
-        usual = {"backbone": self.plain.backbone, "weights": "pretrained", "cnn_weights": "pretrained"}
-        usual |= {"precision": "fp32", "split_rule": "random", "recipe_from": "default"}
+        usual: dict[str, Scalar] = {"backbone": self.plain.backbone, "weights": "pretrained"}
+        usual |= {"cnn_weights": "pretrained"}
+        usual |= {"precision": "fp32", "split_rule": "random", "recipe_from": "default", "schema": SCHEMA}
         changes += [f"{name}={getattr(self, name)}" for name, value in usual.items() if getattr(self, name) != value]
         changes += [f"{name}={value}" for name in ("budget", "limit") if (value := getattr(self, name))]
         return tuple(changes)
@@ -82,18 +89,38 @@ class Arm:
         return place, self.method, self.backbone != self.plain.backbone, len(changes), changes
 
 
+def shared_changes(arms: Sequence[Arm]) -> tuple[str, ...]:
+    """What every arm changed from the preset, in the first one's order."""
+    shared = set.intersection(*(set(arm.run_changes()) for arm in arms)) if arms else set()
+    return tuple(change for arm in arms[:1] for change in arm.run_changes() if change in shared)
+
+
 def arms_of(records: Iterable[Record]) -> dict[Record, Arm]:
     """The arm of every record."""
     known = list(records)
     unregistered = _common_options(record for record in known if record.spec.method not in METHODS)
-    families: dict[tuple[str, str], Arm] = {}
+    made: dict[tuple[object, ...], Arm] = {}
     arms = {}
     for record in known:
-        spec = record.spec
-        if spec.family not in families:
-            families[spec.family] = _arm(spec, unregistered)
-        arms[record] = families[spec.family]
+        own = _own_fields(record.spec)
+        arm = made.get(own)
+        if arm is None:
+            arm = made[own] = _arm(record.spec, unregistered)
+        arms[record] = arm
     return arms
+
+
+_PLAIN_FIELDS = attrgetter(
+    *(f.name for f in fields(RunSpec) if f.name not in ("options", "recipe", "split", "tests", "fraction", "source"))
+)
+
+
+def _own_fields(spec: RunSpec) -> tuple[object, ...]:
+    """All that an arm is made from: where it is equal the arm is, and need be made once only.
+
+    Records that differ in their split share one recipe, which is told by its identity: hashing it takes longer.
+    """
+    return (id(spec.recipe), *_PLAIN_FIELDS(spec), *spec.options.items())
 
 
 @cache
@@ -124,6 +151,7 @@ def _arm(spec: RunSpec, unregistered: Mapping[str, Mapping[str, Scalar]]) -> Arm
         split_rule=spec.split_rule,
         budget=spec.budget,
         limit=spec.limit,
+        schema=spec.schema,
     )
 
 

@@ -28,6 +28,8 @@ class Position:
     curve: list[float] = field(default_factory=list)
     best_epoch: int = -1
     seconds: float = 0.0
+    places: list[dict[str, Any]] = field(default_factory=list)
+    """On what its steps were made so far (bench.machine.numerics), one entry for each change."""
 
 
 def save_checkpoint(

@@ -224,6 +224,7 @@ def table(
     selection: Annotated[Names, typer.Option("--selection", help="Only runs with this selection rule.")] = None,
     cost: Annotated[bool, typer.Option("--cost", help="Add what each method costs.")] = False,
     intervals: Annotated[bool, typer.Option("--intervals", help="Add bootstrap intervals by content.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse numbers that were not made alike.")] = False,
     results: Results = None,
     plugin: Plugin = None,
 ) -> None:
@@ -245,7 +246,15 @@ def table(
     wish = Narrowing(_words(method or ""), _words(dataset or ""), of, smoke)
     raise typer.Exit(
         write_tables(
-            config, names, wish, formats=_words(formats), out=out, selection=rule, cost=cost, intervals=intervals
+            config,
+            names,
+            wish,
+            formats=_words(formats),
+            out=out,
+            selection=rule,
+            cost=cost,
+            intervals=intervals,
+            strict=strict,
         )
     )
 

@@ -20,21 +20,29 @@ def attach(app: typer.Typer) -> None:
 
 @friendly
 def verify(
-    data: Annotated[bool, typer.Option("--data", help="Check splits and labels against the datasets too.")] = False,
+    data: Annotated[bool, typer.Option("--data", help="Check the datasets' labels, pictures and splits too.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse numbers that were not made alike.")] = False,
     results: Results = None,
 ) -> None:
     """Recompute every metric from stored predictions. Hashes, splits and specs are checked too."""
     from bench.invocation import configure, results_folder
     from bench.progress import counted
+    from bench.results import Results as Records
     from bench.store import Store
+    from bench.verify import earlier_remark, mixed
     from bench.verify import verify as check
 
     config = configure(results=results)
-    checked, findings = check(Store(results_folder(config)), config.data if data else None, config.cache)
+    store = Store(results_folder(config))
+    checked, findings = check(store, config.data if data else None, config.cache)
     if findings:
         grid(("record", "what does not fit"), [(f.key, f.what) for f in findings])
     say(f"{counted(checked, 'record')} checked: {_verdict(checked, len(findings))}.")
-    raise typer.Exit(1 if findings else 0)
+    records = Records.read(store)
+    unlike = [f"Mixed: {line}." for line in mixed(records)]
+    for line in filter(None, [earlier_remark(records), *unlike]):
+        say(line)
+    raise typer.Exit(1 if findings or (strict and unlike) else 0)
 
 
 def _verdict(checked: int, findings: int) -> str:
@@ -48,11 +56,12 @@ def compare(
     a: Annotated[str, typer.Argument(help="A method, or method,option=value.")],
     b: Annotated[str, typer.Argument(help="Another.")],
     metric: Annotated[str, typer.Option("--metric", help="srcc, plcc, krcc or rmse.")] = "srcc",
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse numbers that were not made alike.")] = False,
     results: Results = None,
 ) -> None:
     """Compare two methods over identical splits. The difference, its interval and what it means, dataset by dataset."""
     from bench.compare import compare as pairs
-    from bench.errors import UsageError
+    from bench.errors import MixedError, UsageError
     from bench.invocation import configure, results_folder
     from bench.registry import METHODS
     from bench.results import Results as Records
@@ -66,7 +75,10 @@ def compare(
         for name in names:
             METHODS.target(name)
     store = Store(results_folder(config, f"bench run -m {','.join(names)}"))
-    for found in pairs(Records.read(store), a, b, metric=metric):
+    compared = pairs(Records.read(store), a, b, metric=metric)
+    if strict and (mixed := [line for found in compared for line in found.mixed]):
+        raise MixedError(f"{mixed[0]}. Without --strict the comparison says so itself.")
+    for found in compared:
         rows = [
             (
                 f"{row.experiment.train} → {row.experiment.target}",
@@ -82,7 +94,7 @@ def compare(
         for row in found.rows:
             say(row.sentence)
         say(found.summary)
-        for caution in found.cautions:
+        for caution in (*found.cautions, *(f"Mixed: {line}." for line in found.mixed)):
             say(caution)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.arms import Arm
+from bench.arms import Arm, shared_changes
 from bench.errors import UsageError
 from bench.layout import PresetResults, dataset_title
+from bench.mixing import Named, mixtures
 from bench.progress import counted
 from bench.registry import METHODS
 from bench.results import Experiment, Results
@@ -53,6 +54,8 @@ class Comparison:
     rows: tuple[PairedDifference, ...]
     summary: str
     cautions: tuple[str, ...] = ()
+    mixed: tuple[str, ...] = ()
+    """What differs in how the two were made (bench.mixing)."""
 
 
 def compare(results: Results, a: str, b: str, *, metric: str = "srcc") -> list[Comparison]:
@@ -67,7 +70,8 @@ def compare(results: Results, a: str, b: str, *, metric: str = "srcc") -> list[C
         rows = _rows(part, *pair, metric) if pair else []
         if pair and rows:
             names = _names(*pair)
-            made.append(Comparison(part.preset.name, *names, tuple(rows), _summary(names, rows), _cautions(*pair)))
+            summary, mixed = _summary(names, rows), mixtures(_columns(part, pair, rows))
+            made.append(Comparison(part.preset.name, *names, tuple(rows), summary, _cautions(*pair), mixed))
     if not made:
         raise UsageError(_why_none(results, a, b))
     return made
@@ -169,10 +173,19 @@ def _rows(part: PresetResults, first: Arm, second: Arm, metric: str) -> list[Pai
     ]
 
 
+def _columns(part: PresetResults, pair: tuple[Arm, Arm], rows: Sequence[PairedDifference]) -> Iterator[list[Named]]:
+    """The runs behind each difference: of the splits that both have."""
+    shared = shared_changes(pair)
+    for row in rows:
+        one, other = (Cell.of(part.runs(arm, row.experiment), row.experiment, row.metric) for arm in pair)
+        common = sorted(set(one.values) & set(other.values))
+        sides = zip(pair, (one, other), strict=True)
+        yield [(arm.label(shared), cell.by_split[split]) for arm, cell in sides for split in common]
+
+
 def _names(first: Arm, second: Arm) -> tuple[str, str]:
     """The arms' titles, with what was changed where that is what sets them apart."""
-    one, other = (", ".join([arm.title, *arm.option_changes(), *arm.run_changes()]) for arm in (first, second))
-    return one, other
+    return first.label(), second.label()
 
 
 def _sentence(names: Sequence[str], experiment: Experiment, metric: str, test: PairedTest, p: float) -> str:

@@ -129,7 +129,7 @@ def _advice(plan: Plan, summary: Summary, *, anything: bool) -> str:
 
 
 def refuse_other_data(plan: Plan, runtime: Runtime, store: Store, pending: Set[str]) -> None:
-    """Refuse to take runs for done that were made when a set had other pictures, scores or splits than it has now."""
+    """Refuse to take runs for done that were made when a set had other pictures, labels or splits than it has now."""
     pinned = set(preset_named("demo").main)
     wanted = {s.training_key for s in plan.specs if not s.datasets <= pinned and s.key not in pending}
     if not wanted:
@@ -141,7 +141,7 @@ def refuse_other_data(plan: Plan, runtime: Runtime, store: Store, pending: Set[s
         now = DataNow(runtime.data, runtime.cache, partial=runtime.partial, report=display.report)
         for record, spec in store.sound():
             if spec.training_key in wanted and record["status"] == "done":
-                found.update(set(now.complaints(record)))
+                found.update(set(now.complaints(record, spec)))
     if found:
         what, count = found.most_common(1)[0]
         raise UsageError(
@@ -253,9 +253,8 @@ def preview(plan: Plan, runtime: Runtime, overwrite: str) -> None:
 def estimate(pending: Sequence[RunSpec], store: Store) -> tuple[float, int]:
     """(seconds, of how many runs): from records of the same method, training set and number of epochs."""
     times: dict[tuple[str, str, int, float], list[float]] = {}
-    for record in store.records():
+    for record, spec in store.sound():
         if record["status"] == "done":
-            spec = RunSpec.from_dict(record["spec"])
             total = sum(record["seconds"].values())
             times.setdefault(_alike(spec), []).append(total)
     known = [times[_alike(spec)] for spec in pending if _alike(spec) in times]

@@ -31,6 +31,10 @@ class RunError(BenchError):
     """One run could not produce trustworthy numbers."""
 
 
+class MixedError(BenchError):
+    """Numbers that were not made alike stand side by side, and that was not to be."""
+
+
 class StoreError(PlanError):
     """The results folder cannot be read or written."""
 

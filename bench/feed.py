@@ -35,6 +35,8 @@ class Feed:
     frozen: FrozenInputs
     pictures: tuple[str, ...]
     views: Mapping[str, View]
+    pixels: str = ""
+    """One hash over the contents of all pictures (bench.data.contents)."""
 
     def scores(self) -> np.ndarray:
         """The human scores of all rows."""

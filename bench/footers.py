@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from bench.arms import Arm
 from bench.choices import NESTED, TRANSFERRED, chosen_keys
+from bench.earlier import EARLIER_NOTE
+from bench.mixing import blocks_of, made_on
 from bench.presets import Preset, preset_named
 from bench.progress import counted
 from bench.results import FEW_PICTURES, Experiment, Record
-from bench.spec import RunSpec
+from bench.spec import SCHEMA, RunSpec
 from bench.summary import Cell
 from bench.table import MEASURED, Number, Row
 
@@ -77,7 +79,7 @@ def _backbone(record: Record) -> str:
 
 def line_notes(arm: Arm, records: Sequence[Record], usual: Mapping[str, str]) -> tuple[str, ...]:
     """Footnotes of a measured row; `usual` are the hashes that the table's other rows have of their backbones."""
-    notes = []
+    notes = [f"{EARLIER_NOTE[0].upper()}{EARLIER_NOTE[1:]}."] if arm.schema != SCHEMA else []
     found = {(_backbone(record), str(record.section("weights").get("hash") or "")) for record in records}
     other = sorted(h[:12] for backbone, h in found if h and h != usual.get(backbone))
     if other:
@@ -165,8 +167,7 @@ def _few_pictures(columns: Sequence[Column], cells: Sequence[Sequence[Cell]]) ->
     """Which columns rest on so few pictures that their numbers say little."""
     found: dict[Experiment, str] = {}
     for j, column in enumerate(columns):
-        target = column.experiment.target
-        sizes = [tests.get(target, {}).get("n") for row in cells for _, _, _, tests in _data_of(row[j])]
+        sizes = [test.get("n") for row in cells for _, _, test in _data_of(row[j])]
         least = min((int(n) for n in sizes if n), default=FEW_PICTURES)
         if least < FEW_PICTURES:
             found.setdefault(column.experiment, f"{_title_of(column)} ({least})")
@@ -213,7 +214,8 @@ def conditions(records: Sequence[Record], preset: Preset, common: Sequence[str],
         f"Selection: {_all(SELECTION[r.selection] for r in recipes)}",
         f"Views: {_numbers(r.test_views for r in recipes)} in test, {_numbers(r.train_views for r in recipes)} an "
         f"epoch in training, of {_numbers(r.size for r in recipes)} px; {_all(sides)}",
-        f"Precision: {_all(run.get('precision') for run in runs)}",
+        f"Precision: {_all(block.get('precision') for record in done for block in blocks_of(record))}",
+        f"Made with: {made_on(done)}",
         f"Commit: {_all(commits)}",
     ]
     if len(schemas) > 1:
@@ -238,25 +240,23 @@ def _numbers(values: Iterable[int]) -> str:
 
 
 def _differing(cells: Sequence[Cell]) -> str:
-    """Which hashes of the data differ between rows of one column: dataset, split or test set."""
-    seen = {
-        (train.get("hash"), train.get("split_hash"), tests.get(cell.experiment.target, {}).get("hash"), fraction, split)
-        for cell in cells
-        for split, fraction, train, tests in _data_of(cell)
-    }
+    """Which hashes of the data differ between rows of one column: of datasets (a schema's own), pictures, splits."""
     found: dict[tuple[object, ...], set[object]] = {}
-    for training_set, parts, test_set, fraction, split in seen:
-        found.setdefault(("the training set",), set()).add(training_set)
-        found.setdefault(("the split", fraction, split), set()).add(parts)
-        found.setdefault(("the test set",), set()).add(test_set)
+    for cell in cells:
+        for record, train, test in _data_of(cell):
+            for name, data in (("the training set", train), ("the test set", test)):
+                found.setdefault((name, record.spec.schema), set()).add(data.get("hash"))
+                found.setdefault((f"the pictures of {name}",), set()).add(data.get("pixels"))
+            found.setdefault(("the split", record.spec.fraction, record.spec.split), set()).add(train.get("split_hash"))
     names = {str(about[0]) for about, hashes in found.items() if len(hashes - {None, ""}) > 1}
     return " and ".join(sorted(names))
 
 
-def _data_of(cell: Cell) -> Iterator[tuple[int, float, Mapping[str, Any], Mapping[str, Any]]]:
-    for split, record in cell.by_split.items():
+def _data_of(cell: Cell) -> Iterator[tuple[Record, Mapping[str, Any], Mapping[str, Any]]]:
+    """Each run, and what it says of its training set and of the cell's test set."""
+    for record in cell.records:
         data = record.section("data")
-        yield split, record.spec.fraction, data.get("train", {}), data.get("tests", {})
+        yield record, data.get("train", {}), data.get("tests", {}).get(cell.experiment.target, {})
 
 
 def _resolution(cells: Sequence[Cell]) -> float | None:
@@ -265,7 +265,7 @@ def _resolution(cells: Sequence[Cell]) -> float | None:
 
     known = []
     for cell in cells:
-        sizes = [tests.get(cell.experiment.target, {}).get("n") for _, _, _, tests in _data_of(cell)]
+        sizes = [test.get("n") for _, _, test in _data_of(cell)]
         if cell.values and any(sizes):
             known.append((statistics.median(cell.values.values()), min(int(n) for n in sizes if n)))
     best, count = max(known, default=(-2.0, 0))

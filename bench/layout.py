@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bench.arms import Arm, count_text
+from bench.arms import Arm, count_text, shared_changes
 from bench.data.locate import TITLES
 from bench.footers import conditions, data_notes, legend, line_notes, usual_weights
+from bench.mixing import columns_of, mixtures
 from bench.presets import Preset
 from bench.published import DATASETS as PUBLISHED_DATASETS
 from bench.published import NOTES, PublishedRow, Source, name_of
@@ -15,6 +16,7 @@ from bench.published import rows as published_rows
 from bench.registry import DATASETS
 from bench.results import Experiment, Record
 from bench.selection import PresetResults, by_preset
+from bench.spec import SCHEMA
 from bench.summary import Cell, cost_of, rank_published, summarise
 from bench.table import Number, Row, Table
 
@@ -120,7 +122,8 @@ def fill(results: PresetResults, layout: Layout) -> Table:
     sources = layout.published if rules.published and not demo else ()
     numbers = _with_differences(results.preset, layout, numbers, cells, sources)
     records = _runs_behind(cell for row in cells for cell in row)
-    common = _common_changes(layout.lines)
+    common = shared_changes([line.base for line in layout.lines])
+    mixed = mixtures(columns_of([line.arm.label(common) for line in layout.lines], cells))
     usual = usual_weights(records)
     rows = [
         _measured_row(layout, line, common, usual, tuple(numbers[i]), cells[i]) for i, line in enumerate(layout.lines)
@@ -140,9 +143,10 @@ def fill(results: PresetResults, layout: Layout) -> Table:
             *data_notes(layout.columns, cells),
             *filter(None, whole),
         ),
-        footer=conditions(records, results.preset, common, of),
+        footer=(*conditions(records, results.preset, common, of), *(f"Mixed: {line}." for line in mixed)),
         tiers=layout.tiers,
         demo=demo,
+        mixed=mixed,
     )
     return _with_difference_columns(table)
 
@@ -176,14 +180,6 @@ def _runs_behind(cells: Iterable[Cell]) -> list[Record]:
 def _contest(layout: Layout, lead: tuple[str, ...]) -> str:
     """The name of the rows that a row is ranked among."""
     return "" if layout.ranked_within is None else lead[layout.ranked_within]
-
-
-def _common_changes(lines: Sequence[Line]) -> tuple[str, ...]:
-    """What every line changed from the preset: said once in the footer instead of in each row."""
-    if not lines:
-        return ()
-    shared = set.intersection(*(set(line.base.run_changes()) for line in lines))
-    return tuple(change for change in lines[0].base.run_changes() if change in shared)
 
 
 def _measured_row(
@@ -253,7 +249,7 @@ def _same_setting(line: Line, row: PublishedRow, preset: Preset) -> bool:
     plain = not base.options and not base.recipe and base.weights == "pretrained" and base.backbone == preset.backbone
     plain = plain and base.cnn_weights == "pretrained" and base.split_rule == "random"
     plain = plain and base.recipe_from == "default"
-    plain = plain and not base.limit and not base.budget
+    plain = plain and not base.limit and not base.budget and base.schema == SCHEMA
     fraction = 0.8 if line.fraction is None else line.fraction
     return plain and row.registered == line.arm.method and row.variant == line.variant and row.fraction == fraction
 

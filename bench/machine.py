@@ -1,4 +1,4 @@
-"""The machine a run is made on: device, precision, threads, versions, memory; as the record tells them."""
+"""The machine a run is made on: device, instructions, precision, threads, versions, memory; as the record has them."""
 
 from __future__ import annotations
 
@@ -19,6 +19,10 @@ import torch
 from bench.errors import UsageError
 
 PACKAGES = ("glia-bench", "torch", "torchvision", "timm", "peft", "numpy", "scipy", "pillow")
+TOOLS = ("torch", "timm", "numpy", "pillow")
+"""The packages whose version can move a number of any run."""
+KERNEL_LIMITS = ("ATEN_CPU_CAPABILITY", "MKL_CBWR", "ONEDNN_MAX_CPU_ISA", "OPENBLAS_CORETYPE")
+"""Environment variables that give a CPU the kernels of an older one."""
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 """Names of glibc's malloc.h."""
@@ -107,15 +111,44 @@ def peak_memory(device: torch.device) -> int:
     return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * scale
 
 
-def describe(device: torch.device, precision: str) -> dict[str, Any]:
-    """What a record says of where it was made."""
+def numerics(
+    device: torch.device, precision: str, *, compiled: bool = False, packed: int = 1, parts: int = 1
+) -> dict[str, Any]:
+    """What of a machine, and of the way it works, can move a number: records hold it, tables compare it."""
+    return {
+        "device_type": device.type,
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name(),
+        "instructions": instruction_set() + (_way_to_bf16() if device.type == "cpu" and precision == "bf16" else ""),
+        "precision": precision,
+        "tf32": torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32,
+        "compiled": compiled,
+        "packed": packed,
+        "parts": parts,
+        "threads": torch.get_num_threads(),
+        **{name: _version(name) for name in TOOLS},
+    }
+
+
+def instruction_set() -> str:
+    """The CPU's kernels: its kind, what torch makes of it, and the limits that the environment sets."""
+    limits = [f"{name}={os.environ[name]}" for name in KERNEL_LIMITS if os.environ.get(name)]
+    return " ".join([platform.machine(), torch.backends.cpu.get_cpu_capability(), *limits])
+
+
+def _way_to_bf16() -> str:
+    return " bf16" if cpu_computes_in_bf16() else " bf16 emulated"
+
+
+def kernels_of(device: torch.device) -> str:
+    """What decides how a device rounds, as part of a cache's key: a GPU's name, or a CPU's instruction set."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else instruction_set()
+
+
+def describe() -> dict[str, Any]:
+    """Who made a record: host, the harness's commit, Python and the packages."""
     commit, dirty = _git()
     return {
         "host": platform.node(),
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name(),
-        "device_type": device.type,
-        "precision": precision,
-        "threads": torch.get_num_threads(),
         "git_commit": commit,
         "git_dirty": dirty,
         "python": platform.python_version(),

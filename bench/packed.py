@@ -55,11 +55,11 @@ def make_pack(
     runs = [run for run in range(len(specs)) if run not in facts]
     jobs = [job_of(sessions[run], store, stop=stop, lost=lost[run]) for run in runs]
     failed = {}
-    for run, job, end in zip(runs, jobs, train_together(jobs, [states[run] for run in runs], report), strict=True):
+    for run, end in zip(runs, train_together(jobs, [states[run] for run in runs], report), strict=True):
         if isinstance(end, Exception):
             failed[run] = end
         else:
-            facts[run] = training_facts(end, job)
+            facts[run] = training_facts(end)
             keep_state(sessions[run], store, facts[run])
     for run, session in enumerate(sessions):
         if run in failed:

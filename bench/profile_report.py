@@ -102,7 +102,7 @@ def compare_reports(now: Mapping[str, Any], before: Mapping[str, Any], tolerance
     """Every number both have; another setting, device, precision or thread count, or compiled steps, are refused."""
     for part, keys in (("setting", now["setting"]), ("machine", ("device", "precision", "threads", "compiled"))):
         for key in keys:
-            if now[part].get(key) != before[part].get(key):
+            if (now[part].get(key) or None) != (before[part].get(key) or None):  # plain steps were not noted once
                 raise UsageError(
                     f"The two profiles are not comparable: {key} was {before[part].get(key)!r} and is now "
                     f"{now[part].get(key)!r}."

@@ -17,7 +17,7 @@ from bench.ceilings import measure_ceilings, wait_for
 from bench.evaluate import score
 from bench.feed import Batch
 from bench.losses import LOSSES
-from bench.machine import describe, forget_peak_memory, peak_memory
+from bench.machine import describe, forget_peak_memory, numerics, peak_memory
 from bench.phases import TimedFeed, watch
 from bench.profile_pictures import synthetic_set
 from bench.runtime import Runtime
@@ -89,7 +89,7 @@ def profile_method(method: str, options: Mapping[str, Scalar], setting: Setting,
             "matmul": training * work.flops / ceilings["matmul_flops"],
             "copy": training * work.bytes / ceilings["copy_bytes"],
         },
-        "machine": describe(session.device, session.spec.precision) | ({"compiled": True} if job.compiled else {}),
+        "machine": describe() | numerics(session.device, session.spec.precision, compiled=job.compiled),
     }
 
 

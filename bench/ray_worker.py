@@ -143,4 +143,4 @@ def _write(task: Task, result: Result) -> Result:
 def _facts(result: Result) -> dict[str, Any]:
     """What shares are learnt from, of a record."""
     record = result.record or {}
-    return {name: record[name] for name in ("spec", "status", "memory_peak_bytes", "run") if name in record}
+    return {name: record[name] for name in ("spec", "status", "memory_peak_bytes", "numerics") if name in record}

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from bench.earlier import spec_of
 from bench.errors import StoreError
 from bench.spec import RunSpec
 
@@ -44,7 +45,7 @@ class Record:
     @staticmethod
     def from_dict(body: Mapping[str, Any], arrays: Callable[[], Mapping[str, np.ndarray]] | None = None) -> Record:
         """A record from its JSON."""
-        return Record(RunSpec.from_dict(body["spec"]), body, arrays)
+        return Record(spec_of(body), body, arrays)
 
     @property
     def key(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -14,7 +14,7 @@ from torch import nn
 
 from bench.errors import RunError
 from bench.evaluate import score
-from bench.machine import describe, forget_peak_memory, peak_memory
+from bench.machine import describe, forget_peak_memory, numerics, peak_memory
 from bench.metrics import score_metrics
 from bench.progress import Report, silent
 from bench.runtime import Runtime
@@ -37,7 +37,7 @@ def make_run(spec: RunSpec, runtime: Runtime, report: Report = silent, **events:
     trained = take_up_state(session, store)
     if trained is None:
         job = job_of(session, store, **events)
-        trained = training_facts(train(job, report), job)
+        trained = training_facts(train(job, report))
         keep_state(session, store, trained)
     return tested_run(session, trained, started, report)
 
@@ -70,21 +70,22 @@ def job_of(session: Session, store: Store, **events: Any) -> Job:
         checkpoint_seconds=session.runtime.checkpoint_seconds,
         parts=session.runtime.parts,
         compiled=session.runtime.compiled,
+        numerics=numerics(
+            session.device, spec.precision, compiled=session.runtime.compiled, parts=session.runtime.parts
+        ),
         **events,
     )
 
 
-def training_facts(trained: Trained, job: Job) -> dict[str, Any]:
-    """What a record says of a training; `steps`: what was not as usual about its steps."""
-    several = {"parts": job.parts, "packed": trained.together}
-    unusual = {"compiled": job.compiled, **{name: count for name, count in several.items() if count > 1}}
+def training_facts(trained: Trained) -> dict[str, Any]:
+    """What a record says of a training, and a kept state of its own; `places`: on what it was made."""
     return {
         "loss": [round(value, 8) for value in trained.losses],
         "selection_epoch": trained.best_epoch,
         "selection_curve": [round(value, 8) for value in trained.curve],
         "seconds": trained.seconds,
         "images": trained.images,
-        "steps": {name: value for name, value in unusual.items() if value},
+        "places": list(trained.places),
     }
 
 
@@ -128,7 +129,7 @@ def _record(
     targets = {}
     for target in spec.tests:
         feed, rows = session.target(target)
-        targets[target] = {"hash": feed.dataset.hash(), "n": len(rows)}
+        targets[target] = {"hash": feed.dataset.hash(), "pixels": feed.pixels, "n": len(rows)}
     return {
         "schema": SCHEMA,
         "key": spec.key,
@@ -137,6 +138,7 @@ def _record(
             "train": {
                 "name": spec.train,
                 "hash": session.dataset.hash(),
+                "pixels": session.feed.pixels,
                 "n": len(session.dataset),
                 "split_hash": split.hash(names),
                 "split_rule": split.rule,
@@ -176,8 +178,19 @@ def _record(
             "curve": trained["selection_curve"],
         },
         "metrics": dict(metrics),
-        "run": describe(session.device, session.spec.precision) | trained.get("steps", {}),
+        "numerics": _numerics(session, trained["places"]),
+        "run": describe(),
     }
+
+
+def _numerics(session: Session, places: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """On what a run was trained: at the end and, where that differs, before; and where that differs, tested."""
+    *begun, trained = places
+    tested = numerics(session.device, session.spec.precision)
+    about = {"trained": trained} | ({"begun": begun} if begun else {})
+    own_to_steps = ("compiled", "packed", "parts")
+    differs = any(trained.get(name) != value for name, value in tested.items() if name not in own_to_steps)
+    return about | ({"tested": tested} if differs else {})
 
 
 def scoring_gflops(session: Session) -> float:

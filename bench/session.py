@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from bench.data.batches import ViewMaker
+from bench.data.contents import pixels_hash
 from bench.data.dataset import Dataset
 from bench.data.frozen import FrozenInputs
 from bench.data.locate import load_dataset
@@ -68,8 +69,9 @@ class Session:
         return "+".join([f"{self.spec.backbone}={self.weights.hash}", *further])
 
     def data_hash(self) -> str:
-        """The training set and which of its images are on which side, as kept states go by them."""
-        return f"{self.dataset.hash()}+{self.split.hash(self.dataset.table['image'].tolist())}"
+        """The training set, its pictures, and which of them are on which side, as kept states go by them."""
+        sides = self.split.hash(self.dataset.table["image"].tolist())
+        return f"{self.dataset.hash()}+{self.feed.pixels}+{sides}"
 
     def target(self, name: str) -> tuple[Feed, np.ndarray]:
         """The feed and the rows of a test target: "dataset:test" or "dataset:all"."""
@@ -195,4 +197,5 @@ def make_feed(session: Session, dataset: Dataset) -> Feed:
         autocast=session.autocast,
         progress=session.report,
     )
-    return Feed(dataset, maker, frozen, model.features.pictures, views)
+    pixels = pixels_hash(dataset, runtime.cache, session.report)
+    return Feed(dataset, maker, frozen, model.features.pictures, views, pixels)

@@ -36,7 +36,7 @@ class Shares:
 
     def learn(self, record: Mapping[str, Any]) -> None:
         """Take note of a record's peak memory."""
-        device = record.get("run", {}).get("device_type", "")
+        device = record.get("numerics", {}).get("trained", {}).get("device_type", "")
         peak = record.get("memory_peak_bytes")
         if record.get("status") == "done" and device and isinstance(peak, int):
             key = kind_of(RunSpec.from_dict(record["spec"]), device)

@@ -13,8 +13,8 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from bench.cards import Option
 from bench.errors import UsageError
 
-SCHEMA = 1
-"""Version of specs and records. A record of a newer schema is reported and left alone."""
+SCHEMA = 2
+"""Version of specs and records. A newer one is reported and left alone; an older one is read (bench/earlier.py)."""
 
 Scalar = bool | int | float | str
 _RECIPE_FROM = re.compile(r"default|tuned|(?:nested|transferred):\w+(?:,\w+)*")
@@ -61,11 +61,6 @@ class Recipe:
         """Plain JSON types, field by field."""
         return {name: getattr(self, name) for name in _field_names(Recipe)}
 
-    @cached_property
-    def text(self) -> str:
-        """All of it in one canonical line, as it enters the keys of its runs."""
-        return canonical_json(self.as_dict())
-
 
 @dataclass(frozen=True)
 class RunSpec:
@@ -94,6 +89,7 @@ class RunSpec:
     preset: Literal["demo", "paper"] = "paper"
     budget: int = 0
     limit: int = 0
+    schema: int = SCHEMA
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "options", dict(sorted(self.options.items())))
@@ -121,37 +117,20 @@ class RunSpec:
         return plain
 
     @cached_property
+    def beside_split(self) -> str:
+        """All of it but the split's number in one canonical line: what runs share that differ in their split only."""
+        return canonical_json({name: value for name, value in self.as_dict().items() if name != "split"})
+
+    @cached_property
     def key(self) -> str:
         """The run's name: a hash of the whole specification."""
-        return self._digest(self._texts[1])
+        return key_of(self.beside_split, self.split)
 
     @cached_property
     def training_key(self) -> str:
         """The name of what is trained, whatever it is tested on afterwards: trained weights go by it."""
-        return self._digest(self._texts[0])
-
-    @property
-    def family(self) -> tuple[str, str]:
-        """What all runs have in common, and alone, that differ from this one in their split and tests only."""
-        return self._texts[0]
-
-    @cached_property
-    def _texts(self) -> tuple[tuple[str, str], tuple[str, str]]:
-        """What the keys are hashes of, up to the split's number and after it: the training, and that with its tests."""
-        plain = {name: getattr(self, name) for name in _field_names(RunSpec) if name not in ("recipe", "tests")}
-        tested = plain | {"schema": SCHEMA, "tests": list(self.tests)}
-        return _around_split(plain, self.recipe.text), _around_split(tested, self.recipe.text)
-
-    def _digest(self, around: tuple[str, str]) -> str:
-        return hashlib.sha256(f"{around[0]}{self.split}{around[1]}".encode()).hexdigest()[:20]
-
-    def at_split(self, split: int) -> RunSpec:
-        """The same run on another split; what the split does not change is neither checked nor written again."""
-        other = object.__new__(RunSpec)
-        other.__dict__.update(self.__dict__, split=split, _texts=self._texts)
-        other.__dict__.pop("key", None)
-        other.__dict__.pop("training_key", None)
-        return other
+        plain = {name: value for name, value in self.as_dict().items() if name not in ("split", "tests")}
+        return key_of(canonical_json(plain), self.split)
 
     def with_tests(self, tests: tuple[str, ...]) -> RunSpec:
         """The same training, tested on other targets."""
@@ -168,47 +147,23 @@ class RunSpec:
 
     @staticmethod
     def from_dict(data: Mapping[str, Any]) -> RunSpec:
-        """Read a spec back; unknown, missing or ill-typed fields are errors that name them.
-
-        Thousands of records differ in their split only: of each such family one is checked.
-        """
+        """Read a spec back; unknown, missing or ill-typed fields are errors that name them."""
         if not isinstance(data, Mapping):
             raise UsageError("A run's spec must be a table of fields.")
-        split = data.get("split", 0)
-        family = repr({name: value for name, value in data.items() if name != "split"})
-        known = _FAMILIES.get(family)
-        if known is not None and type(split) is int:
-            return known.at_split(split)
-        if len(_FAMILIES) >= MAX_FAMILIES:
-            _FAMILIES.clear()
-        return _FAMILIES.setdefault(family, _read_spec(data))
-
-
-MAX_FAMILIES = 4096
-_FAMILIES: dict[str, RunSpec] = {}
-"""One spec that was read of each family, by all of its fields but the split as Python writes them (1 is not 1.0)."""
-
-
-def _read_spec(data: Mapping[str, Any]) -> RunSpec:
-    plain = dict(data)
-    recipe = plain.get("recipe", {})
-    if not isinstance(recipe, Mapping):
-        raise UsageError("A spec's recipe must be a table of fields.")
-    plain["recipe"] = _checked(Recipe, recipe)
-    options = plain.get("options", {})
-    if not isinstance(options, Mapping) or not all(isinstance(v, Scalar) for v in options.values()):
-        raise UsageError("A spec's options must be a table of plain values.")
-    tests = plain.get("tests", ())
-    if not isinstance(tests, (list, tuple)) or not all(isinstance(t, str) for t in tests):
-        raise UsageError("A spec's tests must be a list of targets.")
-    plain["tests"] = tuple(tests)
-    return _checked(RunSpec, plain)
-
-
-def _around_split(plain: Mapping[str, Any], recipe: str) -> tuple[str, str]:
-    """The canonical text of a run, parted at its split. Behind it stand strings only, so that the last match is it."""
-    before, _, after = canonical_json(plain).rpartition(f'"split":{plain["split"]},"split_rule":')
-    return f'{before}"split":', f',"split_rule":{after}{recipe}'
+        plain = dict(data)
+        recipe = plain.get("recipe", {})
+        if not isinstance(recipe, Mapping):
+            raise UsageError("A spec's recipe must be a table of fields.")
+        plain["recipe"] = _checked(Recipe, recipe)
+        options = plain.get("options", {})
+        if not isinstance(options, Mapping) or not all(isinstance(v, Scalar) for v in options.values()):
+            raise UsageError("A spec's options must be a table of plain values.")
+        tests = plain.get("tests", ())
+        if not isinstance(tests, (list, tuple)) or not all(isinstance(t, str) for t in tests):
+            raise UsageError("A spec's tests must be a list of targets.")
+        plain["tests"] = tuple(tests)
+        made: RunSpec = _checked(RunSpec, plain)
+        return made
 
 
 def recipe_options() -> dict[str, Option]:
@@ -278,3 +233,8 @@ _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_asci
 def canonical_json(data: Any) -> str:
     """One text for one value: sorted keys, no spaces, no NaN."""
     return _CANONICAL.encode(data)
+
+
+def key_of(beside_split: str, split: int) -> str:
+    """The hash of a run's canonical JSON: of the pair of all that is not its split, and its split."""
+    return hashlib.sha256(f"[{beside_split},{split}]".encode()).hexdigest()[:20]

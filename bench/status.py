@@ -12,9 +12,10 @@ from typing import Any
 from bench.claims import LEASE_SECONDS
 from bench.console import grid, say
 from bench.driver import report_problems
+from bench.earlier import EARLIER_NOTE
 from bench.planned import planned
-from bench.progress import clock
-from bench.spec import RunSpec
+from bench.progress import clock, counted
+from bench.spec import SCHEMA, RunSpec
 from bench.store import Store
 
 
@@ -26,6 +27,8 @@ class Status:
     running: tuple[Mapping[str, Any], ...]
     failed: tuple[Mapping[str, Any], ...]
     stopped: int
+    earlier: int = 0
+    """Records that an earlier version made: no run of this one."""
 
     def total(self, state: str) -> int:
         """How many runs are in a state."""
@@ -35,10 +38,12 @@ class Status:
 def read_status(store: Store) -> Status:
     """Records say what is done and failed, claims what is running, noted plans what is pending."""
     counts: dict[tuple[str, str], Counter[str]] = {}
-    failed, known = [], set()
-    for record in store.records():
-        spec = record["spec"]
-        counts.setdefault((spec["method"], spec["train"]), Counter())[record["status"]] += 1
+    failed, known, earlier = [], set(), 0
+    for record, spec in store.sound():
+        if spec.schema != SCHEMA:
+            earlier += 1
+            continue
+        counts.setdefault((spec.method, spec.train), Counter())[record["status"]] += 1
         known.add(record["key"])
         if record["status"] == "failed":
             failed.append(record)
@@ -49,7 +54,7 @@ def read_status(store: Store) -> Status:
     for key, (training_key, method, train) in planned(store).items():
         if key not in known and training_key not in held:
             counts.setdefault((method, train), Counter())["pending"] += 1
-    return Status(counts, tuple(held.values()), tuple(failed), _stopped(store, set(held)))
+    return Status(counts, tuple(held.values()), tuple(failed), _stopped(store, set(held)), earlier)
 
 
 def print_status(root: Path) -> None:
@@ -71,6 +76,8 @@ def print_status(root: Path) -> None:
         say(f"failed  {spec.method} on {spec.train}, split {spec.split}: {why}")
     if status.failed:
         say("`bench run … --overwrite failed` tries the failed ones again.")
+    if status.earlier:
+        say(f"{counted(status.earlier, 'record')} {EARLIER_NOTE}. Tables show them apart; no run is done by them.")
     report_problems(store)
 
 

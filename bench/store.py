@@ -8,16 +8,17 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.claims import Claims
+from bench.earlier import earlier_key, spec_of
 from bench.errors import StoreError, UsageError
 from bench.files import write_bytes, write_text
 from bench.numbers import meaningful
-from bench.spec import SCHEMA, RunSpec
+from bench.spec import SCHEMA, RunSpec, key_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -75,7 +76,7 @@ class Store:
 
     def write(self, record: Mapping[str, Any], predictions: Mapping[str, np.ndarray] | None = None) -> Path:
         """Write one run's record; its predictions first, so that a record never lacks them."""
-        body = meaningful({k: v for k, v in record.items() if k != "sha256"})
+        body = {k: v if k == "spec" else meaningful(v) for k, v in record.items() if k != "sha256"}
         if predictions:
             data = _npz(predictions)
             body["predictions_sha256"] = hashlib.sha256(data).hexdigest()
@@ -100,7 +101,7 @@ class Store:
 
     def read(self, path: Path) -> dict[str, Any]:
         """One record, checked; anything doubtful is a StoreError that says what."""
-        return _checked(path, path.stem)[0]
+        return _checked(path, path.stem, Specs())[0]
 
     def records(self) -> Iterator[dict[str, Any]]:
         """Every sound record, sorted by name; the others go to `problems` and are left where they are."""
@@ -108,7 +109,7 @@ class Store:
 
     def sound(self) -> Iterator[tuple[dict[str, Any], RunSpec]]:
         """Every sound record with its spec, as `records` does."""
-        self.problems = []
+        self.problems, specs = [], Specs()
         paths = {entry.name: entry.path for entry in os.scandir(self.runs)} if self.runs.is_dir() else {}
         for name in sorted(paths):
             stem, _, kind = name.rpartition(".")
@@ -117,7 +118,7 @@ class Store:
             try:
                 if kind != "json":
                     raise StoreError("is not a record")
-                yield _checked(paths[name], stem)
+                yield _checked(paths[name], stem, specs)
             except StoreError as error:
                 self.problems.append(Problem(self.runs / name, str(error)))
 
@@ -151,14 +152,44 @@ class Store:
         return [spec for spec in wanted if not _answered(spec, index.get(spec.training_key, []), overwrite)]
 
 
-def _checked(path: Path | str, name: str) -> tuple[dict[str, Any], RunSpec]:
+class Specs:
+    """The specs of many records: of thousands that differ in their split only, one is parsed and checked."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, RunSpec] = {}
+
+    def read(self, record: Mapping[str, Any], text: bytes | None) -> tuple[RunSpec, str]:
+        """A record's spec, and the name that the record must have for it; `text` is its file."""
+        plain = record["spec"]
+        if record["schema"] != SCHEMA:
+            return spec_of(record), earlier_key(plain)
+        beside_split = _beside_split(text) if text is not None else b""
+        known = self._known.get(beside_split)
+        split = plain.get("split") if isinstance(plain, dict) else None
+        if known is None or type(split) is not int:
+            known = RunSpec.from_dict(plain)
+            if beside_split:
+                self._known[beside_split] = known
+            return known, known.key
+        return replace(known, split=split), key_of(known.beside_split, split)
+
+
+def _beside_split(text: bytes) -> bytes:
+    """A record's spec as it stands in its file, without the split's line; nothing where it stands otherwise."""
+    begin = text.rfind(b'\n "spec": {\n')
+    end = text.find(b"\n }", begin)
+    split = text.find(b'\n  "split": ', begin, end)
+    return text[begin:split] + text[text.find(b"\n", split + 1) : end] if 0 <= begin < split < end else b""
+
+
+def _checked(path: Path | str, name: str, specs: Specs) -> tuple[dict[str, Any], RunSpec]:
     try:
         with open(path, "rb", buffering=0) as file:  # noqa: PTH123 (a Path each would cost as much as the reading)
             text = file.read()
         record = json.loads(text)
     except (OSError, ValueError, RecursionError) as error:
         raise StoreError(f"is not readable JSON ({error})") from error
-    return record, check_record(record, name, text)
+    return record, check_record(record, name, text, specs)
 
 
 def _answered(spec: RunSpec, known: list[tuple[RunSpec, str, str]], overwrite: str) -> bool:
@@ -182,8 +213,8 @@ def record_text(record: Mapping[str, Any]) -> str:
     return json.dumps(record, indent=1, sort_keys=True, allow_nan=False) + "\n"
 
 
-def check_record(record: Any, name: str, text: bytes | None = None) -> RunSpec:
-    """The spec of a record that is whole, of this schema, unedited and rightly named; else a StoreError.
+def check_record(record: Any, name: str, text: bytes | None = None, specs: Specs | None = None) -> RunSpec:
+    """The spec of a record that is whole, of no newer schema, unedited and rightly named; else a StoreError.
 
     `text` is the file it was read from; without it the record's own text is made.
     """
@@ -194,10 +225,10 @@ def check_record(record: Any, name: str, text: bytes | None = None) -> RunSpec:
     try:
         if record.get("sha256") != (record_hash(record) if text is None else _hash_of_file(text)):
             raise StoreError("was changed after it was written (its hash no longer fits)")
-        spec = RunSpec.from_dict(record["spec"])
+        spec, key = (specs or Specs()).read(record, text)
     except (UsageError, ValueError, TypeError) as error:
         raise StoreError(f"holds a spec that cannot be read: {error}") from error
-    if spec.key != record.get("key") or name != record["key"]:
+    if key != record.get("key") or name != record["key"]:
         raise StoreError("has a name that does not fit its spec")
     if record.get("status") not in ("done", "failed"):
         raise StoreError("has no known status")

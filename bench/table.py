@@ -91,3 +91,6 @@ class Table:
             for what, given, wanted in (("lead", row.lead, self.leads), ("cells", row.cells, self.header)):
                 if not isinstance(given, tuple) or len(given) != len(wanted):
                     raise ValueError(f"table {self.name}: {what} of a row is {given!r}, no tuple of {len(wanted)}")
+
+    mixed: tuple[str, ...] = ()
+    """What differs in how the compared numbers were made (bench.mixing); the footer says it too."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.costs import with_cost
-from bench.errors import BenchError, UsageError
+from bench.errors import BenchError, MixedError, UsageError
 from bench.progress import counted
 from bench.registry import PROTOCOLS
 from bench.rendering.latex import latex
@@ -44,6 +44,7 @@ def make_tables(
     cost: bool = False,
     selection: str | None = None,
     intervals: bool = False,
+    strict: bool = False,
     complain: Callable[[str], object] | None = None,
 ) -> list[Written]:
     """The tables of the protocols (all, if none is named), written to `out` in the formats asked for.
@@ -53,12 +54,12 @@ def make_tables(
     is left out. With `complain`, a protocol whose own code fails is complained of and left out, and where none is
     named so is one whose stored predictions cannot be read.
     `intervals` asks for bootstrap intervals, which read the stored predictions (a second or so a number at KonIQ's
-    size). The same records give the same bytes.
+    size). `strict` refuses a table whose numbers were not made alike. The same records give the same bytes.
     """
     check_formats(formats)
     kept = Results(results.records, intervals=intervals or results.intervals)
     kept = kept.select(selection=selection) if selection else kept
-    written: list[Written] = []
+    found: list[tuple[str, Table]] = []
     shown: set[tuple[object, ...]] = set()
     broken = 0
     for name in protocols or sorted(PROTOCOLS.names(), key=lambda name: (name not in FIRST, name != "main", name)):
@@ -73,16 +74,18 @@ def make_tables(
             broken += 1
             continue
         for table in tables:
-            if any(table.name == known.table.name for known in written):
+            if any(table.name == known.name for _, known in found):
                 continue  # ablation shows its parts' tables, which may be asked for by name too
             numbers = set(_measured(table))
             if protocols or not numbers <= shown or len({row.block for row in table.rows}) > 1:
                 table = with_cost(table) if cost else table
-                written.append(Written(name, table, write_table(table, formats, out) if out else ()))
+                found.append((name, table))
             shown |= numbers
-    if not written and not broken:
+    if not found and not broken:
         raise UsageError(_nothing(results, kept, protocols, selection))
-    return written
+    if strict and (mixed := [table for _, table in found if table.mixed]):
+        raise MixedError(f"{mixed[0].title} {mixed[0].mixed[0]}. Without --strict the table says so itself.")
+    return [Written(name, table, write_table(table, formats, out) if out else ()) for name, table in found]
 
 
 def check_formats(formats: Sequence[str]) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -44,6 +45,7 @@ class Job:
     checkpoint_seconds: float = 300.0
     parts: int = 1
     compiled: bool = False
+    numerics: Mapping[str, Any] = field(default_factory=dict)
     stop: threading.Event = field(default_factory=threading.Event)
     lost: threading.Event = field(default_factory=threading.Event)
 
@@ -57,8 +59,8 @@ class Trained:
     best_epoch: int
     seconds: float
     images: int
-    together: int = 1
-    """How many runs were trained at once at the end; `seconds` is this one's share."""
+    places: tuple[Mapping[str, Any], ...] = ()
+    """On what it was trained: one entry where it was never taken up elsewhere, or in another way."""
 
 
 class Lane:
@@ -84,6 +86,12 @@ class Lane:
     def seconds(self) -> float:
         """What the training has taken so far, in this process and before it."""
         return self.before + (time.perf_counter() - self.began) / self.together
+
+    def places(self) -> list[dict[str, Any]]:
+        """On what the steps were made, here and before a stop."""
+        here = {**self.job.numerics, "packed": self.together}
+        before = self.position.places
+        return before if before and before[-1] == here else [*before, here]
 
     def resume(self) -> bool:
         """Go back to where an unfinished training was left, if it was; the random generators with it."""
@@ -125,7 +133,7 @@ class Lane:
     def save(self) -> None:
         """Write everything the next step depends on."""
         job = self.job
-        self.position.seconds = self.seconds()
+        self.position.seconds, self.position.places = self.seconds(), self.places()
         adamw = self.optimiser.adamw
         save_checkpoint(job.checkpoint, job.model, adamw, self.position, self.running, self.best, job.device)
         self.saved = time.monotonic()
@@ -157,7 +165,8 @@ class Lane:
             job.model.load_trainable_state(self.best)
         images = len(job.train) * job.recipe.train_views * job.recipe.epochs
         last = position.best_epoch if self.best else job.recipe.epochs - 1
-        return Trained(tuple(position.losses), tuple(position.curve), last, self.seconds(), images, self.together)
+        places = tuple(self.places())
+        return Trained(tuple(position.losses), tuple(position.curve), last, self.seconds(), images, places)
 
 
 def compiled(model: QualityModel) -> torch.nn.Module:

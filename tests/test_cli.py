@@ -1,5 +1,6 @@
 """The command as a person uses it: exit codes, messages, and work that is done once."""
 
+import os
 import subprocess
 import sys
 import time
@@ -182,17 +183,52 @@ def test_a_part_of_a_set_is_announced_with_both_numbers(home):
     assert "near: partial: 23 of 24 images." in result.stderr
 
 
-def test_runs_made_with_other_scores_are_not_taken_for_done(home):
+def change_a_score(folder):
+    labels = folder / "labels.csv"
+    labels.write_text(labels.read_text().replace("g0_0.png,5.0", "g0_0.png,1.5"))
+
+
+def regroup(folder):
+    labels = folder / "labels.csv"
+    labels.write_text(labels.read_text().replace("5.0,g0\n", "5.0,g1\n"))
+
+
+def exchange_two_pictures(folder):
+    first, second, aside = folder / "g0_0.png", folder / "g4_3.png", folder / "aside.png"
+    first.rename(aside)
+    second.rename(first)
+    aside.rename(second)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (change_a_score, "near has other names, scores or groups here"),
+        (regroup, "near has other names, scores or groups here"),
+        (exchange_two_pictures, "near has other pictures here, under the same names"),
+    ],
+)
+def test_runs_made_with_other_data_are_not_taken_for_done(home, change, says):
     assert tiny_run(methods="linear_probe").exit_code == 0
     assert "2 of them done before" in tiny_run(methods="linear_probe").output
-    labels = home / "sets" / "near" / "labels.csv"
-    labels.write_text(labels.read_text().replace("g0_0.png,5.0", "g0_0.png,1.5"))
+    change(home / "sets" / "near")
     changed = tiny_run(methods="linear_probe")
     assert changed.exit_code == 2
-    assert "near has other names or scores here" in changed.stderr
+    assert says in changed.stderr
     assert "--overwrite always" in changed.stderr
+    verified = bench("verify", "--data")
+    assert verified.exit_code == 1
+    assert "near has other" in verified.output
     assert tiny_run("--overwrite", "always", methods="linear_probe").exit_code == 0
     assert "2 of them done before" in tiny_run(methods="linear_probe").output
+
+
+def test_pictures_with_the_same_bytes_are_the_same_whenever_they_were_written(home):
+    assert tiny_run(methods="linear_probe").exit_code == 0
+    for path in (home / "sets" / "near").glob("*.png"):
+        os.utime(path, (1, 1))
+    assert "2 of them done before" in tiny_run(methods="linear_probe").output
+    assert bench("verify", "--data").exit_code == 0
 
 
 def test_a_run_that_failed_for_want_of_data_is_made_once_the_data_is_mended(home):

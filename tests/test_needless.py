@@ -197,10 +197,10 @@ def test_compiled_steps_learn_the_same_dropout_included_and_the_record_says_so(t
     plain = make_run(spec, tiny_runtime(tmp_path / "a", data))
     compiled = make_run(spec, tiny_runtime(tmp_path / "b", data, compiled=True))
     assert np.allclose(compiled[1]["near:test/predicted"], plain[1]["near:test/predicted"], atol=1e-5)
-    assert compiled[0]["run"]["compiled"] is True
-    assert "compiled" not in plain[0]["run"]
+    assert compiled[0]["numerics"]["trained"]["compiled"] is True
+    assert plain[0]["numerics"]["trained"]["compiled"] is False
     again = make_run(spec, tiny_runtime(tmp_path / "b", data))
-    assert again[0]["run"]["compiled"] is True, "its tensors were kept, and they come from compiled steps"
+    assert again[0]["numerics"]["trained"]["compiled"] is True, "its kept tensors come from compiled steps"
 
 
 def test_dropout_drops_its_share_keeps_the_mean_and_is_seeded():

@@ -71,7 +71,7 @@ def test_splits_trained_together_end_as_alone(method, tmp_path, data):
         alone = make_run(spec, tiny_runtime(tmp_path / "alone", data))
         assert_equal(alone, packed[run])
         assert packed[run][0]["key"] == spec.key
-        assert packed[run][0]["run"]["packed"] == 3
+        assert packed[run][0]["numerics"]["trained"]["packed"] == 3
 
 
 @pytest.mark.parametrize("method", ["adapter", "glia", "loda", "bitfit"])
@@ -81,7 +81,7 @@ def test_in_bf16_splits_trained_together_end_near_where_they_end_alone(recipe, t
     packed = pack(specs, tiny_runtime(tmp_path / "packed", data))
     for run, spec in enumerate(specs):
         assert_equal(make_run(spec, tiny_runtime(tmp_path / "alone", data)), packed[run], tolerance)
-        assert packed[run][0]["run"]["precision"] == "bf16"
+        assert packed[run][0]["numerics"]["trained"]["precision"] == "bf16"
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -196,7 +196,7 @@ def test_kept_weights_are_taken_up_and_only_the_others_train(tmp_path, data):
     runtime = tiny_runtime(tmp_path, data)
     alone = make_run(specs[1], runtime)
     packed = pack(specs, runtime)
-    assert [packed[run][0]["run"].get("packed") for run in range(3)] == [2, None, 2]
+    assert [packed[run][0]["numerics"]["trained"]["packed"] for run in range(3)] == [2, 1, 2]
     assert np.array_equal(packed[1][1]["near:test/predicted"], alone[1]["near:test/predicted"])
 
 
@@ -227,7 +227,7 @@ def test_a_model_that_scores_in_a_way_of_its_own_is_not_taken_apart():
 def test_runs_with_other_numbers_of_batches_go_in_packs_of_their_own(tmp_path, data):
     specs = [spec_of("linear_probe", split=split, fraction=part) for part in (0.8, 0.4) for split in range(2)]
     packed = pack(specs, tiny_runtime(tmp_path / "packed", data))
-    assert [packed[run][0]["run"]["packed"] for run in range(4)] == [2, 2, 2, 2]
+    assert [packed[run][0]["numerics"]["trained"]["packed"] for run in range(4)] == [2, 2, 2, 2]
     for run, spec in enumerate(specs):
         assert_same_bits(make_run(spec, tiny_runtime(tmp_path / "alone", data)), packed[run])
 
@@ -237,7 +237,7 @@ def test_runs_stopped_at_other_steps_go_on_in_packs_of_their_own(tmp_path, data)
     runtime = tiny_runtime(tmp_path / "packed", data)
     stopped_after(1, specs[:2], runtime)
     packed = pack(specs, runtime)
-    assert [packed[run][0]["run"]["packed"] for run in range(4)] == [2, 2, 2, 2]
+    assert [packed[run][0]["numerics"]["trained"]["packed"] for run in range(4)] == [2, 2, 2, 2]
     for run, spec in enumerate(specs):
         assert_same_bits(make_run(spec, tiny_runtime(tmp_path / "alone", data)), packed[run])
 
@@ -306,8 +306,8 @@ def test_the_executor_packs_what_is_alike_and_makes_the_refused_one_by_one(tmp_p
     runtime, said = tiny_runtime(tmp_path, data, pack=2), []
     summary = execute_serial(specs, runtime, Orders(say=said.append))
     assert sorted(summary.done) == sorted(spec.key for spec in specs)
-    packed = {r["key"]: r["run"].get("packed", 0) for r in Store(runtime.results).records()}
-    assert [packed[spec.key] for spec in specs] == [2, 2, 0, 0, 0]
+    packed = {r["key"]: r["numerics"]["trained"]["packed"] for r in Store(runtime.results).records()}
+    assert [packed[spec.key] for spec in specs] == [2, 2, 1, 1, 1]
     assert any("made one by one: it trains the backbone" in line for line in said)
 
 
@@ -322,8 +322,8 @@ def test_without_a_word_linear_probes_are_packed_on_a_cpu_and_nothing_else_is(tm
             sizes.append(len(group))
         assert sizes == ([2, 1, 1] if place == "cpu" else [1, 1, 1, 1])
     execute_serial(specs, tiny_runtime(tmp_path / "made", data), Orders())
-    made = {r["key"]: r["run"].get("packed", 0) for r in Store(tmp_path / "made" / "results").records()}
-    assert [made[spec.key] for spec in specs] == [2, 2, 0, 0]
+    made = {r["key"]: r["numerics"]["trained"]["packed"] for r in Store(tmp_path / "made" / "results").records()}
+    assert [made[spec.key] for spec in specs] == [2, 2, 1, 1]
 
 
 def test_runs_are_alike_where_only_split_seed_or_rates_differ():

@@ -104,7 +104,7 @@ def test_compiled_steps_are_measured_compiled_and_never_against_plain_ones(repor
     runtime = tiny_runtime(tmp_path, {}, compiled=True)
     measured = report_of({"linear_probe": profile_method("linear_probe", {}, setting, runtime)}, setting)
     assert compiled
-    with pytest.raises(UsageError, match="compiled was None and is now True"):
+    with pytest.raises(UsageError, match="compiled was False and is now True"):
         compare_reports(measured, report, 0.1)
 
 

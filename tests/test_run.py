@@ -91,14 +91,29 @@ def test_a_further_test_takes_up_the_kept_weights(runtime):
     assert set(more[0]["metrics"]) == {"near:test", "far:all"}
 
 
-def test_kept_weights_of_other_labels_are_not_taken_up(runtime, tmp_path, data):
+def rescore(folder):
+    labels = folder / "labels.csv"
+    labels.write_text(labels.read_text().replace("5.0,", "4.9,"))
+
+
+def regroup(folder):
+    labels = folder / "labels.csv"
+    labels.write_text(labels.read_text().replace(",g0\n", ",a\n"))
+
+
+def repaint(folder):
+    (folder / "g0_0.png").write_bytes((folder / "g5_3.png").read_bytes())
+
+
+@pytest.mark.parametrize("change", [rescore, regroup, repaint, None])
+def test_kept_weights_are_taken_up_on_the_very_same_data_only(change, runtime, tmp_path):
     make_run(tiny_spec(), runtime)
     other = make_world(tmp_path / "other")
-    labels = tmp_path / "other" / "near" / "labels.csv"
-    labels.write_text(labels.read_text().replace("5.0,", "4.9,"))
+    if change:
+        change(tmp_path / "other" / "near")
     seen = []
     make_run(tiny_spec(), tiny_runtime(tmp_path, other), lambda done, total, what: seen.append(what))
-    assert "training" in seen
+    assert ("training" in seen) is bool(change)
 
 
 def test_a_model_learns_what_can_be_seen(runtime):
@@ -112,7 +127,9 @@ def test_the_record_says_what_was_done_and_where(runtime):
     record, arrays = make_run(tiny_spec(), runtime)
     assert record["parameters"]["trainable"] > record["parameters"]["head"]
     assert record["data"]["train"]["n_train"] + record["data"]["train"]["n_test"] == 24
-    assert record["run"]["precision"] == "fp32"
+    made = record["numerics"]["trained"]
+    assert (made["device_type"], made["precision"], made["threads"]) == ("cpu", "fp32", 1)
+    assert set(record["numerics"]) == {"trained"}
     assert record["gflops"] > 0
     assert len(arrays["near:test/names"]) == record["data"]["tests"]["near:test"]["n"]
     assert len(record["loss"]) == 2
@@ -162,9 +179,9 @@ def test_an_epoch_has_each_image_as_often_as_asked_in_equal_batches():
 
 def test_batches_computed_in_parts_are_recorded(tmp_path, data):
     record, _ = make_run(tiny_spec("adapter"), tiny_runtime(tmp_path / "a", data, parts=4))
-    assert record["run"]["parts"] == 4
+    assert record["numerics"]["trained"]["parts"] == 4
     record, _ = make_run(tiny_spec("adapter"), tiny_runtime(tmp_path / "b", data))
-    assert "parts" not in record["run"]
+    assert record["numerics"]["trained"]["parts"] == 1
 
 
 def test_batches_whose_statistics_are_kept_are_never_computed_in_parts(tmp_path, data):

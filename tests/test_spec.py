@@ -42,6 +42,7 @@ def test_every_field_changes_the_name():
         "preset": "demo",
         "budget": 8,
         "limit": 5,
+        "schema": 1,
     }
     base = SPEC.with_tests(("spaq:all",))
     assert set(changes) == set(base.as_dict())
@@ -79,34 +80,19 @@ def test_equal_trainings_are_made_once_with_the_tests_of_all():
     assert merge([SPEC, other, SPEC]) == [SPEC.with_tests(("livec:test", "csiq:all"))]
 
 
-def test_another_split_of_a_run_is_the_run_made_with_that_split():
-    other = SPEC.at_split(7)
-    assert other == replace(SPEC, split=7)
-    assert (other.key, other.training_key) == (replace(SPEC, split=7).key, replace(SPEC, split=7).training_key)
-    assert SPEC.key != other.key
+def test_the_key_is_the_hash_of_one_canonical_text_of_the_whole_specification():
+    spec = replace(SPEC, split=12, options={"split": 12, "quoted": '"split":12'})
+    plain = spec.as_dict()
+    assert plain["schema"] == SCHEMA
+    del plain["split"]
+    assert spec.key == sha256(canonical_json([plain, 12]).encode()).hexdigest()[:20]
+    del plain["tests"]
+    assert spec.training_key == sha256(canonical_json([plain, 12]).encode()).hexdigest()[:20]
 
 
-def test_the_key_is_the_hash_of_the_whole_specification():
-    spec = replace(SPEC, split=12, options={"split": 12, "split_rule": "x", "quoted": '"split":12,"split_rule":'})
-    plain = {**spec.as_dict(), "schema": SCHEMA}
-    recipe = plain.pop("recipe")
-    assert spec.key == sha256((canonical_json(plain) + canonical_json(recipe)).encode()).hexdigest()[:20]
-    del plain["schema"], plain["tests"]
-    assert spec.training_key == sha256((canonical_json(plain) + canonical_json(recipe)).encode()).hexdigest()[:20]
-    assert spec.at_split(3).key == replace(spec, split=3).key
-
-
-def test_runs_read_one_after_another_do_not_borrow_from_each_other():
-    plain = SPEC.as_dict()
-    read = [RunSpec.from_dict({**plain, "split": split}) for split in (0, 3, 3, 1)]
-    assert [spec.split for spec in read] == [0, 3, 3, 1]
-    assert [spec.key for spec in read] == [replace(SPEC, split=split).key for split in (0, 3, 3, 1)]
-    wider = RunSpec.from_dict({**plain, "options": {"rank": 64.0, "lgf": True}, "split": 3})
-    assert wider.key != read[1].key
-    with pytest.raises(UsageError, match="split"):
-        RunSpec.from_dict({**plain, "split": "3"})
-    with pytest.raises(UsageError, match="split"):
-        RunSpec.from_dict({**plain, "split": True})
+def test_an_integer_and_a_fraction_of_the_same_value_are_two_specifications():
+    wider = RunSpec.from_dict({**SPEC.as_dict(), "options": {"rank": 64.0, "lgf": True}})
+    assert wider.key != SPEC.key
 
 
 @pytest.mark.parametrize(

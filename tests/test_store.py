@@ -13,7 +13,7 @@ import pytest
 from bench.errors import StoreError
 from bench.files import atomic, explain
 from bench.spec import SCHEMA, RunSpec
-from bench.store import Store, record_hash
+from bench.store import Store, record_hash, record_text
 
 SPEC = RunSpec("glia", "demo_a", ("demo_a:test",))
 
@@ -75,7 +75,7 @@ def test_failed_runs_are_made_again_only_when_asked(store):
         (lambda text: text[: len(text) // 2], "not readable"),
         (lambda text: "[]", "not a record"),
         (lambda text: text.replace('"done"', '"failed"'), "changed after it was written"),
-        (lambda text: text.replace('"schema": 1', '"schema": 99'), "newer"),
+        (lambda text: text.replace(f'\n "schema": {SCHEMA}', '\n "schema": 99'), "newer"),
         (lambda text: "", "not readable"),
     ],
 )
@@ -95,6 +95,36 @@ def test_a_damaged_record_is_set_aside_when_its_run_is_made_again(store):
     store.write(record())
     assert len(list(store.records())) == 1
     assert [p.read_text() for p in (store.root / "set_aside").iterdir()] == ["half a rec"]
+
+
+def test_runs_read_one_after_another_do_not_borrow_from_each_other(store):
+    made = [replace(SPEC, split=split) for split in (0, 3, 1)] + [SPEC.with_tests(("demo_b:all",))]
+    made += [replace(SPEC, options={"rank": rank}, split=3) for rank in (64, 64.0, True)]
+    for spec in made:
+        store.write(record(spec))
+    read = [spec for _, spec in store.sound()]
+    assert store.problems == []
+    assert sorted(repr(spec) for spec in read) == sorted(repr(spec) for spec in made)
+    assert {spec.key for spec in read} == {spec.key for spec in made}
+    assert {spec.training_key for spec in read} == {spec.training_key for spec in made}
+
+
+@pytest.mark.parametrize("split", ["true", '"3"', "3.0", "-3"])
+def test_a_split_that_is_none_is_named_whatever_was_read_before(store, split):
+    store.write(record())
+    path = store.write(record(replace(SPEC, split=3)))
+    text = path.read_text().replace('\n  "split": 3,', f'\n  "split": {split},')
+    body = json.loads(text)
+    path.write_text(record_text({**body, "sha256": record_hash(body)}))
+    assert len(list(store.records())) == 1
+    assert "split" in store.problems[0].why
+
+
+def test_a_rate_of_many_digits_is_read_back_as_the_run_it_is(store):
+    spec = replace(SPEC, recipe=replace(SPEC.recipe, lr=1 / 30000))
+    store.write(record(spec))
+    assert [found.key for _, found in store.sound()] == [spec.key]
+    assert store.pending([spec]) == []
 
 
 def test_foreign_files_are_reported_and_skipped(store):

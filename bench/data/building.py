@@ -19,6 +19,7 @@ from PIL import Image
 
 from bench.claims import Claim, Claims
 from bench.data.caches import in_use_until_named, stays_below
+from bench.data.contents import Contents
 from bench.data.dataset import Dataset
 from bench.data.pixel_index import INDEX, PIXELS, index_text, read_index
 from bench.data.policy import Policy, load_plain
@@ -94,11 +95,15 @@ def _build_claimed(
     part = folder.with_name(f"{folder.name}.part")
     try:
         part.mkdir(exist_ok=True)
-        with in_use_until_named(part, folder):
+        with in_use_until_named(part, folder), Contents(dataset.root, folder.parent.parent) as contents:
             entries = _finished(part)
             size = _check_room(dataset, policy, part, limit_bytes)
             report(len(entries), len(dataset), what := f"{dataset.name}: decoding pictures once, {size / 1e9:.2f} GB")
-            _decode_rest(dataset, policy, part, entries, lambda done: report(done, len(dataset), what), workers, claim)
+
+            def tell(done: int) -> None:
+                report(done, len(dataset), what)
+
+            _decode_rest(dataset, policy, part, entries, tell, workers, claim, contents)
             if claim.holds():
                 _finish(part, folder, index_text(list(dataset.table["image"]), entries), entries)
     except OSError as error:
@@ -173,14 +178,17 @@ def _decode_rest(
     report: Callable[[int], None],
     workers: int,
     claim: Claim,
+    contents: Contents,
 ) -> None:
     """Append the missing pictures; each is journalled after its bytes, so that a kill loses at most those in work."""
-    paths = dataset.paths()
+    names = dataset.table["image"].tolist()
     end = sum(height * width * 3 for height, width, _ in entries)
 
-    def load(path: Path) -> tuple[np.ndarray, int]:
+    def load(name: str) -> tuple[np.ndarray, int]:
         try:
-            pixels = load_plain(path, policy, dataset.name)
+            pixels = load_plain(dataset.root / name, policy, dataset.name)
+            if not dataset.content:
+                contents.hash_of(name)  # its bytes have just been read
         except DataError as error:
             whole = dataset.part_of or dataset.name
             raise DataError(f"{error} `bench data check {whole} --deep` names all such files.") from None
@@ -189,7 +197,7 @@ def _decode_rest(
     write_text(part / JOURNAL, "".join(map(_line, entries)))
     with _appending(part / PIXELS, end) as pixels, (part / JOURNAL).open("a") as journal:
         with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool, _Flushing(pixels) as flushing:
-            for picture, crc in ordered(pool, load, paths[len(entries) :], ahead=2 * workers):
+            for picture, crc in ordered(pool, load, names[len(entries) :], ahead=2 * workers):
                 if claim.lost.is_set():
                     return
                 pixels.write(picture.reshape(-1).data)

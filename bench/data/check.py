@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bench.data.assemble import SHOWN, Labels, Match, match
+from bench.data.contents import Contents
 from bench.data.dataset import COLUMNS, Dataset, DatasetSource
 from bench.data.decode import check_head, decode
 from bench.data.locate import LEAST_IMAGES, TITLES, dataset_names, is_absent, source_of
@@ -125,7 +126,8 @@ def check(
         _look_for_pictures(report, dataset)
     if not dataset.grouped and "group" in source.settings:
         report.notes.append(UNGROUPED)
-    _look_at_pictures(report, dataset, workers, progress, deep=deep)
+    with Contents(dataset.root, cache) as contents:
+        _look_at_pictures(report, dataset, contents, workers, progress, deep=deep)
     return report
 
 
@@ -221,26 +223,32 @@ def _describe(report: CheckReport, dataset: Dataset) -> None:
         report.errors.append(f"it has {counted(contents, 'content')}; a split needs at least {LEAST_IMAGES}")
 
 
-def _look_at_pictures(report: CheckReport, dataset: Dataset, workers: int, progress: Report, *, deep: bool) -> None:
-    """Read every picture's head, or decode every picture, in threads: Pillow works outside the interpreter's lock."""
-    look, what = (decode, "decoding every picture") if deep else (check_head, "reading the pictures' heads")
-    paths = [path for path in dataset.paths() if path.is_file()]
+def _look_at_pictures(
+    report: CheckReport, dataset: Dataset, contents: Contents, workers: int, progress: Report, *, deep: bool
+) -> None:
+    """Read every picture's head, or decode and hash all, in threads: Pillow works outside the interpreter's lock."""
+    what = "decoding every picture" if deep else "reading the pictures' heads"
+    names = [name for name in dataset.table["image"] if (dataset.root / name).is_file()]
     broken: list[str] = []
     with ThreadPoolExecutor(max(1, workers)) as pool:
-        for start in range(0, len(paths), _BATCH):
-            batch: Sequence[Path] = paths[start : start + _BATCH]
-            broken += filter(None, pool.map(lambda path: _trouble(look, path, dataset.name), batch))
-            progress(start + len(batch), len(paths), f"{dataset.name}: {what}")
+        for start in range(0, len(names), _BATCH):
+            batch: Sequence[str] = names[start : start + _BATCH]
+            broken += filter(None, pool.map(lambda name: _trouble(dataset, name, contents, deep=deep), batch))
+            progress(start + len(batch), len(names), f"{dataset.name}: {what}")
     if deep:
-        report.decoded = len(paths) - len(broken)
+        report.decoded = len(names) - len(broken)
     report.errors += broken[:SHOWN]
     if len(broken) > SHOWN:
         report.errors.append(f"{len(broken)} pictures in all cannot be used")
 
 
-def _trouble(look: Callable[[Path, str], object], path: Path, dataset_name: str) -> str:
+def _trouble(dataset: Dataset, name: str, contents: Contents, *, deep: bool) -> str:
     try:
-        look(path, dataset_name)
+        if not deep:
+            check_head(dataset.root / name, dataset.name)
+        else:
+            decode(dataset.root / name, dataset.name)
+            contents.hash_of(name)
     except BenchError as error:
         return str(error)
     return ""

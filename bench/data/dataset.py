@@ -34,6 +34,8 @@ class Dataset:
     notes: tuple[str, ...] = ()
     part_of: str = ""
     """The set that a smoke run's subset was taken from; empty for a whole set."""
+    content: str = ""
+    """A hash of all pictures, where the loader has verified it; else bench.data.contents makes one."""
 
     def __len__(self) -> int:
         return len(self.table)
@@ -52,14 +54,15 @@ class Dataset:
         return f"{self.name} has {why}."
 
     def hash(self) -> str:
-        """A hash of names and scores: two runs with the same hash had the same labels."""
+        """A hash of names, scores and groups: two runs with the same hash had the same labels and contents."""
         return self._hash
 
     @cached_property
     def _hash(self) -> str:
         digest = hashlib.sha256()
-        for name, score in zip(self.table["image"], self.table["score"], strict=True):
-            digest.update(f"{name}\t{float(score)!r}\n".encode())
+        columns = (self.table[column].tolist() for column in ("image", "score", "group"))
+        for name, score, group in zip(*columns, strict=True):
+            digest.update(f"{name}\t{float(score)!r}\t{group}\n".encode())
         return digest.hexdigest()[:20]
 
 

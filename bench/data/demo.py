@@ -133,7 +133,7 @@ def load_demo(name: str, cache: Path, progress: Report | None = None) -> Dataset
         notes.append("several distortions a picture: labels combined by a rule, not by people")
     if content != EXPECTED[name]:
         notes.append(_other_bytes(name, content))
-    return Dataset(name, folder, read_labels(folder), grouped=True, notes=tuple(notes))
+    return Dataset(name, folder, read_labels(folder), grouped=True, notes=tuple(notes), content=content)
 
 
 def read_labels(folder: Path) -> pd.DataFrame:

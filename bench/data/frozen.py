@@ -32,6 +32,7 @@ from bench.data.dataset import Dataset
 from bench.data.placed import has_room
 from bench.data.sheets import CHUNK, Form, MemorySheet, Sheet, create_sheet, open_sheet, sheet_bytes
 from bench.errors import RunError
+from bench.machine import kernels_of
 from bench.method import Frozen
 from bench.progress import Report, silent
 from bench.threads import is_vector, one_thread
@@ -176,6 +177,7 @@ class FrozenInputs:
             "drawn": self._drawn(ask),
             "normalisation": [maker.mean, maker.std],
             "precision": self._precision,
+            "kernels": kernels_of(self.device),
             "torch": torch.__version__,
             **({} if form == Form() else {"form": [form.bits, form.chunk]}),
         }

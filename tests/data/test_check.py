@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.data.check import check, check_all, sets_to_check
+from bench.data.contents import Contents
 from bench.data.labels import read_csv, read_words
+from bench.data.locate import load_dataset
 from bench.data.workbooks import read_mat, read_xlsx
 from bench.errors import BenchError, DataError
 from tests.data.trees import load
@@ -191,6 +193,14 @@ def test_what_a_pictures_head_shows_is_found_always_and_the_rest_by_deep(data, s
         assert said in error
     assert not report.ok
     assert told[-1] == (60, 60)
+
+
+def test_deep_leaves_nothing_to_read_for_the_runs_that_follow(trees, monkeypatch):
+    top = trees.fresh("koniq10k", monkeypatch)
+    assert look("koniq10k", top, deep=True).ok
+    dataset = load_dataset("koniq10k", {"koniq10k": {"path": str(top)}}, top / "cache")
+    with Contents(dataset.root, top / "cache") as contents:
+        assert all(map(contents.find, dataset.table["image"]))
 
 
 def test_a_set_that_is_not_there_is_not_found(tmp_path):

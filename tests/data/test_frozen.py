@@ -273,3 +273,11 @@ def test_two_processes_may_fill_one_sheet(tmp_path: Path) -> None:
     values = sheet.whole()
     assert values is not None
     assert (values.reshape(64, -1) == np.arange(64)[:, None]).all()
+
+
+def test_machines_of_unlike_kernels_share_a_cache_and_no_vectors(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = set()
+    for kernels in ("x86_64 AVX2", "x86_64 AVX512"):
+        monkeypatch.setattr("bench.machine.instruction_set", lambda kernels=kernels: kernels)
+        keys.add(opened()[0].key("f", **FIRST))
+    assert len(keys) == 2

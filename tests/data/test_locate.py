@@ -359,6 +359,12 @@ def table(groups, each):
     return Dataset("x", None, frame, grouped=True)
 
 
+def test_regrouped_pictures_are_another_set():
+    whole, other = table(6, 4), table(6, 4)
+    other.table.loc[0, "group"] = "g001"
+    assert whole.hash() == table(6, 4).hash() != other.hash()
+
+
 def test_a_limit_keeps_contents_and_their_sides_of_every_split():
     whole = table(25, 8)
     part = subset(whole, 60)

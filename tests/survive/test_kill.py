@@ -60,7 +60,7 @@ def test_fifty_kills_change_nothing(world, tmp_path):
     assert not attempt(calm)
     wanted = essence(calm / "results")
     assert len(wanted) > 8
-    assert any(record["run"].get("packed") == 2 for record in Store(calm / "results").records())
+    assert any(record["numerics"]["trained"]["packed"] == 2 for record in Store(calm / "results").records())
 
     chance, killed, rounds = random.Random(7), Counter(), 0
     home = fresh(world, tmp_path / "rough")

@@ -79,7 +79,7 @@ def test_every_run_has_a_card_of_its_own(two_cards, runtime):
 
 
 def test_runs_of_little_memory_share_a_card(two_cards, runtime, monkeypatch):
-    known = makers.record_of(specs(9)[8], memory_peak_bytes=1 << 30, run={"device_type": "cuda"})
+    known = makers.record_of(specs(9)[8], memory_peak_bytes=1 << 30, numerics={"trained": {"device_type": "cuda"}})
     Store(runtime.results).write(known)
     monkeypatch.setattr("bench.ray_executor.look_at_cluster", lambda *_, **__: CARDS)
     execute_ray(specs(4), runtime, Orders(), make=makers.waiting_for_company)

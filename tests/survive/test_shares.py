@@ -10,7 +10,7 @@ SPEC = specs(1)[0]
 
 
 def measured(peak, device="cuda"):
-    return Shares().learn_all([record_of(SPEC, memory_peak_bytes=peak, run={"device_type": device})])
+    return Shares().learn_all([record_of(SPEC, memory_peak_bytes=peak, numerics={"trained": {"device_type": device}})])
 
 
 def test_a_run_of_unknown_memory_gets_a_whole_card():

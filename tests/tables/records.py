@@ -14,6 +14,21 @@ from bench.spec import SCHEMA, RunSpec
 
 TRAINABLE = {"linear_probe": 768, "full_finetune": 85_799_424, "lora": 295_680, "loda": 8_927_488, "glia": 8_045_000}
 KINDS = ("gaussian_blur", "jpeg", "rgb_noise", "darken", "contrast")
+MADE_ON = {
+    "device_type": "cpu",
+    "device": "a CPU",
+    "instructions": "x86_64 AVX2",
+    "tf32": False,
+    "compiled": False,
+    "packed": 1,
+    "parts": 1,
+    "threads": 2,
+    "torch": "2.11.0",
+    "timm": "1.0.20",
+    "numpy": "2.3.0",
+    "pillow": "12.0.0",
+}
+"""What a made-up run was made on."""
 CONTENTS, VERSIONS = 12, len(KINDS)
 RANDOM = "random 80%/20% of reference contents"
 
@@ -99,7 +114,8 @@ def body_of(spec: RunSpec, *, error: tuple[str, str] | None = None, **changes: A
         "loss": [0.5, 0.3],
         "selection": {"rule": spec.recipe.selection, "epoch": spec.recipe.epochs, "curve": []},
         "metrics": metrics,
-        "run": {"git_commit": "c0ffee" * 6, "git_dirty": False, "precision": "fp32", "started": "2025-01-01T00:00:00"},
+        "numerics": {"trained": {**MADE_ON, "precision": spec.precision}},
+        "run": {"git_commit": "c0ffee" * 6, "git_dirty": False, "started": "2025-01-01T00:00:00"},
     }
     return body | changes
 
