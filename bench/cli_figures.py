@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from bench.console import friendly, say
+from bench.console import DEBUG, friendly, grid, note, say
+
+if TYPE_CHECKING:
+    from bench.figures import Outcome
+
+Words = Optional[list[str]]
 
 
 def attach(app: typer.Typer) -> None:
@@ -17,43 +23,72 @@ def attach(app: typer.Typer) -> None:
 
 @friendly
 def figure(
-    names: Annotated[str, typer.Argument(help="Figures, separated by commas; all that have records if none.")] = "",
-    method: Annotated[str, typer.Option("--method", "-m", help="Only these methods, separated by commas.")] = "",
-    dataset: Annotated[str, typer.Option("--dataset", "-d", help="Only these datasets, separated by commas.")] = "",
+    names: Annotated[Words, typer.Argument(help="Figures, separated by commas; all that have records if none.")] = None,
+    method: Annotated[Words, typer.Option("--method", "-m", help="Only these methods, separated by commas.")] = None,
+    dataset: Annotated[Words, typer.Option("--dataset", "-d", help="Only these datasets, separated by commas.")] = None,
     image: Annotated[str, typer.Option("--image", help="A picture of the dataset, or a file, for attention.")] = "",
-    formats: Annotated[str, typer.Option("--format", help="png, svg or both.")] = "png,svg",
+    formats: Annotated[Words, typer.Option("--format", help="Any of png, svg and pdf; png,svg if not given.")] = None,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="No title and no words on the page, for a paper; they are printed instead.")
+    ] = False,
+    out: Annotated[
+        Optional[Path], typer.Option("--out", help="Where figures go; figures/ in the results folder if not given.")
+    ] = None,
     list_them: Annotated[bool, typer.Option("--list", help="Only list the figures there are.")] = False,
-    results: Annotated[Optional[Path], typer.Option("--results", help="The results folder.")] = None,
-    plugin: Annotated[Optional[list[Path]], typer.Option("--plugin", help="A file with further methods.")] = None,
+    results: Annotated[Optional[Path], typer.Option("--results", help="The results folder; it is only read.")] = None,
+    plugin: Annotated[
+        Optional[list[Path]], typer.Option("--plugin", help="A file with further methods or figures.")
+    ] = None,
 ) -> None:
-    """Draw figures from the records there are. Some need kept weights; all go into the results folder."""
-    from bench.console import grid
+    """Draw figures from the records there are. Some need kept weights or the datasets' pictures."""
     from bench.driver import report_problems
-    from bench.figures import FIGURES, make_figures
+    from bench.figures import USUAL_FORMATS, make_figures
     from bench.invocation import configure, runtime_of
     from bench.results import Results
     from bench.store import Store
 
-    if list_them:
-        grid(("figure", "what it shows", "needs the runs of"), [(n, k.summary, k.protocol) for n, k in FIGURES.items()])
-        return
     config = configure(plugin, results=results)
+    if list_them:
+        _list()
+        return
     store = Store(Path(config["results"]))
     found = Results.read(store)
     report_problems(store)
-    written = make_figures(
-        _words(names),
-        found,
-        store.root / "figures",
-        formats=_words(formats),
-        methods=_words(method),
-        datasets=_words(dataset),
-        image=image,
-        runtime=runtime_of(config, plugin),
+    options: dict[str, Any] = {"formats": _words(formats) or USUAL_FORMATS, "strict": DEBUG["on"], "plain": plain}
+    options |= {"methods": _words(method), "datasets": _words(dataset), "image": image}
+    outcome = make_figures(
+        _words(names), found, out or store.root / "figures", **options, runtime=runtime_of(config, plugin)
     )
-    for path in written:
-        say(f"Written: {path}")
+    raise typer.Exit(_tell(outcome, plain=plain))
 
 
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in text.split(",") if word.strip())
+def _list() -> None:
+    """Print every figure: what it shows, what it needs, and where it comes from."""
+    from bench.figures import FIGURES, fact
+
+    rows = []
+    for name in FIGURES:
+        needs = [f"runs of {fact(name, 'protocol')}"]
+        needs += ["pictures"] if fact(name, "needs_pictures") else []
+        needs += ["kept weights"] if fact(name, "needs_weights") else []
+        rows.append((name, FIGURES.card(name).summary, ", ".join(needs), FIGURES.origin(name)))
+    grid(("figure", "what it shows", "needs", "from"), rows)
+
+
+def _tell(outcome: Outcome, *, plain: bool) -> int:
+    """Print where figures were written, what stands below a plain one, and why others were not drawn; the status."""
+    if len(outcome.refused) == 1 and not outcome.written:
+        raise outcome.refused[0].error
+    for written in outcome.written:
+        for path in written.paths:
+            say(f"Written: {path}")
+        if plain:
+            say(" ".join([f"  {written.drawing.title}.", *written.drawing.words]))
+    for refusal in outcome.refused:
+        note(f"Not drawn: {refusal.line}")
+    return 1 if outcome.refused else 0
+
+
+def _words(given: Sequence[str] | None) -> tuple[str, ...]:
+    """The words of an option that may be given several times, and of each its parts between commas."""
+    return tuple(word.strip() for text in given or () for word in text.split(",") if word.strip())

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -11,6 +13,7 @@ from PIL import Image
 from bench.data.dataset import Dataset
 from bench.data.decode import decode
 from bench.data.locate import load_dataset
+from bench.errors import DataError
 from bench.runtime import Runtime
 
 SIDE = 400
@@ -19,8 +22,18 @@ SIDE = 400
 
 def pictures_of(dataset: str, names: Sequence[str], runtime: Runtime) -> list[np.ndarray]:
     """The named pictures of a dataset, uint8 [H, W, 3]."""
-    loaded: Dataset = load_dataset(dataset, runtime.data, runtime.cache, partial=True)
-    return [shrunk(loaded.root / name, dataset) for name in names]
+    with needing_pictures(dataset):
+        loaded: Dataset = load_dataset(dataset, runtime.data, runtime.cache, partial=True)
+        return [shrunk(loaded.root / name, dataset) for name in names]
+
+
+@contextmanager
+def needing_pictures(dataset: str) -> Iterator[None]:
+    """Where a dataset's pictures are not on this machine, say that it is they which are missing."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(f"it needs the pictures of {dataset}, and they are not here. {error}") from error
 
 
 def shrunk(path: Path, dataset: str) -> np.ndarray:
@@ -28,3 +41,13 @@ def shrunk(path: Path, dataset: str) -> np.ndarray:
     picture = Image.fromarray(decode(path, dataset))
     picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
     return np.asarray(picture)
+
+
+def show_picture(axes: Any, picture: np.ndarray, **looks: Any) -> None:
+    """A picture (or a map of one) in a panel of its own, without axes around it."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.grid(visible=False)
+    for side in axes.spines.values():
+        side.set_visible(False)
+    axes.imshow(picture, **looks)
