@@ -56,6 +56,8 @@ def figure(
     report_problems(store)
     options: dict[str, Any] = {"formats": _words(formats) or USUAL_FORMATS, "strict": DEBUG["on"], "plain": plain}
     options |= {"methods": _words(method), "datasets": _words(dataset), "image": image}
+    if "all" in options["methods"]:
+        options["methods"] = ()
     outcome = make_figures(
         _words(names), found, out or store.root / "figures", **options, runtime=runtime_of(config, plugin)
     )

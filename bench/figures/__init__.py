@@ -88,15 +88,15 @@ def make_figures(
     A figure that cannot be drawn stops no other, unless `strict`: its error is raised then. `options` are the fields
     of bench.figures.scene.Wish. The same records (and weights) give the same bytes.
     """
-    from bench.figures.scene import Wish
+    from bench.figures.scene import Wish, scenes
 
     wish = Wish(**options)
     _check(names, formats, wish)
     _check_records(results, wish, fact(names[0], "protocol") if names else "main")
-    outcome = Outcome()
+    outcome, there = Outcome(), scenes(results, wish)
     for name in dict.fromkeys(names) or _usual_order(wish):
         before = len(outcome.written) + len(outcome.refused)
-        for drawing in _drawings(name, results, wish, outcome.refused, strict=strict):
+        for drawing in _drawings(name, there, outcome.refused, strict=strict):
             outcome.written.append(_write(drawing, out, formats))
         if len(outcome.written) + len(outcome.refused) == before:
             outcome.without_records.append(name)
@@ -115,12 +115,12 @@ def make_figure(name: str, results: Results, out: Path, **options: Any) -> list[
     return make_figures([name], results, out, strict=True, **options).paths
 
 
-def _drawings(name: str, results: Results, wish: Wish, refused: list[Refusal], *, strict: bool) -> Iterator[Drawing]:
+def _drawings(
+    name: str, there: Sequence[tuple[Scene, Scene]], refused: list[Refusal], *, strict: bool
+) -> Iterator[Drawing]:
     """A figure of every preset; of smoke runs only where a preset has nothing else for it."""
-    from bench.figures.scene import scenes
-
-    for whole_and_smoke in scenes(results, wish):
-        for scene in whole_and_smoke:
+    for of_preset in there:
+        for scene in of_preset:
             drawn, before = 0, len(refused)
             for drawing in _of_scene(name, scene, refused, strict=strict):
                 drawn += 1

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from bench.figures.figure import Figure
 from bench.figures.scene import Drawing, Scene, Subject, spread, title_of
-from bench.figures.style import Legend, outer_labels, panels
+from bench.figures.style import Legend, keep_in_proportion, outer_labels, panels
 from bench.results import Experiment
 
 DODGE = 0.10  # of the distance between fractions: how far apart the methods' whiskers stand
@@ -36,12 +36,10 @@ class DataEfficiency(Figure):
                 _line(axes, scene, subject, [e for e in experiments if e.train == name], order, len(subjects))
             axes.set_title(title_of(Experiment(name, f"{name}:test")))
             axes.set_xticks([100 * f for f in fractions[name]])
+        keep_in_proportion(every[0])
         outer_labels(every, "trained on, % of the dataset", "SRCC on the test part")
-        title, legend = (
-            "SRCC with less training data",
-            Legend(list(map(_handle, subjects)), [s.label for s in subjects]),
-        )
-        parts = ("data_efficiency",)
+        parts, title = ("data_efficiency",), "SRCC with less training data"
+        legend = Legend([_handle(s) for s in subjects], [s.label for s in subjects])
         yield scene.drawing(parts, figure, title, subjects, experiments, how="", legend=legend, whiskers=True)
 
 

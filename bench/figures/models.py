@@ -56,7 +56,7 @@ def kept_runs(scene: Scene, experiment: Experiment) -> tuple[Kept, list[Subject]
 
 def open_trained(record: Record, runtime: Runtime) -> Session:
     """The session of a run with its trained weights in place, in eval mode."""
-    with needing_pictures(record.spec.train):
+    with needing_pictures(record.spec.train, runtime):
         session = prepare(record.spec, runtime)
     if take_up_state(session, Store(runtime.results)) is None:
         raise UsageError(

@@ -12,8 +12,8 @@ from PIL import Image
 
 from bench.data.dataset import Dataset
 from bench.data.decode import decode
-from bench.data.locate import load_dataset
-from bench.errors import DataError
+from bench.data.locate import load_dataset, source_of
+from bench.errors import DataError, UsageError
 from bench.runtime import Runtime
 
 SIDE = 400
@@ -22,18 +22,23 @@ SIDE = 400
 
 def pictures_of(dataset: str, names: Sequence[str], runtime: Runtime) -> list[np.ndarray]:
     """The named pictures of a dataset, uint8 [H, W, 3]."""
-    with needing_pictures(dataset):
+    with needing_pictures(dataset, runtime):
         loaded: Dataset = load_dataset(dataset, runtime.data, runtime.cache, partial=True)
         return [shrunk(loaded.root / name, dataset) for name in names]
 
 
 @contextmanager
-def needing_pictures(dataset: str) -> Iterator[None]:
+def needing_pictures(dataset: str, runtime: Runtime) -> Iterator[None]:
     """Where a dataset's pictures are not on this machine, say that it is they which are missing."""
+    missing = f"it needs the pictures of {dataset}, and they are not here."
+    try:
+        source_of(dataset, runtime.data, runtime.cache)
+    except UsageError as error:  # not even its name is known here
+        raise DataError(f"{missing} {error}") from error
     try:
         yield
     except DataError as error:
-        raise DataError(f"it needs the pictures of {dataset}, and they are not here. {error}") from error
+        raise DataError(f"{missing} {error}") from error
 
 
 def shrunk(path: Path, dataset: str) -> np.ndarray:

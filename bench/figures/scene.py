@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import statistics
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -77,13 +77,14 @@ class Drawing:
 class Scene:
     """One preset's records and what the user wants to see of them.
 
-    Smoke runs (`--limit`) never share a figure with whole ones: they have a scene of their own, which is drawn where
-    there is nothing else, and says so in title, words and file name.
+    Smoke runs (`--limit`) never share a figure with whole ones, which they stand `aside` of: they have a scene of their
+    own, which is drawn where there is nothing else, and says so in title, words and file name.
     """
 
-    def __init__(self, part: PresetResults, wish: Wish, *, smoke: bool = False) -> None:
-        self.part, self.wish, self.smoke = part, wish, smoke
+    def __init__(self, part: PresetResults, wish: Wish, *, aside: PresetResults | None = None) -> None:
+        self.part, self.wish, self.aside = part, wish, aside
         self.demo = part.preset.name == "demo"
+        self.smoke = any(arm.limit for arm in part.arms)
 
     def subjects(self, experiments: Iterable[Experiment]) -> list[Subject]:
         """The wanted methods with a finished run in the experiments, in the papers' order.
@@ -92,7 +93,7 @@ class Scene:
         """
         wanted = list(experiments)
         chosen: dict[str, Arm] = {}
-        for arm in self._arms(smoke=self.smoke):  # plain arms come before changed ones
+        for arm in self._wanted(self.part):  # plain arms come before changed ones
             if arm.method not in chosen and any(self.cell(arm, e).values for e in wanted):
                 chosen[arm.method] = arm
         return self.named(list(chosen.values()), wanted)
@@ -184,10 +185,9 @@ class Scene:
             *self._cautions(records, experiments),
         ]
 
-    def _arms(self, *, smoke: bool) -> list[Arm]:
-        """The arms of the wanted methods, those of smoke runs or those of whole runs."""
-        wanted = self.wish.methods
-        return [arm for arm in self.part.arms if bool(arm.limit) == smoke and (not wanted or arm.method in wanted)]
+    def _wanted(self, part: PresetResults) -> list[Arm]:
+        """The arms of the methods that the user wants."""
+        return [arm for arm in part.arms if not self.wish.methods or arm.method in self.wish.methods]
 
     def _shared_changes(self, arms: Sequence[Arm], experiments: Sequence[Experiment]) -> list[str]:
         """What holds for all arms and is not the preset's own for each of them."""
@@ -233,11 +233,11 @@ class Scene:
         """Which methods are not shown though they were asked for or have runs, and why."""
         shown = {subject.arm.method for subject in subjects}
         lines = []
-        failed = self._with_runs(shown, experiments, self.smoke, done=False)
+        failed = self._with_runs(self.part, shown, experiments, done=False)
         if failed:
             names = ", ".join(map(method_title, failed))
             lines.append(f"Not shown, for all their runs here failed (bench status says why): {names}.")
-        smoke = [] if self.smoke else self._with_runs(shown, experiments, True, done=True)
+        smoke = self._with_runs(self.aside, shown, experiments, done=True) if self.aside else []
         if smoke:
             lines.append(f"Left out, for they are smoke runs (--limit): {', '.join(map(method_title, smoke))}.")
         absent = [name for name in self.wish.methods if name not in {*shown, *failed, *smoke}]
@@ -246,20 +246,31 @@ class Scene:
         return lines
 
     def _with_runs(
-        self, besides: Iterable[str], experiments: Sequence[Experiment], smoke: bool, *, done: bool
+        self, part: PresetResults, besides: Iterable[str], experiments: Sequence[Experiment], *, done: bool
     ) -> list[str]:
         """The wanted methods, some aside, that have finished (or only failed) runs in the experiments."""
         found: dict[str, set[bool]] = {}
-        for arm in self._arms(smoke=smoke):
+        for arm in self._wanted(part):
             if arm.method not in besides:
-                states = {record.done for e in experiments for record in self.cell(arm, e).records}
+                states = {record.done for e in experiments for record in part.runs(arm, e)}
                 found.setdefault(arm.method, set()).update(states)
         return [method for method, states in found.items() if states and (True in states) == done]
 
 
-def scenes(results: Results, wish: Wish) -> Iterator[tuple[Scene, Scene]]:
+def scenes(results: Results, wish: Wish) -> list[tuple[Scene, Scene]]:
     """Two scenes per preset, of its whole runs and of its smoke runs: presets never share a figure."""
-    return ((Scene(part, wish), Scene(part, wish, smoke=True)) for part in by_preset(results))
+    whole = _parts(results.where(lambda record: not record.spec.limit))
+    smoke = _parts(results.where(lambda record: bool(record.spec.limit)))
+    found = []
+    for preset in results.presets():
+        nothing = PresetResults(preset, {}, intervals=False)
+        aside = smoke.get(preset, nothing)
+        found.append((Scene(whole.get(preset, nothing), wish, aside=aside), Scene(aside, wish)))
+    return found
+
+
+def _parts(results: Results) -> dict[str, PresetResults]:
+    return {str(part.preset.name): part for part in by_preset(results)}
 
 
 def title_of(experiment: Experiment) -> str:

@@ -140,7 +140,8 @@ def colour_bar(figure: Figure, shown: Any, axes: Sequence[Axes], label: str, **m
     """A colour bar beside the panels, as wide in a small figure as in a large one."""
     height = figure.get_figheight()
     share = 1.0 if height < 3 else 0.7
-    figure.colorbar(shown, ax=axes, label=label, shrink=share, aspect=max(5.0, share * height / 0.16), pad=0.02, **more)
+    long = share * (height - 0.9)  # about so much of it is not words
+    figure.colorbar(shown, ax=axes, label=label, shrink=share, aspect=max(5.0, long / 0.16), pad=0.02, **more)
 
 
 def printed(value: float, digits: int = 3, *, sign: bool = False) -> str:
