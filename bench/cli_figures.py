@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 from bench.console import DEBUG, friendly, grid, note, say
+from bench.errors import UsageError
 
 if TYPE_CHECKING:
     from bench.figures import Outcome
@@ -79,8 +80,9 @@ def _list() -> None:
 
 def _tell(outcome: Outcome, *, plain: bool) -> int:
     """Print where figures were written, what stands below a plain one, and why others were not drawn; the status."""
-    if len(outcome.refused) == 1 and not outcome.written:
-        raise outcome.refused[0].error
+    only = outcome.refused[0].error if len(outcome.refused) == 1 and not outcome.written else None
+    if isinstance(only, UsageError):
+        raise only  # the one figure that was asked for has no records: what follows is the command that makes them
     for written in outcome.written:
         for path in written.paths:
             say(f"Written: {path}")

@@ -88,7 +88,7 @@ def _bar(axes: Any, subject: Subject, x: float, values: list[float], width: floa
     look, height = subject.look, statistics.median(values)
     axes.bar(x, height, 0.92 * width, color=look.colour, hatch=look.hatch, edgecolor="white", linewidth=0)
     if len(values) > 1:
-        axes.vlines(x, min(values), max(values), color="white", linewidth=2.4)
+        axes.vlines(x, min(values), max(values), color="white", linewidth=2.0)
         axes.vlines(x, min(values), max(values), color=INK, linewidth=0.9)
 
 

@@ -43,6 +43,9 @@ def test_without_records_the_exit_code_is_that_of_a_usage_error(bench):
         answer = bench(*words)
         assert answer.exit_code == 2
         assert f"bench run -p {(words or ['main'])[0]}" in answer.output
+    several = bench("cross", "gmad")
+    assert several.exit_code == 1
+    assert [line.split(":")[1] for line in several.output.splitlines()] == [" cross", " gmad"]
 
 
 def test_figures_go_into_the_results_folder_and_their_place_is_printed(bench, results):
