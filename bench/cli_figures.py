@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 from bench.console import DEBUG, friendly, grid, note, say
-from bench.errors import UsageError
 
 if TYPE_CHECKING:
-    from bench.figures import Outcome
+    from bench.figures import Refusal, Written
 
 Words = Optional[list[str]]
 
@@ -36,7 +35,9 @@ def figure(
         Optional[Path], typer.Option("--out", help="Where figures go; figures/ in the results folder if not given.")
     ] = None,
     list_them: Annotated[bool, typer.Option("--list", help="Only list the figures there are.")] = False,
-    results: Annotated[Optional[Path], typer.Option("--results", help="The results folder; it is only read.")] = None,
+    results: Annotated[
+        Optional[Path], typer.Option("--results", help="The results folder; with --out only read.")
+    ] = None,
     plugin: Annotated[
         Optional[list[Path]], typer.Option("--plugin", help="A file with further methods or figures.")
     ] = None,
@@ -59,10 +60,11 @@ def figure(
     options |= {"methods": _words(method), "datasets": _words(dataset), "image": image}
     if "all" in options["methods"]:
         options["methods"] = ()
-    outcome = make_figures(
-        _words(names), found, out or store.root / "figures", **options, runtime=runtime_of(config, plugin)
-    )
-    raise typer.Exit(_tell(outcome, plain=plain))
+    options |= {"runtime": runtime_of(config, plugin), "tell": lambda made: _tell(made, plain=plain)}
+    outcome = make_figures(_words(names), found, out or store.root / "figures", **options)
+    if outcome.without_records and not names:
+        note(f"Nothing to draw for {', '.join(outcome.without_records)}; `bench figure NAME` says why.")
+    raise typer.Exit(1 if outcome.refused else 0)
 
 
 def _list() -> None:
@@ -78,19 +80,17 @@ def _list() -> None:
     grid(("figure", "what it shows", "needs", "from"), rows)
 
 
-def _tell(outcome: Outcome, *, plain: bool) -> int:
-    """Print where figures were written, what stands below a plain one, and why others were not drawn; the status."""
-    only = outcome.refused[0].error if len(outcome.refused) == 1 and not outcome.written else None
-    if isinstance(only, UsageError):
-        raise only  # the one figure that was asked for has no records: what follows is the command that makes them
-    for written in outcome.written:
-        for path in written.paths:
-            say(f"Written: {path}")
-        if plain:
-            say(" ".join([f"  {written.drawing.title}.", *written.drawing.words]))
-    for refusal in outcome.refused:
-        note(f"Not drawn: {refusal.line}")
-    return 1 if outcome.refused else 0
+def _tell(made: Written | Refusal, *, plain: bool) -> None:
+    """Print where a figure was written, and what a plain one does not say; or why it was not drawn."""
+    from bench.figures import Written
+
+    if not isinstance(made, Written):
+        note(f"Not drawn: {made.line}")
+        return
+    for path in made.paths:
+        say(f"Written: {path}")
+    if plain:
+        say(" ".join([f"  {made.drawing.title}.", *made.drawing.words]))
 
 
 def _words(given: Sequence[str] | None) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,10 +60,15 @@ class Written:
     paths: tuple[Path, ...]
 
 
+Tell = Callable[[Written | Refusal], object]
+
+
 @dataclass
 class Outcome:
     """What came of drawing: the files, what could not be drawn, and the figures that have no records here."""
 
+    tell: Tell = lambda _: None
+    """Called with each as it comes."""
     written: list[Written] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
     without_records: list[str] = field(default_factory=list)
@@ -73,6 +78,19 @@ class Outcome:
         """Every file that was written."""
         return [path for one in self.written for path in one.paths]
 
+    @property
+    def count(self) -> int:
+        """How many figures were drawn or could not be."""
+        return len(self.written) + len(self.refused)
+
+    def add(self, found: Written | Refusal) -> None:
+        """Note one more."""
+        if isinstance(found, Written):
+            self.written.append(found)
+        else:
+            self.refused.append(found)
+        self.tell(found)
+
 
 def make_figures(
     names: Sequence[str],
@@ -81,32 +99,32 @@ def make_figures(
     *,
     formats: Sequence[str] = USUAL_FORMATS,
     strict: bool = False,
+    tell: Tell = lambda _: None,
     **options: Any,
 ) -> Outcome:
     """Draw figures from the records and write them into `out`: those of the names, or all that there are records for.
 
-    A figure that cannot be drawn stops no other, unless `strict`: its error is raised then. `options` are the fields
-    of bench.figures.scene.Wish. The same records (and weights) give the same bytes.
+    A figure that cannot be drawn stops no other, unless `strict`: its error is raised then. `tell` is called as each
+    is written or refused. `options` are the fields of bench.figures.scene.Wish. The same records (and weights) give
+    the same bytes.
     """
     from bench.figures.scene import Wish, scenes
 
     wish = Wish(**options)
     _check(names, formats, wish)
     _check_records(results, wish, fact(names[0], "protocol") if names else "main")
-    outcome, there = Outcome(), scenes(results, wish)
+    outcome, there = Outcome(tell), scenes(results, wish)
     for name in dict.fromkeys(names) or _usual_order(wish):
-        before = len(outcome.written) + len(outcome.refused)
-        for drawing in _drawings(name, there, outcome.refused, strict=strict):
-            outcome.written.append(_write(drawing, out, formats))
-        if len(outcome.written) + len(outcome.refused) == before:
+        before = outcome.count
+        for drawing in _drawings(name, there, outcome, strict=strict):
+            outcome.add(_write(drawing, out, formats))
+        if outcome.count == before:
             outcome.without_records.append(name)
+    if not outcome.count and len(names) < 2:
+        raise NothingToDraw(_nothing(names[0] if names else "", results, wish))
     for name in outcome.without_records if names else ():
-        error = NothingToDraw(_nothing(name, results, wish))
-        if strict:
-            raise error
-        outcome.refused.append(Refusal(name, error))
-    if not (outcome.written or outcome.refused):
-        raise NothingToDraw(_nothing("", results, wish))
+        with _noted(name, outcome, strict=strict):
+            raise NothingToDraw(_nothing(name, results, wish))
     return outcome
 
 
@@ -115,42 +133,37 @@ def make_figure(name: str, results: Results, out: Path, **options: Any) -> list[
     return make_figures([name], results, out, strict=True, **options).paths
 
 
-def _drawings(
-    name: str, there: Sequence[tuple[Scene, Scene]], refused: list[Refusal], *, strict: bool
-) -> Iterator[Drawing]:
+def _drawings(name: str, there: Sequence[tuple[Scene, Scene]], outcome: Outcome, *, strict: bool) -> Iterator[Drawing]:
     """A figure of every preset; of smoke runs only where a preset has nothing else for it."""
-    for of_preset in there:
-        for scene in of_preset:
-            drawn, before = 0, len(refused)
-            for drawing in _of_scene(name, scene, refused, strict=strict):
-                drawn += 1
-                yield drawing
-            if drawn or len(refused) > before:
-                break
+    for whole_and_smoke in there:
+        before = outcome.count
+        for scene in whole_and_smoke:
+            if outcome.count == before:
+                yield from _of_scene(name, scene, outcome, strict=strict)
 
 
-def _of_scene(name: str, scene: Scene, refused: list[Refusal], *, strict: bool) -> Iterator[Drawing]:
+def _of_scene(name: str, scene: Scene, outcome: Outcome, *, strict: bool) -> Iterator[Drawing]:
     from bench.figures.scene import title_of
     from bench.figures.style import house_style
     from bench.results import Experiment
 
-    with house_style(), _noted(name, refused, strict=strict):
+    with house_style(), _noted(name, outcome, strict=strict):
         figure: Figure = FIGURES.load(name)()
         for topic in figure.topics(scene):
             about = title_of(topic) if isinstance(topic, Experiment) else str(topic)
-            with _noted(f"{name} ({about})", refused, strict=strict):
+            with _noted(f"{name} ({about})", outcome, strict=strict):
                 yield from figure.draw(scene, topic)
 
 
 @contextmanager
-def _noted(figure: str, refused: list[Refusal], *, strict: bool) -> Iterator[None]:
+def _noted(figure: str, outcome: Outcome, *, strict: bool) -> Iterator[None]:
     """Any error in here keeps one figure from being drawn, and no other: a plugin may fail in any way."""
     try:
         yield
     except Exception as error:
         if strict:
             raise
-        refused.append(Refusal(figure, error))
+        outcome.add(Refusal(figure, error))
 
 
 def _write(drawing: Drawing, out: Path, formats: Sequence[str]) -> Written:

@@ -55,6 +55,13 @@ def test_figures_go_into_the_results_folder_and_their_place_is_printed(bench, re
     assert f"Written: {results / 'figures' / 'training_demo_a_demo.svg'}" in answer.output
 
 
+def test_with_no_name_given_the_figures_without_records_are_one_line(bench, results):
+    answer = bench("--results", results, "--format", "svg")
+    assert answer.exit_code == 0, answer.output
+    said = "Nothing to draw for cross, data_efficiency, gmad, attention, spectra; `bench figure NAME` says why."
+    assert said in answer.output
+
+
 def test_out_leaves_the_results_folder_as_it_was(bench, results, tmp_path):
     before = sorted(results.rglob("*"))
     answer = bench("training", "--results", results, "--out", tmp_path / "mine", "--format", "pdf")

@@ -54,8 +54,10 @@ def test_one_failing_figure_stops_no_other(small, tmp_path, monkeypatch):
         raise ZeroDivisionError("by\nnought")
 
     monkeypatch.setattr("bench.figures.scatter.Scatter.draw", fail)
-    outcome = make_figures(["scatter", "training", "cross"], small, tmp_path, formats=("svg",))
+    told = []
+    outcome = make_figures(["scatter", "training", "cross"], small, tmp_path, formats=("svg",), tell=told.append)
     assert [path.name for path in outcome.paths] == ["training_demo_a_demo.svg"]
+    assert told == [*outcome.refused[:1], *outcome.written, *outcome.refused[1:]]  # as they came
     lines = [refusal.line for refusal in outcome.refused]
     assert lines[0] == "scatter (Demo A): ZeroDivisionError: by nought"
     assert lines[1].startswith("cross: Nothing to draw for cross")
