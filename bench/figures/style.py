@@ -211,8 +211,10 @@ def finish(figure: Figure, title: str, below: Sequence[str], legend: Legend | No
 
 
 def _freeze(figure: Figure) -> None:
-    """Lay the panels out once and round where they came to stand: the solver's last bits differ from call to call."""
+    """Lay the panels out and round where they came to stand: the solver's last bits differ from call to call."""
     figure.draw_without_rendering()
+    if any(axes.images for axes in figure.axes):  # a picture keeps its shape: the room for its words is known only now
+        figure.draw_without_rendering()
     figure.set_layout_engine("none")
     for axes in figure.axes:
         axes.set_position([round(value, 5) for value in axes.get_position(original=True).bounds])

@@ -7,7 +7,7 @@ from bench.figures import make_figure
 from bench.gmad import find_pairs
 from bench.results import Results
 from bench.runtime import Runtime
-from tests.figures.drawn import drawings, made, words
+from tests.figures.drawn import drawings, made, panels_of, words
 from tests.tables.records import predictions, record_of
 from tests.tables.results import specs_of
 
@@ -67,3 +67,18 @@ def test_a_pair_shares_what_both_changed_and_every_column_is_titled_on_the_same_
         ["(b) LoRA", "fixed at high quality"],
     ]
     assert {title.count("\n") for title in titles} == {2}
+
+
+@pytest.mark.parametrize("shape", [(60, 80, 3), (80, 80, 3), (90, 60, 3), (100, 108, 3)])
+def test_no_score_lies_on_a_picture(shape, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "bench.figures.gmad.pictures_of", lambda _, wanted, __: [np.full(shape, 128, np.uint8) for _ in wanted]
+    )
+    runtime = Runtime(results=tmp_path, cache=tmp_path)
+    records = made("lora,glia", (), splits=1, protocols="gmad")
+    [drawing] = drawings("gmad", records, tmp_path, runtime=runtime)
+    drawing.figure.draw_without_rendering()
+    panels = panels_of(drawing)
+    for axes in panels:
+        for text in (axes.xaxis.label, axes.title):
+            assert not any(text.get_window_extent().overlaps(other.get_window_extent()) for other in panels)
