@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from bench.errors import UsageError
+from bench.fitting import fitted
 from bench.presets import Preset, preset_named
 from bench.registry import METHODS
 from bench.results import Record
@@ -103,7 +104,7 @@ def method_title(name: str) -> str:
 
 
 def _arm(spec: RunSpec, unregistered: Mapping[str, Mapping[str, Scalar]]) -> Arm:
-    defaults = _default_options(spec.method, spec.preset)
+    defaults = _default_options(spec.method, spec.preset, spec.backbone, spec.recipe.size)
     if defaults is None:
         defaults = unregistered.get(spec.method, {})
     usual = _usual_recipe(spec.preset, spec.train, spec.method)
@@ -124,15 +125,19 @@ def _arm(spec: RunSpec, unregistered: Mapping[str, Mapping[str, Scalar]]) -> Arm
 
 
 @cache
-def _default_options(method: str, preset: str) -> Mapping[str, Scalar] | None:
+def _default_options(method: str, preset: str, backbone: str, size: int) -> Mapping[str, Scalar] | None:
     """A method's options when nobody touches them; None for a method that is not registered here."""
     if method not in METHODS:
         return None
     try:
-        own = METHODS.card(method).defaults()
+        card = METHODS.card(method)
     except UsageError:  # a plugin that can no longer be read: its records still tell what they were
         return None
-    return {**own, **preset_named(preset).method_options.get(method.partition(":")[0], {})}
+    plain = {**card.defaults(), **preset_named(preset).method_options.get(method.partition(":")[0], {})}
+    try:
+        return fitted(card, plain, (), backbone, size)
+    except UsageError:  # nothing fits this backbone unless it is asked for
+        return plain
 
 
 @cache

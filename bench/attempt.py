@@ -13,6 +13,7 @@ from typing import Any, Literal
 from bench.claims import Claim, Deaths
 from bench.errors import BenchError, ClaimLost, DataError, Interrupted, PlanError, RunError, StoreError, UsageError
 from bench.progress import Report, clock
+from bench.results import FEW_PICTURES
 from bench.runtime import Runtime
 from bench.spec import SCHEMA, RunSpec
 from bench.store import Store
@@ -228,8 +229,15 @@ def describe_result(spec: RunSpec, result: Result, seconds: float) -> str:
         return f"stopped {run}: kept where it was; the same command goes on from there."
     if result.status == "lost":
         return f"left    {run}: another process took it over."
-    return f"{result.status:<7} {run}  {result.said}  {clock(seconds)}"
+    said = result.said.removeprefix(f"{spec.train}: ")  # the set was just named
+    return f"{result.status:<7} {run}  {said}  {clock(seconds)}"
 
 
 def _headline(record: dict[str, Any]) -> str:
-    return ", ".join(f"SRCC {m['srcc']:.3f} on {target}" for target, m in record["metrics"].items())
+    """The run's SRCC on every target, with the number of its pictures where so few say little."""
+    said, tests = [], record.get("data", {}).get("tests", {})
+    for target, metrics in record["metrics"].items():
+        count = tests.get(target, {}).get("n", FEW_PICTURES)
+        few = f" ({count} pictures)" if count < FEW_PICTURES else ""
+        said.append(f"SRCC {metrics['srcc']:z.3f} on {target}{few}")
+    return ", ".join(said)

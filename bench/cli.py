@@ -8,19 +8,41 @@ from pathlib import Path
 from typing import Annotated, Any, Optional
 
 import typer
+from typer.core import TyperGroup
 
 from bench import __version__
 from bench.config import SETTINGS, Config
 from bench.console import DEBUG, friendly, grid, note, say
-from bench.invocation import configure, runtime_of
+from bench.invocation import configure, parsed, results_folder, runtime_of, words_of
 from bench.progress import counted
+from bench.streams import ReaderGone, flush_streams, leave_quietly, prepare_streams
+
+WIDEST_HELP = 110
+"""Help is as wide as the terminal, up to here: longer lines are hard to read."""
+
+
+class Bench(TyperGroup):
+    """The command itself, whatever it is called from: any encoding will do, and a reader may leave at any time."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the command; when the reader of its output has gone, end without a word."""
+        prepare_streams()
+        try:
+            try:
+                return super().main(*args, **kwargs)
+            finally:
+                flush_streams()
+        except ReaderGone:
+            leave_quietly()
+
 
 app = typer.Typer(
     name="bench",
+    cls=Bench,
     help="Compare ways of fine-tuning a pretrained Vision Transformer for blind image-quality assessment.",
     no_args_is_help=True,
     add_completion=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": WIDEST_HELP},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # Typer's panels import a Markdown parser: a tenth of a second for each --help
 )
@@ -118,13 +140,13 @@ def run(
     }
     flags |= {"device": device, "precision": precision, "overwrite": overwrite, "results": results}
     flags |= {"executor": executor, "address": address, "pack": pack, "compile": compile_steps}
-    config = configure(plugin, **_checked_flags(flags))
+    config = configure(plugin, **parsed(flags))
     ask = Ask(
-        methods=_words(config["method"]),
-        protocols=_words(config["protocol"]),
+        methods=words_of(config["method"]),
+        protocols=words_of(config["protocol"]),
         preset=config.preset,
         backbone=config["backbone"],
-        datasets=_words(dataset or ""),
+        datasets=words_of(dataset),
         splits=config["splits"],
         limit=limit,
         settings=tuple(settings or ()),
@@ -152,14 +174,6 @@ def run(
         write_slurm(emit_slurm, sys.argv[1:], plan, runtime, slurm_tasks)
         return
     raise typer.Exit(execute(plan, runtime, config, DEBUG["on"]))
-
-
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in text.split(",") if word.strip())
-
-
-def _checked_flags(flags: dict[str, Any]) -> dict[str, Any]:
-    return {name: SETTINGS[name].parse(value) if isinstance(value, str) else value for name, value in flags.items()}
 
 
 def _tuned(recipe: str, config: Config) -> Any:
@@ -191,6 +205,13 @@ def table(
     protocol: Annotated[
         Names, typer.Argument(help="Protocols, separated by commas; all that have records if none.")
     ] = None,
+    method: Annotated[Names, typer.Option("--method", "-m", help="Only these methods, separated by commas.")] = None,
+    dataset: Annotated[Names, typer.Option("--dataset", "-d", help="Only these datasets, separated by commas.")] = None,
+    preset: Annotated[Names, typer.Option("--preset", help="Only the runs of this preset: demo or paper.")] = None,
+    smoke: Annotated[bool, typer.Option("--smoke", help="Smoke runs (made with --limit) too.")] = False,
+    out: Annotated[
+        Optional[Path], typer.Option("--out", help="Folder for the files; tables in the results folder if not given.")
+    ] = None,
     formats: Annotated[str, typer.Option("--format", help="Any of md, csv, tex, json.")] = "md,csv,tex,json",
     selection: Annotated[Names, typer.Option("--selection", help="Only runs with this selection rule.")] = None,
     cost: Annotated[bool, typer.Option("--cost", help="Add what each method costs.")] = False,
@@ -198,18 +219,26 @@ def table(
     results: Results = None,
     plugin: Plugin = None,
 ) -> None:
-    """Write the tables of the records there are, and print them."""
+    """Print the tables of the records there are, and write them."""
     from bench.driver import write_tables
+    from bench.narrowing import Narrowing
+    from bench.registry import PROTOCOLS
     from bench.spec import recipe_options
+    from bench.tables import check_formats
 
     config = configure(plugin, results=results)
-    write_tables(
-        Path(config["results"]),
-        _words(protocol or ""),
-        formats=_words(formats),
-        selection=recipe_options()["selection"].parse(selection) if selection is not None else None,
-        cost=cost,
-        intervals=intervals,
+    names = words_of(protocol)
+    for name in names:
+        PROTOCOLS.target(name)
+    check_formats(words_of(formats))
+    rule = recipe_options()["selection"].parse(selection) if selection is not None else None
+    of = SETTINGS["preset"].parse(preset) if preset else ""
+    results_folder(config, f"bench run -p {','.join(names or ['main'])}")
+    wish = Narrowing(words_of(method), words_of(dataset), of, smoke)
+    raise typer.Exit(
+        write_tables(
+            config, names, wish, formats=words_of(formats), out=out, selection=rule, cost=cost, intervals=intervals
+        )
     )
 
 
@@ -220,7 +249,7 @@ def status(results: Results = None) -> None:
     from bench.status import print_status
 
     config = configure(results=results)
-    print_status(Path(config["results"]))
+    print_status(results_folder(config))
 
 
 @methods_app.callback()
@@ -279,18 +308,32 @@ def protocols(plugin: Plugin = None) -> None:
 def datasets(plugin: Plugin = None) -> None:
     """List the datasets and where each is looked for."""
     from bench.data.locate import dataset_names
-    from bench.registry import DATASETS
+    from bench.errors import UsageError
 
     config = configure(plugin)
-    rows = []
+    rows, wrong = [], []
     for name in dataset_names(config.data):
-        registered = name in DATASETS
-        loader = name if registered else str(config.data[name].get("loader", name))
-        facts = DATASETS.card(loader).facts
-        count = facts.get("images") or ""
-        origin = DATASETS.origin(name) if registered else f"bench.toml, read by {loader}"
-        rows.append((name, facts.get("title", ""), count, facts.get("kind", ""), _place(name, config), origin))
+        try:
+            rows.append(_dataset_row(name, config))
+        except UsageError as error:
+            rows.append((name, "", "", "", _place(name, config), "see below"))
+            wrong.append(str(error))
     grid(("dataset", "title", "images", "kind", "looked for in", "from"), rows)
+    for text in wrong:
+        note(f"Error: {text}")
+    if wrong:
+        raise typer.Exit(UsageError.exit_code)
+
+
+def _dataset_row(name: str, config: Config) -> tuple[str, ...]:
+    from bench.data.locate import TITLES, loader_name
+    from bench.registry import DATASETS
+
+    loader = loader_name(name, config.data)
+    facts = DATASETS.card(loader).facts
+    origin = DATASETS.origin(name) if name in DATASETS else f"bench.toml, read by {loader}"
+    title = TITLES.get(name) or facts.get("title", "")
+    return name, title, str(facts.get("images") or ""), facts.get("kind", ""), _place(name, config), origin
 
 
 def _place(name: str, config: Config) -> str:
@@ -321,7 +364,9 @@ def show_config() -> None:
 def splits(
     dataset: Annotated[str, typer.Argument(help="The dataset.")],
     number: Annotated[Optional[int], typer.Option("--split", min=0, help="Only this split.")] = None,
-    count: Annotated[int, typer.Option("--splits", min=1, help="How many splits to list.")] = 10,
+    count: Annotated[
+        Optional[int], typer.Option("--splits", min=1, help="How many splits to list; else ten, or all there are.")
+    ] = None,
     export: Annotated[Optional[Path], typer.Option("--export", help="Write image,side rows as CSV.")] = None,
     plugin: Plugin = None,
 ) -> None:
@@ -329,7 +374,7 @@ def splits(
     from bench.driver import print_splits
 
     config = configure(plugin)
-    print_splits(config, dataset, [number] if number is not None else list(range(count)), export)
+    print_splits(config, dataset, [number] if number is not None else range(count or 0), export)
 
 
 def _attach() -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sized
+from collections.abc import Sequence, Sized
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from bench.console import friendly, grid, note, say
+from bench.console import friendly, grid, note, say, say_as_it_is
+
+if TYPE_CHECKING:
+    from bench.data.caches import Entry
 
 data_app = typer.Typer(help="Check, prepare, make or fetch datasets.", no_args_is_help=True)
 cache_app = typer.Typer(help="Look at or clear what is kept to save time.", no_args_is_help=True)
@@ -36,6 +39,7 @@ def synthesize(
     seed: Annotated[int, typer.Option("--seed", min=0, help="Another seed, another set.")] = 0,
 ) -> None:
     """Make a KADID-style set from your own photographs. 25 distortions at 5 levels, human cell means as labels."""
+    from bench.data.locate import section_for
     from bench.data.synthesize import Recipe, photos_in
     from bench.data.synthesize import synthesize as make
     from bench.progress import Display
@@ -45,44 +49,35 @@ def synthesize(
     )
     with Display() as display:
         make(photos_in(photos), out, recipe, progress=display.report)
-    say(f'Written: {out}. In bench.toml: [data.myset] loader = "folder", path = "{out}"')
+    say(f"Written: {out}. For bench.toml:")
+    say_as_it_is(f"\n{section_for(out.resolve())}")
 
 
 @data_app.command()
 @friendly
 def check(
     name: Annotated[str, typer.Argument(help="A dataset, or all.")] = "all",
-    deep: Annotated[bool, typer.Option("--deep", help="Decode every image.")] = False,
+    deep: Annotated[bool, typer.Option("--deep", help="Decode every picture.")] = False,
     partial: Annotated[bool, typer.Option("--partial", help="A subset is what I want: counts are warnings.")] = False,
     plugin: Plugin = None,
 ) -> None:
-    """Look at a dataset's labels and pictures. The exit status is 1 when a run on it could be wrong."""
+    """Look at a dataset's labels and the heads of its pictures. The exit status is 1 when a run could go wrong."""
+    from bench.check_command import print_check
     from bench.data.check import check as look
-    from bench.data.check import check_all
-    from bench.data.locate import dataset_names
+    from bench.data.check import check_all, sets_to_check
     from bench.invocation import configure
     from bench.progress import Display
 
     config = configure(plugin)
     with Display() as display:
         wishes: dict[str, Any] = {"partial": partial, "deep": deep, "workers": _cores(), "progress": display.report}
+        absent: list[str] = []
         if name == "all":
-            names = [n for n in dataset_names(config.data) if not (config.data and n.startswith("demo_"))]
+            names, absent = sets_to_check(config.data)
             reports = check_all(names, config.data, config.cache, **wishes)
         else:
             reports = [look(name, config.data, config.cache, **wishes)]
-    rows = [
-        (r.name, "yes" if r.found else "no", f"{r.images_found}/{r.images_expected or '?'}", r.label_rows)
-        + (f"{r.groups_found}/{r.groups_expected or '-'}", _range(r.range_found), _range(r.range_known))
-        + ("-" if r.decoded is None else r.decoded, "sound" if r.ok else "NOT SOUND")
-        for r in reports
-    ]
-    columns = ("set", "found", "images", "labels", "contents", "scores", "known range", "decoded", "")
-    grid(columns, rows)
-    for report in reports:
-        for line in report.lines():
-            say(f"{report.name}: {line}")
-    raise typer.Exit(0 if all(r.ok for r in reports) else 1)
+    raise typer.Exit(print_check(reports, absent, config.data.get("root", "")))
 
 
 @data_app.command()
@@ -90,6 +85,9 @@ def check(
 def prepare(
     names: Annotated[list[str], typer.Argument(help="Datasets.")],
     preset: Annotated[Optional[str], typer.Option("--preset", help="Whose picture sizes: demo or paper.")] = None,
+    original: Annotated[
+        bool, typer.Option("--original", help="Also in their own sizes, from which GLIA cuts its fragments.")
+    ] = False,
     plugin: Plugin = None,
 ) -> None:
     """Decode every picture once into the stores that runs read. A stopped build goes on where it was."""
@@ -110,8 +108,9 @@ def prepare(
         for name in names:
             dataset = load_dataset(name, config.data, config.cache, progress=display.report)
             recipe = Recipe(**{**settings.recipe, **settings.dataset_recipe(name)})  # type: ignore[arg-type]
-            for view in (View("crop", recipe.size), View("resize", recipe.size)):
-                policy = policy_of(view, recipe)
+            views = [View("crop", recipe.size), View("resize", recipe.size)]
+            views += [View("crop", recipe.size, original=True)] if original else []
+            for policy in dict.fromkeys(policy_of(view, recipe) for view in views):
                 display.line(f"{name}: {policy.text()}: {_size(estimate_bytes(dataset, policy))} in {config.cache}")
                 ready.append(open_store(dataset, policy, config.cache, progress=display.report, limit_bytes=limit))
                 display.line(f"{name}: {counted(len(ready[-1]), 'picture')} ready in {ready[-1].folder}")
@@ -168,35 +167,43 @@ def _cores() -> int:
     return usable_cores()
 
 
-def _range(ends: tuple[float, float] | None) -> str:
-    return "-" if ends is None else f"{ends[0]:g} to {ends[1]:g}"
-
-
 @cache_app.command("ls")
 @friendly
-def cache_ls() -> None:
+def cache_ls(
+    each: Annotated[bool, typer.Option("--all", help="Every entry by its name, not summed up by set.")] = False,
+) -> None:
     """What is kept, how big it is, and when it was last used."""
-    import time
-
     from bench.data.caches import cache_entries
     from bench.invocation import configure
-    from bench.progress import clock
 
     config = configure()
     entries = cache_entries(config.cache)
-    rows = [
-        (e.kind, e.name, _size(e.bytes), clock(max(0.0, time.time() - e.used)) + " ago", "in use" if e.in_use else "")
-        for e in sorted(entries, key=lambda e: -e.bytes)
-    ]
-    grid(("kind", "name", "size", "last used", ""), rows, title=str(config.cache))
+    groups: dict[tuple[str, str], list[Entry]] = {}
+    for entry in entries:
+        groups.setdefault((entry.kind, entry.name if each else entry.of), []).append(entry)
+    largest_first = sorted(groups.items(), key=lambda item: -sum(e.bytes for e in item[1]))
+    if entries:
+        rows = [(*place, *_summed(found)) for place, found in largest_first]
+        grid(("kind", "of", "entries", "size", "last used"), rows, title=str(config.cache))
     total = _size(sum(e.bytes for e in entries))
     say(f"{total} in {_entries(entries)}; the limit is {config['cache_limit_gb']:g} GB.")
+
+
+def _summed(entries: Sequence[Entry]) -> tuple[str, ...]:
+    """How many entries there are, their size, and when the newest of them was used."""
+    import time
+
+    from bench.progress import clock
+
+    age = max(0.0, time.time() - max(entry.used for entry in entries))
+    used = "in use now" if any(entry.in_use for entry in entries) else f"{clock(age)} ago"
+    return str(len(entries)), _size(sum(entry.bytes for entry in entries)), used
 
 
 @cache_app.command("rm")
 @friendly
 def cache_rm(
-    names: Annotated[list[str], typer.Argument(help="Kinds or names as `bench cache ls` lists them, or all.")],
+    names: Annotated[list[str], typer.Argument(help="Datasets, kinds, names (bench cache ls --all), or all.")],
 ) -> None:
     """Delete entries; whatever is needed again is made again."""
     from bench.data.caches import cache_entries, remove
@@ -205,10 +212,10 @@ def cache_rm(
 
     config = configure()
     entries = cache_entries(config.cache)
-    unknown = [n for n in names if n != "all" and not any(n in (e.kind, e.name) for e in entries)]
+    unknown = [n for n in names if n != "all" and not any(e.answers_to(n) for e in entries)]
     if unknown:
-        raise UsageError(f"The cache has no entry or kind {', '.join(unknown)}; see bench cache ls.")
-    chosen = [e for e in entries if "all" in names or e.kind in names or e.name in names]
+        raise UsageError(f"The cache has nothing of the name or kind {', '.join(unknown)}; see bench cache ls.")
+    chosen = [e for e in entries if "all" in names or any(map(e.answers_to, names))]
     for entry in chosen:
         if entry.in_use:
             note(f"{entry.name} is in use by a run and stays.")
@@ -224,12 +231,15 @@ def cache_limit(
     gigabytes: Annotated[float, typer.Argument(min=0.0, help="Shrink the cache to at most this size now.")],
 ) -> None:
     """Delete what was not used for longest until all fits. `cache_limit_gb` in bench.toml bounds frozen inputs."""
-    from bench.data.caches import limit
+    from bench.data.caches import cache_entries, limit, why_not_less
     from bench.invocation import configure
 
     config = configure()
     gone = limit(config.cache, int(gigabytes * 2**30))
     say(f"{_entries(gone)} deleted, {_size(sum(e.bytes for e in gone))} freed.")
+    left = sum(entry.bytes for entry in cache_entries(config.cache))
+    if left > gigabytes * 2**30:
+        say(f"{_size(left)} are left, more than asked for: {why_not_less(config.cache)}.")
 
 
 def _entries(entries: Sized) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -27,6 +26,9 @@ def figure(
     method: Annotated[Words, typer.Option("--method", "-m", help="Only these methods, separated by commas.")] = None,
     dataset: Annotated[Words, typer.Option("--dataset", "-d", help="Only these datasets, separated by commas.")] = None,
     image: Annotated[str, typer.Option("--image", help="A picture of the dataset, or a file, for attention.")] = "",
+    views: Annotated[
+        str, typer.Option("--views", help="For spectra: same (one crop for all methods) or own (what each eats).")
+    ] = "same",
     formats: Annotated[Words, typer.Option("--format", help="Any of png, svg and pdf; png,svg if not given.")] = None,
     plain: Annotated[
         bool, typer.Option("--plain", help="No title and no words on the page, for a paper; they are printed instead.")
@@ -43,9 +45,9 @@ def figure(
     ] = None,
 ) -> None:
     """Draw figures from the records there are. Some need kept weights or the datasets' pictures."""
-    from bench.driver import report_problems
-    from bench.figures import USUAL_FORMATS, make_figures
-    from bench.invocation import configure, runtime_of
+    from bench.driver import note_official_in_name_only, report_problems
+    from bench.figures import USUAL_FORMATS, fact, make_figures
+    from bench.invocation import configure, results_folder, runtime_of, words_of
     from bench.results import Results
     from bench.store import Store
 
@@ -53,16 +55,19 @@ def figure(
     if list_them:
         _list()
         return
-    store = Store(Path(config["results"]))
+    wanted = words_of(names)
+    protocols = dict.fromkeys(fact(name, "protocol") for name in wanted)
+    store = Store(results_folder(config, f"bench run -p {','.join(protocols) or 'main'}"))
     found = Results.read(store)
     report_problems(store)
-    options: dict[str, Any] = {"formats": _words(formats) or USUAL_FORMATS, "strict": DEBUG["on"], "plain": plain}
-    options |= {"methods": _words(method), "datasets": _words(dataset), "image": image}
+    note_official_in_name_only(found)
+    options: dict[str, Any] = {"formats": words_of(formats) or USUAL_FORMATS, "strict": DEBUG["on"], "plain": plain}
+    options |= {"methods": words_of(method), "datasets": words_of(dataset), "image": image, "views": views}
     if "all" in options["methods"]:
         options["methods"] = ()
     options |= {"runtime": runtime_of(config, plugin), "tell": lambda made: _tell(made, plain=plain)}
-    outcome = make_figures(_words(names), found, out or store.root / "figures", **options)
-    if outcome.without_records and not names:
+    outcome = make_figures(wanted, found, out or store.root / "figures", **options)
+    if outcome.without_records and not wanted:
         note(f"Nothing to draw for {', '.join(outcome.without_records)}; `bench figure NAME` says why.")
     raise typer.Exit(1 if outcome.refused else 0)
 
@@ -91,8 +96,3 @@ def _tell(made: Written | Refusal, *, plain: bool) -> None:
         say(f"Written: {path}")
     if plain:
         say(" ".join([f"  {made.drawing.title}.", *made.drawing.words]))
-
-
-def _words(given: Sequence[str] | None) -> tuple[str, ...]:
-    """The words of an option that may be given several times, and of each its parts between commas."""
-    return tuple(word.strip() for text in given or () for word in text.split(",") if word.strip())

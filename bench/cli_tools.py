@@ -24,18 +24,23 @@ def verify(
     results: Results = None,
 ) -> None:
     """Recompute every metric from stored predictions. Hashes, splits and specs are checked too."""
-    from bench.invocation import configure
+    from bench.invocation import configure, results_folder
     from bench.progress import counted
     from bench.store import Store
     from bench.verify import verify as check
 
     config = configure(results=results)
-    checked, findings = check(Store(Path(config["results"])), config.data if data else None, config.cache)
+    checked, findings = check(Store(results_folder(config)), config.data if data else None, config.cache)
     if findings:
         grid(("record", "what does not fit"), [(f.key, f.what) for f in findings])
-    fit = "does not fit" if len(findings) == 1 else "do not fit"
-    say(f"{counted(checked, 'record')} checked, {counted(len(findings), 'thing')} {fit}.")
+    say(f"{counted(checked, 'record')} checked: {_verdict(checked, len(findings))}.")
     raise typer.Exit(1 if findings else 0)
+
+
+def _verdict(checked: int, findings: int) -> str:
+    if findings:
+        return "1 thing does not fit" if findings == 1 else f"{findings} things do not fit"
+    return "everything fits" if checked else "nothing to look at"
 
 
 @friendly
@@ -48,20 +53,26 @@ def compare(
     """Compare two methods over identical splits. The difference, its interval and what it means, dataset by dataset."""
     from bench.compare import compare as pairs
     from bench.errors import UsageError
-    from bench.invocation import configure
+    from bench.invocation import configure, results_folder
+    from bench.registry import METHODS
     from bench.results import Results as Records
     from bench.store import Store
 
     if metric not in ("srcc", "plcc", "krcc", "rmse"):
         raise UsageError(f"--metric {metric!r} is none of srcc, plcc, krcc and rmse.")
     config = configure(results=results)
-    for found in pairs(Records.read(Store(Path(config["results"]))), a, b, metric=metric):
+    names = [wish.partition(",")[0].strip() for wish in (a, b)]
+    if not Path(config["results"]).is_dir():
+        for name in names:
+            METHODS.target(name)
+    store = Store(results_folder(config, f"bench run -m {','.join(names)}"))
+    for found in pairs(Records.read(store), a, b, metric=metric):
         rows = [
             (
                 f"{row.experiment.train} → {row.experiment.target}",
                 row.n,
-                f"{row.effect:+.3f}",
-                f"[{row.low:+.3f}, {row.high:+.3f}]" if row.n > 1 else "-",
+                f"{row.effect:+z.3f}",
+                f"[{row.low:+z.3f}, {row.high:+z.3f}]" if row.n > 1 else "-",
                 f"{row.p:.3f}" if row.n > 1 else "-",
             )
             for row in found.rows

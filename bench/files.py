@@ -60,7 +60,7 @@ def explain(error: OSError, path: Path) -> StoreError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         reason = "the disk is full; free some space and run the same command again, what is finished is kept"
     elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        reason = "it cannot be written; choose another folder with --results DIR or mend its permissions"
+        reason = "there is no permission to write there; choose another place or mend its permissions"
     elif error.errno in (errno.ENOTDIR, errno.EEXIST):
         reason = "a file stands where a folder is needed"
     else:

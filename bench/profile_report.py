@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.errors import DataError, UsageError
+from bench.errors import UsageError
 from bench.files import write_text
 
 WORK_HEADER = ("method", "trainable", "total", "GFLOPs score", "GFLOPs train", "peak GB", "start-up s", "next s")
@@ -92,9 +92,9 @@ def read_report(path: Path) -> dict[str, Any]:
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read as a profile: {error}") from None
+        raise UsageError(f"{path} cannot be read as a profile: {error}") from None
     if not isinstance(report, dict) or not {"methods", "setting", "machine"} <= set(report):
-        raise DataError(f"{path} is no profile: `bench profile` writes one to results/profiles/.")
+        raise UsageError(f"{path} is no profile: `bench profile` writes one to results/profiles/.")
     return report
 
 

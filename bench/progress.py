@@ -8,6 +8,11 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
+from bench.streams import write_line
+
+LEAST_SEEN = 0.01
+"""The share of the work that must have been watched before a remaining time is worth saying."""
+
 Report = Callable[[int, int, str], None]
 """report(done, total, what): library code says how far it is and knows nothing of terminals."""
 
@@ -17,6 +22,16 @@ Say = Callable[[str], None]
 
 def silent(_done: int, _total: int, _what: str) -> None:
     """A report that nobody reads."""
+
+
+def in_megabytes(report: Report) -> Report:
+    """A report for whoever counts bytes, in numbers that a person reads."""
+
+    def told(done: int, total: int, what: str) -> None:
+        whole = -(-total // 10**6)
+        report(whole if done >= total else min(done // 10**6, whole - 1), whole, f"{what}, MB")
+
+    return told
 
 
 def counted(number: int, thing: str) -> str:
@@ -35,18 +50,7 @@ class Display:
 
     def __enter__(self) -> Display:
         if sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-            self._bars = Progress(
-                TextColumn("{task.description}", markup=False),
-                BarColumn(bar_width=None),
-                MofNCompleteColumn(),
-                TextColumn("eta", markup=False),
-                TimeRemainingColumn(),
-                console=Console(stderr=True),
-                transient=True,
-            )
+            self._bars = _bars()
             self._bars.start()
         return self
 
@@ -61,7 +65,7 @@ class Display:
         if self._bars is not None:
             self._bars.console.print(text, markup=False, highlight=False)
         else:
-            print(text, file=sys.stderr, flush=True)
+            write_line(text, sys.stderr)
 
     def report(self, done: int, total: int, what: str) -> None:
         """How far one activity is; it disappears when done."""
@@ -86,7 +90,31 @@ class Display:
         if now - self._last >= 10 and done > first:
             self._last = now
             eta = (now - start) / (done - first) * (total - done)
-            print(f"{what}: {done}/{total}, about {clock(eta)} left", file=sys.stderr, flush=True)
+            left = f", about {clock(eta)} left" if done - first >= LEAST_SEEN * total else ""
+            write_line(f"{what}: {done}/{total}{left}", sys.stderr)
+
+
+def _bars() -> Any:
+    """Rich's bars, which leave the last columns free: a ^C that the terminal shows there would break a full line."""
+    from rich.console import Console
+    from rich.constrain import Constrain
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+
+    class Bars(Progress):
+        def get_renderable(self) -> Constrain:
+            return Constrain(super().get_renderable(), console.width - len("^C "))
+
+    return Bars(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=None),
+        MofNCompleteColumn(),
+        TextColumn("eta", markup=False),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    )
 
 
 def clock(seconds: float) -> str:

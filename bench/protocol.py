@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.cards import Card
 from bench.errors import UsageError
+from bench.fitting import check_size, fitted
 from bench.presets import Preset
 from bench.spec import Recipe, RunSpec, Scalar, recipe_options
 
@@ -38,6 +39,8 @@ class Request:
     datasets: tuple[str, ...] = ()
     splits: int = 10
     recipe: Mapping[str, Scalar] = field(default_factory=dict)
+    recipes: Mapping[str, Mapping[str, Scalar]] = field(default_factory=dict)
+    """What the user set in the recipe of one method alone."""
     common: Mapping[str, Any] = field(default_factory=dict)
     tuned: Mapping[str, Mapping[str, Scalar]] = field(default_factory=dict)
     sizer: Sizer | None = None
@@ -69,33 +72,36 @@ class Request:
         recipe: dict[str, Any] = usual_recipe(self.preset, train, method.name)
         chosen = self.tuned.get(method.name, {})
         recipe |= {name: value for name, value in chosen.items() if name in recipe_options()}
-        recipe |= self.recipe | changes.pop("recipe", {})
+        recipe |= {**self.recipe, **self.recipes.get(method.name, {}), **changes.pop("recipe", {})}
         tuned = "tuned" if method.name in self.tuned else "default"
+        whole: dict[str, Any] = {"backbone": self.preset.backbone, **self.common, **changes}
+        made = Recipe(**recipe)
+        check_size(whole["backbone"], made.size)
         base = RunSpec(
             method=method.name,
             train=train,
             tests=tuple(tests),
             split=split,
-            options=self._checked_options(method),
-            recipe=Recipe(**recipe),
+            options=self._checked_options(method, whole["backbone"], made.size),
+            recipe=made,
             recipe_from=tuned,  # type: ignore[arg-type]
             preset=self.preset.name,
-            backbone=self.preset.backbone,
         )
-        return replace(base, **{**self.common, **changes})
+        return replace(base, **whole)
 
     def method_options(self, method: MethodChoice) -> dict[str, Scalar]:
         """A method's options: its own defaults, the preset's, then the asked ones."""
         return self._options(method)[1]
 
-    def _checked_options(self, method: MethodChoice) -> dict[str, Scalar]:
+    def _checked_options(self, method: MethodChoice, backbone: str, size: int) -> dict[str, Scalar]:
         """A run's options; sizes that make no sense are refused here, before anything is trained."""
         card, options = self._options(method)
+        asked = {*method.options, *self.tuned.get(method.name, {})}
         try:
             card.check(options)
+            return fitted(card, options, asked, backbone, size)
         except UsageError as error:
             raise UsageError(f"{method.name}: {error}") from None
-        return options
 
     def _options(self, method: MethodChoice) -> tuple[Card, dict[str, Scalar]]:
         """A method's card (to be read once: thousands of runs are planned) and its options."""

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from bench.store import Store
 
 
+FEW_PICTURES = 20
+"""A correlation over fewer pictures than this says little: it is said how many there were."""
+
+
 @dataclass(frozen=True)
 class Predictions:
     """What a run said of every test image of one target, beside what people said."""
@@ -87,6 +91,15 @@ class Record:
     @cached_property
     def _arrays(self) -> Mapping[str, np.ndarray]:
         return self.arrays() if self.arrays is not None else {}
+
+
+def official_in_name_only(body: Mapping[str, Any]) -> bool:
+    """Whether a finished run asks for the official split and was made on a random one.
+
+    Until that was refused, a set without an official split was split at random without a word.
+    """
+    made = body.get("data", {}).get("train", {}).get("split_rule", "")
+    return body["spec"].get("split_rule") == "official" and body["status"] == "done" and made != "official split"
 
 
 @dataclass(frozen=True)

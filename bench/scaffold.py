@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
-from bench.errors import UsageError
+from bench.errors import StoreError, UsageError
 from bench.files import write_text
 from bench.registry import DATASETS, METHODS, PROTOCOLS, Registry
 
@@ -43,5 +43,8 @@ def new_package(kind: str, name: str, folder: Path) -> list[Path]:
     }
     for path, template in templates.items():
         text = (files("bench") / "templates" / template).read_text(encoding="utf-8")
-        write_text(path, Template(text).substitute(words))
+        try:
+            write_text(path, Template(text).substitute(words))
+        except StoreError as error:
+            raise StoreError(f"{error} --in DIR names another folder.") from error
     return list(templates)

@@ -158,7 +158,7 @@ def split_of(spec: RunSpec, dataset: Dataset) -> Split:
         fraction=spec.fraction,
         source=spec.source,
         validate=spec.recipe.selection == "val" or any(test.endswith(":validation") for test in spec.tests),
-        official=bool(dataset.table["official"].eq("test").any()) and spec.split_rule == "official",
+        official=spec.split_rule == "official",
     )
 
 

@@ -249,7 +249,7 @@ def _checked(cls: Any, data: Mapping[str, Any]) -> Any:
     kinds = _kinds(cls)
     unknown = sorted(set(data) - set(kinds))
     if unknown:
-        raise UsageError(f"Unknown field in {cls.__name__}: {', '.join(map(str, unknown))}.")
+        raise UsageError(f"Unknown field in {cls.__name__}: {', '.join(map(ascii, unknown))}.")
     values = {}
     for name, value in data.items():
         plain, allowed = kinds[name]

@@ -61,7 +61,8 @@ def print_status(root: Path) -> None:
         rows = [(*place, *(counter[s] for s in states)) for place, counter in sorted(status.counts.items())]
         grid(("method", "train", *states), rows, title=str(root))
     numbers = ", ".join(f"{status.total(state)} {state}" for state in states)
-    say(f"{numbers}; {status.stopped} stopped in the middle go on from where they were.")
+    went_on = "goes on from where it was" if status.stopped == 1 else "go on from where they were"
+    say(f"{numbers}" + (f"; {status.stopped} stopped in the middle {went_on}." if status.stopped else "."))
     for facts in status.running:
         say(f"running {describe_holder(facts, time.time())}")
     for record in status.failed:

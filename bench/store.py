@@ -67,7 +67,10 @@ class Store:
     def ready(self) -> None:
         """Make the folders, or say in a line why results cannot be written here."""
         probe = self.root / ".writable"
-        write_text(probe, "")
+        try:
+            write_text(probe, "")
+        except StoreError as error:
+            raise StoreError(f"{error} --results DIR names another folder.") from error
         probe.unlink(missing_ok=True)
 
     def write(self, record: Mapping[str, Any], predictions: Mapping[str, np.ndarray] | None = None) -> Path:

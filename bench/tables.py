@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.costs import with_cost
-from bench.errors import StoreError, UsageError
+from bench.errors import BenchError, UsageError
 from bench.progress import counted
 from bench.registry import PROTOCOLS
 from bench.rendering.latex import latex
@@ -50,25 +50,27 @@ def make_tables(
 
     Protocols without records are passed over as long as one has some; none at all is an error that names the
     command which would make them. When no protocol is named, a table that only repeats the numbers of earlier ones
-    is left out, and with `complain` one whose stored predictions cannot be read is complained of and left out too.
+    is left out. With `complain`, a protocol whose own code fails is complained of and left out, and where none is
+    named so is one whose stored predictions cannot be read.
     `intervals` asks for bootstrap intervals, which read the stored predictions (a second or so a number at KonIQ's
     size). The same records give the same bytes.
     """
-    unknown = [name for name in formats if name not in FORMATS]
-    if unknown:
-        raise UsageError(f"Unknown table format {', '.join(unknown)}. There are: {', '.join(FORMATS)}.")
+    check_formats(formats)
     kept = Results(results.records, intervals=intervals or results.intervals)
     kept = kept.select(selection=selection) if selection else kept
     written: list[Written] = []
     shown: set[tuple[object, ...]] = set()
+    broken = 0
     for name in protocols or sorted(PROTOCOLS.names(), key=lambda name: (name not in FIRST, name != "main", name)):
-        protocol: Protocol = PROTOCOLS.load(name)()
+        PROTOCOLS.target(name)  # a wrong name is the user's error, not the protocol's
         try:
+            protocol: Protocol = PROTOCOLS.load(name)()
             tables = protocol.tables(kept)
-        except StoreError as error:
-            if protocols or complain is None:
+        except Exception as error:
+            if complain is None or (protocols and isinstance(error, BenchError)):
                 raise
-            complain(f"Left out: {name}. {error}")
+            complain(f"Left out: {name}. {_fault(error)}")
+            broken += 1
             continue
         for table in tables:
             if any(table.name == known.table.name for known in written):
@@ -76,12 +78,18 @@ def make_tables(
             numbers = set(_measured(table))
             if protocols or not numbers <= shown or len({row.block for row in table.rows}) > 1:
                 table = with_cost(table) if cost else table
-                table = replace(table, name=f"{table.name}_{selection}") if selection else table
-                written.append(Written(name, table, _write(table, formats, out)))
+                written.append(Written(name, table, write_table(table, formats, out) if out else ()))
             shown |= numbers
-    if not written:
+    if not written and not broken:
         raise UsageError(_nothing(results, kept, protocols, selection))
     return written
+
+
+def check_formats(formats: Sequence[str]) -> None:
+    """Refuse a format that there is not."""
+    unknown = [name for name in formats if name not in FORMATS]
+    if unknown:
+        raise UsageError(f"Unknown table format {', '.join(unknown)}. There are: {', '.join(FORMATS)}.")
 
 
 def _measured(table: Table) -> Iterator[tuple[object, ...]]:
@@ -92,11 +100,18 @@ def _measured(table: Table) -> Iterator[tuple[object, ...]]:
                 yield tuple(cell.facts.items())
 
 
-def _write(table: Table, formats: Sequence[str], out: Path | None) -> tuple[Path, ...]:
+def _fault(error: Exception) -> str:
+    """Why a protocol has no table: what we know of it, or how its own code failed."""
+    if isinstance(error, BenchError):
+        return str(error)
+    said = f"{type(error).__name__}: {error}".splitlines()[0]
+    return f"Its code fails with {said} (`bench --debug table` shows where)."
+
+
+def write_table(table: Table, formats: Sequence[str], out: Path) -> tuple[Path, ...]:
+    """Write a table into a folder in the formats asked for."""
     from bench.files import write_text
 
-    if out is None:
-        return ()
     paths = []
     for name in dict.fromkeys(formats):
         path = out / f"{table.name}.{name}"

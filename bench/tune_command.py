@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.console import grid, note, say
+from bench.data.locate import loader_name
 from bench.driver import report_problems
 from bench.errors import UsageError
 from bench.executors import Orders, execute_serial
@@ -55,6 +56,7 @@ def run_search(wish: Wish, results: Path, make_runtime: Callable[..., Runtime]) 
     )
     store = Store(results / "tuning")
     runtime = make_runtime(results=store.root, weight_files=files, keep_weights="never")
+    loader_name(dataset, runtime.data)  # a wrong name is one error, not one a candidate
     pending = store.pending([spec for _, spec in tried])
     before = len(tried) - len(pending)
     note(f"{counted(len(tried), 'candidate')} for {wish.method} on {dataset}, {before} tried before.")

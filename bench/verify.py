@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import BenchError, StoreError
+from bench.errors import BenchError, DataError, StoreError
 from bench.metrics import score_metrics
 from bench.progress import Report, silent
+from bench.results import official_in_name_only
 from bench.spec import RunSpec
 from bench.store import Store
 
@@ -46,6 +47,9 @@ def verify(store: Store, data: Mapping[str, Any] | None = None, cache: Any = Non
 def _check(store: Store, record: Mapping[str, Any]) -> Iterator[str]:
     if record["status"] != "done":
         return
+    if official_in_name_only(record):
+        train = record["data"]["train"]
+        yield f"it says split_rule=official, but {train['name']} was split otherwise ({train['split_rule']})"
     path = store.runs / f"{record['key']}.npz"
     if not path.exists():
         yield "its predictions are missing"
@@ -92,7 +96,13 @@ class DataNow:
             return
         if dataset.hash() != known["hash"]:
             yield f"{spec.train} has other names or scores here than when the run was made"
-        elif self._split_hash(spec, dataset) != known["split_hash"]:
+            return
+        try:
+            here = self._split_hash(spec, dataset)
+        except DataError as error:
+            yield str(error).removesuffix(".")
+            return
+        if here != known["split_hash"]:
             yield f"split {spec.split} of {spec.train} is another one here"
 
     def _set(self, name: str, limit: int) -> Dataset | None:

@@ -25,6 +25,7 @@ class Glia(Method):
     sized_by: ClassVar[str] = "rank"
     least: ClassVar[Mapping[str, float]] = {"rank": 1, "heads": 1, "grid": 1, "fragment": 1}
     divides: ClassVar[Mapping[str, str]] = {"heads": "rank"}
+    tiles: ClassVar[Mapping[str, str]] = {"grid": "fragment"}
 
     rank: int = 64
     heads: int = 4
@@ -39,26 +40,35 @@ class Glia(Method):
     grid: int = 7
     fragment: int = 32
     offset: Literal["random", "corner"] = "random"
+    fragments_from: Literal["original", "resized"] = "original"
     flips: bool = True
 
     def views(self, recipe: Recipe) -> dict[str, View]:
-        """The streams in use: the whole image resized, and its fragments put together (Eq. 1–2)."""
-        every = {
-            "semantic": View("resize", recipe.size),
-            "detail": View(
-                "fragments", recipe.size, self.grid, self.fragment, self.offset, self.flips and recipe.flips
-            ),
-        }
-        used = {name: view for name, view in every.items() if name in self._streams()}
-        if "detail" in used and self.grid * self.fragment != recipe.size:
+        """The streams in use. The main one is flipped in training, the guiding one never, whichever view each is."""
+        used: dict[str, View] = {self.main: self._view(self.main, recipe, flips=self.flips and recipe.flips)}
+        if self._guided:
+            used[self._guide] = self._view(self.guidance, recipe, flips=False)
+        return used
+
+    def _view(self, kind: str, recipe: Recipe, *, flips: bool) -> View:
+        """The whole image resized, or its fragments put together (Eq. 1–2)."""
+        if kind == "semantic":
+            return View("resize", recipe.size, flips=flips)
+        if self.grid * self.fragment != recipe.size:
             raise UsageError(
                 f"{self.grid} fragments of {self.fragment} pixels make a side of {self.grid * self.fragment}, not "
                 f"{recipe.size}: set the method's grid and fragment so that their product is the recipe's size."
             )
-        return used
+        original = self.fragments_from == "original"
+        return View("fragments", recipe.size, self.grid, self.fragment, self.offset, flips, original)
 
     def assemble(self, vit: Vit, toolbox: Toolbox) -> Features:
         """One GLIA block before every ViT block but the first (or before each)."""
+        if "detail" in self._streams() and self.fragment % vit.shape.patch:
+            raise UsageError(
+                f"Fragments of {self.fragment} pixels do not lie on this backbone's {vit.shape.patch}-pixel patches: "
+                f"set fragment to a multiple of {vit.shape.patch}."
+            )
         places = self._places(vit.shape)
         blocks = [GliaBlock(self, vit.shape.width, refines=i < places[-1]) for i in places]
         return _TwoStreams(self, vit, dict(zip(places, blocks, strict=True)))
@@ -94,6 +104,11 @@ class Glia(Method):
     def _refines(self) -> bool:
         """Whether GLR exists: refining what nobody reads would only make dead parameters."""
         return self.glr and self._guided
+
+    @property
+    def _guide(self) -> str:
+        """The name of the guiding view: another one than the main view, which is flipped, though of the same kind."""
+        return self.guidance if self.guidance != self.main else f"{self.guidance}_guide"
 
     def _streams(self) -> set[str]:
         return {self.main, self.guidance} if self._guided else {self.main}
@@ -144,7 +159,7 @@ class _TwoStreams(Features):
         self.project: nn.Module | None = None
         if options._guided:
             self.project = nn.Linear(vit.shape.width, options.rank)
-            self.frozen = {"guide": Frozen(options.guidance, "tokens", vit.tokens)}
+            self.frozen = {"guide": Frozen(options._guide, "tokens", vit.tokens)}
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """F_s → F_sd; F_d through ViT and GLIA blocks in turn; the CLS of the main stream."""

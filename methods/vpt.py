@@ -49,6 +49,8 @@ class _Prompted(Features):
         shape = vit.shape
         bound = math.sqrt(6 / (3 * shape.patch**2 + shape.width))  # Xavier for the patch embedding, as VPT's code
         self.prompts = nn.Parameter(torch.empty(layers, prompts, shape.width).uniform_(-bound, bound))
+        if layers > 1:
+            self.renewed = (shape.prefix, shape.prefix + prompts)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """Prefix tokens, prompts, patches; the prompts leave before pooling."""

@@ -86,7 +86,7 @@ def _tables(part: PresetResults, experiment: Experiment) -> list[Table]:
     )
     ranking = fill(part.with_records(records.values()), layout)
     labels = {line.arm: row.lead[0] for line, row in zip(layout.lines, ranking.rows, strict=True)}
-    return [ranking, _pairs_table(ranking, labels, matches[0], f"{stem}_pairs", where)]
+    return [ranking, _pairs_table(ranking, labels, matches[0], f"{stem}_pairs{part.rules.suffix}", where)]
 
 
 def _matches(part: PresetResults, arms: Sequence[Arm], experiment: Experiment) -> list[Match]:

@@ -11,6 +11,12 @@ from bench.spec import RunSpec
 from bench.table import Table
 from protocols.variants import GUIDANCE, leads_of, plan_variants, variant_tables
 
+NOTE = (
+    "x_s: the whole image, resized; x_d: grid fragments of the image in its own resolution, unless a row says "
+    "fragments_from=resized. (x_s, x_d) is GLIA. In every row the main stream is flipped in training, the guiding one "
+    "never."
+)
+
 
 class Guidance(Protocol):
     """The four pairings of the semantic view x_s and the detail view x_d in GLIA (GLIA Table 5)."""
@@ -32,6 +38,6 @@ class Guidance(Protocol):
             counted=False,
             published=(("GLIA", "5"),),
             published_lead=leads_of(GUIDANCE),
-            notes=("x_s: the whole image, resized; x_d: grid fragments at full resolution. (x_s, x_d) is GLIA.",),
+            notes=(NOTE,),
         )
         return variant_tables(results, GUIDANCE, layout, lambda preset: preset.guidance)

@@ -28,7 +28,7 @@ class Main(Protocol):
         ]
 
     def tables(self, results: Results) -> list[Table]:
-        """A preset's comparison, and a ranking over its datasets where there are at least two."""
+        """A preset's comparison, and a ranking over its datasets where there are at least two and it may be ranked."""
         made = []
         for part in by_preset(results):
             columns = own_columns(part.own_test_sets(part.preset.main))
@@ -45,5 +45,6 @@ class Main(Protocol):
                     published=(("GLIA", "1"), ("LoDa", "1")),
                 )
                 table = fill(part, layout)
-                made += [table, ranking] if (ranking := ranking_table(table)) else [table]
+                ranking = ranking_table(table) if part.rules.ranked else None
+                made += [table, ranking] if ranking else [table]
         return made

@@ -84,10 +84,12 @@ def solve(request: Request, method: MethodChoice, backbone: str, budget: int) ->
     """The options that the request's sizer finds, or None where it refuses."""
     if request.sizer is None:
         raise UsageError(f"Nothing here can size methods to {budget:,} parameters on {backbone}.")
+    known = request.method_options(method)
     try:
-        return request.sizer(method.name, request.method_options(method), backbone, budget)
+        sized = request.sizer(method.name, known, backbone, budget)
     except UsageError:
         return None
+    return {**method.options, **{name: value for name, value in sized.items() if value != known.get(name)}}
 
 
 def _table(part: PresetResults, budget: int) -> Table:

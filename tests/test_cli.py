@@ -5,7 +5,9 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from bench.cli import app
@@ -129,6 +131,7 @@ def test_a_method_in_one_new_file_runs_and_appears_in_the_table(home):
         (["table", "--selection", "bogus"], "selection='bogus' is none of last, val, oracle."),
         (["run", "-m", "glia", "--set", "rank=0", "--dry-run"], "rank=0 must be at least 1."),
         (["run", "--set", "colour=red"], "colour"),
+        (["profile", "glia", "--set", "glia.lr=1"], "options of methods"),
         (["run", "--set", "lr=fast"], "lr='fast'"),
         (["run", "--device", "tpu"], "device"),
         (["run", "--precision", "fp64"], "precision"),
@@ -144,6 +147,10 @@ def test_a_method_in_one_new_file_runs_and_appears_in_the_table(home):
         (["new", "planet", "mars"], "planet"),
         (["compare", "glia", "lora"], "bench run"),
         (["cache", "rm", "nothing"], "nothing"),
+        (["tune", "linear_probe", "-d", "naer", "--preset", "demo"], "Did you mean near"),
+        (["profile", "linear_probe", "--against", "nowhere.json"], "nowhere.json"),
+        (["data", "check", "naer"], "Did you mean near"),
+        (["data", "synthesize", "--photos", "nowhere", "--out", "made"], "nowhere"),
     ],
 )
 def test_a_wrong_command_line_is_exit_2_with_a_line_that_says_what_to_do(home, words, says):
@@ -157,10 +164,11 @@ def test_a_wrong_command_line_is_exit_2_with_a_line_that_says_what_to_do(home, w
 def test_a_failed_run_is_exit_1_recorded_and_made_again_only_when_asked(home):
     broken = tiny_run("--set", "lr=1e12", "--set", "epochs=4", methods="full_finetune")
     assert broken.exit_code == 1
-    assert "2 failed" in broken.output
+    assert "0 made, 2 failed. `bench status` says why; --overwrite failed tries again." in broken.output
+    assert "bench table" not in broken.output  # there is nothing to show
     assert "failed" in bench("status").output
     again = tiny_run("--set", "lr=1e12", "--set", "epochs=4", methods="full_finetune")
-    assert "0 to make" in again.output
+    assert "2 runs wanted, 0 of them done before, 2 failed before, 0 to make." in again.output
     assert again.exit_code == 1
     retried = tiny_run("--set", "lr=1e12", "--set", "epochs=4", "--overwrite", "failed", methods="full_finetune")
     assert "2 to make" in retried.output
@@ -194,7 +202,9 @@ def test_a_run_that_failed_for_want_of_data_is_made_once_the_data_is_mended(home
     broken = tiny_run(methods="linear_probe")
     assert broken.exit_code == 1
     assert "Use --partial" in broken.output
-    assert "2 failed. The same command makes 2 failed runs again" in broken.output
+    assert "2 failed. The same command makes 2 failed runs again, once the cause is mended." in broken.output
+    assert "bench table" not in broken.output
+    assert "split 0  labels.csv, row 2" in broken.output  # the set was named before
     assert "0 done, 0 failed, 0 running, 2 pending" in bench("status").output
     part = tiny_run("--partial", "--splits", 1, "--results", "part", methods="linear_probe")
     assert part.exit_code == 0, part.output
@@ -211,6 +221,86 @@ def test_checking_all_sets_goes_on_behind_a_broken_one(home):
     assert checked.exit_code == 1
     assert "no setting 'pth'" in checked.output
     assert any("near" in line and line.rstrip().endswith(" sound") for line in checked.output.splitlines())
+
+
+def test_sets_that_nobody_configured_are_one_line_and_no_failure(home):
+    checked = bench("data", "check", "all")
+    assert checked.exit_code == 0, checked.output
+    for word in ("error", "not found", "has errors", "NOT SOUND"):
+        assert word not in checked.output
+    (line,) = [line for line in checked.output.splitlines() if "csiq" in line]
+    assert line.startswith("not configured: csiq, flive, ")
+    assert "labels sound: the pictures' heads were read, not decoded (--deep decodes every picture)." in checked.output
+    deep = bench("data", "check", "near", "--deep")
+    assert "heads" not in deep.output
+
+
+def test_a_root_without_any_set_is_a_failure(home):
+    (home / "empty").mkdir()
+    (home / "bench.toml").write_text('[data]\nroot = "empty"\n')
+    checked = bench("data", "check", "all")
+    assert checked.exit_code == 1
+    assert "not below empty: csiq, " in checked.output
+
+
+def test_the_error_of_a_bad_picture_says_how_to_find_all_of_them(home):
+    for picture in ("g0_0.png", "g1_0.png"):
+        (home / "sets" / "near" / picture).write_bytes(b"")
+    for words in ((), ("--limit", "20")):
+        failed = tiny_run("--splits", 1, *words, methods="linear_probe")
+        assert failed.exit_code == 1
+        assert "`bench data check near --deep` names all such files." in failed.output
+
+
+def test_a_test_of_few_pictures_is_said_to_be_one(home):
+    output = tiny_run("--splits", 1, "--limit", 12, methods="linear_probe").output
+    assert "on near:test (2 pictures)" in output
+    assert "Next: bench table main --smoke" in output
+
+
+def test_a_script_for_no_runs_is_not_written(home):
+    tiny_run("--splits", 1, methods="linear_probe")
+    result = tiny_run("--splits", 1, "--emit-slurm", "job.sh", methods="linear_probe")
+    assert result.exit_code == 0
+    assert "Nothing is left to make: job.sh was not written." in result.stderr
+    assert not (home / "job.sh").exists()
+
+
+def test_one_wrong_loader_does_not_hide_the_other_sets(home):
+    toml = (home / "bench.toml").read_text()
+    (home / "bench.toml").write_text(toml.replace('[data.far]\nloader = "folder"', '[data.far]\nloader = "foldr"'))
+    listed = bench("datasets")
+    assert listed.exit_code == 2
+    assert "[data.far] loader: Unknown dataset 'foldr'. Did you mean folder?" in listed.stderr
+    assert {"near", "far", "csiq"} <= {line.split(" ")[0] for line in listed.stdout.splitlines()}
+
+
+def test_a_title_is_shown_wherever_the_set_is(home):
+    toml = (home / "bench.toml").read_text()
+    (home / "bench.toml").write_text(toml.replace("[data.near]", '[data.near]\ntitle = "Close up"'))
+    assert "Close up" in bench("datasets").stdout
+    assert tiny_run("--splits", 1, methods="linear_probe").exit_code == 0
+    assert "Close up" in bench("table", "main").stdout
+
+
+def test_a_typo_among_the_settings_of_data_stops_every_command(home):
+    (home / "bench.toml").write_text((home / "bench.toml").read_text() + '\n[data]\nrot = "/x"\n')
+    for words in (["datasets"], ["config"], ["run", "--dry-run"], ["data", "check"]):
+        result = bench(*words)
+        assert result.exit_code == 2
+        assert "[data] has no setting 'rot'; did you mean root?" in result.stderr
+
+
+def test_what_synthesize_says_for_bench_toml_can_be_copied_into_it(home):
+    (home / "photos").mkdir()
+    for number in range(3):
+        pixels = np.random.RandomState(number).randint(0, 256, (40, 40, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(home / "photos" / f"{number}.png")
+    flags = ["--width", 32, "--height", 32, "--per-crop", 2]
+    made = bench("data", "synthesize", "--photos", "photos", "--out", "my made set", *flags)
+    assert made.exit_code == 0, made.output
+    (home / "bench.toml").write_text(made.stdout.split("\n", 1)[1])
+    assert "6 " in next(line for line in bench("data", "check").stdout.splitlines() if line.startswith("my_made_set"))
 
 
 @pytest.mark.parametrize("flags", [frozenset(), frozenset({"avx2", "avx512_bf16"})])
@@ -230,6 +320,7 @@ def test_an_unforeseen_error_is_two_lines_and_the_traceback_is_there_on_request(
     def broken(*_, **__):
         raise ZeroDivisionError("nobody thought of this")
 
+    (home / "results").mkdir()
     monkeypatch.setattr("bench.results.Results.read", broken)
     result = bench("table")
     assert result.exit_code == 70
@@ -252,6 +343,56 @@ def test_splits_are_printed_and_exported(home):
     lines = Path("splits.csv").read_text().splitlines()
     assert lines[0] == "split,side,image"
     assert len(lines) == 1 + 3 * 24
+
+
+def test_a_plan_for_the_official_split_of_a_set_without_one_is_refused_before_any_run(home):
+    for words in ((), ("--dry-run",)):
+        result = tiny_run("--set", "split_rule=official", *words, methods="linear_probe")
+        assert result.exit_code == 2, result.output
+        assert "--set split_rule=official: near has no official split." in result.output
+    demo = bench("run", "-m", "linear_probe", "-d", "demo_a", "--preset", "demo", "--set", "split_rule=official")
+    assert "demo_a has no official split." in demo.output
+    assert not (home / "cache" / "demo").exists(), "nothing need be made to know it"
+    assert not (home / "results").exists()
+
+
+def test_a_plan_for_a_part_of_an_official_split_is_refused(home):
+    result = tiny_run("--set", "split_rule=official", "--set", "fraction=0.2", "--dry-run", methods="linear_probe")
+    assert result.exit_code == 2
+    assert "leave out fraction and source" in result.output
+
+
+def test_a_set_of_few_contents_shows_the_splits_it_has(home):
+    result = bench("splits", "near")
+    assert result.exit_code == 0, result.output
+    assert "near has 6 contents and so only 6 different test parts: these are all its splits." in result.stderr
+    assert [line.split()[0] for line in result.stdout.splitlines() if "20 " in line] == list("012345")
+    asked = bench("splits", "near", "--splits", 7)
+    assert asked.exit_code == 1
+    assert "Ask for at most --splits 6" in asked.output
+
+
+def test_pictures_in_their_own_size_are_prepared_when_asked_for(home):
+    plain = bench("data", "prepare", "near", "--preset", "paper")
+    assert plain.exit_code == 0, plain.output
+    assert "short 0 square 0" not in plain.stderr
+    both = bench("data", "prepare", "near", "--preset", "paper", "--original")
+    assert "near: short 0 square 0 min 224" in both.stderr
+    assert both.stderr.count("24 pictures ready") == 3
+
+
+def test_a_folder_under_the_name_of_a_registered_set_is_refused_everywhere(home):
+    toml = (home / "bench.toml").read_text()
+    (home / "bench.toml").write_text(toml.replace("[data.near]", "[data.csiq]"))
+    for words in (
+        ("run", "-m", "linear_probe", "-d", "csiq", "--preset", "demo", "--dry-run"),
+        ("data", "check", "csiq"),
+        ("splits", "csiq"),
+    ):
+        result = bench(*words)
+        assert result.exit_code in (1, 2), result.output
+        assert "[data.my_csiq]" in result.output.replace("\n", ""), result.output
+    assert bench("datasets").exit_code == 0
 
 
 def test_config_says_where_each_value_comes_from(home):
@@ -295,4 +436,6 @@ def test_missing_weights_stop_the_plan_once_and_blame_no_run(home, monkeypatch):
     result = bench("run", "-m", "linear_probe,glia", "-p", "main", "-d", "near", "--preset", "paper", "--splits", 2)
     assert result.exit_code == 1
     assert result.output.count("--weights FILE") == 1
+    for way_out in ("--preset demo", "--weights random"):
+        assert way_out in result.output
     assert not list((home / "results" / "runs").glob("*"))

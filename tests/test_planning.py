@@ -35,6 +35,20 @@ def test_a_recipe_key_reaches_every_method_and_an_option_its_owner():
     assert {s.options.get("rank") for s in specs if s.method == "glia"} == {16}
 
 
+def test_a_recipe_key_may_be_set_for_one_method_alone():
+    specs = plan("lr=0.01", "linear_probe.lr=0.1", "glia.epochs=7", methods=("glia", "linear_probe")).specs
+    found = {s.method: (s.recipe.lr, s.recipe.epochs) for s in specs}
+    assert found == {"glia": (0.01, 7), "linear_probe": (0.1, 12)}
+    assert all("lr" not in s.options for s in specs)
+    one = plan("peft:dora.lr=0.5", methods=("peft:dora", "lora")).specs
+    assert {s.method: s.recipe.lr for s in one} == {"peft:dora": 0.5, "lora": 2e-3}
+
+
+def test_an_option_of_the_methods_own_goes_before_the_recipes_of_the_same_name():
+    (spec, *_) = plan("vpt.dropout=0.5", methods=("vpt",)).specs
+    assert (spec.options["dropout"], spec.recipe.dropout) == (0.5, 0.1)
+
+
 def test_every_option_of_a_method_stands_in_its_spec():
     spec = plan().specs[0]
     assert spec.options["rank"] == 64
@@ -54,7 +68,19 @@ def test_every_option_of_a_method_stands_in_its_spec():
         ({"settings": ("flips=maybe",)}, "flips"),
         ({"settings": ("lr=nan",)}, "lr"),
         ({"settings": ("lr",)}, "key=value"),
-        ({"settings": ("lora.rank=3",)}, "lora"),
+        ({"settings": ("lora.rank=4",)}, r"^lora is not among the methods asked for \(glia\)\.$"),
+        (
+            {"methods": (), "settings": ("lora.rank=4",)},
+            r"lora is not among the methods asked for: name it with --method",
+        ),
+        ({"settings": ("cross.source=all",)}, r"cross is not among the protocols asked for \(main\)"),
+        ({"settings": ("loar.rank=4",)}, r"There is no method or protocol 'loar'. Did you mean lora\?"),
+        ({"settings": ("glia.rnak=4",)}, "glia has no option 'rnak'. Did you mean rank"),
+        ({"settings": ("glia.lr=fast",)}, "lr='fast' is not of type float"),
+        ({"settings": ("glia.fraction=0.2",)}, "glia has no option 'fraction'"),
+        ({"settings": ("epochs = 1",)}, "Write it without spaces: --set epochs=1"),
+        ({"settings": ("epochs=1,lr=.1",)}, "a --set of its own: --set epochs=1 --set lr=.1"),
+        ({"settings": ("glia.rank=8, heads=2",)}, "a --set of its own: --set glia.rank=8 --set heads=2"),
         ({"settings": ("fraction=1.5",)}, "fraction"),
         ({"weights": "/no/such/file.pth"}, "no such file"),
         ({"budget": "eight"}, "budget"),

@@ -12,7 +12,7 @@ from bench import profile_command
 from bench.backbone import Vit
 from bench.ceilings import measure_ceilings
 from bench.cli import app
-from bench.errors import DataError, RunError, UsageError
+from bench.errors import RunError, UsageError
 from bench.phases import PHASES, watch
 from bench.profile_command import profile_methods
 from bench.profile_figure import draw_profile
@@ -127,7 +127,7 @@ def test_a_profile_is_written_read_and_drawn(report, tmp_path):
     assert png.read_bytes()[:4] == b"\x89PNG"
     assert "glia" in svg.read_text()
     path.write_text("[]")
-    with pytest.raises(DataError, match="is no profile"):
+    with pytest.raises(UsageError, match="is no profile"):
         read_report(path)
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.progress import Display
+from bench.progress import Display, in_megabytes
 
 
 @pytest.mark.parametrize(("first", "left"), [(0, "about 60 s left"), (1, "about 80 s left")])
@@ -22,3 +22,22 @@ def test_nothing_is_said_of_the_time_before_anything_was_watched(monkeypatch, ca
     with Display() as display:
         display.report(1, 64, "training")
     assert not capsys.readouterr().err
+
+
+def test_no_remaining_time_is_made_up_from_the_first_thousandth(monkeypatch, capsys):
+    clock = [0.0]
+    monkeypatch.setattr("bench.progress.time.monotonic", lambda: clock[0])
+    with Display() as display:
+        display.report(0, 90_210, "downloading")
+        clock[0] += 20
+        display.report(1, 90_210, "downloading")
+    assert capsys.readouterr().err == "downloading: 1/90210\n"
+
+
+def test_bytes_are_told_in_megabytes_and_end_only_at_the_end():
+    told = []
+    report = in_megabytes(lambda done, total, what: told.append((done, total, what)))
+    for done in (0, 1426, 45_000_000, 90_210_193, 90_210_194):
+        report(done, 90_210_194, "downloading x")
+    assert told[0] == (0, 91, "downloading x, MB")
+    assert [done for done, _, _ in told] == [0, 0, 45, 90, 91]

@@ -3,13 +3,14 @@
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from bench.errors import UsageError
 from bench.scaffold import new_package
-from tests.world import make_set
+from tests.world import RECIPE, TINY, make_set, make_world, toml_of
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -65,6 +66,48 @@ def test_a_new_dataset_passes_its_own_test_and_works_from_its_file(tmp_path):
         assert (checked.returncode, "scores.csv" in checked.stdout) == (1, True), checked.stderr
 
 
+def test_a_new_protocol_passes_its_own_test(tmp_path):
+    home = new_package("protocol", "my_idea", tmp_path)[0].parent
+    known_as_if_installed(home)
+    tested = python("-m", "pytest", "-q", home, path=[home, ROOT], cwd=tmp_path)
+    assert tested.returncode == 0, tested.stdout
+
+
+def known_as_if_installed(home):
+    """Let the package's entry point be found, as pip would by its metadata."""
+    written = tomllib.loads((home / "pyproject.toml").read_text())["project"]
+    ((group, names),) = written["entry-points"].items()
+    ((name, target),) = names.items()
+    facts = home / f"{home.name.replace('-', '_')}-0.1.0.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {written['name']}\nVersion: 0.1.0\n")
+    (facts / "entry_points.txt").write_text(f"[{group}]\n{name} = {target}\n")
+
+
+def test_a_new_method_protocol_and_dataset_go_together_from_plan_to_table(tmp_path):
+    """All three skeletons at once: a run of the method, on the dataset, as the protocol plans it, and its table."""
+    plugins = []
+    for kind in ("method", "protocol", "dataset"):
+        home = new_package(kind, f"my_{kind}", tmp_path)[0].parent
+        plugins += ["--plugin", home / f"bench_my_{kind}.py"]
+    pictures = make_set(tmp_path / "my_dataset", seed=1)
+    (pictures / "scores.csv").write_text((pictures / "labels.csv").read_text())
+    (tmp_path / "bench.toml").write_text(f'[data]\nroot = "{tmp_path}"\n')
+    flags = [word for key, value in RECIPE.items() if key != "epochs" for word in ("--set", f"{key}={value}")]
+    run = python(
+        "-m", "bench.cli", "run", "-m", "my_method", "-p", "my_protocol", "-d", "my_dataset", "--splits", 2,
+        "--preset", "demo", "--backbone", TINY, "--weights", "random", *flags, *plugins, path=[ROOT], cwd=tmp_path,
+        GLIA_BENCH_CACHE=str(tmp_path / "cache"),
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    assert "2 made, 0 failed. Next: bench table my_protocol" in run.stderr
+    table = python("-m", "bench.cli", "table", "my_protocol", *plugins, path=[ROOT], cwd=tmp_path)
+    assert table.returncode == 0, table.stderr
+    for shown in ("Demo. My protocol", "My method (", "My dataset", "Medians over 2 splits."):
+        assert shown in table.stdout
+    assert (tmp_path / "results" / "tables" / "my_protocol_demo.tex").exists()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["method", "protocol", "dataset"])
 def test_a_new_package_is_built_installed_tested_and_found(kind, tmp_path):
@@ -81,8 +124,6 @@ def test_a_new_package_is_built_installed_tested_and_found(kind, tmp_path):
 
 @pytest.mark.slow
 def test_a_new_method_runs_from_its_installed_package(tmp_path):
-    from tests.world import RECIPE, TINY, make_world, toml_of
-
     home = new_package("method", "my_idea", tmp_path)[0].parent
     site = tmp_path / "site"
     python("-m", "pip", "install", "-q", "--no-deps", "--target", site, home, path=[], cwd=tmp_path)

@@ -134,7 +134,9 @@ def test_a_file_where_the_folder_should_be_is_a_clear_error(tmp_path):
         Store(tmp_path / "results").ready()
 
 
-@pytest.mark.parametrize(("number", "says"), [(28, "full"), (30, "--results"), (13, "--results"), (122, "full")])
+@pytest.mark.parametrize(
+    ("number", "says"), [(28, "full"), (30, "choose another place"), (13, "choose another place"), (122, "full")]
+)
 def test_system_errors_are_explained(tmp_path, number, says):
     assert says in str(explain(OSError(number, "x"), tmp_path))
 

@@ -102,14 +102,15 @@ def assemble(source: DatasetSource, labels: Labels) -> Dataset:
     name, partial = source.name, source.place.partial
     if matched.duplicates:
         earlier, later = matched.duplicates[0]
-        raise DataError(f"{name}: {later.image} has two labels: {earlier.where} and {later.where}.")
+        more = _more([row.image for _, row in matched.duplicates])
+        raise DataError(f"{name}: {later.image} has two labels: {earlier.where} and {later.where}{more}.")
+    kept = [(row, path) for row, path in zip(labels.rows, matched.found, strict=True) if path is not None]
+    if not kept:
+        raise DataError(f"{name}: {_nothing_found(labels, matched)}")
     if not partial:
         complaint = complaint_about(source, labels, matched)
         if complaint:
             raise DataError(f"{name}: {complaint} Use --partial if a part of the set is meant.")
-    kept = [(row, path) for row, path in zip(labels.rows, matched.found, strict=True) if path is not None]
-    if not kept:
-        raise DataError(f"{name}: no labelled picture was found in {labels.tree.root}.")
     notes = list(labels.notes)
     if partial and (len(kept) != len(labels.rows) or (source.images and len(kept) != source.images)):
         notes.append(f"partial: {len(kept)} of {source.images or len(labels.rows)} images")
@@ -122,7 +123,7 @@ def complaint_about(source: DatasetSource, labels: Labels, matched: Match) -> st
     if matched.missing:
         row = matched.missing[0]
         more = _more([row.image for row in matched.missing])
-        return f"{row.where}: there is no picture {labels.tree.path(row.image)}{more}."
+        return f"{row.where}: there is no picture {labels.tree.path(row.image)}{more}.{_almost(labels, row)}"
     if source.images and len(labels.rows) != source.images:
         have = counted(len(labels.rows), "label")
         return f"{labels.sheet.path} has {have}; the set is known to have {source.images}."
@@ -132,6 +133,19 @@ def complaint_about(source: DatasetSource, labels: Labels, matched: Match) -> st
     if source.groups and len(groups) != source.groups:
         return f"{labels.sheet.path} names {len(groups)} reference contents; the set is known to have {source.groups}."
     return ""
+
+
+def _nothing_found(labels: Labels, matched: Match) -> str:
+    """That no label has its picture: then the names are of another form, and no part of the set is meant."""
+    row, others = matched.missing[0], len(labels.rows) - 1
+    nor = f", nor any of the {others} others" if others else ""
+    return f"{row.where}: there is no picture {labels.tree.path(row.image)}{nor}.{_almost(labels, row)}"
+
+
+def _almost(labels: Labels, row: Row) -> str:
+    """What lies where a picture is missing and is called almost as it; empty where nothing is."""
+    there = labels.tree.with_ending(row.image)
+    return "" if there is None else f" {there.rpartition('/')[2]} is there: write names with their endings."
 
 
 def _table(kept: Sequence[tuple[Row, str]], turn: tuple[float, float] | None) -> pd.DataFrame:

@@ -35,8 +35,9 @@ _FIXED_DRAWS = 2  # the two flips; they come first so that all views of an image
 class ViewMaker:
     """Makes the views of one dataset; opening it builds the pixel stores they need.
 
-    A crop or fragment view reads the store of the recipe's short side, in which shorter pictures are brought up to
-    the view's size; a whole-picture view reads one in which every picture was squeezed to its size.
+    A crop or fragment view reads the store of the recipe's short side, or of the pictures' own sizes, in which
+    shorter pictures are brought up to the view's size; a whole-picture view reads one in which every picture was
+    squeezed to its size.
     """
 
     def __init__(
@@ -147,7 +148,8 @@ def policy_of(view: View, recipe: Recipe) -> Policy:
     """How pictures are stored for a view under a recipe."""
     if view.kind == "resize":
         return Policy(square=view.size, interpolation=recipe.interpolation)
-    return Policy(short_side=recipe.short_side, min_side=view.size, interpolation=recipe.interpolation)
+    short_side = 0 if view.original else recipe.short_side
+    return Policy(short_side=short_side, min_side=view.size, interpolation=recipe.interpolation)
 
 
 def stream(view: View, *, seed: int, epoch: int, number: int, training: bool) -> str:

@@ -29,6 +29,7 @@ from bench.progress import Report
 JOURNAL = "journal.jsonl"
 SAMPLE = 200
 """How many picture headers are read to estimate a store's size."""
+SMALLER = "Pictures in their own size take most: GLIA reads smaller ones with --set fragments_from=resized."
 POLL_SECONDS = 0.3
 FLUSH_BYTES = 64 << 20
 """So much is written before the disk is asked to take it."""
@@ -156,9 +157,10 @@ def _check_room(dataset: Dataset, policy: Policy, part: Path, limit_bytes: int |
         )
     free = shutil.disk_usage(part).free
     if needed > free:
+        smaller = "" if policy.short_side or policy.square else " " + SMALLER
         raise DataError(
             f"The pixel store of {dataset.name} needs about {needed / 1e9:.1f} GB in {part.parent}, "
-            f"{free / 1e9:.1f} GB are free: make room, or choose another cache folder."
+            f"{free / 1e9:.1f} GB are free: make room, or choose another cache folder.{smaller}"
         )
     return size
 
@@ -177,7 +179,11 @@ def _decode_rest(
     end = sum(height * width * 3 for height, width, _ in entries)
 
     def load(path: Path) -> tuple[np.ndarray, int]:
-        pixels = load_plain(path, policy, dataset.name)
+        try:
+            pixels = load_plain(path, policy, dataset.name)
+        except DataError as error:
+            whole = dataset.part_of or dataset.name
+            raise DataError(f"{error} `bench data check {whole} --deep` names all such files.") from None
         return pixels, zlib.crc32(pixels.reshape(-1).data)
 
     write_text(part / JOURNAL, "".join(map(_line, entries)))

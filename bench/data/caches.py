@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import socket
 import time
@@ -22,6 +23,10 @@ RECOMPUTABLE = ("frozen", "pixels")
 FOREIGN_SECONDS = 24 * 3600.0
 """A mark of use left by another machine, whose processes cannot be seen from here, counts for this long."""
 _MARK = "in-use."
+_SIDECAR = ".sha256"
+"""A file of this ending holds the hash of the one it is named after, and comes and goes with it."""
+_KEYS = {"frozen": 2, "pixels": 1}
+"""How many parts stand behind the set's name in an entry's: the input's name and the key, or the key alone."""
 
 
 @dataclass(frozen=True)
@@ -35,17 +40,32 @@ class Entry:
     used: float
     in_use: bool
 
+    @property
+    def of(self) -> str:
+        """The set (or a smoke run's part of it) that pixels or frozen inputs were made from; else the entry's name."""
+        return self.name.rsplit("-", _KEYS[self.kind])[0] if self.kind in _KEYS else self.name
+
+    def answers_to(self, name: str) -> bool:
+        """Whether a user who says `name` means this entry: its kind, its own name, or that of its set."""
+        return name in (self.kind, self.name, self.of) or bool(re.fullmatch(rf"{re.escape(name)}-\d+", self.of))
+
 
 def cache_entries(cache: Path) -> list[Entry]:
     """Everything in the cache, by kind and name."""
     found = []
     for folder in sorted(p for p in _children(cache) if p.is_dir()):
         for path in sorted(_children(folder)):
-            if path.name != "claims" and not path.name.startswith("."):
+            beside = path.suffix == _SIDECAR and path.with_suffix("").exists()
+            if path.name != "claims" and not path.name.startswith(".") and not beside:
                 with contextlib.suppress(FileNotFoundError):  # removed by another process in this moment
                     facts = path.stat()
-                    found.append(Entry(folder.name, path.name, path, _size(path), facts.st_mtime, in_use(path)))
+                    size = _size(path) + _size(_sidecar(path))
+                    found.append(Entry(folder.name, path.name, path, size, facts.st_mtime, in_use(path)))
     return found
+
+
+def _sidecar(path: Path) -> Path:
+    return path.with_name(path.name + _SIDECAR)
 
 
 def remove(entry: Entry) -> None:
@@ -57,6 +77,16 @@ def remove(entry: Entry) -> None:
             shutil.rmtree(gone, ignore_errors=True)
         else:
             gone.unlink()
+            _sidecar(entry.path).unlink(missing_ok=True)
+
+
+def why_not_less(cache: Path) -> str:
+    """Why `limit` leaves what it leaves: what is in use, and what only goes by name; empty where nothing is left."""
+    entries = cache_entries(cache)
+    used = sum(entry.in_use for entry in entries)
+    kinds = sorted({entry.kind for entry in entries if entry.kind not in RECOMPUTABLE})
+    said = [f"{used} in use by runs"] if used else []
+    return "; ".join(said + ([f"{' and '.join(kinds)} only by name (bench cache rm {kinds[0]})"] if kinds else []))
 
 
 def limit(cache: Path, limit_bytes: int, reserve: int = 0, kinds: Collection[str] = RECOMPUTABLE) -> list[Entry]:

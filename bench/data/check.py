@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,13 +12,17 @@ from typing import Any
 
 from bench.data.assemble import SHOWN, Labels, Match, match
 from bench.data.dataset import COLUMNS, Dataset, DatasetSource
-from bench.data.decode import decode
-from bench.data.locate import LEAST_IMAGES, source_of
+from bench.data.decode import check_head, decode
+from bench.data.locate import LEAST_IMAGES, TITLES, dataset_names, is_absent, source_of
 from bench.errors import BenchError, DataError
 from bench.progress import Report, counted, silent
 
 _BATCH = 256
 """Pictures decoded between two looks at the progress."""
+UNGROUPED = (
+    "no `group` is set, so every picture counts as a scene of its own; versions of one scene may then stand on both "
+    "sides of a split, and the numbers come out too high"
+)
 
 
 @dataclass
@@ -40,6 +44,7 @@ class CheckReport:
     extra: list[str] = field(default_factory=list)
     duplicates: list[str] = field(default_factory=list)
     decoded: int | None = None
+    """How many pictures were decoded in full; None where only their heads were read."""
     hash: str = ""
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -52,9 +57,19 @@ class CheckReport:
         """Whether a run on the set can be trusted."""
         return self.found and not self.errors
 
+    @property
+    def verdict(self) -> str:
+        """The finding in a word or two; nothing is said of pixels that nobody decoded."""
+        if not self.found:
+            return "not found"
+        if self.errors:
+            return "has errors"
+        return "labels sound" if self.decoded is None else "sound"
+
     def lines(self) -> list[str]:
         """What a user should read below the table: errors, warnings, names (the first ten), and what to get."""
-        said = [f"error: {text}" for text in self.errors] + [f"warning: {text}" for text in self.warnings]
+        said = [f"error: {text.removeprefix(f'{self.name}: ')}" for text in self.errors]
+        said += [f"warning: {text}" for text in self.warnings]
         for what, names in (
             ("labels without a picture", self.missing),
             ("pictures without a label", self.extra),
@@ -63,10 +78,9 @@ class CheckReport:
             if names:
                 dots = ", …" if len(names) > SHOWN else ""
                 said.append(f"{what} ({len(names)}): {', '.join(names[:SHOWN])}{dots}")
-        if self.errors and self.obtain:
-            said.append(f"to get it: {self.obtain}")
-        if self.errors and self.layout:
-            said.append(f"the folder: {self.layout}")
+        if self.errors and (self.missing or not self.label_rows):
+            said += [f"to get it: {self.obtain}"] if self.obtain else []
+            said += [f"the folder: {self.layout}"] if self.layout else []
         return said + [f"note: {text}" for text in self.notes]
 
 
@@ -80,11 +94,14 @@ def check(
     workers: int = 1,
     progress: Report = silent,
 ) -> CheckReport:
-    """Look at one set; only a wrong configuration raises, everything about the data goes into the report."""
+    """Look at one set: its labels, and of its pictures the heads, or with `deep` all of them.
+
+    Only a wrong configuration raises; everything about the data goes into the report.
+    """
     source = source_of(name, data_config, cache, partial=partial)
     report = CheckReport(
         name,
-        source.title or name,
+        TITLES.get(name) or source.title or name,
         folder=str(source.place.path or ""),
         images_expected=source.images,
         groups_expected=source.groups,
@@ -96,7 +113,7 @@ def check(
         _look_at_labels(source, report)
         dataset = source.load()
     except DataError as error:
-        report.found = report.found or bool(report.label_rows)
+        report.found = source.place.path is not None and source.place.path.is_dir()
         report.errors.append(str(error))
         return report
     report.errors += misfits(dataset)
@@ -106,9 +123,20 @@ def check(
     _describe(report, dataset)
     if not hasattr(source, "labels"):  # else every label has met its picture already
         _look_for_pictures(report, dataset)
-    if deep and not report.missing:
-        _decode_all(report, dataset, workers, progress)
+    if not dataset.grouped and "group" in source.settings:
+        report.notes.append(UNGROUPED)
+    _look_at_pictures(report, dataset, workers, progress, deep=deep)
     return report
+
+
+def sets_to_check(data_config: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """(what `check all` looks at, the sets that are merely not on this machine).
+
+    The demo sets are looked at where nothing else is configured.
+    """
+    names = [name for name in dataset_names(data_config) if not (data_config and name.startswith("demo_"))]
+    absent = [name for name in names if is_absent(name, data_config)]
+    return [name for name in names if name not in absent], absent
 
 
 def check_all(names: Sequence[str], data_config: Mapping[str, Any], cache: Path, **wishes: Any) -> list[CheckReport]:
@@ -150,6 +178,11 @@ def misfits(dataset: Dataset) -> list[str]:
     wrong = [str(name) for name, score in zip(table["image"], table["score"], strict=True) if not _is_finite(score)]
     if wrong:
         return [f"the score of {wrong[0]} is no finite number ({counted(len(wrong), 'such score')})"]
+    negative = [
+        str(name) for name, std in zip(table["image"], table["std"], strict=True) if _is_finite(std) and std < 0
+    ]
+    if negative:
+        return [f"the standard deviation of {negative[0]} is negative ({counted(len(negative), 'such value')})"]
     return []
 
 
@@ -188,27 +221,26 @@ def _describe(report: CheckReport, dataset: Dataset) -> None:
         report.errors.append(f"it has {counted(contents, 'content')}; a split needs at least {LEAST_IMAGES}")
 
 
-def _decode_all(report: CheckReport, dataset: Dataset, workers: int, progress: Report) -> None:
-    """Decode every picture, in threads: Pillow works outside the interpreter's lock."""
-    paths, report.decoded = dataset.paths(), 0
+def _look_at_pictures(report: CheckReport, dataset: Dataset, workers: int, progress: Report, *, deep: bool) -> None:
+    """Read every picture's head, or decode every picture, in threads: Pillow works outside the interpreter's lock."""
+    look, what = (decode, "decoding every picture") if deep else (check_head, "reading the pictures' heads")
+    paths = [path for path in dataset.paths() if path.is_file()]
     broken: list[str] = []
     with ThreadPoolExecutor(max(1, workers)) as pool:
         for start in range(0, len(paths), _BATCH):
             batch: Sequence[Path] = paths[start : start + _BATCH]
-            for trouble in pool.map(lambda path: _trouble(path, dataset.name), batch):
-                if trouble:
-                    broken.append(trouble)
-                else:
-                    report.decoded += 1
-            progress(start + len(batch), len(paths), f"{dataset.name}: decoding every picture")
+            broken += filter(None, pool.map(lambda path: _trouble(look, path, dataset.name), batch))
+            progress(start + len(batch), len(paths), f"{dataset.name}: {what}")
+    if deep:
+        report.decoded = len(paths) - len(broken)
     report.errors += broken[:SHOWN]
     if len(broken) > SHOWN:
-        report.errors.append(f"{len(broken)} pictures in all do not decode")
+        report.errors.append(f"{len(broken)} pictures in all cannot be used")
 
 
-def _trouble(path: Path, dataset_name: str) -> str:
+def _trouble(look: Callable[[Path, str], object], path: Path, dataset_name: str) -> str:
     try:
-        decode(path, dataset_name)
+        look(path, dataset_name)
     except BenchError as error:
         return str(error)
     return ""

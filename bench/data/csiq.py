@@ -50,7 +50,7 @@ class Csiq(DatasetSource):
         path = label_file(self, tree, "csiq.DMOS.xlsx")
         wanted = ("image", "dst_idx", "dst_type", "dst_lev", "dmos_std", "dmos")
         sheet = read_xlsx(self.name, path, wanted, sheet="all_by_image")
-        scores, stds = sheet.numbers_of("dmos", *self.score_range), sheet.numbers_of("dmos_std")
+        scores, stds = sheet.numbers_of("dmos", *self.score_range), sheet.deviations("dmos_std")
         levels, images = sheet.numbers_of("dst_lev", 1, 5), sheet.names("image")
         rows = []
         for i, kind in enumerate(sheet.text("dst_type")):

@@ -19,6 +19,9 @@ COLUMNS = ("image", "score", "original", "std", "group", "distortion", "level", 
 in the label file; std: of the opinions, NaN where unknown; group: the reference content, or the image itself;
 distortion, level: "" and 0 where unknown; official: the authors' split ("train", "val", "test") or ""."""
 
+NO_OFFICIAL = "no official split"
+"""How a loader's note begins that says which file with the authors' split is not there."""
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -29,6 +32,8 @@ class Dataset:
     table: pd.DataFrame
     grouped: bool
     notes: tuple[str, ...] = ()
+    part_of: str = ""
+    """The set that a smoke run's subset was taken from; empty for a whole set."""
 
     def __len__(self) -> int:
         return len(self.table)
@@ -36,6 +41,15 @@ class Dataset:
     def paths(self) -> list[Path]:
         """The image files, in the table's order."""
         return [self.root / name for name in self.table["image"]]
+
+    @property
+    def lacks_official(self) -> str:
+        """Why it cannot be split as its authors did, in a sentence; "" where it can."""
+        labels = set(self.table["official"])
+        if {"train", "test"} <= labels:
+            return ""
+        why = next((note for note in self.notes if note.startswith(NO_OFFICIAL)), NO_OFFICIAL)
+        return f"{self.name} has {why}."
 
     def hash(self) -> str:
         """A hash of names and scores: two runs with the same hash had the same labels."""
@@ -88,6 +102,10 @@ class DatasetSource:
     def expected(self) -> str:
         """How its folder should look, as `[data.NAME]` has it."""
         return self.layout
+
+    def lacks_official(self) -> str:
+        """Why it cannot be split as its authors did, as its labels here say; "" where it can."""
+        return self.load().lacks_official
 
     def load(self) -> Dataset:
         """Read and check the labels; any doubt is a DataError naming set, file and row."""

@@ -7,6 +7,8 @@ counts. Nothing is ever replaced, padded or skipped: a file that does not decode
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -44,15 +46,28 @@ def decode(path: Path, dataset_name: str) -> np.ndarray:
 
 def decode_image(path: Path, dataset_name: str) -> Image.Image:
     """The same as a Pillow image, for resizing without a copy to an array and back."""
+    with _opened(path, dataset_name) as image:
+        image.load()
+        if image.format == "PNG":
+            _check_png(path)
+        return _rgb(_upright(image))
+
+
+def check_head(path: Path, dataset_name: str) -> None:
+    """Read the file's head only: whether it is a picture, of a kind and size that would be decoded."""
+    with _opened(path, dataset_name):
+        pass
+
+
+@contextmanager
+def _opened(path: Path, dataset_name: str) -> Iterator[Image.Image]:
+    """The opened file, of which only the head is read; whatever goes wrong with it is a DataError."""
     try:
         if path.stat().st_size == 0:
             raise _broken(dataset_name, path, "the file is empty (0 bytes)")
         with Image.open(path, formats=FORMATS) as image:
             _refuse_bomb(image.size, dataset_name, path)
-            image.load()
-            if image.format == "PNG":
-                _check_png(path)
-            return _rgb(_upright(image))
+            yield image
     except DataError:
         raise
     except FileNotFoundError:

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from bench.data.dataset import COLUMNS, Dataset, DatasetSource
+from bench.data.dataset import COLUMNS, NO_OFFICIAL, Dataset, DatasetSource
 from bench.data.distortions import DISTORTIONS
 from bench.data.folders import verified
 from bench.data.human_cells import BEST, WORST
@@ -73,6 +73,10 @@ class _Made(DatasetSource):
     score_range: ClassVar[tuple[float, float]] = (WORST, BEST)
     kind: ClassVar[str] = "synthetic"
     obtain: ClassVar[str] = "made from photographs inside the installed packages; nothing to get"
+
+    def lacks_official(self) -> str:
+        """It never had a split of its authors: nothing need be made to know it."""
+        return f"{self.name} has {NO_OFFICIAL}."
 
     def load(self) -> Dataset:
         """Make the set where it is not there yet, and read it."""

@@ -22,7 +22,7 @@ from bench.data.locate import loader_of, place_of
 from bench.data.unpack import is_archive, unpack
 from bench.errors import DataError, UsageError
 from bench.files import explain, sha256_of, write_text
-from bench.progress import Report, counted, silent
+from bench.progress import Report, counted, in_megabytes, silent
 
 TRIES = 5
 """Attempts in a row that may bring no new byte before the download is given up."""
@@ -73,7 +73,7 @@ def download(
         if _is_done(done, address):
             said.append(f"{address.name}: fetched and unpacked before")
             continue
-        fetched = fetch_file(address, place.path / _FOLDER / address.name, progress, pause)
+        fetched = fetch_file(address, place.path / _FOLDER / address.name, in_megabytes(progress), pause)
         if is_archive(fetched):
             files = unpack(fetched, place.path, progress)
             fetched.unlink()

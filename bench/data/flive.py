@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from bench.data.assemble import Labels, Row, assemble, label_file
-from bench.data.dataset import Dataset, DatasetSource
+from bench.data.dataset import NO_OFFICIAL, Dataset, DatasetSource
 from bench.data.labels import read_csv
 from bench.data.tree import Tree, find_tree
 from bench.errors import DataError
@@ -39,7 +39,7 @@ class Flive(DatasetSource):
         for i, name in enumerate(names):
             part = ("test" if name in test else "train") if test else ""
             rows.append(Row(f"database/{name}", scores[i], sheet.where(i), name, official=part))
-        notes = () if test else ("no official split: labels640.csv is not there",)
+        notes = () if test else (f"{NO_OFFICIAL}: {OFFICIAL_TEST} is not there",)
         return Labels(tree, rows, sheet, grouped=False, notes=notes)
 
     def _official_test(self, tree: Tree, known: set[str]) -> set[str]:

@@ -21,7 +21,7 @@ class Folder(DatasetSource):
     """A folder of one's own: a csv or xlsx with a column of pictures, one of scores, and perhaps one of contents.
 
     `[data.NAME]` with `loader = "folder"`, `path`, and where they differ from the defaults: `csv` ("labels.csv"),
-    `image`, `score`, `group`, `std` (column names), `higher_is_better`, `images` (a folder below `path`).
+    `image`, `score`, `group`, `std` (column names), `higher_is_better`, `images` (a folder below `path`), `title`.
     An absolute `csv` or `images` may lie anywhere. A folder that `bench data synthesize` made needs none of them.
     """
 
@@ -45,11 +45,11 @@ class Folder(DatasetSource):
         )
         below = self._path("images", known["images"])
         sheet = self._read(tree, wished or known["csv"], [name for name in (image, score, group, std) if name])
-        names, scores = sheet.names(image), sheet.numbers_of(score)
-        groups = sheet.text(group) if group else names
-        stds = sheet.numbers_of(std) if std else [float("nan")] * len(sheet)
         if Path(below).is_absolute():
             tree, below = find_tree(self.name, Path(below), [], self.expected(), self.obtain), ""
+        names, scores = sheet.names(image, below=tree.path(below)), sheet.numbers_of(score)
+        groups = sheet.text(group) if group else names
+        stds = sheet.deviations(std) if std else [float("nan")] * len(sheet)
         rows = [
             Row(f"{below.strip('/')}/{name}" if below else name, scores[i], sheet.where(i), groups[i], stds[i])
             for i, name in enumerate(names)

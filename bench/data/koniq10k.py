@@ -11,7 +11,7 @@ import math
 from typing import ClassVar
 
 from bench.data.assemble import Labels, Row, assemble, label_file
-from bench.data.dataset import Dataset, DatasetSource
+from bench.data.dataset import NO_OFFICIAL, Dataset, DatasetSource
 from bench.data.labels import Sheet, read_csv
 from bench.data.tree import Tree, find_tree
 from bench.errors import DataError, UsageError
@@ -58,7 +58,7 @@ class Koniq10k(DatasetSource):
         ]
         notes = [f"pictures of {size}"]
         if not official:
-            notes.append("no official split: koniq10k_distributions_sets.csv is not there")
+            notes.append(f"{NO_OFFICIAL}: {SETS} is not there")
         return Labels(tree, rows, sheet, grouped=False, complete=(size,), notes=tuple(notes))
 
     def _size(self, tree: Tree) -> str:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import csv
 import io
 import math
+import os
 import re
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -21,6 +23,8 @@ MAX_BYTES = 64 << 20
 """No label file of the eight sets is larger than 10 MB; a file beyond this is not one, or is an attack."""
 MAX_ROWS = 2_000_000
 SAVE_AS = "save the file as UTF-8"
+NAMED = 3
+"""How many wrong rows a message describes; the others are counted."""
 
 
 @dataclass(frozen=True)
@@ -42,55 +46,120 @@ class Sheet:
 
     def wrong(self, index: int, what: str) -> DataError:
         """An error about one row."""
-        return DataError(f"{self.dataset}: {self.path}, {self.unit} {self.numbers[index]}: {what}.")
+        return _wrong_rows(self.dataset, self.path, self.unit, [(self.numbers[index], what)])
 
     def has(self, name: str) -> bool:
         """Whether there is a column of that name, case aside."""
-        return name.lower() in {column.lower() for column in self.columns}
+        return alike(name) in map(alike, self.columns)
 
     def text(self, name: str) -> list[str]:
         """A column's cells, stripped; an empty one is an error."""
         cells = self._column(name)
-        for index, cell in enumerate(cells):
-            if not cell:
-                raise self.wrong(index, f"{name!r} is empty")
+        self._refuse((index, f"{name!r} is empty") for index, cell in enumerate(cells) if not cell)
         return cells
 
-    def names(self, name: str) -> list[str]:
-        """A column of picture names with "/" between folders ; one that leaves its folder is an error."""
-        names = []
-        for index, cell in enumerate(self.text(name)):
-            path = PurePosixPath(cell.replace("\\", "/"))
-            parts = path.parts  # none of "."
-            leaves = path.is_absolute() or ".." in parts or not parts or ":" in parts[0]
-            if leaves or any(ord(letter) < 32 for letter in cell):
-                raise self.wrong(index, f"{cell!r} is not a picture's name below the set's folder")
-            names.append("/".join(parts))
+    def names(self, name: str, below: Path | None = None) -> list[str]:
+        """A column of picture names with "/" between folders; one that leaves its folder is an error.
+
+        `below`, where it is given, is the folder that the names start from: whole paths of files in it will do.
+        """
+        cells = self.text(name)
+        homes = _spellings(below) if below is not None else ()
+        names = [_name_below(cell, homes) for cell in cells]
+        strangers = [index for index, found in enumerate(names) if not found]
+        hint = _home_of(cells[index] for index in strangers) if below is not None else ""
+        self._refuse(((i, f"{cells[i]!r} is not a picture's name below the set's folder") for i in strangers), hint)
         return names
 
     def numbers_of(self, name: str, low: float = -math.inf, high: float = math.inf) -> list[float]:
         """A column of finite numbers within [low, high], with half a percent of slack for rounded limits."""
         slack = 0.005 * (high - low) if math.isfinite(high - low) else 0.0
-        values = []
-        for index, cell in enumerate(self._column(name)):
-            try:
-                value = float(cell if "_" not in cell else "")  # Python alone reads "1_0" as ten
-            except ValueError:
-                comma = "; write a point, not a comma" if re.fullmatch(r"[+-]?\d*,\d+", cell) else ""
-                raise self.wrong(index, f"{name} is {cell!r}, not a number{comma}") from None
-            if not math.isfinite(value):
-                raise self.wrong(index, f"{name} is {cell!r}, not a finite number")
-            if not low - slack <= value <= high + slack:
-                raise self.wrong(index, f"{name} is {value:g}, outside the known range {low:g} to {high:g}")
-            values.append(value)
+        cells = self._column(name)
+        values = [_number(cell) for cell in cells]
+        faults = [_fault(cell, value, low, high, slack) for cell, value in zip(cells, values, strict=True)]
+        self._refuse((index, f"{name} is {fault}") for index, fault in enumerate(faults) if fault)
         return values
+
+    def deviations(self, name: str) -> list[float]:
+        """A column of standard deviations, which are never negative."""
+        values = self.numbers_of(name)
+        self._refuse(
+            (index, f"{name} is {value:g}, and a standard deviation is never negative")
+            for index, value in enumerate(values)
+            if value < 0
+        )
+        return values
+
+    def _refuse(self, wrong: Iterable[tuple[int, str]], hint: str = "") -> None:
+        """Raise one error about all these rows, if there are some."""
+        found = [(self.numbers[index], what) for index, what in wrong]
+        if found:
+            raise _wrong_rows(self.dataset, self.path, self.unit, found, hint)
 
     def _column(self, name: str) -> list[str]:
         for column, cells in self.columns.items():
-            if column.lower() == name.lower():
+            if alike(column) == alike(name):
                 return cells
         there = ", ".join(self.columns) or "none"
         raise DataError(f"{self.dataset}: {self.path} has no column {name!r}; its columns are: {there}.")
+
+
+def alike(name: str) -> str:
+    """What a name shares with its other spellings: upper and lower case, and the two ways Unicode writes "é"."""
+    return unicodedata.normalize("NFC", name).lower()
+
+
+def _wrong_rows(dataset: str, path: Path, unit: str, wrong: Sequence[tuple[int, str]], hint: str = "") -> DataError:
+    """An error about one row, or about many: they are counted, and the first few described."""
+    if len(wrong) == 1:
+        return DataError(f"{dataset}: {path}, {unit} {wrong[0][0]}: {wrong[0][1]}{hint}.")
+    described = "; ".join(f"{unit} {number}: {what}" for number, what in wrong[:NAMED])
+    more = f"; and {len(wrong) - NAMED} more" if len(wrong) > NAMED else ""
+    unit = "entries" if unit == "entry" else f"{unit}s"
+    return DataError(f"{dataset}: {path}: {len(wrong)} {unit} are wrong: {described}{more}{hint}.")
+
+
+def _number(cell: str) -> float:
+    """A cell as a number, NaN where it is none."""
+    try:
+        return float(cell if "_" not in cell else "nan")  # Python alone reads "1_0" as ten
+    except ValueError:
+        return math.nan
+
+
+def _fault(cell: str, value: float, low: float, high: float, slack: float) -> str:
+    """What is wrong with a cell that should hold a number of the known range; empty where nothing is."""
+    if math.isfinite(value) and low - slack <= value <= high + slack:
+        return ""
+    if math.isfinite(value):
+        return f"{value:g}, outside the known range {low:g} to {high:g}"
+    if math.isinf(value) or cell.strip("+- ").lower() == "nan":
+        return f"{cell!r}, not a finite number"
+    comma = "; write a point, not a comma" if re.fullmatch(r"[+-]?\d*,\d+", cell) else ""
+    return f"{cell!r}, not a number{comma}"
+
+
+def _spellings(folder: Path) -> tuple[str, ...]:
+    """The whole paths that a folder goes by: as it is named, and as it really lies behind links."""
+    found = (str(folder.absolute()), str(folder.resolve()))
+    return tuple(dict.fromkeys(unicodedata.normalize("NFC", path).replace("\\", "/") for path in found))
+
+
+def _name_below(cell: str, homes: Sequence[str]) -> str:
+    """A picture's name below its folder; empty where it leads elsewhere, or nowhere."""
+    path = PurePosixPath(cell.replace("\\", "/"))
+    for home in homes:
+        if path.is_absolute() and path.is_relative_to(home):
+            path = path.relative_to(home)
+    parts = path.parts  # none of "."
+    leaves = path.is_absolute() or ".." in parts or not parts or ":" in parts[0]
+    return "" if leaves or any(ord(letter) < 32 for letter in cell) else "/".join(parts)
+
+
+def _home_of(cells: Iterable[str]) -> str:
+    """How to say where pictures lie whose whole paths lead out of the set's folder; empty where there are none."""
+    folders = [os.path.dirname(cell) for cell in cells if PurePosixPath(cell).is_absolute()]  # noqa: PTH120
+    return f'. If the pictures lie there, set images = "{os.path.commonpath(folders)}"' if folders else ""
 
 
 def read_bytes(dataset: str, path: Path) -> bytes:
@@ -153,15 +222,18 @@ def _sheet(dataset: str, path: Path, rows: list[list[str]], numbers: list[int], 
     """Columns out of rows, the first of which is the header; a row of another length is an error (`longer`: a hint)."""
     if len(rows) < 2:
         raise DataError(f"{dataset}: {path} has no rows of labels.")
+    rows = [[unicodedata.normalize("NFC", cell) for cell in row] for row in rows]  # macOS writes "é" as two letters
     header = rows[0]
     twice = {name for name in header if name and [cell.lower() for cell in header].count(name.lower()) > 1}
     if twice:
         raise DataError(f"{dataset}: {path} has the column {sorted(twice)[0]!r} twice.")
-    for row, number in zip(rows[1:], numbers[1:], strict=True):
-        if len(row) != len(header):
-            hint = longer if len(row) > len(header) else ""
-            cells = f"{counted(len(row), 'cell')} where {len(header)} are expected"
-            raise DataError(f"{dataset}: {path}, row {number}: {cells}{hint}.")
+    wrong = [
+        (number, f"{counted(len(row), 'cell')} where {len(header)} are expected" + longer * (len(row) > len(header)))
+        for row, number in zip(rows[1:], numbers[1:], strict=True)
+        if len(row) != len(header)
+    ]
+    if wrong:
+        raise _wrong_rows(dataset, path, "row", wrong)
     columns = {name: list(cells) for name, cells in zip(header, zip(*rows[1:], strict=True), strict=True) if name}
     return Sheet(dataset, path, columns, numbers[1:])
 

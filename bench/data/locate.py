@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -16,6 +17,10 @@ from bench.progress import Report, silent
 from bench.registry import DATASETS
 
 COMMON_SETTINGS = ("path", "loader", "download")
+SETTINGS_OF_ALL = ("root",)
+"""What `[data]` itself may say, beside a section for each set."""
+TITLES: dict[str, str] = {}
+"""How tables and figures call the user's own sets, where bench.toml says so: name → title."""
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")  # it becomes part of file names
 LEAST_IMAGES = 3
 """A split needs three contents."""
@@ -27,12 +32,57 @@ def dataset_names(data_config: Mapping[str, Any]) -> list[str]:
     return sorted((set(DATASETS.names()) - {"folder"}) | set(own))
 
 
+def refuse_unknown_settings(data_config: Mapping[str, Any]) -> None:
+    """Whatever `[data]` says beside its sets' sections must be a setting there is."""
+    for setting, value in data_config.items():
+        if not isinstance(value, Mapping) and setting not in SETTINGS_OF_ALL:
+            close = difflib.get_close_matches(setting, SETTINGS_OF_ALL, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"a set is a section, written [data.{setting}]."
+            raise UsageError(f"bench.toml: [data] has no setting {setting!r}; {hint}")
+
+
+def take_titles(data_config: Mapping[str, Any]) -> None:
+    """Remember how the user's own sets are called; a title that is no text is an error."""
+    TITLES.clear()
+    for name, entry in data_config.items():
+        title = entry.get("title") if isinstance(entry, Mapping) and name not in DATASETS else None
+        if title is not None and (not isinstance(title, str) or not title.strip()):
+            raise UsageError(f"[data.{name}] title must be a text, not {title!r}.")
+        if title:
+            TITLES[name] = title
+
+
+def is_absent(name: str, data_config: Mapping[str, Any]) -> bool:
+    """Whether a set is merely not on this machine: no section speaks of it, and its folder is nowhere."""
+    if name in data_config:
+        return False
+    source = loader_of(name, data_config)
+    place = _folder(name, source, {}, data_config) if source.folders else Path()
+    return place is None or not place.is_dir()
+
+
+def section_for(folder: Path) -> str:
+    """The lines of bench.toml that make a folder a set of the user's own, to be copied as they are."""
+    name = re.sub(r"[^A-Za-z0-9_-]+", "_", folder.name).strip("_") or "set"
+    if not _NAME.fullmatch(name) or name in DATASETS:
+        name = f"my_{name}"
+    return f'[data.{name}]\nloader = "folder"\npath = {json.dumps(str(folder), ensure_ascii=False)}'
+
+
 def loader_of(name: str, data_config: Mapping[str, Any]) -> type[DatasetSource]:
     """The class that loads a set; unknown names, of sets or of loaders, are errors with suggestions."""
+    return DATASETS.load(loader_name(name, data_config))
+
+
+def loader_name(name: str, data_config: Mapping[str, Any]) -> str:
+    """The registered name of the class that loads a set."""
     entry = _entry(name, data_config)
     loader = entry.get("loader", name)
     if not isinstance(loader, str):
         raise UsageError(f"[data.{name}] loader must be a name, not {loader!r}.")
+    if loader != name:
+        DATASETS.target(loader)
+        _refuse_second_meaning(name, loader)
     if loader == name and name not in DATASETS:
         if name in data_config:
             raise UsageError(
@@ -42,7 +92,21 @@ def loader_of(name: str, data_config: Mapping[str, Any]) -> type[DatasetSource]:
         close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
         hint = f"Did you mean {' or '.join(close)}?" if close else f"There are: {', '.join(names)}."
         raise UsageError(f"Unknown dataset {name!r}. {hint}")
-    return DATASETS.load(loader)
+    try:
+        DATASETS.target(loader)
+    except UsageError as error:
+        raise UsageError(f"[data.{name}] loader: {error}") from None
+    return loader
+
+
+def _refuse_second_meaning(name: str, loader: str) -> None:
+    """The name of a registered set under another loader would put other pictures' numbers under that set's title."""
+    if name in DATASETS:
+        title = DATASETS.card(name).facts.get("title") or name
+        raise UsageError(
+            f'[data.{name}] loader = "{loader}": the name {name} means {title}, and the numbers of other pictures '
+            f"would stand under it. Give your set a name of its own, such as [data.my_{name}]."
+        )
 
 
 def place_of(
@@ -50,13 +114,13 @@ def place_of(
 ) -> Place:
     """Where a set lies: `[data.NAME] path`, else one of its usual folder names below `[data] root`."""
     source, entry = loader_of(name, data_config), _entry(name, data_config)
-    allowed = (*COMMON_SETTINGS, *source.settings)
+    allowed = (*COMMON_SETTINGS, *source.settings, *(() if name in DATASETS else ("title",)))
     for setting in entry:
         if setting not in allowed:
             close = difflib.get_close_matches(setting, allowed, n=1)
             hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(allowed)}."
             raise UsageError(f"[data.{name}] has no setting {setting!r}; {hint}")
-    options = {key: value for key, value in entry.items() if key not in COMMON_SETTINGS}
+    options = {key: value for key, value in entry.items() if key not in (*COMMON_SETTINGS, "title")}
     return Place(_folder(name, source, entry, data_config), cache, options, partial, progress)
 
 
@@ -100,7 +164,8 @@ def subset(dataset: Dataset, limit: int) -> Dataset:
     kept = sorted(row for _, _, row in sorted(order)[:limit])
     table = dataset.table.iloc[kept].reset_index(drop=True)
     note = f"limited to {limit} of {len(dataset)} images"
-    return replace(dataset, name=f"{dataset.name}-{limit}", table=table, notes=(*dataset.notes, note))
+    name, notes = f"{dataset.name}-{limit}", (*dataset.notes, note)
+    return replace(dataset, name=name, table=table, notes=notes, part_of=dataset.name)
 
 
 def _hash(name: str) -> bytes:

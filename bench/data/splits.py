@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.data.dataset import Dataset
-from bench.errors import DataError
+from bench.errors import DataError, UsageError
 from bench.progress import counted
 
 TRAIN_SHARE = 0.8
@@ -53,28 +53,53 @@ def make_split(
     `fraction` is of the whole set's images (LoDa's data-efficiency protocol): the test part stays, and a smaller
     training part is the head of a larger one, so subsets are nested. Contents come whole but for the last, which is
     cut to give the share exactly. `source="all"` trains on everything (cross-dataset).
-    `validate` takes every eighth training content for model selection.
+    `validate` takes every eighth training content for model selection. `official` is the authors' split, always whole;
+    the number then only orders what is taken for validation where the authors name nothing for it.
     """
     groups = dataset.table["group"].to_numpy()
     if official:
-        return _official(dataset)
+        refuse_part_of_official(fraction, source)
+        return _official(dataset, number, validate)
     contents = set(groups.tolist())
     if len(contents) < 3:
         raise DataError(f"{dataset.name} has {counted(len(contents), 'content')}; a split needs at least 3.")
-    n_train = max(1, min(len(contents) - 1, round(TRAIN_SHARE * len(contents))))
+    n_train = _count_of_training(len(contents))
     number = _draw(dataset.name, contents, number, len(contents) - n_train)
     order = order_contents(contents, number)
     train, test = order[:n_train], order[n_train:]
     images = round(fraction * len(dataset)) if fraction < TRAIN_SHARE else len(dataset)
     if source == "all":
         train = order
-    held = train[:: max(2, min(8, len(train)))] if validate else []
+    held = _held_out(train) if validate else []
     kept_out = set(held)
     train = [content for content in train if content not in kept_out]
     unit = "reference contents" if dataset.grouped else "images"
     rule = f"random {TRAIN_SHARE:.0%}/{1 - TRAIN_SHARE:.0%} of {unit}" if source == "split" else f"all {unit}"
     head = _head(dataset, train, number, images)
     return Split(head, _rows(groups, test), _rows(groups, held), rule)
+
+
+def count_of_splits(dataset: Dataset) -> int | None:
+    """How many splits with different test parts a set of few contents has; None for more than anyone counts."""
+    contents = dataset.table["group"].nunique()
+    return None if contents > FEW_CONTENTS else math.comb(contents, contents - _count_of_training(contents))
+
+
+def refuse_part_of_official(fraction: float, source: str) -> None:
+    """An official training part is taken as it is: a share of it, or more than it, would be another experiment."""
+    if fraction != TRAIN_SHARE or source != "split":
+        raise UsageError(
+            "split_rule=official takes the official training part as it is: leave out fraction and source."
+        )
+
+
+def _count_of_training(contents: int) -> int:
+    return max(1, min(contents - 1, round(TRAIN_SHARE * contents)))
+
+
+def _held_out(train: Sequence[str]) -> Sequence[str]:
+    """The training contents that an epoch or a recipe is chosen on: every eighth, and one of a few."""
+    return train[:: max(2, min(8, len(train)))]
 
 
 def _draw(name: str, contents: set[str], number: int, n_test: int) -> int:
@@ -127,9 +152,13 @@ def _rows(groups: np.ndarray, chosen: Sequence[str]) -> np.ndarray:
     return np.flatnonzero(np.fromiter((group in wanted for group in groups), dtype=bool, count=len(groups)))
 
 
-def _official(dataset: Dataset) -> Split:
+def _official(dataset: Dataset, number: int, validate: bool) -> Split:
+    if dataset.lacks_official:
+        raise DataError(dataset.lacks_official)
     labels = dataset.table["official"].to_numpy()
-    if not (labels == "test").any() or not (labels == "train").any():
-        raise DataError(f"{dataset.name} has no official split.")
-    rows = [np.flatnonzero(labels == part) for part in ("train", "test", "val")]
-    return Split(rows[0], rows[1], rows[2], "official split")
+    train, test, held = (np.flatnonzero(labels == part) for part in ("train", "test", "val"))
+    if validate and not len(held):
+        groups = dataset.table["group"].to_numpy()
+        chosen = _rows(groups, _held_out(order_contents(set(groups[train].tolist()), number)))
+        held, train = np.intersect1d(train, chosen), np.setdiff1d(train, chosen)
+    return Split(train, test, held, "official split")

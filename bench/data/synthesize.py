@@ -21,7 +21,7 @@ from bench.data.decode import decode
 from bench.data.distortions import CHROMA_ONLY, DISTORTIONS, LEVELS, distort, from_bytes, to_bytes
 from bench.data.folders import ContentHash, publish
 from bench.data.human_cells import combined, human_cells
-from bench.errors import DataError
+from bench.errors import DataError, UsageError
 from bench.progress import Report
 
 Photo = tuple[str, "np.ndarray | Path"]
@@ -92,7 +92,7 @@ def synthesize(
 def photos_in(folder: Path) -> list[Photo]:
     """Every picture file below `folder`; its path is the name of its content group."""
     if not folder.is_dir():
-        raise DataError(f"no folder of photographs at {folder}")
+        raise UsageError(f"There is no folder of photographs {folder}.")
     endings = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"}
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in endings and path.is_file())
     if not files:

@@ -68,7 +68,7 @@ class Tid2013(DatasetSource):
             raise DataError(
                 f"{self.name}: {spread.path} has {len(spread)} rows where {sheet.path.name} has {len(sheet)}."
             )
-        scores, stds, rows = sheet.numbers_of("mos", *self.score_range), spread.numbers_of("std"), []
+        scores, stds, rows = sheet.numbers_of("mos", *self.score_range), spread.deviations("std"), []
         for i, name in enumerate(sheet.names("name")):
             parsed = _NAME.fullmatch(name)
             if parsed is None or not 1 <= int(parsed["type"]) <= len(TYPES):

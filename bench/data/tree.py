@@ -1,17 +1,19 @@
-"""A dataset's folder as it lies on disk: names found even in another case, the archive's top folder skipped.
+"""A dataset's folder as it lies on disk: names found even in another spelling, the archive's top folder skipped.
 
-Archives differ in case from one release and unpacker to the next ("I01.BMP", "i25.bmp"), so every folder is listed
-once; a name as it is spelled comes first, then the only one that differs in case alone. What is looked up comes from
-label files, so a name can only lead to a file that the listing holds: never to a parent folder, never to an absolute
-path.
+Archives differ in case from one release and unpacker to the next ("I01.BMP", "i25.bmp"), and "é" is one sign in one
+system and two in another (Unicode's NFC and NFD), so every folder is listed once; a name as it is spelled comes first,
+then one that differs in Unicode's spelling, then the only one that differs in case. What is looked up comes from label
+files, so a name can only lead to a file that the listing holds: never to a parent folder, never to an absolute path.
 """
 
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.data.labels import alike
 from bench.errors import DataError
 
 PICTURES = (".bmp", ".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".gif", ".jp2", ".ppm", ".pgm")
@@ -22,7 +24,7 @@ _DEPTH = 2
 _MOST_FOLDERS = 200
 
 Names = dict[str, list[str]]
-"""Real names by their lower-case spelling: on Linux several may share one."""
+"""Real names by what their spellings share: on Linux several may share it."""
 
 
 class Tree:
@@ -75,6 +77,13 @@ class Tree:
                 found += self.pictures(below, deep=True)
         return found
 
+    def with_ending(self, name: str) -> str | None:
+        """A picture that is called as `name` but for its ending; None where there is none."""
+        folder, _, last = name.rpartition("/")
+        stem, dot, _ = last.rpartition(".")
+        stems = [last, stem] if dot else [last]
+        return self.file(*(f"{folder}/{each}{ending}" for each in stems for ending in PICTURES))
+
     def path(self, relative: str) -> Path:
         """Where a file of this tree lies."""
         return self.root / relative
@@ -84,19 +93,21 @@ class Tree:
         return None if actual is None else _join(folder, actual)
 
     def _one_of(self, names: Names, wanted: str, folder: str) -> str | None:
-        """The name as it is spelled, or the only one that differs from it in case alone."""
-        alike = names.get(wanted.lower(), [])
-        if wanted in alike:
+        """The name as it is spelled, else in Unicode's other spelling, else the only one in another case."""
+        found = names.get(alike(wanted), [])
+        if wanted in found:
             return wanted
-        if len(alike) > 1:
+        composed = unicodedata.normalize("NFC", wanted)
+        same = [name for name in found if unicodedata.normalize("NFC", name) == composed] or found
+        if len(same) > 1:
             raise DataError(
-                f"{self.dataset}: {wanted!r} may be {' or '.join(alike)} in {self.root / folder}: name it as it is "
+                f"{self.dataset}: {wanted!r} may be {' or '.join(same)} in {self.root / folder}: name it as it is "
                 "spelled there."
             )
-        return alike[0] if alike else None
+        return same[0] if same else None
 
     def _list(self, folder: str) -> tuple[Names, Names]:
-        """Files and folders directly in a folder, both by lower-case name."""
+        """Files and folders directly in a folder, both by what their spellings share."""
         if folder not in self._files:
             files: Names = {}
             folders: Names = {}
@@ -104,7 +115,7 @@ class Tree:
                 with os.scandir(self.root / folder) as entries:
                     for entry in sorted(entries, key=lambda item: item.name):
                         kind = folders if entry.is_dir() else files
-                        kind.setdefault(entry.name.lower(), []).append(entry.name)
+                        kind.setdefault(alike(entry.name), []).append(entry.name)
             except OSError as error:
                 reason = error.strerror or str(error)
                 raise DataError(f"{self.dataset}: the folder {self.root / folder} cannot be read: {reason}.") from error
@@ -147,7 +158,7 @@ def _parts(name: str) -> list[str]:
 
 
 def _visible(folder: str, names: Names) -> list[str]:
-    return sorted(_join(folder, name) for alike in names.values() for name in alike if not name.startswith("."))
+    return sorted(_join(folder, name) for same in names.values() for name in same if not name.startswith("."))
 
 
 def _join(folder: str, name: str) -> str:

@@ -13,6 +13,7 @@ class View:
     crop: a random window in training, seeded windows in tests. resize: the whole image, antialiased.
     fragments: `grid` × `grid` cells, one `fragment`-pixel window a cell put together (GLIA Eq. 1–2, after FAST-VQA);
     `offset="corner"` takes every cell's top-left corner as Eq. 2 prints it, "random" a seeded place in the cell.
+    `original`: crops and fragments are cut from the picture in its own size, whatever the recipe's short side.
     """
 
     kind: Literal["crop", "resize", "fragments"]
@@ -21,6 +22,7 @@ class View:
     fragment: int = 0
     offset: Literal["random", "corner"] = "random"
     flips: bool = False
+    original: bool = False
 
     @property
     def fixed(self) -> bool:

@@ -22,6 +22,7 @@ __all__ = [
     "FIGURES",
     "FORMATS",
     "USUAL_FORMATS",
+    "VIEWS",
     "Figure",
     "NothingToDraw",
     "Outcome",
@@ -32,6 +33,8 @@ __all__ = [
 
 FORMATS = ("png", "svg", "pdf")
 USUAL_FORMATS = ("png", "svg")
+VIEWS = ("same", "own")
+"""What the models may look at for a figure that takes views: the same crops all of them, or each what it eats."""
 
 
 class NothingToDraw(UsageError):
@@ -134,7 +137,7 @@ def make_figure(name: str, results: Results, out: Path, **options: Any) -> list[
 
 
 def _drawings(name: str, there: Sequence[tuple[Scene, Scene]], outcome: Outcome, *, strict: bool) -> Iterator[Drawing]:
-    """A figure of every preset; of smoke runs only where a preset has nothing else for it."""
+    """A figure of every preset and set of rules; of smoke runs only where these have nothing else for it."""
     for whole_and_smoke in there:
         before = outcome.count
         for scene in whole_and_smoke:
@@ -151,6 +154,7 @@ def _of_scene(name: str, scene: Scene, outcome: Outcome, *, strict: bool) -> Ite
         figure: Figure = FIGURES.load(name)()
         for topic in figure.topics(scene):
             about = title_of(topic) if isinstance(topic, Experiment) else str(topic)
+            about = ", ".join([about, *scene.part.rules.unusual])
             with _noted(f"{name} ({about})", outcome, strict=strict):
                 yield from figure.draw(scene, topic)
 
@@ -187,8 +191,8 @@ def fact(figure: str, name: str) -> Any:
 
 
 def _usual_order(wish: Wish) -> list[str]:
-    """All figures there are, those that walk through models last; with a picture named, those that look at it."""
-    chosen = [name for name in FIGURES if not wish.image or fact(name, "takes_image")]
+    """All figures there are that take what is asked for, those that walk through models last."""
+    chosen = [name for name in FIGURES if all(fact(name, f"takes_{option}") for option in _special(wish))]
     return sorted(chosen, key=lambda name: (bool(fact(name, "needs_weights")), name))
 
 
@@ -199,10 +203,19 @@ def _check(names: Sequence[str], formats: Sequence[str], wish: Wish) -> None:
     unknown = [ending for ending in formats if ending not in FORMATS]
     if unknown or not formats:
         raise UsageError(f"Unknown figure format {', '.join(unknown) or 'nothing'}. There are: {', '.join(FORMATS)}.")
-    blind = [name for name in names if wish.image and not fact(name, "takes_image")]
-    if blind:
-        seeing = [name for name in FIGURES if fact(name, "takes_image")]
-        raise UsageError(f"--image is for {', '.join(seeing)}, not for {', '.join(blind)}.")
+    if wish.views not in VIEWS:
+        raise UsageError(f"--views {wish.views!r}: it is {' or '.join(VIEWS)}.")
+    for option in _special(wish):
+        taking = [name for name in FIGURES if fact(name, f"takes_{option}")]
+        if others := [name for name in names if name not in taking]:
+            raise UsageError(f"--{option} is for {', '.join(taking)}, not for {', '.join(others)}.")
+    if not names and not _usual_order(wish):
+        raise UsageError(f"No figure takes {' and '.join(f'--{option}' for option in _special(wish))} together.")
+
+
+def _special(wish: Wish) -> list[str]:
+    """The options that were given and that only some figures take."""
+    return [option for option, given in (("image", wish.image), ("views", wish.views != VIEWS[0])) if given]
 
 
 def _check_records(results: Results, wish: Wish, protocol: str) -> None:

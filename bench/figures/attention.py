@@ -41,7 +41,11 @@ ACROSS = 6
 """Methods beside a picture before a further row of them begins."""
 
 KINDS = {
-    "attention_rollout": ("Attention rollout", "Attention rollout through all blocks, residual paths counted as half."),
+    "attention_rollout": (
+        "Attention rollout",
+        "Attention rollout through all blocks, residual paths counted as half; prompts that are new before each block "
+        "lead back to no patch.",
+    ),
     "attention_cls": ("Attention of the last block", "What CLS reads of the patches in the last block, mean of heads."),
 }
 HOW = "Each map has its own scale, from its least (dark) to its most (bright). Every method sees the whole picture."
@@ -72,11 +76,17 @@ class Attention(Figure):
             yield scene.drawing(parts, figure, title, list(found), [experiment], how=how, medians=False, more=more)
 
 
-def rollout(maps: Sequence[Tensor]) -> Tensor:
-    """Attention followed through all blocks, residual paths counted as half: [B, N, N]."""
-    identity = torch.eye(maps[0].shape[-1], device=maps[0].device)
-    followed = identity.expand_as(maps[0])
+def rollout(maps: Sequence[Tensor], renewed: tuple[int, int] = (0, 0)) -> Tensor:
+    """Attention followed through all blocks, residual paths counted as half: [B, N, N].
+
+    The tokens `renewed` (from, to) are new before every block: whatever the block before gave in their places is gone,
+    so what reads them reads them alone, and follows nothing back to a patch.
+    """
+    identity = torch.eye(maps[0].shape[-1], device=maps[0].device).expand_as(maps[0])
+    start, stop = renewed
+    followed = identity
     for weights in maps:
+        followed = torch.cat((followed[:, :start], identity[:, start:stop], followed[:, stop:]), dim=1)
         followed = (0.5 * weights + 0.5 * identity) @ followed
     return followed
 
@@ -96,7 +106,7 @@ def attention_maps(session: Session, pictures: Dataset) -> Maps:
     vit = vit_of(session)
     with whole_pictures(session, pictures) as maker:
         maps = last_walk(session, maker, np.arange(len(pictures)), tapped_attention)
-    read = {"attention_rollout": rollout(maps), "attention_cls": maps[-1]}
+    read = {"attention_rollout": rollout(maps, session.model.features.renewed), "attention_cls": maps[-1]}
     return {kind: list(on_patches(vit, weights).double().cpu().numpy().round(6)) for kind, weights in read.items()}
 
 

@@ -28,7 +28,7 @@ class Cross(Figure):
     protocol: ClassVar[str] = "cross"
 
     def topics(self, scene: Scene) -> list[str]:
-        """The ways of using the source: each split's 80% of it, or all."""
+        """The ways of using the source: each split's training part of it, or all."""
         return list(STEMS)
 
     def draw(self, scene: Scene, source: str) -> Iterator[Drawing]:
@@ -80,7 +80,8 @@ def _figure(scene: Scene, source: str, pairs: list[Experiment], subjects: list[S
     outer_labels(every, "tested on", "trained on")
     title = "SRCC across datasets, without fine-tuning on the target"
     framed = any(np.isfinite(maps[:, row, column]).any() for column, row in own)
-    how = "Framed: the training set's own held-out 20%; all others: the whole target set." if framed else ""
+    held_out = "official test part" if scene.part.rules.split_rule == "official" else "held-out 20%"
+    how = f"Framed: the training set's own {held_out}; all others: the whole target set." if framed else ""
     how += " White: not run." if np.isnan(maps).any() else ""
     return scene.drawing((STEMS[source],), figure, title, subjects, pairs, how=how)
 

@@ -45,6 +45,8 @@ class Figure:
     """The protocol whose runs it needs: `bench run -p` makes them."""
     takes_image: ClassVar[bool] = False
     """Whether a picture may be named that it looks at (`--image`)."""
+    takes_views: ClassVar[bool] = False
+    """Whether it may be told what the models look at (`--views`)."""
     needs_pictures: ClassVar[bool] = False
     """Whether it shows pictures of the datasets, which must be on this machine."""
     needs_weights: ClassVar[bool] = False

@@ -96,6 +96,22 @@ def whole_pictures(session: Session, pictures: Dataset) -> Iterator[ViewMaker]:
         yield ViewMaker(pictures, views, recipe, Path(scratch), at, made.maker.mean, made.maker.std)
 
 
+def contiguous(session: Session) -> ViewMaker:
+    """Views without seams: where a model eats fragments put together, a crop, the same as every other model's.
+
+    A mosaic has an edge at every fragment's border, at a period of few patches, which is no work of the model.
+    """
+    made = session.feed_of(session.spec.train)
+    views = {n: View("crop", v.size) if v.kind == "fragments" else v for n, v in made.views.items()}
+    if views == made.views:
+        return made.maker
+    runtime, maker = session.runtime, made.maker
+    limit = runtime.cache_limit_bytes
+    return ViewMaker(
+        made.dataset, views, maker.recipe, runtime.cache, session.device, maker.mean, maker.std, limit_bytes=limit
+    )
+
+
 def last_walk(session: Session, maker: ViewMaker, rows: np.ndarray, tap: Tap) -> list[Tensor]:
     """What a tap finds in every block on the last walk through the ViT while pictures are scored.
 

@@ -44,11 +44,11 @@ class Parameters(Figure):
     """SRCC against trainable parameters (LoDa Fig. 1)."""
 
     def draw(self, scene: Scene, experiment: Experiment) -> Iterator[Drawing]:
-        """One figure per dataset; beside the measured spots, outside the demo, the published ones."""
+        """One figure per dataset; beside spots measured on random splits, outside the demo, the published ones."""
         subjects = scene.subjects([experiment])
         spots = [spot for s in subjects if (spot := _measured(scene, s, experiment)) is not None]
         if spots:
-            published = [] if scene.demo else _published(experiment.train)
+            published = _published(experiment.train) if scene.part.rules.published and not scene.demo else []
             yield _figure(scene, experiment, subjects, spots + published)
 
 

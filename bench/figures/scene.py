@@ -1,4 +1,4 @@
-"""The records as figures look at them: one preset at a time, one arm per method, and what must be said below."""
+"""The records as figures look at them: of one preset and set of rules, one arm per method, and what must be said."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from bench.figures.style import Legend, Look, finish
 from bench.footers import SELECTION, demo_note
 from bench.layout import PresetResults, by_preset, dataset_title
 from bench.results import Experiment, Record, Results
+from bench.selection import Rules
 from bench.summary import Cell
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ class Wish:
     """A picture of the dataset by its name, or a file: for attention maps."""
     plain: bool = False
     """No title and no words on the page, for a paper: both stand in the file's metadata and in the drawing."""
+    views: str = "same"
+    """What models look at for their spectra: the same crops all of them, or each its own views."""
     runtime: Runtime | None = None
     """Where data and weights are: only the figures that show pictures or walk through models need it."""
 
@@ -75,7 +78,7 @@ class Drawing:
 
 
 class Scene:
-    """One preset's records and what the user wants to see of them.
+    """One preset's records under one set of rules, and what the user wants to see of them.
 
     Smoke runs (`--limit`) never share a figure with whole ones, which they stand `aside` of: they have a scene of their
     own, which is drawn where there is nothing else, and says so in title, words and file name.
@@ -112,7 +115,7 @@ class Scene:
         return {split: record for split, record in self.cell(arm, experiment).by_split.items() if record.done}
 
     def own_tests(self) -> list[Experiment]:
-        """Every wanted dataset that was trained and tested on, in the papers' order: 80/20, source split."""
+        """Every wanted dataset that was trained and tested on, in the papers' order: whole training parts of splits."""
         return [Experiment(name, f"{name}:test") for name in self.kept(self.part.own_test_sets(self.part.preset.main))]
 
     def kept(self, datasets: Iterable[str]) -> list[str]:
@@ -137,7 +140,7 @@ class Scene:
 
         `how` says how to read it and `more` what else must be known; `whiskers` are explained where some are drawn.
         """
-        title = ("Demo. " if self.demo else "") + ("Smoke run. " if self.smoke else "") + title
+        title = self.headline(title)
         words = self.conditions(subjects, experiments, how=how, medians=medians, whiskers=whiskers)
         words += [line for line in more if line]
         if self.wish.plain:
@@ -146,13 +149,19 @@ class Scene:
             finish(figure, title, words, legend)
         return Drawing(self.stem(*parts), figure, title, tuple(words))
 
+    def headline(self, text: str) -> str:
+        """A title that says when a figure is a demo or a smoke run, and when its numbers are of unusual rules."""
+        said = ["Demo." if self.demo else "", "Smoke run." if self.smoke else "", self.part.rules.title, text]
+        return " ".join(filter(None, said))
+
     def stem(self, *parts: str) -> str:
-        """A file's stem: what is shown, what the user chose of it, and whether it is a demo or a smoke run.
+        """A file's stem: what is shown, what the user chose of it, and everything that a headline says.
 
         A figure of some methods never takes the name of the figure of all.
         """
         chosen = [self.wish.datasets, self.wish.methods, (Path(self.wish.image).stem,) if self.wish.image else ()]
         words = [*parts, *(word for names in chosen if not set(names) & set(parts) for word in sorted(names))]
+        words += self.part.rules.unusual
         words += [name for name, so in (("demo", self.demo), ("smoke", self.smoke)) if so]
         stem = re.sub(r"[^\w.-]+", "-", "_".join(words))
         if len(stem) <= LONGEST_STEM:
@@ -225,6 +234,7 @@ class Scene:
         lines += sorted(f"{note}." for note in notes if ": partial" in note)
         if any(record.spec.weights == "random" for record in records):
             lines.append(f"Backbones of {MISSING_WEIGHTS}.")
+        lines += self.part.rules.notes
         if self.demo:
             lines.append(demo_note(name for e in experiments for name in e.datasets))
         return lines
@@ -258,19 +268,19 @@ class Scene:
 
 
 def scenes(results: Results, wish: Wish) -> list[tuple[Scene, Scene]]:
-    """Two scenes per preset, of its whole runs and of its smoke runs: presets never share a figure."""
+    """Two scenes per preset and set of rules, of its whole runs and of its smoke runs: others never share a figure."""
     whole = _parts(results.where(lambda record: not record.spec.limit))
     smoke = _parts(results.where(lambda record: bool(record.spec.limit)))
     found = []
-    for preset in results.presets():
-        nothing = PresetResults(preset, {}, intervals=False)
-        aside = smoke.get(preset, nothing)
-        found.append((Scene(whole.get(preset, nothing), wish, aside=aside), Scene(aside, wish)))
+    for preset, rules in _parts(results):
+        nothing = PresetResults(preset, {}, intervals=False, rules=rules)
+        aside = smoke.get((preset, rules), nothing)
+        found.append((Scene(whole.get((preset, rules), nothing), wish, aside=aside), Scene(aside, wish)))
     return found
 
 
-def _parts(results: Results) -> dict[str, PresetResults]:
-    return {str(part.preset.name): part for part in by_preset(results)}
+def _parts(results: Results) -> dict[tuple[str, Rules], PresetResults]:
+    return {(part.preset.name, part.rules): part for part in by_preset(results)}
 
 
 def title_of(experiment: Experiment) -> str:

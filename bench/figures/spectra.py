@@ -10,15 +10,30 @@ import torch
 from torch import Tensor
 
 from bench.figures.figure import Figure
-from bench.figures.models import Kept, kept_runs, kept_tests, lacking, last_walk, open_trained, tapped_blocks, vit_of
+from bench.figures.models import (
+    Kept,
+    contiguous,
+    kept_runs,
+    kept_tests,
+    lacking,
+    last_walk,
+    open_trained,
+    tapped_blocks,
+    vit_of,
+)
 from bench.figures.scene import Drawing, Scene, Subject, title_of
 from bench.figures.style import Legend, colour_bar, outer_labels, panels, wrapped
 from bench.results import Experiment
-from bench.runtime import Runtime
 from bench.session import Session
 
 IMAGES, BATCH = 128, 16
 """Of the test part, as many images as LoDa averages over; and how many go through a model at once."""
+
+SEEN = {
+    "same": "every method on the same crops, for the seams of GLIA's fragments would be read as high frequencies",
+    "own": "each method on the views it eats: the seams of GLIA's fragments are in its high frequencies",
+}
+"""By `--views`, what the models look at and what follows from it."""
 
 Spectra = dict[Subject, np.ndarray]
 """Of each method, the log amplitude of every block's features: [depth, grid, grid], frequency 0 in the middle."""
@@ -27,6 +42,7 @@ Spectra = dict[Subject, np.ndarray]
 class FeatureSpectra(Figure):
     """Fourier spectra of the features, block by block (LoDa Fig. 6)."""
 
+    takes_views: ClassVar[bool] = True
     needs_pictures: ClassVar[bool] = True
     needs_weights: ClassVar[bool] = True
 
@@ -37,17 +53,17 @@ class FeatureSpectra(Figure):
     def draw(self, scene: Scene, experiment: Experiment) -> Iterator[Drawing]:
         """Three figures: last-block spectra, amplitude by frequency and block, and the highest frequency by block."""
         kept, without = kept_runs(scene, experiment)
-        found = _spectra_of_all(kept, scene.wish.machine())
+        found = _spectra_of_all(kept, scene)
         tests = [record.section("data").get("train", {}).get("n_test", IMAGES) for record in kept.values()]
         count = min(IMAGES, *map(int, tests))
-        how = f"Mean over {count} test images and all channels of the patch tokens, each method on the views it eats."
-        more = [lacking(without)]
+        how = f"Mean over {count} test images and all channels of the patch tokens; {SEEN[scene.wish.views]}."
+        more, own = [lacking(without)], ("own",) if scene.wish.views == "own" else ()
         for stem, title, figure, legend in (
             ("spectra", "Fourier spectrum of the last block's features", _pictures(found), None),
             ("spectra_amplitude", "Relative log amplitude of the features, block by block", _amplitudes(found), None),
             ("spectra_depth", "Relative log amplitude at the highest frequency", *_depths(found)),
         ):
-            parts, title = (stem, experiment.train), f"{title}, trained on {title_of(experiment)}"
+            parts, title = (stem, *own, experiment.train), f"{title}, trained on {title_of(experiment)}"
             yield scene.drawing(
                 parts, figure, title, list(found), [experiment], how=how, legend=legend, medians=False, more=more
             )
@@ -70,9 +86,10 @@ def relative(spectrum: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.arange(diagonal.shape[-1]) / (grid / 2), diagonal - diagonal[..., :1]
 
 
-def feature_spectra(session: Session) -> np.ndarray:
-    """The spectra of one trained model on the first test images: [depth, grid, grid]."""
-    grid, maker = vit_of(session).shape.grid, session.feed_of(session.spec.train).maker
+def feature_spectra(session: Session, views: str = "same") -> np.ndarray:
+    """The spectra of one trained model on the first test images, on the views that SEEN names: [depth, grid, grid]."""
+    grid = vit_of(session).shape.grid
+    maker = session.feed_of(session.spec.train).maker if views == "own" else contiguous(session)
     rows = session.split.test[:IMAGES]
     total: list[Tensor] = []
     for start in range(0, len(rows), BATCH):
@@ -82,8 +99,9 @@ def feature_spectra(session: Session) -> np.ndarray:
     return (torch.stack(total) / len(rows)).double().cpu().numpy().round(5)
 
 
-def _spectra_of_all(kept: Kept, runtime: Runtime) -> Spectra:
-    return {subject: feature_spectra(open_trained(record, runtime)) for subject, record in kept.items()}
+def _spectra_of_all(kept: Kept, scene: Scene) -> Spectra:
+    runtime, views = scene.wish.machine(), scene.wish.views
+    return {subject: feature_spectra(open_trained(record, runtime), views) for subject, record in kept.items()}
 
 
 def _pictures(found: Spectra) -> Any:

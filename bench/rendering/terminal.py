@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bench.rendering.text import below, blocks, footnotes, groups, marks, number_text, rank_of
-from bench.table import Row, Table
+from bench.streams import fitting
+from bench.table import Number, Row, Table
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -24,25 +25,15 @@ def terminal(table: Table, width: int) -> Group:
     from rich.text import Text
 
     numbers = footnotes(table)
-    parts: list[RichTable | Text] = [Text(table.title, style="bold")]
-    parts += [_band(table, numbers, chosen) for chosen in bands(table, width)]
-    parts += [Text(line, style="dim") for line in below(table)]
+    parts: list[RichTable | Text] = [Text(fitting(table.title), style="bold")]
+    parts += [_band(table, numbers, chosen, width) for chosen in bands(table, width)]
+    parts += [Text(fitting(line), style="dim") for line in below(table)]
     return Group(*parts)
-
-
-def print_table(table: Table) -> None:
-    """Print the table as wide as the terminal is; 120 columns where there is none."""
-    import sys
-
-    from rich.console import Console
-
-    console = Console(width=None if sys.stdout.isatty() else 120)
-    console.print(terminal(table, console.width))
 
 
 def bands(table: Table, width: int) -> list[list[int]]:
     """The columns that go side by side: whole groups together where they fit, at least one column a band."""
-    room = width - sum(_lead_width(table, i) for i in range(len(table.leads)))
+    room = width - sum(_lead_width(table, i, width) for i in range(len(table.leads)))
     widths = [_column_width(table, j) for j in range(len(table.header))]
     found: list[list[int]] = [[]]
     at = 0
@@ -58,37 +49,43 @@ def bands(table: Table, width: int) -> list[list[int]]:
     return [band for band in found if band]
 
 
-def _lead_width(table: Table, i: int) -> int:
+def _lead_width(table: Table, i: int, width: int) -> int:
     texts = [table.leads[i], *(row.lead[i] + ("" if i else " [99]") for row in table.rows)]
     if i == 0:
         texts += [heading for heading, _ in blocks(table)]
-    return min(max(map(len, texts)), WIDEST_LEAD) + PADDING
+    return min(max(len(fitting(text)) for text in texts), _widest_lead(width)) + PADDING
+
+
+def _widest_lead(width: int) -> int:
+    """How wide a leading column may be: on a narrow terminal numbers have half of it."""
+    return min(WIDEST_LEAD, width // 2)
 
 
 def _column_width(table: Table, j: int) -> int:
     group, name = table.header[j]
     arrow = "→ " if table.tiers[0] else ""
-    return max(map(len, [group, arrow + name, *(number_text(row.cells[j]) for row in table.rows)])) + PADDING
+    texts = [group, arrow + name, *(number_text(row.cells[j]) for row in table.rows)]
+    return max(len(fitting(text)) for text in texts) + PADDING
 
 
-def _band(table: Table, numbers: dict[str, int], chosen: list[int]) -> RichTable:
+def _band(table: Table, numbers: dict[str, int], chosen: list[int], width: int) -> RichTable:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table as RichTable
     from rich.text import Text
 
     made = RichTable(box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
     for lead in table.leads:
-        made.add_column(Text(lead), overflow="fold", max_width=WIDEST_LEAD)
+        made.add_column(Text(fitting(lead)), overflow="fold", max_width=_widest_lead(width))
     previous = None
     for j in chosen:
         group, name = table.header[j]
         joined = f"{group}\n→ {name}" if table.tiers[0] else f"{group if group != previous else ''}\n{name}"
-        made.add_column(Text(joined if group else name), justify="right", overflow="fold")
+        made.add_column(Text(fitting(joined if group else name)), justify="right", overflow="fold")
         previous = group
     for heading, rows in blocks(table):
         if heading:
             made.add_section()
-            made.add_row(Text(heading, style="italic"))
+            made.add_row(Text(fitting(heading), style="italic"))
         for row in rows:
             made.add_row(*_cells(row, numbers, chosen))
     return made
@@ -97,7 +94,13 @@ def _band(table: Table, numbers: dict[str, int], chosen: list[int]) -> RichTable
 def _cells(row: Row, numbers: dict[str, int], chosen: list[int]) -> list[Text]:
     from rich.text import Text
 
-    lead = [Text(part) for part in row.lead]
+    lead = [Text(fitting(part)) for part in row.lead]
     if row.notes:
         lead[0].append(f" [{marks(row, numbers)}]", style="dim")
-    return lead + [Text(number_text(row.cells[j]), style=STYLE[rank_of(row.cells[j])]) for j in chosen]
+    return lead + [_number(row.cells[j]) for j in chosen]
+
+
+def _number(cell: Number | str) -> Text:
+    from rich.text import Text
+
+    return Text(fitting(number_text(cell)), style=STYLE[rank_of(cell)])

@@ -17,7 +17,7 @@ def number_text(cell: Number | str) -> str:
         return cell
     if cell.value is None:
         return "failed" if cell.failed else MISSING
-    text = f"{cell.value:.{DIGITS}f}".replace("-", "−")
+    text = f"{cell.value:z.{DIGITS}f}".replace("-", "−")
     if cell.of and not cell.complete:
         text += f" ({cell.n}/{cell.of}" + (f", {cell.failed} failed)" if cell.failed else ")")
     elif cell.failed:

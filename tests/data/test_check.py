@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.data.check import check, check_all
+from bench.data.check import check, check_all, sets_to_check
 from bench.data.labels import read_csv, read_words
 from bench.data.workbooks import read_mat, read_xlsx
 from bench.errors import BenchError, DataError
@@ -143,7 +143,7 @@ def test_a_partial_set_without_any_picture_is_still_an_error(trees, monkeypatch)
     top = trees.fresh("flive", monkeypatch)
     for picture_file in (top / "database").rglob("*.*"):
         picture_file.unlink()
-    with pytest.raises(DataError, match="no labelled picture"):
+    with pytest.raises(DataError, match="there is no picture .*, nor any of the 59 others"):
         load("flive", top, partial=True)
 
 
@@ -153,7 +153,9 @@ def test_references_and_unrated_pictures_need_no_label(trees, monkeypatch):
 
 
 def test_a_sound_set_is_described(trees, monkeypatch):
-    report = look("livec", trees.fresh("livec", monkeypatch))
+    top = trees.fresh("livec", monkeypatch)
+    report = look("livec", top)
+    assert (report.verdict, look("livec", top, deep=True).verdict) == ("labels sound", "sound")
     assert (report.found, report.ok, report.images_found, report.label_rows) == (True, True, 90, 90)
     low, high = report.range_found
     assert 3.42 <= low < high <= 92.432
@@ -162,15 +164,24 @@ def test_a_sound_set_is_described(trees, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
-    [(b"", "0 bytes"), (b"hello, I am text", "not a picture"), (picture(1)[:-100], "truncated")],
+    ("data", "said", "in_the_head"),
+    [
+        (b"", "0 bytes", True),
+        (b"hello, I am text", "not a picture", True),
+        (picture(1)[:12], "does not decode", True),
+        (picture(1)[:-100], "truncated", False),
+    ],
 )
-def test_deep_names_every_picture_that_does_not_decode(data, said, trees, monkeypatch):
+def test_what_a_pictures_head_shows_is_found_always_and_the_rest_by_deep(data, said, in_the_head, trees, monkeypatch):
     top = trees.fresh("koniq10k", monkeypatch)
     victims = sorted((top / "1024x768").iterdir())[5:7]
     for victim in victims:
         overwrite(victim, data)
-    assert look("koniq10k", top).ok  # the labels alone do not show it
+    shallow = look("koniq10k", top)
+    assert shallow.verdict == ("has errors" if in_the_head else "labels sound")
+    assert [victim.name in error for victim, error in zip(victims, shallow.errors, strict=False)] == (
+        [True, True] if in_the_head else []
+    )
     told = []
     report = look("koniq10k", top, deep=True, workers=2, progress=lambda done, total, _: told.append((done, total)))
     assert report.decoded == 58
@@ -230,6 +241,7 @@ class Trusting(DatasetSource):
         ("image,score,std\n0.png,1,0\n1.png,,0\n2.png,3,0\n", "the score of 1.png is no finite number"),
         ("image,score,std\n0.png,1,0\n1.png,good,0\n2.png,3,0\n", "is no finite number"),
         ("image,score\n0.png,1\n1.png,2\n2.png,3\n", "its loader gives no column std"),
+        ("image,score,std\n0.png,1,1\n1.png,2,-1\n2.png,3,1\n", "the standard deviation of 1.png is negative"),
     ],
 )
 def test_a_set_whose_loader_checks_nothing_is_checked_all_the_same(tmp_path, labels, said):
@@ -245,7 +257,46 @@ def test_a_set_whose_loader_checks_nothing_is_checked_all_the_same(tmp_path, lab
     )
     assert checked.returncode == 1, checked.stderr
     assert said in checked.stdout
-    assert "NOT SOUND" in checked.stdout
+    assert "has errors" in checked.stdout
+
+
+def test_a_head_that_is_broken_does_not_hide_behind_a_part_of_a_set(trees, monkeypatch):
+    top = trees.fresh("koniq10k", monkeypatch)
+    gone, broken, *_ = sorted((top / "1024x768").iterdir())
+    gone.unlink()
+    overwrite(broken, b"")
+    for deep in (False, True):
+        report = look("koniq10k", top, partial=True, deep=deep)
+        assert report.verdict == "has errors"
+        assert broken.name in report.errors[0]
+
+
+def test_the_set_is_named_once_in_a_line(trees, monkeypatch):
+    top = trees.fresh("koniq10k", monkeypatch)
+    overwrite(top / "koniq10k_distributions_sets.csv", "")
+    (line,) = [line for line in look("koniq10k", top).lines() if line.startswith("error: ")]
+    assert "koniq10k: " not in line
+
+
+def test_a_set_without_contents_is_told_what_that_means(tmp_path):
+    labels = "image,score,scene\n0.png,1,a\n1.png,2,b\n2.png,3,c\n"
+    report = own_set(tmp_path, labels)
+    assert report.verdict == "labels sound"
+    assert ["`group`" in note for note in report.notes] == [True]
+    grouped = {"mine": {"loader": "folder", "path": str(tmp_path), "group": "scene"}}
+    assert check("mine", grouped, tmp_path).notes == []
+
+
+def test_sets_that_nobody_configured_are_not_looked_at(tmp_path):
+    mine = {"loader": "folder", "path": str(tmp_path)}
+    asked, absent = sets_to_check({"mine": mine})
+    assert asked == ["mine"]
+    assert {"csiq", "flive", "live"} <= set(absent)
+    (tmp_path / "CSIQ").mkdir()
+    asked, absent = sets_to_check({"root": str(tmp_path), "spaq": {"path": "/gone"}})
+    assert asked == ["csiq", "spaq"]  # found below the root; named in bench.toml
+    assert "live" in absent
+    assert sets_to_check({})[0] == ["demo_a", "demo_b", "demo_wild"]
 
 
 def test_equal_scores_teach_nothing(tmp_path):

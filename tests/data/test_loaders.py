@@ -132,6 +132,17 @@ def test_both_koniq_csvs_give_the_same_scores_and_splits(trees, monkeypatch):
     assert "no official split" in scores.notes[1]
 
 
+def test_without_the_file_of_the_official_split_the_error_names_that_file(trees, monkeypatch):
+    koniq = load("koniq10k", trees.fresh("koniq10k", monkeypatch, csvs=("scores",)))
+    with pytest.raises(
+        DataError, match=r"koniq10k has no official split: koniq10k_distributions_sets\.csv is not there"
+    ):
+        make_split(koniq, 0, official=True)
+    flive = load("flive", trees.fresh("flive", monkeypatch))
+    with pytest.raises(DataError, match=r"flive has no official split: labels640\.csv is not there"):
+        make_split(flive, 0, official=True)
+
+
 def test_koniqs_larger_pictures_are_taken_unless_the_smaller_are_asked_for(trees, monkeypatch):
     top = trees.fresh("koniq10k", monkeypatch, sizes=("1024x768", "512x384"))
     large, small = load("koniq10k", top), load("koniq10k", top, size="512x384")

@@ -1,13 +1,22 @@
 """Sets are found from bench.toml, people's own folders too, and subsets keep the splits of the whole."""
 
 import re
+from unicodedata import normalize
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from bench.data.dataset import Dataset
-from bench.data.locate import dataset_names, load_dataset, place_of, subset
+from bench.data.locate import (
+    dataset_names,
+    load_dataset,
+    place_of,
+    refuse_unknown_settings,
+    section_for,
+    subset,
+    take_titles,
+)
 from bench.data.splits import make_split
 from bench.errors import DataError, UsageError
 from tests.fixtures_data import BUILDERS, picture
@@ -69,7 +78,8 @@ def test_a_set_that_is_configured_nowhere_says_what_to_write():
         ({"live": "/data/live"}, r"written \[data.live\]"),
         ({"live": {"pth": "/data"}}, "did you mean path"),
         ({"live": {"scores": "new", "path": "."}}, '"realigned" or "old"'),
-        ({"live": {"loader": "foldr"}}, "Did you mean folder"),
+        ({"live": {"loader": "foldr"}}, r"\[data.live\] loader: Unknown dataset 'foldr'. Did you mean folder"),
+        ({"live": {"title": "Mine"}}, "no setting 'title'"),
         ({"live": {"loader": 3}}, "loader must be a name"),
     ],
 )
@@ -130,6 +140,14 @@ def test_pictures_of_an_own_set_may_lie_in_a_folder_of_their_own(tmp_path):
         ("image,score\na.png,1\n.,2\n", "row 3: '.' is not a picture's name"),
         ("image,score\na.png,1\n./.,2\n", "row 3: './.' is not a picture's name"),
         ("image,score\na.png,1\n,2\n", "row 3: 'image' is empty"),
+        ("image,score\n" + "a.png,\n" * 9, "9 rows are wrong: row 2: score is '', not a number; row 3: score is"),
+        ("image,score\n" + "a.png,\n" * 9, "; and 6 more."),
+        ("image,score\na.png,1\nc.png\nsub/b.png\n", "2 rows are wrong: row 3: 1 cell where 2 are expected; row 4"),
+        (
+            "image,score\n" + "a.png,1\n" * 3,
+            "a.png has two labels: labels.csv, row 2 and labels.csv, row 3 (and 1 more",
+        ),
+        ("image,score\n/pics/a.png,1\n/pics/b.png,1\n", '. If the pictures lie there, set images = "/pics".'),
         ("image,score\na.png,1,5\n", "row 2: 3 cells where 2 are expected (a decimal comma? write a point"),
         ("image;score\na.png;1,5\n", "row 2: score is '1,5', not a number; write a point, not a comma"),
         ("image,score\n", "labels.csv has no rows of labels."),
@@ -160,6 +178,112 @@ def test_labels_and_pictures_of_an_own_set_may_lie_anywhere(tmp_path):
     assert beside.table["image"].tolist() == ["a.png", "c.png", "sub/b.png"]
     assert beside.hash() == apart.hash()
     assert all(file.is_file() for file in apart.paths())
+
+
+def whole_paths(path, start):
+    rows = [f"{start}/{name},{score}" for score, name in enumerate(("a.png", "sub/b.png", "c.png"))]
+    (path / "labels.csv").write_text("\n".join(["image,score", *rows]) + "\n")
+
+
+def test_whole_paths_of_pictures_in_the_sets_folder_are_names_below_it(tmp_path):
+    path = own_folder(tmp_path / "home")
+    names = load(mine(path)).table
+    whole_paths(path, path)
+    whole = load(mine(path)).table
+    assert whole["image"].tolist() == names["image"].tolist()
+    assert whole["group"].tolist() == names["group"].tolist()  # and so the same splits
+    (tmp_path / "link").symlink_to(path)
+    assert load(mine(tmp_path / "link")).table["image"].tolist() == names["image"].tolist()
+
+
+def test_whole_paths_of_pictures_elsewhere_are_names_below_images(tmp_path):
+    path = own_folder(tmp_path / "home")
+    whole_paths(path, path)
+    (tmp_path / "labels").mkdir()
+    (path / "labels.csv").rename(tmp_path / "labels" / "labels.csv")
+    with pytest.raises(DataError, match=f'set images = "{path}"'):
+        load(mine(tmp_path / "labels"))
+    assert len(load(mine(tmp_path / "labels", images=str(path)))) == 3
+
+
+def test_a_whole_path_never_leads_out_of_the_folder(tmp_path):
+    path = own_folder(tmp_path / "home")
+    (tmp_path / "secret.png").write_bytes(picture(1, ".png"))
+    whole_paths(path, f"{path}/../../secret.png#")
+    with pytest.raises(DataError, match="is not a picture's name below the set's folder"):
+        load(mine(path))
+
+
+@pytest.mark.parametrize(("written", "on_disk"), [("NFD", "NFC"), ("NFC", "NFD")])
+def test_names_are_found_in_either_spelling_of_unicode(tmp_path, written, on_disk):
+    path = own_folder(tmp_path)
+    name, folder, scene, column = "Caf\u00e9.png", "\u00dcbung", "\u00e9t\u00e9", "B\u00fchne"
+    (path / normalize(on_disk, folder)).mkdir()
+    (path / normalize(on_disk, folder) / normalize(on_disk, name)).write_bytes(picture(3, ".png"))
+    rows = [f"image,score,{column}", f"{folder}/{name},1,{scene}", "c.png,3,x"]
+    text = normalize(written, "\n".join(rows)) + f"\na.png,2,{normalize(on_disk, scene)}\n"
+    (path / "labels.csv").write_text(text, encoding="utf-8")
+    dataset = load(mine(path, group=normalize(on_disk, column)))
+    assert all(file.is_file() for file in dataset.paths())
+    assert dataset.table["group"].nunique() == 2  # one scene, spelled in both ways, stays on one side of a split
+
+
+@pytest.mark.parametrize(("written", "there"), [("a", "a.png"), ("a.jpg", "a.png"), ("sub/b", "b.png")])
+def test_a_name_without_its_ending_is_told_what_is_there(tmp_path, written, there):
+    path = own_folder(tmp_path, rows=f"image,score\n{written},1\nc.png,2\n")
+    with pytest.raises(DataError, match=f"there is no picture .*{there} is there: write names with their endings"):
+        load(mine(path))
+
+
+def test_partial_is_no_advice_where_not_one_picture_is_found(tmp_path):
+    path = own_folder(tmp_path, rows="image,score\na,1\nc,2\nsub/b,3\n")
+    with pytest.raises(DataError, match="nor any of the 2 others") as caught:
+        load(mine(path))
+    assert "--partial" not in str(caught.value)
+    (path / "labels.csv").write_text("image,score\na.png,1\nc,2\nsub/b,3\n")
+    with pytest.raises(DataError, match="Use --partial"):
+        load(mine(path))
+
+
+def test_a_negative_standard_deviation_is_no_label(tmp_path):
+    path = own_folder(tmp_path, rows="image,score,sd\na.png,1,1\nc.png,2,-1\nsub/b.png,3,-2\n")
+    with pytest.raises(
+        DataError, match="2 rows are wrong: row 3: sd is -1, and a standard deviation is never negative"
+    ):
+        load(mine(path, std="sd"))
+
+
+def test_what_is_no_setting_of_data_is_refused():
+    for config, said in (
+        ({"rot": "/x"}, r"\[data\] has no setting 'rot'; did you mean root\?"),
+        ({"holiday": "/x"}, r"a set is a section, written \[data.holiday\]"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            refuse_unknown_settings(config)
+    refuse_unknown_settings({"root": "/x", "mine": {"path": "/y"}})
+
+
+def test_an_own_set_goes_by_its_title(tmp_path):
+    from bench.layout import dataset_title
+
+    config = mine(own_folder(tmp_path), title="My pictures")
+    assert len(load(config)) == 3
+    take_titles(config)
+    assert dataset_title("mine") == "My pictures"
+    with pytest.raises(UsageError, match=r"\[data.mine\] title must be a text"):
+        take_titles(mine(tmp_path, title=5))
+    take_titles({})
+    assert dataset_title("mine") == "mine"
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"), [("my set", "my_set"), ("csiq", "my_csiq"), ("2024", "my_2024"), ("é", "set")]
+)
+def test_the_section_for_a_folder_is_toml(tmp_path, folder, name):
+    import tomllib
+
+    written = tomllib.loads(section_for(tmp_path / folder))
+    assert written == {"data": {name: {"loader": "folder", "path": str(tmp_path / folder)}}}
 
 
 def test_an_own_set_that_is_not_there_is_nobody_elses_and_named_as_configured(tmp_path):

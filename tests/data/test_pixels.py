@@ -205,8 +205,11 @@ def test_a_disk_too_small_is_told_before_building(
 ) -> None:
     usage = shutil.disk_usage(cache.parent)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
-    with pytest.raises(DataError, match="needs about"):
+    with pytest.raises(DataError, match="needs about") as error:
         open_store(dataset, SHORT, cache)
+    assert "fragments_from" not in str(error.value)
+    with pytest.raises(DataError, match="needs about .* --set fragments_from=resized"):
+        open_store(dataset, Policy(), cache)
     assert not (cache / "pixels" / f"{store_folder(dataset, SHORT, cache).name}.part" / PIXELS).exists()
 
 

@@ -1,11 +1,14 @@
 """`bench figure`: lists what there is, says where it wrote, and says in a line what could not be drawn."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 from typer.testing import CliRunner
 
 from bench.cli import app
 from bench.store import Store
-from tests.tables.records import body_of, predictions
+from tests.tables.records import RANDOM, body_of, predictions
 from tests.tables.results import specs_of
 
 
@@ -42,6 +45,12 @@ def test_without_records_the_exit_code_is_that_of_a_usage_error(bench):
     for words in (["cross"], []):
         answer = bench(*words)
         assert answer.exit_code == 2
+        assert f"bench run -p {(words or ['main'])[0]}" in answer.output
+    Path("results").mkdir()
+    for words in (["cross"], []):
+        answer = bench(*words)
+        assert answer.exit_code == 2
+        assert "there are no records yet" in answer.output
         assert f"bench run -p {(words or ['main'])[0]}" in answer.output
     several = bench("cross", "gmad")
     assert several.exit_code == 1
@@ -106,6 +115,34 @@ def test_what_could_not_be_drawn_is_a_line_the_others_are_written_and_the_status
     assert "Written: " in answer.output
     assert "Not drawn: parameters (Demo A): RuntimeError: gone\n" in answer.output
     assert "Not drawn: cross: Nothing to draw for cross: 2 records here" in answer.output
+    assert names_in(results / "figures") == ["training_demo_a_demo.svg"]
+
+
+def test_a_missing_results_folder_is_an_error_that_names_every_protocol_asked_for(bench):
+    answer = bench("cross,gmad", "scatter,training")
+    assert answer.exit_code == 2
+    assert "There is no results folder results. `bench run -p cross,gmad,main` makes it" in answer.output
+
+
+def test_views_are_for_the_figures_that_take_them(bench, results):
+    for words, said in (
+        (["training", "--views", "own"], "for spectra, not for training"),
+        (["--views", "x"], "same or"),
+    ):
+        answer = bench(*words, "--results", results)
+        assert answer.exit_code == 2
+        assert said in answer.output
+    assert bench("training", "--views", "same", "--results", results, "--format", "svg").exit_code == 0
+
+
+def test_runs_that_are_official_in_name_only_are_counted_and_in_no_figure(bench, results):
+    [spec] = specs_of("main", "demo", "vpt", ["demo_a"], splits=1)
+    body = body_of(replace(spec, split_rule="official"))
+    body["data"]["train"]["split_rule"] = RANDOM
+    Store(results).write(body, predictions(spec))
+    answer = bench("training", "--results", results, "--format", "svg")
+    assert answer.exit_code == 0, answer.output
+    assert "Left out: 1 run made on a random split under split_rule=official" in answer.output
     assert names_in(results / "figures") == ["training_demo_a_demo.svg"]
 
 

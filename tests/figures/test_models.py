@@ -11,6 +11,8 @@ from bench.errors import UsageError
 from bench.figures.attention import on_patches, rollout
 from bench.figures.models import attention_weights, tapped_attention, tapped_blocks
 from bench.figures.spectra import log_amplitude, relative
+from tests.methods.vits import build
+from tests.methods.vits import small_vit as method_vit
 
 
 def small_vit(**options):
@@ -74,6 +76,31 @@ def test_rollout_is_the_product_through_the_blocks():
     half = [0.5 * weights + 0.5 * torch.eye(4) for weights in (first, second)]
     assert torch.allclose(rollout([first, second]), half[1] @ half[0])
     assert torch.allclose(rollout([first, second]).sum(-1), torch.ones(1, 4))
+
+
+def test_rollout_follows_nothing_through_tokens_that_are_new_before_every_block():
+    first, second = torch.eye(4)[None].clone(), torch.eye(4)[None].clone()  # CLS, a prompt, two patches
+    first[0, 1] = torch.tensor([0.0, 0.0, 1.0, 0.0])  # the first block's prompt reads the first patch,
+    second[0, 0] = torch.tensor([0.0, 1.0, 0.0, 0.0])  # and in the second block CLS reads a new prompt in its place
+    assert rollout([first, second])[0, 0, 2] == 0.25
+    followed = rollout([first, second], renewed=(1, 2))
+    assert torch.equal(followed[0, 0], torch.tensor([0.5, 0.5, 0.0, 0.0]))
+    assert torch.allclose(followed.sum(-1), torch.ones(1, 4))
+
+
+@pytest.mark.parametrize(("kind", "renewed"), [("deep", (1, 6)), ("shallow", (0, 0))])
+def test_deep_prompts_are_new_before_every_block_and_say_so(kind, renewed):
+    model = build("vpt", method_vit(), kind=kind, prompts=5).eval()
+    assert model.features.renewed == renewed
+    given = []
+    for block in model.features.vit.blocks:
+        block.register_forward_pre_hook(lambda _block, tokens: given.append(tokens[0].detach()))
+    with torch.no_grad():
+        for _ in range(2):
+            model.features({"crop": torch.randn(1, 3, 64, 64)})
+    depth = len(given) // 2
+    unmoved = [torch.equal(one[:, 1:6], other[:, 1:6]) for one, other in zip(given[:depth], given[depth:], strict=True)]
+    assert unmoved == [True, *[kind == "deep"] * (depth - 1)], "what no picture changes, nothing of a picture passes"
 
 
 def test_a_checkerboard_of_features_has_its_amplitude_at_the_highest_frequency():

@@ -2,11 +2,14 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
+import torch
 
 from bench.errors import UsageError
 from bench.figures import make_figure, make_figures
-from bench.figures.models import open_trained
+from bench.figures.models import contiguous, open_trained
+from bench.figures.spectra import feature_spectra
 from bench.figures.style import NARROWEST
 from bench.results import Results
 from bench.run import make_run
@@ -61,6 +64,45 @@ def test_spectra_are_drawn_and_the_same_twice(world, tmp_path):
     stems = {path.stem for path in once}
     assert stems == {"spectra_near_demo", "spectra_amplitude_near_demo", "spectra_depth_near_demo"}
     assert [path.read_bytes() for path in once] == [path.read_bytes() for path in again]
+
+
+def test_spectra_are_of_the_same_crops_for_every_method_unless_its_own_views_are_asked_for(world, tmp_path):
+    runtime, store = world
+    records = [one for one in Results.read(store).records if one.spec.method in ("glia", "vpt")]
+    sessions = {record.spec.method: open_trained(record, runtime) for record in records}
+    rows = np.arange(4)
+    glia, vpt = (contiguous(sessions[name]) for name in ("glia", "vpt"))
+    ask = {"epoch": 0, "number": 0, "training": False}
+    assert torch.equal(glia.raw("detail", rows, **ask), vpt.raw("crop", rows, **ask))
+    own = sessions["glia"].feed_of("near").maker
+    assert not torch.equal(glia.raw("detail", rows, **ask), own.raw("detail", rows, **ask))
+    assert torch.equal(glia.raw("semantic", rows, **ask), own.raw("semantic", rows, **ask))
+    spectra = {views: feature_spectra(sessions["glia"], views) for views in ("same", "own")}
+    assert not np.array_equal(spectra["same"], spectra["own"])
+    assert np.array_equal(feature_spectra(sessions["vpt"], "same"), feature_spectra(sessions["vpt"], "own"))
+
+
+def test_what_the_spectra_are_of_stands_below_them(world, tmp_path):
+    runtime, store = world
+    results = Results.read(store)
+    for views, said in (("same", "every method on the same crops"), ("own", "each method on the views it eats")):
+        paths = make_figure("spectra", results, tmp_path / views, runtime=runtime, views=views)
+        assert said in words(paths[1])
+    with pytest.raises(UsageError, match="--views is for spectra, not for attention"):
+        make_figure("attention", results, tmp_path, runtime=runtime, views="own")
+    with pytest.raises(UsageError, match="it is same or own"):
+        make_figure("spectra", results, tmp_path, runtime=runtime, views="mine")
+
+
+def test_with_views_asked_for_and_no_name_the_figures_that_take_them_are_drawn(world, tmp_path):
+    runtime, store = world
+    options = {"runtime": runtime, "methods": ("vpt",), "formats": ("svg",), "views": "own"}
+    outcome = make_figures((), Results.read(store), tmp_path, **options)
+    kinds = ("spectra", "spectra_amplitude", "spectra_depth")
+    assert [path.stem for path in outcome.paths] == [f"{kind}_own_near_vpt_demo" for kind in kinds]
+    assert not outcome.refused + outcome.without_records
+    with pytest.raises(UsageError, match="No figure takes --image and --views together"):
+        make_figures((), Results.read(store), tmp_path, image="g0_1.png", **options)
 
 
 @pytest.mark.parametrize("kind", ["attention", "spectra"])

@@ -15,6 +15,7 @@ from bench.spec import SCHEMA, RunSpec
 TRAINABLE = {"linear_probe": 768, "full_finetune": 85_799_424, "lora": 295_680, "loda": 8_927_488, "glia": 8_045_000}
 KINDS = ("gaussian_blur", "jpeg", "rgb_noise", "darken", "contrast")
 CONTENTS, VERSIONS = 12, len(KINDS)
+RANDOM = "random 80%/20% of reference contents"
 
 
 def seed_of(*parts: object) -> int:
@@ -80,7 +81,7 @@ def body_of(spec: RunSpec, *, error: tuple[str, str] | None = None, **changes: A
                 "hash": f"data-{spec.train}",
                 "n": images_of(spec.train),
                 "split_hash": f"split-{spec.train}-{spec.split}",
-                "split_rule": "random 80%/20% of reference contents",
+                "split_rule": "official split" if spec.split_rule == "official" else RANDOM,
                 "n_train": 240,
                 "n_test": 60,
                 "n_validation": 0,

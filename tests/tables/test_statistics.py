@@ -164,8 +164,13 @@ def test_nothing_to_show_says_why(change, says):
 
 
 def test_tables_of_one_selection_rule_have_files_of_their_own(results, tmp_path):
-    (written, *_) = make_tables(results, ["main"], selection="last", out=tmp_path)
-    assert written.table.name == "main_demo_last"
+    plan = specs_of("main", "demo", "glia,loda", splits=2)
+    chosen = records_of(replace(spec, recipe=replace(spec.recipe, selection="val")) for spec in plan)
+    both = Results([*results.records, *chosen])
+    names = {item.table.name for item in make_tables(both, ["main"], out=tmp_path)}
+    assert {"main_demo", "main_val_demo"} <= names
+    names = {item.table.name for item in make_tables(both, ["main"], selection="val", out=tmp_path)}
+    assert names == {"main_val_demo", "main_val_ranking_demo"}
 
 
 def test_compare_finds_an_arm_by_its_changed_option(results):
