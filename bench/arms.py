@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 
+from bench.choices import chosen_keys
 from bench.errors import UsageError
 from bench.fitting import fitted
 from bench.presets import Preset, preset_named
@@ -108,20 +109,27 @@ def _arm(spec: RunSpec, unregistered: Mapping[str, Mapping[str, Scalar]]) -> Arm
     if defaults is None:
         defaults = unregistered.get(spec.method, {})
     usual = _usual_recipe(spec.preset, spec.train, spec.method)
+    _, tuned = chosen_keys(spec.recipe_from)
+    changed = tuple((k, v) for k, v in spec.options.items() if k not in defaults or defaults[k] != v)
     return Arm(
         method=spec.method,
         preset=spec.preset,
         backbone=spec.backbone,
-        options=tuple((k, v) for k, v in spec.options.items() if k not in defaults or defaults[k] != v),
-        recipe=() if spec.recipe == usual else _changed(spec.recipe, usual),
+        options=_without(changed, tuned),
+        recipe=() if spec.recipe == usual else _without(_changed(spec.recipe, usual), tuned),
         weights=spec.weights,
         cnn_weights=spec.cnn_weights,
         precision=spec.precision,
-        recipe_from=spec.recipe_from,
+        recipe_from=f"chosen:{'+'.join(tuned)}" if tuned else spec.recipe_from,
         split_rule=spec.split_rule,
         budget=spec.budget,
         limit=spec.limit,
     )
+
+
+def _without(options: Options, names: Collection[str]) -> Options:
+    """The options that were not chosen by tuning: those differ from split to split and make no arm of its own."""
+    return tuple((name, value) for name, value in options if name not in names)
 
 
 @cache

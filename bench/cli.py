@@ -179,12 +179,12 @@ def run(
 def _tuned(recipe: str, config: Config) -> Any:
     from bench.errors import UsageError
 
-    if recipe == "default":
-        return {}
-    if recipe != "tuned":
+    if recipe not in ("default", "tuned"):
         raise UsageError(f"--recipe {recipe!r} is neither default nor tuned.")
-    from bench.tuning import read_choices
+    from bench.choices import Choices, read_choices
 
+    if recipe == "default":
+        return Choices()
     return read_choices(Path(config["results"]), config.preset)
 
 

@@ -92,6 +92,9 @@ def tune(
     dataset: Annotated[
         str, typer.Option("--dataset", "-d", help="Where to choose; the preset's first set if not given.")
     ] = "",
+    splits: Annotated[
+        Optional[int], typer.Option("--splits", min=1, help="In how many splits to choose; the preset's number.")
+    ] = None,
     rates: Annotated[str, typer.Option("--lr", help="Learning rates to try.")] = "1e-4,3e-4,1e-3,3e-3",
     option: Annotated[str, typer.Option("--option", help="One more option, as NAME=VALUE,VALUE…")] = "",
     preset: Annotated[Optional[str], typer.Option("--preset", help="demo or paper.")] = None,
@@ -106,12 +109,14 @@ def tune(
         Optional[list[Path]], typer.Option("--plugin", help="A Python file with further methods.")
     ] = None,
 ) -> None:
-    """Choose a learning rate, and one option at most. Validation contents of split 0 decide; no test part is seen."""
+    """Choose a learning rate, and one option at most, in each split. Contents of its own training part decide."""
     from bench.invocation import configure, runtime_of
     from bench.tune_command import Wish, run_search
 
-    config = configure(plugin, preset=preset, device=device, results=results)
-    wish = Wish(method, dataset, rates, option, config.preset, backbone, weights, tuple(settings or ()))
+    config = configure(plugin, preset=preset, device=device, results=results, splits=splits)
+    wish = Wish(
+        method, dataset, config["splits"], rates, option, config.preset, backbone, weights, tuple(settings or ())
+    )
     raise typer.Exit(run_search(wish, Path(config["results"]), lambda **more: runtime_of(config, plugin, **more)))
 
 

@@ -8,9 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bench.arms import Arm
+from bench.choices import NESTED, TRANSFERRED, chosen_keys
 from bench.presets import Preset, preset_named
 from bench.progress import counted
 from bench.results import FEW_PICTURES, Experiment, Record
+from bench.spec import RunSpec
 from bench.summary import Cell
 from bench.table import MEASURED, Number, Row
 
@@ -92,7 +94,10 @@ def line_notes(arm: Arm, records: Sequence[Record], usual: Mapping[str, str]) ->
     if kept := ", ".join(f"{k}={v}" for k, v in own.items() if k not in dict(arm.recipe)):
         notes.append(f"The {arm.preset} preset gives it a recipe of its own: {kept}.")
     if arm.recipe_from == "tuned":
-        notes.append("Tuned: its recipe was chosen on validation contents of split 0 (bench tune).")
+        notes.append(
+            "Tuned by an older bench tune: in split 0 for all splits, on contents that other splits are tested on."
+        )
+    notes += _tuned_notes(records)
     if arm.backbone != arm.plain.backbone:
         notes.append(f"Backbone {arm.backbone}; the preset's is {arm.plain.backbone}.")
     if arm.limit:
@@ -109,6 +114,21 @@ def line_notes(arm: Arm, records: Sequence[Record], usual: Mapping[str, str]) ->
     if len(errors) > 3:
         notes.append(f"Failed in {len(errors) - 3} further ways: see bench status.")
     return tuple(notes)
+
+
+def _tuned_notes(records: Sequence[Record]) -> Iterator[str]:
+    """What `bench tune` chose for a row's runs, and where."""
+    where = {NESTED: "inside each split's training part", TRANSFERRED: "on sets that the run is not tested on"}
+    for origin, text in where.items():
+        counts = Counter(_chosen_text(r.spec) for r in records if chosen_keys(r.spec.recipe_from)[0] == origin)
+        if counts:
+            listed = ", ".join(f"{chosen} ({counted(count, 'run')})" for chosen, count in sorted(counts.items()))
+            yield f"Tuned {text}: {listed}."
+
+
+def _chosen_text(spec: RunSpec) -> str:
+    values = {**spec.options, **spec.recipe.as_dict()}
+    return " ".join(f"{name}={values[name]}" for name in chosen_keys(spec.recipe_from)[1])
 
 
 def _hardly_trained(record: Record) -> bool:

@@ -252,6 +252,7 @@ def _same_setting(line: Line, row: PublishedRow, preset: Preset) -> bool:
     base = line.base
     plain = not base.options and not base.recipe and base.weights == "pretrained" and base.backbone == preset.backbone
     plain = plain and base.cnn_weights == "pretrained" and base.split_rule == "random"
+    plain = plain and base.recipe_from == "default"
     plain = plain and not base.limit and not base.budget
     fraction = 0.8 if line.fraction is None else line.fraction
     return plain and row.registered == line.arm.method and row.variant == line.variant and row.fraction == fraction

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.cards import Option
+from bench.choices import Choices
 from bench.data.locate import LEAST_IMAGES
 from bench.errors import UsageError
 from bench.hashes import file_token
@@ -43,7 +44,7 @@ class Ask:
     precision: str = "fp32"
     selection: str = ""
     budget: str = ""
-    tuned: Mapping[str, Mapping[str, Scalar]] = field(default_factory=dict)
+    tuned: Choices = field(default_factory=Choices)
 
 
 @dataclass(frozen=True)

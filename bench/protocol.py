@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.cards import Card
+from bench.choices import NESTED, Choices, origin_text
 from bench.errors import UsageError
 from bench.fitting import check_size, fitted
 from bench.presets import Preset
@@ -42,7 +43,7 @@ class Request:
     recipes: Mapping[str, Mapping[str, Scalar]] = field(default_factory=dict)
     """What the user set in the recipe of one method alone."""
     common: Mapping[str, Any] = field(default_factory=dict)
-    tuned: Mapping[str, Mapping[str, Scalar]] = field(default_factory=dict)
+    tuned: Choices = field(default_factory=Choices)
     sizer: Sizer | None = None
     """Solves a method's options for a budget; given from outside, because it has to load torch."""
 
@@ -69,12 +70,11 @@ class Request:
 
     def spec(self, method: MethodChoice, train: str, tests: Sequence[str], split: int, **changes: Any) -> RunSpec:
         """One run under this request: the usual recipe, then the tuned one, then what the user set."""
-        recipe: dict[str, Any] = usual_recipe(self.preset, train, method.name)
-        chosen = self.tuned.get(method.name, {})
-        recipe |= {name: value for name, value in chosen.items() if name in recipe_options()}
-        recipe |= {**self.recipe, **self.recipes.get(method.name, {}), **changes.pop("recipe", {})}
-        tuned = "tuned" if method.name in self.tuned else "default"
+        fixed = {**self.recipe, **self.recipes.get(method.name, {}), **changes.pop("recipe", {})}
         whole: dict[str, Any] = {"backbone": self.preset.backbone, **self.common, **changes}
+        chosen, origin = self._chosen(method, train, tests, split, whole)
+        recipe: dict[str, Any] = usual_recipe(self.preset, train, method.name)
+        recipe |= {name: value for name, value in chosen.items() if name in recipe_options()} | fixed
         made = Recipe(**recipe)
         check_size(whole["backbone"], made.size)
         base = RunSpec(
@@ -82,28 +82,42 @@ class Request:
             train=train,
             tests=tuple(tests),
             split=split,
-            options=self._checked_options(method, whole["backbone"], made.size),
+            options=self._checked_options(method, chosen, whole["backbone"], made.size),
             recipe=made,
-            recipe_from=tuned,  # type: ignore[arg-type]
+            recipe_from=origin_text(origin, set(chosen) - set(fixed) - set(method.options)),
             preset=self.preset.name,
         )
         return replace(base, **whole)
 
     def method_options(self, method: MethodChoice) -> dict[str, Scalar]:
         """A method's options: its own defaults, the preset's, then the asked ones."""
-        return self._options(method)[1]
+        return self._options(method, {})[1]
 
-    def _checked_options(self, method: MethodChoice, backbone: str, size: int) -> dict[str, Scalar]:
+    def _chosen(
+        self, method: MethodChoice, train: str, tests: Sequence[str], split: int, whole: Mapping[str, Any]
+    ) -> tuple[Mapping[str, Scalar], str]:
+        """What was tuned for a run, and where; what has seen what the run is tested on is refused."""
+        tested = {target.rpartition(":")[0] for target in tests} - {train}
+        chosen, origin = self.tuned.of(method.name, train, tested, split)
+        if origin == NESTED and (whole.get("limit") or whole.get("split_rule", "random") != "random"):
+            raise UsageError(
+                f"{method.name} was tuned inside random splits of the whole of {train}: in other splits of it that "
+                "choice has seen test parts. Leave out --recipe tuned, or --limit and split_rule=official."
+            )
+        return chosen, origin
+
+    def _checked_options(
+        self, method: MethodChoice, chosen: Mapping[str, Scalar], backbone: str, size: int
+    ) -> dict[str, Scalar]:
         """A run's options; sizes that make no sense are refused here, before anything is trained."""
-        card, options = self._options(method)
-        asked = {*method.options, *self.tuned.get(method.name, {})}
+        card, options = self._options(method, chosen)
         try:
             card.check(options)
-            return fitted(card, options, asked, backbone, size)
+            return fitted(card, options, {*method.options, *chosen}, backbone, size)
         except UsageError as error:
             raise UsageError(f"{method.name}: {error}") from None
 
-    def _options(self, method: MethodChoice) -> tuple[Card, dict[str, Scalar]]:
+    def _options(self, method: MethodChoice, chosen: Mapping[str, Scalar]) -> tuple[Card, dict[str, Scalar]]:
         """A method's card (to be read once: thousands of runs are planned) and its options."""
         from bench.registry import METHODS
 
@@ -113,8 +127,8 @@ class Request:
         unknown = sorted(set(method.options) - set(known))
         if unknown:
             raise UsageError(f"{method.name} has no option {', '.join(unknown)}; it has: {', '.join(known) or 'none'}.")
-        chosen = {name: value for name, value in self.tuned.get(method.name, {}).items() if name in known}
-        return card, {**known, **preset, **chosen, **method.options}
+        tuned = {name: value for name, value in chosen.items() if name in known}
+        return card, {**known, **preset, **tuned, **method.options}
 
 
 class Protocol:

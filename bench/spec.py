@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cache, cached_property
@@ -16,6 +17,7 @@ SCHEMA = 1
 """Version of specs and records. A record of a newer schema is reported and left alone."""
 
 Scalar = bool | int | float | str
+_RECIPE_FROM = re.compile(r"default|tuned|(?:nested|transferred):\w+(?:,\w+)*")
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,9 @@ class RunSpec:
     source: Literal["split", "all"] = "split"
     split_rule: Literal["random", "official"] = "random"
     recipe: Recipe = field(default_factory=Recipe)
-    recipe_from: Literal["default", "tuned"] = "default"
+    recipe_from: str = "default"
+    """"default", "nested:lr" (these settings were chosen inside the split's training part), "transferred:lr" (on other
+    sets); "tuned" in older records, whose choice had seen the test parts of other splits."""
     precision: Literal["fp32", "bf16"] = "fp32"
     preset: Literal["demo", "paper"] = "paper"
     budget: int = 0
@@ -95,6 +99,8 @@ class RunSpec:
         object.__setattr__(self, "options", dict(sorted(self.options.items())))
         object.__setattr__(self, "tests", tuple(sorted(set(self.tests))))
         _check_choices(self)
+        if not _RECIPE_FROM.fullmatch(self.recipe_from):
+            raise UsageError(f"recipe_from={self.recipe_from!r} is none of default, nested:KEYS and transferred:KEYS.")
         for name in ("split", "budget", "limit"):
             if getattr(self, name) < 0:
                 raise UsageError(f"{name}={getattr(self, name)} must not be negative.")

@@ -1,19 +1,17 @@
-"""`bench tune`: a learning rate, and one option at most, chosen on validation contents inside split 0's training part.
+"""`bench tune`: a learning rate, and one option at most, chosen in each split on contents of its own training part.
 
-The test part of no split is looked at. What was tried is ordinary runs, recorded below `results/tuning/`, so a
-killed search goes on; what was chosen is a file that `bench run --recipe tuned` reads.
+Nothing is trained or chosen on a split's test part for that split. What was tried is ordinary runs, recorded below
+`results/tuning/`, so a killed search goes on; how it went is a file that `bench run --recipe tuned` reads.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
-from bench.errors import RunError, UsageError
-from bench.files import write_text
+from bench.choices import Trial
+from bench.errors import UsageError
 from bench.planning import sort_settings
 from bench.presets import Preset
 from bench.protocol import MethodChoice, Request
@@ -25,101 +23,71 @@ RATES = (1e-4, 3e-4, 1e-3, 3e-3)
 
 
 @dataclass(frozen=True)
-class Trial:
-    """One candidate and how it did on the validation contents."""
+class Search:
+    """What is tuned, on what, and what all candidates have in common."""
 
+    method: str
+    dataset: str
+    preset: Preset
+    splits: int
+    rates: Sequence[float] = RATES
+    option: str = ""
+    values: Sequence[str] = ()
+    common: Mapping[str, Any] = field(default_factory=dict)
+    recipe: Mapping[str, Scalar] = field(default_factory=dict)
+    options: Mapping[str, Scalar] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Settings to try in a split, and the run that tries them."""
+
+    split: int
     settings: Mapping[str, Scalar]
-    srcc: float | None
-    why: str = ""
+    spec: RunSpec
 
 
-def candidates(
-    method: str,
-    dataset: str,
-    preset: Preset,
-    *,
-    rates: Sequence[float] = RATES,
-    option: str = "",
-    values: Sequence[str] = (),
-    common: Mapping[str, Any] | None = None,
-    recipe: Mapping[str, Scalar] | None = None,
-) -> list[tuple[dict[str, Scalar], RunSpec]]:
-    """The settings to try, each with its run."""
+def candidates(search: Search) -> list[Candidate]:
+    """Every setting in every split, a split after the other."""
+    return [_candidate(search, settings, split) for split in range(search.splits) for settings in _settings(search)]
+
+
+def _settings(search: Search) -> list[dict[str, Scalar]]:
+    """Every rate with every value of the further option."""
+    method, option = search.method, search.option
     if option and option not in METHODS.card(method).options and option not in recipe_options():
         raise UsageError(f"{method} and the recipe have no option {option!r}.")
-    choices: list[dict[str, Scalar]] = [{}]
+    extras: list[dict[str, Scalar]] = [{}]
     if option:
-        choices = []
-        for value in values:
-            parsed = sort_settings([f"{option}={value}"], [method], [])
-            choices.append({**parsed.recipe, **parsed.methods.get(method, {})})
-    found = []
-    for rate in rates:
-        for extra in choices:
-            settings: dict[str, Scalar] = {"lr": rate, **extra}
-            request = Request(
-                preset=preset,
-                methods=(MethodChoice(method),),
-                recipe=recipe or {},
-                common=common or {},
-                tuned={method: settings},
-            )
-            spec = request.spec(MethodChoice(method), dataset, (f"{dataset}:validation",), 0)
-            found.append((settings, spec))
-    return found
+        parsed = [sort_settings([f"{option}={value}"], [method], []) for value in search.values]
+        extras = [{**one.recipe, **one.methods.get(method, {})} for one in parsed]
+    return [{"lr": rate, **extra} for rate in search.rates for extra in extras]
 
 
-def trials(
-    tried: Sequence[tuple[dict[str, Scalar], RunSpec]], store: Store, failed: Mapping[str, str] | None = None
-) -> list[Trial]:
-    """How every candidate did, by its record; `failed` says why by key, for those that left none."""
+def _candidate(search: Search, settings: Mapping[str, Scalar], split: int) -> Candidate:
+    """A run on the split's training part without its validation contents, scored on those."""
+    recipe = {name: value for name, value in settings.items() if name in recipe_options()}
+    own = METHODS.card(search.method).options
+    options = {name: value for name, value in settings.items() if name in own}
+    request = Request(preset=search.preset, recipe={**search.recipe, **recipe}, common=search.common)
+    choice = MethodChoice(search.method, {**search.options, **options})
+    return Candidate(split, settings, request.spec(choice, search.dataset, (f"{search.dataset}:validation",), split))
+
+
+def trials(tried: Sequence[Candidate], store: Store, failed: Mapping[str, str] | None = None) -> dict[int, list[Trial]]:
+    """By split, how every candidate did by its record; `failed` says why by key, for those that left none."""
     records = {record["key"]: record for record in store.records()}
-    found = []
-    for settings, spec in tried:
-        record = records.get(spec.key)
-        if record is None:
-            found.append(Trial(settings, None, (failed or {}).get(spec.key, "not run")))
-        elif record["status"] == "failed":
-            found.append(Trial(settings, None, record["error"]["message"]))
-        else:
-            (metrics,) = record["metrics"].values()
-            found.append(Trial(settings, float(metrics["srcc"])))
+    found: dict[int, list[Trial]] = {}
+    for candidate in tried:
+        record = records.get(candidate.spec.key)
+        found.setdefault(candidate.split, []).append(_trial(candidate, record, failed or {}))
     return found
 
 
-def choose(found: Sequence[Trial]) -> Trial:
-    """The candidate with the best validation SRCC; the earlier one of two equals."""
-    sound = [trial for trial in found if trial.srcc is not None]
-    if not sound:
-        raise RunError(f"No candidate could be trained: {found[0].why if found else 'there are none'}.")
-    return max(sound, key=lambda trial: trial.srcc or 0.0)
-
-
-def choices_path(results: Path, preset: str) -> Path:
-    """Where the choices of a preset are kept."""
-    return results / "tuned" / f"{preset}.json"
-
-
-def write_choice(results: Path, preset: str, method: str, dataset: str, best: Trial) -> Path:
-    """Add or replace one method's choice."""
-    path = choices_path(results, preset)
-    known = json.loads(path.read_text()) if path.exists() else {}
-    known[method] = {
-        "settings": dict(best.settings),
-        "chosen_on": f"{dataset}, validation contents of split 0",
-        "srcc": best.srcc,
-    }
-    write_text(path, json.dumps(known, indent=1, sort_keys=True) + "\n")
-    return path
-
-
-def read_choices(results: Path, preset: str) -> dict[str, dict[str, Scalar]]:
-    """Method → chosen settings; none at all is an error that says how to make some."""
-    path = choices_path(results, preset)
-    if not path.exists():
-        raise UsageError(f"--recipe tuned: there is no {path}. Make it with: bench tune METHOD")
-    try:
-        known = json.loads(path.read_text())
-        return {method: dict(choice["settings"]) for method, choice in known.items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UsageError(f"{path} cannot be read ({error}); make it again with bench tune.") from error
+def _trial(candidate: Candidate, record: Mapping[str, Any] | None, failed: Mapping[str, str]) -> Trial:
+    if record is None:
+        return Trial(candidate.settings, None, failed.get(candidate.spec.key, "not run"))
+    if record["status"] == "failed":
+        return Trial(candidate.settings, None, record["error"]["message"])
+    (metrics,) = record["metrics"].values()
+    return Trial(candidate.settings, float(metrics["srcc"]))

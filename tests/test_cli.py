@@ -392,7 +392,9 @@ def test_a_folder_under_the_name_of_a_registered_set_is_refused_everywhere(home)
         result = bench(*words)
         assert result.exit_code in (1, 2), result.output
         assert "[data.my_csiq]" in result.output.replace("\n", ""), result.output
-    assert bench("datasets").exit_code == 0
+    listed = bench("datasets")
+    assert listed.exit_code == 2
+    assert "[data.my_csiq]" in listed.output.replace("\n", "")
 
 
 def test_config_says_where_each_value_comes_from(home):
@@ -406,16 +408,25 @@ def test_config_says_where_each_value_comes_from(home):
 def test_tuning_chooses_on_validation_contents_and_runs_use_it(home):
     tuned = bench(
         "tune", "linear_probe", "-d", "near", "--lr", "1e-3,1e-1", "--preset", "demo",
-        "--backbone", TINY, "--weights", "random", *RECIPE_FLAGS[2:],
+        "--backbone", TINY, "--weights", "random", "--splits", 2, *RECIPE_FLAGS[2:],
     )  # fmt: skip
     assert tuned.exit_code == 0, tuned.output
+    assert "4 candidates for linear_probe on near, 2 in each of 2 splits; 0 tried before." in tuned.output
     assert "Chosen: lr=" in tuned.output
     result = bench(
-        "run", "-m", "linear_probe", "-p", "main", "-d", "near", "--splits", 1, "--recipe", "tuned",
+        "run", "-m", "linear_probe", "-p", "main", "-d", "near", "--splits", 2, "--recipe", "tuned",
         "--backbone", TINY, "--weights", "random", "--preset", "demo", "--set", "size=32", "--set", "epochs=1",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
-    assert "tuned" in bench("table", "main").output.lower()
+    output = " ".join(bench("table", "main").output.split())
+    assert "Tuned inside each split's training part: lr=" in output
+    assert output.count("Linear probe (") == 1, "both splits stand in one row, whatever rate each chose"
+    more = bench(
+        "run", "-m", "linear_probe", "-p", "main", "-d", "near", "--splits", 3, "--recipe", "tuned", "--dry-run",
+        "--backbone", TINY, "--weights", "random", "--preset", "demo", "--set", "size=32",
+    )  # fmt: skip
+    assert more.exit_code == 2
+    assert "tuned in 2 splits of near and not in split 2" in more.output
 
 
 @pytest.mark.parametrize("words", [["--help"], ["methods"], ["protocols"], ["datasets"], ["config"], ["run", "--help"]])

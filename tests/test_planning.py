@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.choices import Choices, Trial
 from bench.errors import BenchError, UsageError
 from bench.planning import Ask, expand_methods, make_plan, parse_count, sort_settings
 from bench.registry import METHODS
@@ -112,7 +113,7 @@ def test_a_batch_of_one_will_do_where_the_loss_looks_at_single_images():
 
 def test_tuned_sizes_are_checked_too():
     with pytest.raises(UsageError, match="lora: rank=0 must be at least 1"):
-        plan(methods=("lora",), tuned={"lora": {"rank": 0}})
+        plan(methods=("lora",), tuned=Choices({"lora": {"elsewhere": {0: [Trial({"rank": 0}, 0.5)]}}}))
 
 
 def test_heads_may_be_any_that_divide_the_size_a_budget_gives():

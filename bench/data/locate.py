@@ -80,9 +80,6 @@ def loader_name(name: str, data_config: Mapping[str, Any]) -> str:
     loader = entry.get("loader", name)
     if not isinstance(loader, str):
         raise UsageError(f"[data.{name}] loader must be a name, not {loader!r}.")
-    if loader != name:
-        DATASETS.target(loader)
-        _refuse_second_meaning(name, loader)
     if loader == name and name not in DATASETS:
         if name in data_config:
             raise UsageError(
@@ -96,6 +93,8 @@ def loader_name(name: str, data_config: Mapping[str, Any]) -> str:
         DATASETS.target(loader)
     except UsageError as error:
         raise UsageError(f"[data.{name}] loader: {error}") from None
+    if loader != name:
+        _refuse_second_meaning(name, loader)
     return loader
 
 

@@ -51,11 +51,22 @@ def brief(spec, _runtime, _report, **_events):
 
 
 def noting(spec, runtime, _report, **_events):
-    """A run that says on which card it was made, and from when to when."""
-    begin = time.time()
+    """A run that says on which card it was made, and from when to when (records round a date to seconds)."""
+    begin = time.monotonic()
     time.sleep(0.4)
-    facts = {"card": os.environ.get("CUDA_VISIBLE_DEVICES", ""), "begin": begin, "end": time.time()}
+    facts = {"card": os.environ.get("CUDA_VISIBLE_DEVICES", ""), "begin": begin, "end": time.monotonic()}
     return record_of(spec, **facts, results=str(runtime.results), parts=runtime.parts), {}
+
+
+def waiting_for_company(spec, runtime, report, **events):
+    """A run that lasts until another has begun on its card, but no longer than half a minute."""
+    begin, card = time.monotonic(), os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    company = runtime.results / f"card_{card}"
+    company.mkdir(parents=True, exist_ok=True)
+    (company / spec.key).touch()
+    while len(list(company.iterdir())) < 2 and time.monotonic() < begin + 30:
+        time.sleep(0.05)
+    return record_of(spec, card=card, begin=begin, end=time.monotonic()), {}
 
 
 def logged(spec, runtime, _report, **_events):

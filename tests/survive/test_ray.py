@@ -82,7 +82,7 @@ def test_runs_of_little_memory_share_a_card(two_cards, runtime, monkeypatch):
     known = makers.record_of(specs(9)[8], memory_peak_bytes=1 << 30, run={"device_type": "cuda"})
     Store(runtime.results).write(known)
     monkeypatch.setattr("bench.ray_executor.look_at_cluster", lambda *_, **__: CARDS)
-    execute_ray(specs(4), runtime, Orders(), make=makers.noting)
+    execute_ray(specs(4), runtime, Orders(), make=makers.waiting_for_company)
     made = [r for r in records(runtime) if "card" in r]
     assert len(made) == 4
     pairs = [(a, b) for a in made for b in made if a is not b and a["card"] == b["card"]]
