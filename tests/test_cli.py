@@ -272,7 +272,7 @@ def test_one_wrong_loader_does_not_hide_the_other_sets(home):
     listed = bench("datasets")
     assert listed.exit_code == 2
     assert "[data.far] loader: Unknown dataset 'foldr'. Did you mean folder?" in listed.stderr
-    assert {"near", "far", "csiq"} <= {line.split(" ")[0] for line in listed.stdout.splitlines()}
+    assert {"near", "far", "csiq"} <= set(listed.stdout.split())
 
 
 def test_a_title_is_shown_wherever_the_set_is(home):
