@@ -64,11 +64,11 @@ class Arm:
 
     def option_changes(self) -> tuple[str, ...]:
         """The method's options that were changed, as "name=value"."""
-        return tuple(f"{name}={_short(value)}" for name, value in self.options)
+        return tuple(f"{name}={value_text(value)}" for name, value in self.options)
 
     def run_changes(self) -> tuple[str, ...]:
         """Everything else that was changed from the preset, as "name=value"."""
-        changes = [f"{name}={_short(value)}" for name, value in self.recipe]
+        changes = [f"{name}={value_text(value)}" for name, value in self.recipe]
         usual: dict[str, Scalar] = {"backbone": self.plain.backbone, "weights": "pretrained"}
         usual |= {"cnn_weights": "pretrained"}
         usual |= {"precision": "fp32", "split_rule": "random", "recipe_from": "default", "schema": SCHEMA}
@@ -199,7 +199,8 @@ def _common_options(records: Iterable[Record]) -> dict[str, Mapping[str, Scalar]
     return dict(common)
 
 
-def _short(value: Scalar) -> str:
+def value_text(value: Scalar) -> str:
+    """A changed value as rows and labels name it."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 from bench import __version__
 from bench.config import SETTINGS, Config
 from bench.console import DEBUG, friendly, grid, note, say
-from bench.invocation import configure, results_folder, runtime_of
+from bench.invocation import configure, parsed, results_folder, runtime_of, words_of
 from bench.progress import counted
 from bench.streams import ReaderGone, flush_streams, leave_quietly, prepare_streams
 
@@ -140,13 +140,13 @@ def run(
     }
     flags |= {"device": device, "precision": precision, "overwrite": overwrite, "results": results}
     flags |= {"executor": executor, "address": address, "pack": pack, "compile": compile_steps}
-    config = configure(plugin, **_checked_flags(flags))
+    config = configure(plugin, **parsed(flags))
     ask = Ask(
-        methods=_words(config["method"]),
-        protocols=_words(config["protocol"]),
+        methods=words_of(config["method"]),
+        protocols=words_of(config["protocol"]),
         preset=config.preset,
         backbone=config["backbone"],
-        datasets=_words(dataset or ""),
+        datasets=words_of(dataset),
         splits=config["splits"],
         limit=limit,
         settings=tuple(settings or ()),
@@ -174,14 +174,6 @@ def run(
         write_slurm(emit_slurm, sys.argv[1:], plan, runtime, slurm_tasks)
         return
     raise typer.Exit(execute(plan, runtime, config, DEBUG["on"]))
-
-
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in text.split(",") if word.strip())
-
-
-def _checked_flags(flags: dict[str, Any]) -> dict[str, Any]:
-    return {name: SETTINGS[name].parse(value) if isinstance(value, str) else value for name, value in flags.items()}
 
 
 def _tuned(recipe: str, config: Config) -> Any:
@@ -236,20 +228,20 @@ def table(
     from bench.tables import check_formats
 
     config = configure(plugin, results=results)
-    names = _words(protocol or "")
+    names = words_of(protocol)
     for name in names:
         PROTOCOLS.target(name)
-    check_formats(_words(formats))
+    check_formats(words_of(formats))
     rule = recipe_options()["selection"].parse(selection) if selection is not None else None
     of = SETTINGS["preset"].parse(preset) if preset else ""
     results_folder(config, f"bench run -p {','.join(names or ['main'])}")
-    wish = Narrowing(_words(method or ""), _words(dataset or ""), of, smoke)
+    wish = Narrowing(words_of(method), words_of(dataset), of, smoke)
     raise typer.Exit(
         write_tables(
             config,
             names,
             wish,
-            formats=_words(formats),
+            formats=words_of(formats),
             out=out,
             selection=rule,
             cost=cost,

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from bench.console import friendly, say
+from bench.console import DEBUG, friendly, grid, note, say
+
+if TYPE_CHECKING:
+    from bench.figures import Refusal, Written
+
+Words = Optional[list[str]]
 
 
 def attach(app: typer.Typer) -> None:
@@ -17,49 +22,77 @@ def attach(app: typer.Typer) -> None:
 
 @friendly
 def figure(
-    names: Annotated[str, typer.Argument(help="Figures, separated by commas; all that have records if none.")] = "",
-    method: Annotated[str, typer.Option("--method", "-m", help="Only these methods, separated by commas.")] = "",
-    dataset: Annotated[str, typer.Option("--dataset", "-d", help="Only these datasets, separated by commas.")] = "",
+    names: Annotated[Words, typer.Argument(help="Figures, separated by commas; all that have records if none.")] = None,
+    method: Annotated[Words, typer.Option("--method", "-m", help="Only these methods, separated by commas.")] = None,
+    dataset: Annotated[Words, typer.Option("--dataset", "-d", help="Only these datasets, separated by commas.")] = None,
     image: Annotated[str, typer.Option("--image", help="A picture of the dataset, or a file, for attention.")] = "",
     views: Annotated[
         str, typer.Option("--views", help="For spectra: same (one crop for all methods) or own (what each eats).")
     ] = "same",
-    formats: Annotated[str, typer.Option("--format", help="png, svg or both.")] = "png,svg",
+    formats: Annotated[Words, typer.Option("--format", help="Any of png, svg and pdf; png,svg if not given.")] = None,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="No title and no words on the page, for a paper; they are printed instead.")
+    ] = False,
+    out: Annotated[
+        Optional[Path], typer.Option("--out", help="Where figures go; figures/ in the results folder if not given.")
+    ] = None,
     list_them: Annotated[bool, typer.Option("--list", help="Only list the figures there are.")] = False,
-    results: Annotated[Optional[Path], typer.Option("--results", help="The results folder.")] = None,
-    plugin: Annotated[Optional[list[Path]], typer.Option("--plugin", help="A file with further methods.")] = None,
+    results: Annotated[
+        Optional[Path], typer.Option("--results", help="The results folder; with --out only read.")
+    ] = None,
+    plugin: Annotated[
+        Optional[list[Path]], typer.Option("--plugin", help="A file with further methods or figures.")
+    ] = None,
 ) -> None:
-    """Draw figures from the records there are. Some need kept weights; all go into the results folder."""
-    from bench.console import grid
+    """Draw figures from the records there are. Some need kept weights or the datasets' pictures."""
     from bench.driver import note_official_in_name_only, report_problems
-    from bench.figures import FIGURES, kind_named, make_figures
-    from bench.invocation import configure, results_folder, runtime_of
+    from bench.figures import USUAL_FORMATS, fact, make_figures
+    from bench.invocation import configure, results_folder, runtime_of, words_of
     from bench.results import Results
     from bench.store import Store
 
-    if list_them:
-        grid(("figure", "what it shows", "needs the runs of"), [(n, k.summary, k.protocol) for n, k in FIGURES.items()])
-        return
     config = configure(plugin, results=results)
-    protocols = ",".join(dict.fromkeys(kind_named(name).protocol for name in _words(names)))
-    store = Store(results_folder(config, f"bench run -p {protocols or 'main'}"))
+    if list_them:
+        _list()
+        return
+    wanted = words_of(names)
+    protocols = dict.fromkeys(fact(name, "protocol") for name in wanted)
+    store = Store(results_folder(config, f"bench run -p {','.join(protocols) or 'main'}"))
     found = Results.read(store)
     report_problems(store)
     note_official_in_name_only(found)
-    written = make_figures(
-        _words(names),
-        found,
-        store.root / "figures",
-        formats=_words(formats),
-        methods=_words(method),
-        datasets=_words(dataset),
-        image=image,
-        views=views,
-        runtime=runtime_of(config, plugin),
-    )
-    for path in written:
+    options: dict[str, Any] = {"formats": words_of(formats) or USUAL_FORMATS, "strict": DEBUG["on"], "plain": plain}
+    options |= {"methods": words_of(method), "datasets": words_of(dataset), "image": image, "views": views}
+    if "all" in options["methods"]:
+        options["methods"] = ()
+    options |= {"runtime": runtime_of(config, plugin), "tell": lambda made: _tell(made, plain=plain)}
+    outcome = make_figures(wanted, found, out or store.root / "figures", **options)
+    if outcome.without_records and not wanted:
+        note(f"Nothing to draw for {', '.join(outcome.without_records)}; `bench figure NAME` says why.")
+    raise typer.Exit(1 if outcome.refused else 0)
+
+
+def _list() -> None:
+    """Print every figure: what it shows, what it needs, and where it comes from."""
+    from bench.figures import FIGURES, fact
+
+    rows = []
+    for name in FIGURES:
+        needs = [f"runs of {fact(name, 'protocol')}"]
+        needs += ["pictures"] if fact(name, "needs_pictures") else []
+        needs += ["kept weights"] if fact(name, "needs_weights") else []
+        rows.append((name, FIGURES.card(name).summary, ", ".join(needs), FIGURES.origin(name)))
+    grid(("figure", "what it shows", "needs", "from"), rows)
+
+
+def _tell(made: Written | Refusal, *, plain: bool) -> None:
+    """Print where a figure was written, and what a plain one does not say; or why it was not drawn."""
+    from bench.figures import Written
+
+    if not isinstance(made, Written):
+        note(f"Not drawn: {made.line}")
+        return
+    for path in made.paths:
         say(f"Written: {path}")
-
-
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in text.split(",") if word.strip())
+    if plain:
+        say(" ".join([f"  {made.drawing.title}.", *made.drawing.words]))

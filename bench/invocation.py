@@ -1,12 +1,12 @@
-"""What every command starts with: the configuration in force, plugins registered, the machine's side of runs."""
+"""What every command starts with: words as they were typed, the configuration in force, the machine's side of runs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.config import Config, read_config
+from bench.config import SETTINGS, Config, read_config
 from bench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,6 +25,17 @@ def configure(plugins: Sequence[Path] | None = None, **flags: Any) -> Config:
     refuse_unknown_settings(config.data)
     take_titles(config.data)
     return config
+
+
+def parsed(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """The flags that a setting of bench.toml may give too, each text as its setting's type; a wrong one is refused."""
+    return {name: SETTINGS[name].parse(value) if isinstance(value, str) else value for name, value in flags.items()}
+
+
+def words_of(given: str | Sequence[str] | None) -> tuple[str, ...]:
+    """The words of an option that may be given never, once or several times, and each time as a list with commas."""
+    texts = [given] if isinstance(given, str) else given or ()
+    return tuple(word.strip() for text in texts for word in text.split(",") if word.strip())
 
 
 def results_folder(config: Config, command: str = "bench run") -> Path:

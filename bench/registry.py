@@ -1,4 +1,4 @@
-"""One registry for methods, protocols and datasets: names to lazily loaded classes.
+"""One registry for methods, protocols, datasets and figures: names to lazily loaded classes.
 
 A name is bound to a `"module:Class"` string, so that listing costs nothing; the class is imported when it is
 asked for. Built-ins are the modules of a package (a new file is a new name), then come entry points, then the
@@ -172,11 +172,12 @@ def _import_file(path: Path) -> Any:
 METHODS: Registry[Any] = Registry("method", "methods", marker="Method")
 PROTOCOLS: Registry[Any] = Registry("protocol", "protocols", marker="Protocol")
 DATASETS: Registry[Any] = Registry("dataset", "bench.data", marker="DatasetSource")
+FIGURES: Registry[Any] = Registry("figure", "bench.figures", marker="Figure")
 
 
 def add_plugin_file(path: Path) -> list[str]:
-    """Register whatever methods, protocols and datasets a file defines; none at all is an error."""
-    added = [name for registry in (METHODS, PROTOCOLS, DATASETS) for name in registry.add_plugin(path)]
+    """Register whatever methods, protocols, datasets and figures a file defines; none at all is an error."""
+    added = [name for registry in (METHODS, PROTOCOLS, DATASETS, FIGURES) for name in registry.add_plugin(path)]
     if not added:
-        raise UsageError(f"{path} defines no class derived from Method, Protocol or DatasetSource.")
+        raise UsageError(f"{path} defines no class derived from Method, Protocol, DatasetSource or Figure.")
     return added

@@ -22,7 +22,7 @@ TITLES = {
 }
 NOTES = {
     "official": "There is one official split: what is counted as splits are trainings on it with other seeds. "
-    "Numbers on it and on random splits have tables of their own.",
+    "Numbers on it and on random splits have tables and figures of their own.",
     "oracle": "Optimistic: each number is the best of all epochs on the very images that it is reported for. Such "
     "numbers are neither ranked nor compared.",
 }

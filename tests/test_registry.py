@@ -37,8 +37,8 @@ def test_every_built_in_method_is_found_by_its_file_name(registry):
 
 def test_listing_imports_no_torch():
     code = (
-        "import sys; from bench.registry import METHODS, PROTOCOLS, DATASETS;"
-        "[registry.card(name) for registry in (METHODS, PROTOCOLS, DATASETS) for name in registry];"
+        "import sys; from bench.registry import METHODS, PROTOCOLS, DATASETS, FIGURES;"
+        "[registry.card(name) for registry in (METHODS, PROTOCOLS, DATASETS, FIGURES) for name in registry];"
         "assert 'torch' not in sys.modules and 'pandas' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,134 +1,248 @@
-"""The papers' figures from records: which there are, and `make_figure`, which draws one and writes its files."""
+"""The papers' figures from records: which there are, and `make_figures`, which draws them and writes their files."""
 
 from __future__ import annotations
 
-import difflib
-import importlib
+import errno
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import UsageError
+from bench.errors import BenchError, StoreError, UsageError
+from bench.figures.figure import Figure
 from bench.progress import counted
+from bench.registry import FIGURES, METHODS
 
 if TYPE_CHECKING:
-    from bench.figures.scene import Drawing, Scene
+    from bench.figures.scene import Drawing, Scene, Wish
     from bench.results import Results
 
-FORMATS = ("png", "svg")
+__all__ = [
+    "FIGURES",
+    "FORMATS",
+    "USUAL_FORMATS",
+    "VIEWS",
+    "Figure",
+    "NothingToDraw",
+    "Outcome",
+    "fact",
+    "make_figure",
+    "make_figures",
+]
+
+FORMATS = ("png", "svg", "pdf")
+USUAL_FORMATS = ("png", "svg")
 VIEWS = ("same", "own")
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A figure there is: its module, what it shows, and the protocol whose runs it needs."""
-
-    module: str
-    summary: str
-    protocol: str
-    image: bool = False
-    """Whether a picture may be named that it looks at."""
-    views: bool = False
-    """Whether it may be told what the models look at."""
-    states: bool = False
-    """Whether it walks through trained models, whose kept weights it needs."""
-
-    def load(self) -> Callable[[Scene], Iterator[Drawing]]:
-        """The function that draws it."""
-        draw: Callable[[Scene], Iterator[Drawing]] = importlib.import_module(f"bench.figures.{self.module}").draw
-        return draw
-
-
-FIGURES: dict[str, Kind] = {
-    "parameters": Kind("parameters", "SRCC against trainable parameters (LoDa Fig. 1)", "main"),
-    "scatter": Kind("scatter", "predicted against human scores with the fitted logistic", "main"),
-    "distortions": Kind("distortions", "PLCC and SRCC by distortion and family (LoDa Fig. 4)", "main"),
-    "data_efficiency": Kind("data_efficiency", "SRCC against the share of the dataset trained on", "data_efficiency"),
-    "cross": Kind("cross", "SRCC of every training set on every test set", "cross"),
-    "training": Kind("training", "loss and validation curves of training", "main"),
-    "gmad": Kind("gmad", "image pairs of the gMAD competition (GLIA Fig. 4)", "gmad"),
-    "attention": Kind(
-        "attention", "attention maps beside the image (GLIA Fig. 3, LoDa Fig. 7)", "main", image=True, states=True
-    ),
-    "spectra": Kind(
-        "spectra", "Fourier spectra of the features, block by block (LoDa Fig. 6)", "main", views=True, states=True
-    ),
-}
+"""What the models may look at for a figure that takes views: the same crops all of them, or each what it eats."""
 
 
 class NothingToDraw(UsageError):
     """There are no records for a figure; the message names the command that makes them."""
 
 
-def make_figures(names: Sequence[str], results: Results, out: Path, **wishes: Any) -> list[Path]:
-    """Several figures, or all that there are records for where none is named."""
-    for name in names:
-        kind_named(name)
-    if names:
-        return [path for name in dict.fromkeys(names) for path in make_figure(name, results, out, **wishes)]
-    written: list[Path] = []
-    refused: NothingToDraw | None = None
-    for name, kind in FIGURES.items():
-        if (wishes.get("image") and not kind.image) or (wishes.get("views", VIEWS[0]) != VIEWS[0] and not kind.views):
-            continue
-        try:
-            written += make_figure(name, results, out, **wishes)
-        except NothingToDraw as nothing:
-            refused = refused or nothing
-    if not written and refused:
-        raise refused
-    return written
+@dataclass(frozen=True)
+class Refusal:
+    """A figure that could not be drawn."""
+
+    figure: str
+    error: Exception
+
+    @property
+    def line(self) -> str:
+        """Which one and why, in one line."""
+        why = " ".join(str(self.error).split())
+        return f"{self.figure}: {why if isinstance(self.error, BenchError) else f'{type(self.error).__name__}: {why}'}"
 
 
-def make_figure(
-    name: str, results: Results, out: Path, *, formats: Sequence[str] = FORMATS, **options: Any
-) -> list[Path]:
-    """Draw a figure from the records and write it into `out`; one preset, and often one dataset, a file.
+@dataclass(frozen=True)
+class Written:
+    """A figure that was drawn, and its files."""
 
-    `options` are the fields of bench.figures.scene.Wish. The same records (and weights) give the same bytes.
+    drawing: Drawing
+    paths: tuple[Path, ...]
+
+
+Tell = Callable[[Written | Refusal], object]
+
+
+@dataclass
+class Outcome:
+    """What came of drawing: the files, what could not be drawn, and the figures that have no records here."""
+
+    tell: Tell = lambda _: None
+    """Called with each as it comes."""
+    written: list[Written] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
+    without_records: list[str] = field(default_factory=list)
+
+    @property
+    def paths(self) -> list[Path]:
+        """Every file that was written."""
+        return [path for one in self.written for path in one.paths]
+
+    @property
+    def count(self) -> int:
+        """How many figures were drawn or could not be."""
+        return len(self.written) + len(self.refused)
+
+    def add(self, found: Written | Refusal) -> None:
+        """Note one more."""
+        if isinstance(found, Written):
+            self.written.append(found)
+        else:
+            self.refused.append(found)
+        self.tell(found)
+
+
+def make_figures(
+    names: Sequence[str],
+    results: Results,
+    out: Path,
+    *,
+    formats: Sequence[str] = USUAL_FORMATS,
+    strict: bool = False,
+    tell: Tell = lambda _: None,
+    **options: Any,
+) -> Outcome:
+    """Draw figures from the records and write them into `out`: those of the names, or all that there are records for.
+
+    A figure that cannot be drawn stops no other, unless `strict`: its error is raised then. `tell` is called as each
+    is written or refused. `options` are the fields of bench.figures.scene.Wish. The same records (and weights) give
+    the same bytes.
     """
     from bench.figures.scene import Wish, scenes
-    from bench.figures.style import house_style, save
 
-    kind = kind_named(name)
+    wish = Wish(**options)
+    _check(names, formats, wish)
+    _check_records(results, wish, fact(names[0], "protocol") if names else "main")
+    outcome, there = Outcome(tell), scenes(results, wish)
+    for name in dict.fromkeys(names) or _usual_order(wish):
+        before = outcome.count
+        for drawing in _drawings(name, there, outcome, strict=strict):
+            outcome.add(_write(drawing, out, formats))
+        if outcome.count == before:
+            outcome.without_records.append(name)
+    if not outcome.count and len(names) < 2:
+        raise NothingToDraw(_nothing(names[0] if names else "", results, wish))
+    for name in outcome.without_records if names else ():
+        with _noted(name, outcome, strict=strict):
+            raise NothingToDraw(_nothing(name, results, wish))
+    return outcome
+
+
+def make_figure(name: str, results: Results, out: Path, **options: Any) -> list[Path]:
+    """Draw one figure and write its files; what keeps it from being drawn is raised."""
+    return make_figures([name], results, out, strict=True, **options).paths
+
+
+def _drawings(name: str, there: Sequence[tuple[Scene, Scene]], outcome: Outcome, *, strict: bool) -> Iterator[Drawing]:
+    """A figure of every preset and set of rules; of smoke runs only where these have nothing else for it."""
+    for whole_and_smoke in there:
+        before = outcome.count
+        for scene in whole_and_smoke:
+            if outcome.count == before:
+                yield from _of_scene(name, scene, outcome, strict=strict)
+
+
+def _of_scene(name: str, scene: Scene, outcome: Outcome, *, strict: bool) -> Iterator[Drawing]:
+    from bench.figures.scene import title_of
+    from bench.figures.style import house_style
+    from bench.results import Experiment
+
+    with house_style(), _noted(name, outcome, strict=strict):
+        figure: Figure = FIGURES.load(name)()
+        for topic in figure.topics(scene):
+            about = title_of(topic) if isinstance(topic, Experiment) else str(topic)
+            about = ", ".join([about, *scene.part.rules.unusual])
+            with _noted(f"{name} ({about})", outcome, strict=strict):
+                yield from figure.draw(scene, topic)
+
+
+@contextmanager
+def _noted(figure: str, outcome: Outcome, *, strict: bool) -> Iterator[None]:
+    """Any error in here keeps one figure from being drawn, and no other: a plugin may fail in any way."""
+    try:
+        yield
+    except Exception as error:
+        if strict:
+            raise
+        outcome.add(Refusal(figure, error))
+
+
+def _write(drawing: Drawing, out: Path, formats: Sequence[str]) -> Written:
+    """Write a drawing in every format; a folder that cannot be written is an error for all figures."""
+    from bench.figures.style import save
+
+    paths = tuple(out / f"{drawing.stem}.{ending}" for ending in dict.fromkeys(formats))
+    try:
+        for path in paths:
+            save(drawing.figure, path, drawing.title, " ".join(drawing.words))
+    except StoreError as error:
+        if getattr(error.__cause__, "errno", None) in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise StoreError(f"{out} cannot be written; --out DIR puts the figures elsewhere.") from error
+        raise
+    return Written(drawing, paths)
+
+
+def fact(figure: str, name: str) -> Any:
+    """What a figure's class says of itself, read from its source: loading some takes torch."""
+    return FIGURES.card(figure).facts.get(name, getattr(Figure, name))
+
+
+def _usual_order(wish: Wish) -> list[str]:
+    """All figures there are that take what is asked for, those that walk through models last."""
+    chosen = [name for name in FIGURES if all(fact(name, f"takes_{option}") for option in _special(wish))]
+    return sorted(chosen, key=lambda name: (bool(fact(name, "needs_weights")), name))
+
+
+def _check(names: Sequence[str], formats: Sequence[str], wish: Wish) -> None:
+    """Names, formats and wishes that make no sense are refused before anything is drawn."""
+    for name in names:
+        FIGURES.target(name)
     unknown = [ending for ending in formats if ending not in FORMATS]
     if unknown or not formats:
         raise UsageError(f"Unknown figure format {', '.join(unknown) or 'nothing'}. There are: {', '.join(FORMATS)}.")
-    wish = Wish(**options)
-    if wish.image and not kind.image:
-        raise UsageError(f"--image is for {', '.join(n for n, k in FIGURES.items() if k.image)}, not for {name}.")
-    if wish.views not in VIEWS or (wish.views != VIEWS[0] and not kind.views):
-        raise UsageError(f"--views {wish.views!r}: it is {' or '.join(VIEWS)}, and for the spectra only.")
-    draw, written = kind.load(), []
-    for scene in scenes(results, wish):
-        with house_style():
-            for drawing in draw(scene):
-                for ending in dict.fromkeys(formats):
-                    path = out / f"{drawing.stem}.{ending}"
-                    save(drawing.figure, path)
-                    written.append(path)
-    if not written:
-        raise NothingToDraw(_nothing(name, kind, results, wish.methods, wish.datasets))
-    return written
+    if wish.views not in VIEWS:
+        raise UsageError(f"--views {wish.views!r}: it is {' or '.join(VIEWS)}.")
+    for option in _special(wish):
+        taking = [name for name in FIGURES if fact(name, f"takes_{option}")]
+        if others := [name for name in names if name not in taking]:
+            raise UsageError(f"--{option} is for {', '.join(taking)}, not for {', '.join(others)}.")
+    if not names and not _usual_order(wish):
+        raise UsageError(f"No figure takes {' and '.join(f'--{option}' for option in _special(wish))} together.")
 
 
-def kind_named(name: str) -> Kind:
-    """The figure of a name; a typo gets suggestions."""
-    if name not in FIGURES:
-        close = difflib.get_close_matches(name, FIGURES, n=2, cutoff=0.5)
-        hint = f"Did you mean {' or '.join(close)}?" if close else f"There are: {', '.join(FIGURES)}."
-        raise UsageError(f"Unknown figure {name!r}. {hint}")
-    return FIGURES[name]
+def _special(wish: Wish) -> list[str]:
+    """The options that were given and that only some figures take."""
+    return [option for option, given in (("image", wish.image), ("views", wish.views != VIEWS[0])) if given]
 
 
-def _nothing(name: str, kind: Kind, results: Results, methods: Sequence[str], datasets: Sequence[str]) -> str:
-    command = f"bench run -p {kind.protocol}"
-    command += f" -m {','.join(methods)}" if methods else ""
-    command += f" -d {','.join(datasets)}" if datasets else ""
+def _check_records(results: Results, wish: Wish, protocol: str) -> None:
+    """Methods and datasets that no record is of are refused by name: nothing typed is dropped."""
+    methods = {record.spec.method for record in results.records}
+    datasets = {name for record in results.records for name in record.spec.datasets}
+    if not methods:
+        return
+    for method in wish.methods:
+        if method not in methods and method not in METHODS:
+            raise UsageError(f"{method} is no method; there are {', '.join(sorted({*METHODS, *methods}))}.")
+        if method not in methods:
+            raise UsageError(f"There is no record of {method} here. Make some: bench run -m {method} -p {protocol}")
+    for dataset in wish.datasets:
+        if dataset not in datasets:
+            raise UsageError(f"No record here is of {dataset}; there are some of {', '.join(sorted(datasets))}.")
+
+
+def _nothing(name: str, results: Results, wish: Wish) -> str:
+    """Why a figure (or, unnamed, any figure) has nothing to show, and the command that makes the records for it."""
+    command = f"bench run -p {fact(name, 'protocol') if name else 'main'}"
+    command += f" -m {','.join(wish.methods)}" if wish.methods else ""
+    command += f" -d {','.join(wish.datasets)}" if wish.datasets else ""
     have = (
         f"{counted(len(results), 'record')} here, without what it shows" if len(results) else "there are no records yet"
     )
-    if kind.states:
-        have += " with kept weights" if not len(results) else " or no kept weights ([run] keep_weights in bench.toml)"
-    return f"Nothing to draw for {name}: {have}. This command makes them: {command}"
+    if name and len(results) and fact(name, "needs_weights"):
+        have += " or no kept weights ([run] keep_weights in bench.toml)"
+    about = f" for {name}" if name else ""
+    return f"Nothing to draw{about}: {have}. This command makes them: {command}"

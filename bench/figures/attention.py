@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -18,9 +18,11 @@ from torch import Tensor
 from bench.backbone import Vit
 from bench.data.dataset import COLUMNS, Dataset
 from bench.errors import UsageError
+from bench.figures.figure import Figure
 from bench.figures.models import (
     Kept,
     kept_runs,
+    kept_tests,
     lacking,
     last_walk,
     open_trained,
@@ -28,9 +30,9 @@ from bench.figures.models import (
     vit_of,
     whole_pictures,
 )
-from bench.figures.pictures import shrunk
+from bench.figures.pictures import show_picture, shrunk
 from bench.figures.scene import Drawing, Scene, Subject, title_of
-from bench.figures.style import finish, panels, wrapped
+from bench.figures.style import panels, wrapped
 from bench.results import Experiment, Record
 from bench.runtime import Runtime
 from bench.session import Session
@@ -52,17 +54,26 @@ Maps = dict[str, list[np.ndarray]]
 """Of each kind, a map a picture."""
 
 
-def draw(scene: Scene) -> Iterator[Drawing]:
-    """Two figures: attention rollout, and the last block's attention."""
-    for experiment, kept, without in kept_runs(scene):
+class Attention(Figure):
+    """Attention maps beside the image (GLIA Fig. 3, LoDa Fig. 7)."""
+
+    takes_image: ClassVar[bool] = True
+    needs_pictures: ClassVar[bool] = True
+    needs_weights: ClassVar[bool] = True
+
+    def topics(self, scene: Scene) -> list[Experiment]:
+        """The datasets with kept weights."""
+        return kept_tests(scene)
+
+    def draw(self, scene: Scene, experiment: Experiment) -> Iterator[Drawing]:
+        """Two figures: attention rollout, and the last block's attention."""
+        kept, without = kept_runs(scene, experiment)
         shown, found = _maps_of_all(kept, experiment, scene.wish.machine(), scene.wish.image)
-        for kind in KINDS:
-            figure = _figure(scene, experiment, kind, shown, {subject: maps[kind] for subject, maps in found.items()})
-            how = f"{KINDS[kind][1]} {HOW}"
-            below = scene.conditions(list(found), [experiment], how=how, medians=False) + [lacking(without)]
-            title = f"{KINDS[kind][0]}, trained on {title_of(experiment)}"
-            finish(figure, scene.headline(title), below)
-            yield Drawing(scene.stem(kind, experiment.train), figure)
+        for kind, (name, meaning) in KINDS.items():
+            figure = _figure(shown, {subject: maps[kind] for subject, maps in found.items()})
+            parts, title = (kind, experiment.train), f"{name}, trained on {title_of(experiment)}"
+            how, more = f"{meaning} {HOW}", [lacking(without)]
+            yield scene.drawing(parts, figure, title, list(found), [experiment], how=how, medians=False, more=more)
 
 
 def rollout(maps: Sequence[Tensor], renewed: tuple[int, int] = (0, 0)) -> Tensor:
@@ -133,13 +144,11 @@ def _chosen(session: Session, record: Record, experiment: Experiment, image: str
     return Dataset(dataset.name, dataset.root, dataset.table.iloc[rows].reset_index(drop=True), dataset.grouped)
 
 
-def _figure(
-    scene: Scene, experiment: Experiment, kind: str, shown: Dataset, found: dict[Subject, list[np.ndarray]]
-) -> Any:
+def _figure(shown: Dataset, found: dict[Subject, list[np.ndarray]]) -> Any:
     subjects = list(found)
     blocks = [subjects[i : i + ACROSS] for i in range(0, len(subjects), ACROSS)]
     across = 1 + max(map(len, blocks))
-    figure, every = panels(across * len(shown) * len(blocks), columns=across, size=(1.5, 1.35))
+    figure, every = panels(across * len(shown) * len(blocks), columns=across, size=(1.5, 1.35), stretch=False)
     pictures = [shrunk(path, shown.name) for path in shown.paths()]
     scores = shown.table["score"].tolist()
     for b, block in enumerate(blocks):
@@ -159,16 +168,11 @@ def _figure(
 
 def _show(axes: Any, picture: np.ndarray, weights: np.ndarray | None = None) -> None:
     """A picture, or its grey shadow under a map."""
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.grid(visible=False)
-    for side in axes.spines.values():
-        side.set_visible(False)
     if weights is None:
-        axes.imshow(picture)
+        show_picture(axes, picture)
         return
     height, width = picture.shape[:2]
-    axes.imshow(picture.mean(2), cmap="gray", vmin=0, vmax=255)
+    show_picture(axes, picture.mean(2), cmap="gray", vmin=0, vmax=255)
     scaled = (weights - weights.min()) / max(float(np.ptp(weights)), 1e-12)
     axes.imshow(
         scaled, cmap="inferno", alpha=0.65, extent=(-0.5, width - 0.5, height - 0.5, -0.5), interpolation="bilinear"

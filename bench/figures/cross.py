@@ -1,29 +1,51 @@
-"""SRCC of every training set on every test set, a heat map a method; the diagonal is the set's own test part."""
+"""SRCC of every training set on every test set, a heat map per method; framed is the set's own test part."""
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
+from bench.figures.figure import Figure
 from bench.figures.scene import Drawing, Scene, Subject
-from bench.figures.style import finish, outer_labels, panels, wrapped
+from bench.figures.style import colour_bar, outer_labels, panels, printed, wrapped
 from bench.layout import dataset_title
 from bench.results import Experiment
 
 FRAME = "#D55E00"
 DARK = 0.5  # below this share of the colour scale cividis is dark, and numbers on it are white
+LEAST_SPAN = 0.5
+"""The colour scale spans at least so much SRCC: small differences must not look like large ones."""
+STEMS = {"split": "cross", "all": "cross_whole_source"}
 
 
-def draw(scene: Scene) -> Iterator[Drawing]:
-    """One figure a way of using the source: each split's 80% of it, or all."""
-    for source, name in (("split", "cross"), ("all", "cross_whole_source")):
+class Cross(Figure):
+    """SRCC of every training set on every test set."""
+
+    protocol: ClassVar[str] = "cross"
+
+    def topics(self, scene: Scene) -> list[str]:
+        """The ways of using the source: each split's training part of it, or all."""
+        return list(STEMS)
+
+    def draw(self, scene: Scene, source: str) -> Iterator[Drawing]:
+        """One figure, a map per method."""
         pairs = _pairs(scene, source)
         subjects = scene.subjects([e for e in pairs if e.target.endswith(":all")])
         if subjects:
-            yield Drawing(scene.stem(name), _figure(scene, pairs, subjects))
+            yield _figure(scene, source, pairs, subjects)
+
+
+def colour_scale(values: np.ndarray) -> tuple[float, float]:
+    """The ends of a scale for some correlations, in tenths: all of them and at least LEAST_SPAN, up to 1 at most."""
+    low = math.floor(round(10 * float(np.nanmin(values)), 6)) / 10
+    high = math.ceil(round(10 * float(np.nanmax(values)), 6)) / 10
+    missing = max(0.0, LEAST_SPAN - (high - low))
+    high = min(1.0, math.ceil(10 * (high + missing / 2)) / 10)
+    return round(min(low, high - LEAST_SPAN), 1), high
 
 
 def _pairs(scene: Scene, source: str) -> list[Experiment]:
@@ -35,31 +57,33 @@ def _pairs(scene: Scene, source: str) -> list[Experiment]:
     return sorted(across + own, key=lambda e: (e.train, e.target))
 
 
-def _figure(scene: Scene, pairs: list[Experiment], subjects: list[Subject]) -> Any:
+def _figure(scene: Scene, source: str, pairs: list[Experiment], subjects: list[Subject]) -> Drawing:
     order = {name: place for place, name in enumerate(scene.part.preset.main)}
     trains = sorted({e.train for e in pairs if e.target.endswith(":all")}, key=lambda n: (order.get(n, 99), n))
     tests = sorted({e.tested for e in pairs}, key=lambda n: (order.get(n, 99), n))
-    maps = [_matrix(scene, subject, pairs, trains, tests) for subject in subjects]
-    low, high = float(np.nanmin(maps)), float(np.nanmax(maps))
+    maps = np.array([_matrix(scene, subject, pairs, trains, tests) for subject in subjects])
+    scale = colour_scale(maps)
     side = max(0.5 * len(tests) + 0.2, 1.9), max(0.36 * len(trains) + 0.6, 1.7)
     columns = max(1, min(4, int(10 / side[0])))
-    figure, every = panels(len(subjects), columns=columns, size=side, sharex=True, sharey=True)
+    looks: dict[str, Any] = {"columns": columns, "size": side, "stretch": False, "beside": 1.0}
+    figure, every = panels(len(subjects), **looks, sharex=True, sharey=True)
+    own = [(tests.index(name), row) for row, name in enumerate(trains) if name in tests]
     shown = None
     for axes, subject, values in zip(every, subjects, maps, strict=True):
-        shown = _panel(axes, values, (low, max(high, low + 1e-6)))
-        own = [(tests.index(name), row) for row, name in enumerate(trains) if name in tests]
+        shown = _panel(axes, values, scale)
         _frame(axes, [(column, row) for column, row in own if np.isfinite(values[row, column])])
         axes.set_title(wrapped(subject.label, int(side[0] * 8.5)))
-        axes.set_xticks(
-            range(len(tests)), [dataset_title(name) for name in tests], rotation=35, ha="right", rotation_mode="anchor"
-        )
+        names = [dataset_title(name) for name in tests]
+        axes.set_xticks(range(len(tests)), names, rotation=35, ha="right", rotation_mode="anchor")
         axes.set_yticks(range(len(trains)), [dataset_title(name) for name in trains])
-    figure.colorbar(shown, ax=every, label="SRCC", shrink=0.7, aspect=30, pad=0.02)
+    colour_bar(figure, shown, every, "SRCC")
     outer_labels(every, "tested on", "trained on")
-    how = "Framed: the training set's own held-out 20%; all others: the whole target set. White: not run."
-    title = scene.headline("SRCC across datasets, without fine-tuning on the target")
-    finish(figure, title, scene.conditions(subjects, pairs, how=how))
-    return figure
+    title = "SRCC across datasets, without fine-tuning on the target"
+    framed = any(np.isfinite(maps[:, row, column]).any() for column, row in own)
+    held_out = "official test part" if scene.part.rules.split_rule == "official" else "held-out 20%"
+    how = f"Framed: the training set's own {held_out}; all others: the whole target set." if framed else ""
+    how += " White: not run." if np.isnan(maps).any() else ""
+    return scene.drawing((STEMS[source],), figure, title, subjects, pairs, how=how)
 
 
 def _matrix(scene: Scene, subject: Subject, pairs: list[Experiment], trains: list[str], tests: list[str]) -> np.ndarray:
@@ -79,7 +103,7 @@ def _panel(axes: Any, values: np.ndarray, scale: tuple[float, float]) -> Any:
         if np.isfinite(value):
             dark = (value - scale[0]) / (scale[1] - scale[0]) < DARK
             axes.text(
-                column, row, f"{value:.3f}", ha="center", va="center", fontsize=7.5, color="white" if dark else "black"
+                column, row, printed(value), ha="center", va="center", fontsize=7.5, color="white" if dark else "black"
             )
     return shown
 

@@ -1,40 +1,46 @@
-"""SRCC against the share of the dataset that was trained on, one panel a dataset, one line a method."""
+"""SRCC against the share of the dataset that was trained on, one panel per dataset, one line per method."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
+from bench.figures.figure import Figure
 from bench.figures.scene import Drawing, Scene, Subject, spread, title_of
-from bench.figures.style import Legend, Look, finish, panels
+from bench.figures.style import Legend, keep_in_proportion, outer_labels, panels
 from bench.results import Experiment
 
 DODGE = 0.10  # of the distance between fractions: how far apart the methods' whiskers stand
 
 
-def draw(scene: Scene) -> Iterator[Drawing]:
-    """One figure: every dataset that was trained on with at least two fractions."""
-    fractions = _fractions(scene)
-    names = scene.kept([n for n in scene.part.own_test_sets(scene.part.preset.data_efficiency) if n in fractions])
-    if not names:
-        return
-    experiments = [Experiment(name, f"{name}:test", fraction) for name in names for fraction in fractions[name]]
-    reduced = [e for e in experiments if e.fraction < 0.8]
-    subjects = scene.subjects(reduced)
-    if not subjects:
-        return
-    figure, every = panels(len(names), columns=3, size=(3.6, 3.1))
-    for axes, name in zip(every, names, strict=True):
-        for order, subject in enumerate(subjects):
-            _line(axes, scene, subject, [e for e in experiments if e.train == name], order, len(subjects))
-        axes.set_title(title_of(Experiment(name, f"{name}:test")))
-        axes.set_xticks([100 * f for f in fractions[name]])
-        axes.set_xlabel("trained on, % of the dataset")
-    every[0].set_ylabel("SRCC on the test part")
-    below = scene.conditions(subjects, experiments, how="Whiskers: lowest and highest split.")
-    legend = Legend([_handle(s) for s in subjects], [s.label for s in subjects])
-    finish(figure, scene.headline("SRCC with less training data"), below, legend)
-    yield Drawing(scene.stem("data_efficiency"), figure)
+class DataEfficiency(Figure):
+    """SRCC against the share of the dataset trained on."""
+
+    protocol: ClassVar[str] = "data_efficiency"
+
+    def topics(self, scene: Scene) -> list[str]:
+        """One figure of all datasets."""
+        return ["all datasets"]
+
+    def draw(self, scene: Scene, topic: str) -> Iterator[Drawing]:
+        """A panel per dataset that was trained on with at least two fractions, all on one scale."""
+        fractions = _fractions(scene)
+        sets = [n for n in scene.kept(scene.part.own_test_sets(scene.part.preset.data_efficiency)) if n in fractions]
+        experiments = [Experiment(name, f"{name}:test", f) for name in sets for f in fractions[name]]
+        subjects = scene.subjects([e for e in experiments if e.fraction < 0.8])
+        if not subjects:
+            return
+        figure, every = panels(len(sets), columns=3, size=(3.6, 3.1), sharey=True)
+        for axes, name in zip(every, sets, strict=True):
+            for order, subject in enumerate(subjects):
+                _line(axes, scene, subject, [e for e in experiments if e.train == name], order, len(subjects))
+            axes.set_title(title_of(Experiment(name, f"{name}:test")))
+            axes.set_xticks([100 * f for f in fractions[name]])
+        keep_in_proportion(every[0])
+        outer_labels(every, "trained on, % of the dataset", "SRCC on the test part")
+        parts, title = ("data_efficiency",), "SRCC with less training data"
+        legend = Legend([_handle(s) for s in subjects], [s.label for s in subjects])
+        yield scene.drawing(parts, figure, title, subjects, experiments, how="", legend=legend, whiskers=True)
 
 
 def _fractions(scene: Scene) -> dict[str, list[float]]:
@@ -47,7 +53,7 @@ def _fractions(scene: Scene) -> dict[str, list[float]]:
 
 
 def _line(axes: Any, scene: Scene, subject: Subject, experiments: list[Experiment], order: int, count: int) -> None:
-    look = Look.of(subject.place)
+    look = subject.look
     gap = min(b.fraction - a.fraction for a, b in zip(experiments, experiments[1:], strict=False)) * 100
     shift = gap * DODGE * (order - (count - 1) / 2) * min(1.0, 4 / count)
     points = [(e.fraction, spread(scene.cell(subject.arm, e))) for e in experiments]
@@ -62,5 +68,5 @@ def _line(axes: Any, scene: Scene, subject: Subject, experiments: list[Experimen
 def _handle(subject: Subject) -> Any:
     from matplotlib.lines import Line2D
 
-    look = Look.of(subject.place)
+    look = subject.look
     return Line2D([], [], color=look.colour, marker=look.marker, linestyle=look.dash, markersize=4.5, linewidth=1.3)

@@ -7,36 +7,43 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from bench.breakdown import Agreement, by_distortion, by_family
+from bench.figures.figure import Figure
 from bench.figures.scene import Drawing, Scene, Subject, title_of
-from bench.figures.style import Legend, Look, finish, panels
+from bench.figures.style import INK, Legend, panels
 from bench.layout import METRIC_TITLES
 from bench.results import Experiment, Predictions
 
 METRICS = ("plcc", "srcc")
 HOW = (
     "Correlations among the test images of one group, from stored predictions; PLCC of the scores mapped by the "
-    "logistic of the whole test part. Whiskers: lowest and highest split."
+    "logistic of the whole test part."
 )
+BAR, GAP, LETTER, WIDEST = 0.2, 0.3, 0.07, 9.5
+"""Inches: a bar where there is room for it, the gap between groups, a letter of a group's name, the widest figure."""
 
 Splits = Mapping[str, list[Agreement]]
 """Of each group, the agreement in every split that has enough images of it."""
 
 
-def draw(scene: Scene) -> Iterator[Drawing]:
-    """Two figures a dataset that knows its distortions: bars by family, and dots by distortion."""
-    for experiment in scene.own_tests():
+class Distortions(Figure):
+    """PLCC and SRCC by distortion and family (LoDa Fig. 4)."""
+
+    def draw(self, scene: Scene, experiment: Experiment) -> Iterator[Drawing]:
+        """Two figures per dataset that knows its distortions: bars by family, and dots by distortion."""
         subjects = scene.subjects([experiment])
-        for stem, measure, figure_of in (("distortions", by_family, _bars), ("distortions_each", by_distortion, _dots)):
+        for stem, measure, figure_of, handle, shown in (
+            ("distortions", by_family, _bars, _patch, "family of distortions"),
+            ("distortions_each", by_distortion, _dots, _dot, "distortion"),
+        ):
             found = {s: _groups(scene, s, experiment, measure) for s in subjects}
             found = {s: groups for s, groups in found.items() if groups}
             if found:
                 figure = figure_of(found, list(dict.fromkeys(g for groups in found.values() for g in groups)))
-                shown = "family of distortions" if measure is by_family else "distortion"
-                title = scene.headline(f"PLCC and SRCC by {shown} on {title_of(experiment)}")
-                handle = _patch if measure is by_family else _dot
-                legend = Legend([handle(s) for s in found], [s.label for s in found])
-                finish(figure, title, scene.conditions(list(found), [experiment], how=HOW), legend)
-                yield Drawing(scene.stem(stem, experiment.train), figure)
+                title = f"PLCC and SRCC by {shown} on {title_of(experiment)}"
+                parts, legend = (stem, experiment.train), Legend([handle(s) for s in found], [s.label for s in found])
+                yield scene.drawing(
+                    parts, figure, title, list(found), [experiment], how=HOW, legend=legend, whiskers=True
+                )
 
 
 def _groups(
@@ -56,25 +63,18 @@ def _values(splits: Splits, group: str, metric: str) -> list[float]:
 
 
 def _bars(found: Mapping[Subject, Splits], groups: list[str]) -> Any:
-    figure, every = panels(2, columns=1, size=(max(7.2, 0.09 * len(found) * len(groups) + 1.2), 2.5), sharex=True)
-    width = 0.84 / len(found)
+    """Bars side by side within each group, and never broader than a bar where there are few."""
+    unit = max(len(found) * BAR + GAP, LETTER * max(map(len, groups)) + 0.15)
+    size = (min(max(len(groups) * unit + 0.8, 2.6), WIDEST), 2.5)
+    figure, every = panels(2, columns=1, size=size, stretch=False, sharex=True)
+    room = (size[0] - 0.8) / (len(groups) + 0.2)  # inches that a group really gets
+    width = min(0.84 / len(found), 1.2 * BAR / room)
     for axes, metric in zip(every, METRICS, strict=True):
         for order, (subject, splits) in enumerate(found.items()):
-            look = Look.of(subject.place)
             for place, group in enumerate(groups):
                 values = _values(splits, group, metric)
                 if values:
-                    x = place + width * (order - (len(found) - 1) / 2)
-                    axes.bar(
-                        x,
-                        statistics.median(values),
-                        0.92 * width,
-                        color=look.colour,
-                        hatch=look.hatch,
-                        edgecolor="white",
-                        linewidth=0,
-                    )
-                    axes.vlines(x, min(values), max(values), color="#444444", linewidth=0.6)
+                    _bar(axes, subject, place + width * (order - (len(found) - 1) / 2), values, width)
         axes.set_ylabel(METRIC_TITLES[metric])
         axes.axhline(0, color="black", linewidth=0.6)
         axes.grid(visible=False, axis="x")
@@ -83,11 +83,20 @@ def _bars(found: Mapping[Subject, Splits], groups: list[str]) -> Any:
     return figure
 
 
+def _bar(axes: Any, subject: Subject, x: float, values: list[float], width: float) -> None:
+    """The median as a bar, the splits' range as a whisker with a white rim, to be seen on a black bar too."""
+    look, height = subject.look, statistics.median(values)
+    axes.bar(x, height, 0.92 * width, color=look.colour, hatch=look.hatch, edgecolor="white", linewidth=0)
+    if len(values) > 1:
+        axes.vlines(x, min(values), max(values), color="white", linewidth=2.0)
+        axes.vlines(x, min(values), max(values), color=INK, linewidth=0.9)
+
+
 def _dots(found: Mapping[Subject, Splits], groups: list[str]) -> Any:
     figure, every = panels(2, columns=2, size=(3.7, max(0.21, 0.03 * len(found)) * len(groups) + 0.9), sharey=True)
     for axes, metric in zip(every, METRICS, strict=True):
         for order, (subject, splits) in enumerate(found.items()):
-            look = Look.of(subject.place)
+            look = subject.look
             for place, group in enumerate(groups):
                 values = _values(splits, group, metric)
                 if values:
@@ -110,12 +119,12 @@ def _dots(found: Mapping[Subject, Splits], groups: list[str]) -> Any:
 def _patch(subject: Subject) -> Any:
     from matplotlib.patches import Patch
 
-    look = Look.of(subject.place)
+    look = subject.look
     return Patch(facecolor=look.colour, hatch=look.hatch, edgecolor="white", linewidth=0)
 
 
 def _dot(subject: Subject) -> Any:
     from matplotlib.lines import Line2D
 
-    look = Look.of(subject.place)
+    look = subject.look
     return Line2D([], [], color=look.colour, marker=look.marker, linestyle="", markersize=4.5)

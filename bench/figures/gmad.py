@@ -6,13 +6,14 @@ import statistics
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 
-from bench.figures.pictures import pictures_of
+from bench.figures.figure import Figure
+from bench.figures.pictures import pictures_of, show_picture
 from bench.figures.scene import Drawing, Scene, Subject, title_of
-from bench.figures.style import finish, panels, wrapped
+from bench.figures.style import panels, printed, wrapped
 from bench.gmad import Pair, find_pairs, rescale
 from bench.results import Experiment, Predictions
 
@@ -37,26 +38,29 @@ class Match:
         return self.found[self.first.label]
 
 
-def draw(scene: Scene) -> Iterator[Drawing]:
-    """One sheet a pair of models: the two with the highest SRCC, or every pair of those that were named."""
-    for experiment in _experiments(scene):
+class Gmad(Figure):
+    """Image pairs of the gMAD competition (GLIA Fig. 4)."""
+
+    protocol: ClassVar[str] = "gmad"
+    needs_pictures: ClassVar[bool] = True
+
+    def topics(self, scene: Scene) -> list[Experiment]:
+        """The preset's pairs of sets, or the pairs among the sets the user named; tested on the whole target."""
+        wanted = set(scene.wish.datasets)
+        return [e for e in scene.part.across() if e.datasets <= wanted] if wanted else scene.part.competitions()
+
+    def draw(self, scene: Scene, experiment: Experiment) -> Iterator[Drawing]:
+        """One sheet per pair of models: the two with the highest SRCC, or every pair of those that were named."""
         subjects = scene.subjects([experiment])
         if not scene.wish.methods:
             strongest = sorted(subjects, key=lambda s: -_srcc(scene, s, experiment))[:2]
             subjects = [subject for subject in subjects if subject in strongest]
-        for first, second in combinations(subjects, 2):
+        for pair in combinations(subjects, 2):
+            first, second = scene.named([subject.arm for subject in pair], [experiment])
             match = _match(scene, first, second, experiment)
             columns = _columns(match) if match is not None else []
             if match is not None and columns:
-                names = [part.arm.method.replace(":", "-") for part in (first, second)]
-                stem = scene.stem("gmad", experiment.train, experiment.tested, *names)
-                yield Drawing(stem, _figure(scene, experiment, match, columns))
-
-
-def _experiments(scene: Scene) -> list[Experiment]:
-    """The preset's pairs of sets, or the pairs among the sets that the user named; tested on the whole target."""
-    wanted = set(scene.wish.datasets)
-    return [e for e in scene.part.across() if e.datasets <= wanted] if wanted else scene.part.competitions()
+                yield _figure(scene, experiment, match, columns)
 
 
 def _srcc(scene: Scene, subject: Subject, experiment: Experiment) -> float:
@@ -84,28 +88,27 @@ def _columns(match: Match) -> list[tuple[Pair, str]]:
     return columns
 
 
-def _figure(scene: Scene, experiment: Experiment, match: Match, columns: list[tuple[Pair, str]]) -> Any:
-    count = len(columns)
-    figure, every = panels(2 * count, columns=count, size=(2.35, 2.25))
+def _figure(scene: Scene, experiment: Experiment, match: Match, columns: list[tuple[Pair, str]]) -> Drawing:
     shown = [pair.best for pair, _ in columns] + [pair.worst for pair, _ in columns]
-    names = [str(match.any.names[row]) for row in shown]
-    test = experiment.tested
-    scaled = {label: rescale(found.predicted, found.human) for label, found in match.found.items()}
-    truth = (match.any.human - match.any.human.min()) / np.ptp(match.any.human) * 100
-    for axes, row, picture in zip(every, shown, pictures_of(test, names, scene.wish.machine()), strict=True):
-        axes.imshow(picture)
-        axes.set_xticks([])
-        axes.set_yticks([])
-        axes.grid(visible=False)
-        for side in axes.spines.values():
-            side.set_visible(False)
-        lines = [wrapped(f"{label}: {values[row]:.0f}", 36) for label, values in scaled.items()]
-        axes.set_xlabel("\n".join([*lines, f"people: {truth[row]:.0f}"]), fontsize=7.5)
+    pictures = pictures_of(experiment.tested, [str(match.any.names[row]) for row in shown], scene.wish.machine())
+    figure, every = panels(2 * len(columns), columns=len(columns), size=(2.35, 2.5), stretch=False)
+    scores = _scores(match)
+    for axes, row, picture in zip(every, shown, pictures, strict=True):
+        show_picture(axes, picture)
+        lines = [wrapped(f"{who}: {printed(values[row], 0)}", 36) for who, values in scores.items()]
+        axes.set_xlabel("\n".join(lines), fontsize=7.5)
     for axes, (pair, level), letter in zip(every, columns, "abcd", strict=False):
-        title = f"({letter}) {pair.defender} fixed at {level} quality"
-        axes.set_title(f"{wrapped(title, 32)}\nhuman gap {pair.gap:+.0f}", fontsize=8.5)
-    where = title_of(experiment)
+        who = wrapped(f"({letter}) {pair.defender}", 32)
+        axes.set_title(f"{who}\nfixed at {level} quality\nhuman gap {printed(pair.gap, 0, sign=True)}", fontsize=8.5)
+    subjects = [match.first, match.second]
+    parts = ["gmad", experiment.train, experiment.tested, *(subject.arm.method for subject in subjects)]
+    title = f"gMAD competition: {match.first.label} and {match.second.label}, {title_of(experiment)}"
     how = f"{HOW} Split {match.split}."
-    below = scene.conditions([match.first, match.second], [experiment], how=how, medians=False)
-    finish(figure, scene.headline(f"gMAD competition: {match.first.label} and {match.second.label}, {where}"), below)
-    return figure
+    return scene.drawing(parts, figure, title, subjects, [experiment], how=how, medians=False)
+
+
+def _scores(match: Match) -> dict[str, np.ndarray]:
+    """What both models and people say of the images, on one scale from 0 to 100."""
+    human = match.any.human
+    scores = {label: rescale(found.predicted, found.human) for label, found in match.found.items()}
+    return scores | {"people": (human - human.min()) / np.ptp(human) * 100}

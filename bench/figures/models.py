@@ -18,6 +18,7 @@ from bench.data.batches import ViewMaker
 from bench.data.dataset import Dataset
 from bench.data.views import View
 from bench.errors import UsageError
+from bench.figures.pictures import needing_pictures
 from bench.figures.scene import Scene, Subject
 from bench.results import Experiment, Record
 from bench.session import Session, prepare
@@ -31,29 +32,32 @@ Kept = dict[Subject, Record]
 Tap = Callable[[Vit], AbstractContextManager[list[Tensor]]]
 
 
-def kept_runs(scene: Scene) -> Iterator[tuple[Experiment, Kept, list[Subject]]]:
-    """Datasets with kept weights: of the split with the most, each method's run; and the methods without.
+def kept_tests(scene: Scene) -> list[Experiment]:
+    """The datasets with kept weights.
 
     The first such dataset only, unless the user named some: a walk through every model takes its time.
     """
+    found = [experiment for experiment in scene.own_tests() if kept_runs(scene, experiment)[0]]
+    return found if scene.wish.datasets else found[:1]
+
+
+def kept_runs(scene: Scene, experiment: Experiment) -> tuple[Kept, list[Subject]]:
+    """Of the split with the most kept weights, each method's run; and the methods without."""
     store = Store(scene.wish.machine().results)
-    for experiment in scene.own_tests():
-        subjects = scene.subjects([experiment])
-        by_split: dict[int, Kept] = {}
-        for subject in subjects:
-            for split, record in scene.done(subject.arm, experiment).items():
-                if store.state_path(record.spec).exists():
-                    by_split.setdefault(split, {})[subject] = record
-        if by_split:
-            kept = by_split[min(by_split, key=lambda split: (-len(by_split[split]), split))]
-            yield experiment, kept, [subject for subject in subjects if subject not in kept]
-            if not scene.wish.datasets:
-                return
+    subjects = scene.subjects([experiment])
+    by_split: dict[int, Kept] = {}
+    for subject in subjects:
+        for split, record in scene.done(subject.arm, experiment).items():
+            if store.state_path(record.spec).exists():
+                by_split.setdefault(split, {})[subject] = record
+    kept = by_split[min(by_split, key=lambda split: (-len(by_split[split]), split))] if by_split else {}
+    return kept, [subject for subject in subjects if subject not in kept]
 
 
 def open_trained(record: Record, runtime: Runtime) -> Session:
     """The session of a run with its trained weights in place, in eval mode."""
-    session = prepare(record.spec, runtime)
+    with needing_pictures(record.spec.train, runtime):
+        session = prepare(record.spec, runtime)
     if take_up_state(session, Store(runtime.results)) is None:
         raise UsageError(
             f"The kept weights of {record.spec.method} (run {record.key}) are damaged or of other data. This command "

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.arms import count_text
+from bench.figures.figure import Figure
 from bench.figures.labels import Name, name_points
 from bench.figures.scene import Drawing, Scene, Subject, spread, title_of
-from bench.figures.style import GREY, Legend, Look, finish, panels
+from bench.figures.style import GREY, Legend, Look, panels
 from bench.published import rows as published_rows
 from bench.results import Experiment
 from bench.summary import cost_of
@@ -39,16 +40,16 @@ class Spot:
         return max(9.0, AREA * self.total / 1e6) if self.look else 18.0
 
 
-def draw(scene: Scene) -> Iterator[Drawing]:
-    """One figure a dataset; beside the measured spots on random splits, outside the demo, the published ones."""
-    for experiment in scene.own_tests():
+class Parameters(Figure):
+    """SRCC against trainable parameters (LoDa Fig. 1)."""
+
+    def draw(self, scene: Scene, experiment: Experiment) -> Iterator[Drawing]:
+        """One figure per dataset; beside spots measured on random splits, outside the demo, the published ones."""
         subjects = scene.subjects([experiment])
         spots = [spot for s in subjects if (spot := _measured(scene, s, experiment)) is not None]
         if spots:
             published = _published(experiment.train) if scene.part.rules.published and not scene.demo else []
-            yield Drawing(
-                scene.stem("parameters", experiment.train), _figure(scene, experiment, subjects, spots + published)
-            )
+            yield _figure(scene, experiment, subjects, spots + published)
 
 
 def _measured(scene: Scene, subject: Subject, experiment: Experiment) -> Spot | None:
@@ -56,7 +57,7 @@ def _measured(scene: Scene, subject: Subject, experiment: Experiment) -> Spot | 
     found, cost = spread(cell), cost_of(cell.records)
     if found is None or cost.trainable is None:
         return None
-    look, total = Look.of(subject.place), cost.total or cost.trainable
+    look, total = subject.look, cost.total or cost.trainable
     return Spot(subject.label, max(cost.trainable, 1.0), found[0], total, found[1], found[2], look)
 
 
@@ -71,7 +72,7 @@ def _published(dataset: str) -> list[Spot]:
     return list(spots.values())
 
 
-def _figure(scene: Scene, experiment: Experiment, subjects: list[Subject], spots: list[Spot]) -> Any:
+def _figure(scene: Scene, experiment: Experiment, subjects: list[Subject], spots: list[Spot]) -> Drawing:
     figure, (axes,) = panels(1, columns=1, size=(7.2, 4.6))
     for spot in spots:
         _draw_spot(axes, spot)
@@ -80,13 +81,14 @@ def _figure(scene: Scene, experiment: Experiment, subjects: list[Subject], spots
     axes.set_xlabel("trainable parameters")
     axes.set_ylabel("SRCC")
     axes.xaxis.set_major_formatter(lambda value, _: count_text(value))
-    how = "Spot area: total parameters, frozen ones included. Whiskers: lowest and highest split."
+    how = "Spot area: total parameters, frozen ones included."
     if any(spot.look is None for spot in spots):
         how += " Grey diamonds: published (GLIA and LoDa, Table 1) at the parameters printed there; total unknown."
-    title = scene.headline(f"SRCC against trainable parameters on {title_of(experiment)}")
-    finish(figure, title, scene.conditions(subjects, [experiment], how=how), _size_legend())
+    title, parts = f"SRCC against trainable parameters on {title_of(experiment)}", ("parameters", experiment.train)
+    legend = _size_legend()
+    drawing = scene.drawing(parts, figure, title, subjects, [experiment], how=how, legend=legend, whiskers=True)
     name_points(axes, [_name(spot) for spot in spots])
-    return figure
+    return drawing
 
 
 def _name(spot: Spot) -> Name:

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from bench.errors import RunError
+from bench.figures.figure import Figure
 from bench.figures.scene import Drawing, Scene, Subject, title_of
-from bench.figures.style import Look, finish, outer_labels, panels, wrapped
+from bench.figures.style import outer_labels, panels, printed, wrapped
 from bench.metrics import fit_logistic
 from bench.results import Experiment, Predictions, Record
 from bench.summary import Cell
@@ -18,9 +19,11 @@ POINTS = 4000
 """More points than this say nothing more and make an SVG that no viewer opens; every k-th image is drawn then."""
 
 
-def draw(scene: Scene) -> Iterator[Drawing]:
-    """One figure a dataset."""
-    for experiment in scene.own_tests():
+class Scatter(Figure):
+    """Predicted against human scores with the fitted logistic."""
+
+    def draw(self, scene: Scene, experiment: Experiment) -> Iterator[Drawing]:
+        """One figure per dataset."""
         shown = []
         for subject in scene.subjects([experiment]):
             record = median_run(scene.cell(subject.arm, experiment))
@@ -28,7 +31,7 @@ def draw(scene: Scene) -> Iterator[Drawing]:
             if found is not None:
                 shown.append((subject, record, found))
         if shown:
-            yield Drawing(scene.stem("scatter", experiment.train), _figure(scene, experiment, shown))
+            yield _figure(scene, experiment, shown)
 
 
 def median_run(cell: Cell) -> Record:
@@ -39,7 +42,7 @@ def median_run(cell: Cell) -> Record:
     return cell.by_split[split]
 
 
-def _figure(scene: Scene, experiment: Experiment, shown: list[tuple[Subject, Record, Predictions]]) -> Any:
+def _figure(scene: Scene, experiment: Experiment, shown: list[tuple[Subject, Record, Predictions]]) -> Drawing:
     figure, every = panels(len(shown), columns=4, size=(2.5, 2.55), sharey=True)
     for axes, (subject, record, found) in zip(every, shown, strict=True):
         _panel(axes, subject, record, found, experiment.target)
@@ -48,18 +51,16 @@ def _figure(scene: Scene, experiment: Experiment, shown: list[tuple[Subject, Rec
         "Test images of the split whose SRCC is nearest to the median; the line is the 4-parameter logistic fitted on "
         "them, after which PLCC is taken."
     )
-    below = scene.conditions([s for s, _, _ in shown], [experiment], how=how, medians=False)
-    finish(figure, scene.headline(f"Predicted against human scores on {title_of(experiment)}"), below)
-    return figure
+    title, subjects = f"Predicted against human scores on {title_of(experiment)}", [s for s, _, _ in shown]
+    return scene.drawing(("scatter", experiment.train), figure, title, subjects, [experiment], how=how, medians=False)
 
 
 def _panel(axes: Any, subject: Subject, record: Record, found: Predictions, target: str) -> None:
-    look = Look.of(subject.place)
     every = slice(None, None, 1 + len(found.human) // POINTS)
     size = 9 if len(found.human) < 300 else 4
-    axes.scatter(found.predicted[every], found.human[every], s=size, color=look.colour, alpha=0.45, linewidth=0)
+    axes.scatter(found.predicted[every], found.human[every], s=size, color=subject.look.colour, alpha=0.45, linewidth=0)
     values = {name: record.value(target, name) for name in ("srcc", "plcc")}
-    numbers = "  ".join(f"{name.upper()} {value:.3f}" for name, value in values.items() if value is not None)
+    numbers = "  ".join(f"{name.upper()} {printed(value)}" for name, value in values.items() if value is not None)
     try:
         mapping = fit_logistic(found.predicted, found.human)
         along = np.linspace(found.predicted.min(), found.predicted.max(), 200)

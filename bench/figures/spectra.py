@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from bench.figures.models import Kept, contiguous, kept_runs, lacking, last_walk, open_trained, tapped_blocks, vit_of
+from bench.figures.figure import Figure
+from bench.figures.models import (
+    Kept,
+    contiguous,
+    kept_runs,
+    kept_tests,
+    lacking,
+    last_walk,
+    open_trained,
+    tapped_blocks,
+    vit_of,
+)
 from bench.figures.scene import Drawing, Scene, Subject, title_of
-from bench.figures.style import Legend, Look, finish, outer_labels, panels, wrapped
+from bench.figures.style import Legend, colour_bar, outer_labels, panels, wrapped
+from bench.results import Experiment
 from bench.session import Session
 
 IMAGES, BATCH = 128, 16
@@ -27,23 +39,34 @@ Spectra = dict[Subject, np.ndarray]
 """Of each method, the log amplitude of every block's features: [depth, grid, grid], frequency 0 in the middle."""
 
 
-def draw(scene: Scene) -> Iterator[Drawing]:
-    """Three figures: last-block spectra, amplitude by frequency and block, and the highest frequency by block."""
-    for experiment, kept, without in kept_runs(scene):
+class FeatureSpectra(Figure):
+    """Fourier spectra of the features, block by block (LoDa Fig. 6)."""
+
+    takes_views: ClassVar[bool] = True
+    needs_pictures: ClassVar[bool] = True
+    needs_weights: ClassVar[bool] = True
+
+    def topics(self, scene: Scene) -> list[Experiment]:
+        """The datasets with kept weights."""
+        return kept_tests(scene)
+
+    def draw(self, scene: Scene, experiment: Experiment) -> Iterator[Drawing]:
+        """Three figures: last-block spectra, amplitude by frequency and block, and the highest frequency by block."""
+        kept, without = kept_runs(scene, experiment)
         found = _spectra_of_all(kept, scene)
         tests = [record.section("data").get("train", {}).get("n_test", IMAGES) for record in kept.values()]
         count = min(IMAGES, *map(int, tests))
         how = f"Mean over {count} test images and all channels of the patch tokens; {SEEN[scene.wish.views]}."
-        below = scene.conditions(list(found), [experiment], how=how, medians=False) + [lacking(without)]
-        where = f"trained on {title_of(experiment)}"
+        more, own = [lacking(without)], ("own",) if scene.wish.views == "own" else ()
         for stem, title, figure, legend in (
             ("spectra", "Fourier spectrum of the last block's features", _pictures(found), None),
             ("spectra_amplitude", "Relative log amplitude of the features, block by block", _amplitudes(found), None),
             ("spectra_depth", "Relative log amplitude at the highest frequency", *_depths(found)),
         ):
-            finish(figure, scene.headline(f"{title}, {where}"), below, legend)
-            own = ("own",) if scene.wish.views == "own" else ()
-            yield Drawing(scene.stem(stem, *own, experiment.train), figure)
+            parts, title = (stem, *own, experiment.train), f"{title}, trained on {title_of(experiment)}"
+            yield scene.drawing(
+                parts, figure, title, list(found), [experiment], how=how, legend=legend, medians=False, more=more
+            )
 
 
 def log_amplitude(features: Tensor, grid: int) -> Tensor:
@@ -82,20 +105,27 @@ def _spectra_of_all(kept: Kept, scene: Scene) -> Spectra:
 
 
 def _pictures(found: Spectra) -> Any:
-    figure, every = panels(len(found), columns=6, size=(1.6, 1.75))
+    figure, every = panels(len(found), columns=6, size=(1.6, 1.75), stretch=False, beside=1.0, sharex=True, sharey=True)
     last = [spectra[-1] for spectra in found.values()]
     low, high = min(map(np.min, last)), max(map(np.max, last))
     shown = None
     for axes, subject, spectrum in zip(every, found, last, strict=True):
-        half = 1 / len(spectrum)  # of a pixel: on an even grid the highest frequency is at −π only
-        edges = (-1 - half, 1 - half, 1 - half, -1 - half) if len(spectrum) % 2 == 0 else (-1, 1, 1, -1)
-        shown = axes.imshow(spectrum, cmap="cividis", vmin=low, vmax=high, extent=edges)
-        axes.set_xticks([-1, 0], ["−π", "0"])
-        axes.set_yticks([])
+        whole, edge = periodic(spectrum)
+        shown = axes.imshow(whole, cmap="cividis", vmin=low, vmax=high, extent=(-edge, edge, edge, -edge))
+        axes.set_xticks([-1, 0, 1], ["−π", "0", "π"])
+        axes.set_yticks([-1, 0, 1], ["−π", "0", "π"])
         axes.grid(visible=False)
         axes.set_title(wrapped(subject.label, 20), fontsize=8)
-    figure.colorbar(shown, ax=every, label="log amplitude", shrink=0.7, aspect=25, pad=0.02)
+    outer_labels(every, "", "")
+    colour_bar(figure, shown, every, "log amplitude")
     return figure
+
+
+def periodic(spectrum: np.ndarray) -> tuple[np.ndarray, float]:
+    """A spectrum from −π to π, and where its outer pixels end (in π): on an even grid what stands at −π is π's too."""
+    if len(spectrum) % 2:
+        return spectrum, 1.0
+    return np.pad(spectrum, ((0, 1), (0, 1)), mode="wrap"), 1 + 1 / len(spectrum)
 
 
 def _amplitudes(found: Spectra) -> Any:
@@ -103,7 +133,7 @@ def _amplitudes(found: Spectra) -> Any:
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
-    figure, every = panels(len(found), columns=4, size=(2.4, 2.2), sharex=True, sharey=True)
+    figure, every = panels(len(found), columns=4, size=(2.4, 2.2), beside=0.8, sharex=True, sharey=True)
     depth = max(len(spectra) for spectra in found.values())
     shade = ScalarMappable(Normalize(1, depth), matplotlib.colormaps["cividis"])
     for axes, (subject, spectra) in zip(every, found.items(), strict=True):
@@ -113,7 +143,7 @@ def _amplitudes(found: Spectra) -> Any:
         axes.set_title(wrapped(subject.label, 30), fontsize=8.5)
     outer_labels(every, "frequency / π", "Δ log amplitude")
     ticks = list(range(1, depth + 1, max(1, depth // 6)))
-    figure.colorbar(shade, ax=every, label="block", shrink=0.7, aspect=25, pad=0.02, ticks=ticks)
+    colour_bar(figure, shade, every, "block", ticks=ticks)
     return figure
 
 
@@ -123,7 +153,7 @@ def _depths(found: Spectra) -> tuple[Any, Legend]:
     figure, (axes,) = panels(1, columns=1, size=(6.4, 3.2))
     handles = []
     for subject, spectra in found.items():
-        look = Look.of(subject.place)
+        look = subject.look
         style = {"color": look.colour, "marker": look.marker, "linestyle": look.dash, "markersize": 4, "linewidth": 1.2}
         axes.plot(range(1, len(spectra) + 1), relative(spectra)[1][:, -1], **style)
         handles.append(Line2D([], [], **style))

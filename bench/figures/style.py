@@ -1,7 +1,8 @@
-"""How every figure looks: colour-blind-safe colours, markers, a title above, how to read it below; and its bytes."""
+"""How every figure looks: one colour-blind-safe look per method, a title above, how to read it below; and its bytes."""
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 import textwrap
@@ -19,10 +20,19 @@ if TYPE_CHECKING:
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9", "#CC79A7", "#000000")
 """Okabe & Ito's palette without its yellow, which is too pale for lines on white."""
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*")
-DASHES: tuple[Any, ...] = ("-", "--", ":", "-.")
-HATCHES = ("", "////", "....", "xxxx")
+MARKERS: tuple[Any, ...] = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
+DASHES: tuple[Any, ...] = ("-", "--", ":", "-.", (0, (8, 2, 1, 2, 1, 2)), (0, (1, 4)))
+HATCHES = ("", "////", "....", "xxxx", "----", "||||")
 GREY = "#767676"
+INK = "#222222"
+
+OWN_PLACES = ("linear_probe", "full_finetune", "adapter", "lora", "vpt", "loda", "glia", "bitfit", "ssf")
+"""The built-in methods in the order of the palette; a new one goes to the end, so that the others keep their looks."""
+OTHER_MARKERS: tuple[Any, ...] = ("p", "h", "*", "d", "8", (4, 1, 0), (6, 1, 0), (3, 1, 0))
+"""Markers of all other methods (plugins, peft's variants): never a built-in's."""
+
+NARROWEST = 4.8
+"""Inches: a page with words on it is never narrower than this."""
 
 _DPI = 200
 _RC = {
@@ -43,6 +53,7 @@ _RC = {
     "grid.linewidth": 0.6,
     "hatch.linewidth": 0.5,
     "svg.fonttype": "none",
+    "pdf.fonttype": 42,
     "svg.hashsalt": "glia-bench",
 }
 
@@ -57,15 +68,24 @@ class Look:
     hatch: str
 
     @staticmethod
-    def of(place: int) -> Look:
-        """The look of the method at this place of the palette; it repeats after 84."""
-        turn = place // len(COLOURS)
-        return Look(
-            COLOURS[place % len(COLOURS)],
-            MARKERS[place % len(MARKERS)],
-            DASHES[turn % len(DASHES)],
-            HATCHES[turn % len(HATCHES)],
-        )
+    def of(method: str) -> Look:
+        """The look of a method, by its name alone: the same in every figure, whoever else is drawn.
+
+        The built-in ones have places of their own. A plugin or a variant gets one by a hash of its name, among those
+        that no built-in has; two of them may meet in one look, and then their names tell them apart.
+        """
+        if method in OWN_PLACES:
+            place = OWN_PLACES.index(method)
+            return Look._at(place, MARKERS[place])
+        number = int.from_bytes(hashlib.sha256(method.encode()).digest()[:8], "big")
+        number, marker = divmod(number, len(OTHER_MARKERS))
+        free = len(COLOURS) * len(DASHES) - len(OWN_PLACES)
+        return Look._at(len(OWN_PLACES) + number % free, OTHER_MARKERS[marker])
+
+    @staticmethod
+    def _at(place: int, marker: Any) -> Look:
+        turn, colour = divmod(place, len(COLOURS))
+        return Look(COLOURS[colour], marker, DASHES[turn], HATCHES[turn])
 
 
 @dataclass(frozen=True)
@@ -87,19 +107,49 @@ def house_style() -> Iterator[None]:
         yield
 
 
-def panels(count: int, *, columns: int, size: tuple[float, float], **shared: Any) -> tuple[Figure, list[Axes]]:
-    """A figure of `count` panels of `size` inches, at most `columns` a row; a figure is never narrower than text."""
+def panels(
+    count: int, *, columns: int, size: tuple[float, float], stretch: bool = True, beside: float = 0.0, **shared: Any
+) -> tuple[Figure, list[Axes]]:
+    """A figure of `count` panels of `size` inches, at most `columns` in a row, with `beside` inches for a colour bar.
+
+    `stretch` widens few panels to the narrowest page; pictures and maps keep their size and stand in its middle.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     columns = max(1, min(columns, count))
     rows = math.ceil(count / columns)
-    figure = Figure(figsize=(max(columns * size[0], 4.8), rows * size[1] + 0.2), layout="constrained")
+    width = columns * size[0] + beside
+    figure = Figure(figsize=(max(width, NARROWEST if stretch else 0), rows * size[1] + 0.2), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(rows, columns, squeeze=False, **shared).ravel().tolist()
     for extra in axes[count:]:
         extra.set_visible(False)
     return figure, axes[:count]
+
+
+def keep_in_proportion(axes: Axes, least: float = 0.1) -> None:
+    """An axis of correlations spans at least so much: small differences must not look like large ones."""
+    low, high = axes.get_ylim()
+    missing = max(0.0, least - (high - low))
+    high = min(high + missing / 2, max(high, 1.0))
+    axes.set_ylim(min(low, high - least), high)
+
+
+def colour_bar(figure: Figure, shown: Any, axes: Sequence[Axes], label: str, **more: Any) -> None:
+    """A colour bar beside the panels, as wide in a small figure as in a large one."""
+    height = figure.get_figheight()
+    share = 1.0 if height < 3 else 0.7
+    long = share * (height - 0.9)  # about so much of it is not words
+    figure.colorbar(shown, ax=axes, label=label, shrink=share, aspect=max(5.0, long / 0.16), pad=0.02, **more)
+
+
+def printed(value: float, digits: int = 3, *, sign: bool = False) -> str:
+    """A number as it stands in a figure: a proper minus as on the axes, and no minus before a zero."""
+    text = f"{value:{'+' if sign else ''}.{digits}f}"
+    if not float(text):
+        text = text.lstrip("+-")
+    return text.replace("-", "−")
 
 
 def wrapped(text: str, width: int) -> str:
@@ -128,17 +178,21 @@ def outer_labels(axes: Sequence[Axes], x: str, y: str) -> None:
 
 def finish(figure: Figure, title: str, below: Sequence[str], legend: Legend | None = None) -> None:
     """Put the title above, the legend and the words under the panels: each on room added for it alone."""
-    width, body = figure.get_figwidth(), figure.get_figheight()
+    body_width, body = figure.get_figwidth(), figure.get_figheight()
+    width = max(body_width, NARROWEST if title or below or legend else 0)
     headline = textwrap.wrap(title, int(width * 9.6), break_on_hyphens=False)
     words = [part for line in below if line for part in textwrap.wrap(line, int(width * 18))]
     columns = _legend_columns(legend, width) if legend else 1
     rows = math.ceil(len(legend.labels) / columns) if legend else 0
     top, middle, bottom = 0.21 * len(headline) + 0.1, 0.19 * rows + 0.1, 0.13 * len(words) + 0.08
     height = top + body + middle + bottom
-    figure.set_figheight(height)
+    figure.set_size_inches(width, height)
     engine: Any = figure.get_layout_engine()
-    engine.set(rect=(0, (middle + bottom) / height, 1, body / height))
-    figure.text(0.5, 1 - 0.07 / height, "\n".join(headline), va="top", ha="center", fontsize=10.5, fontweight="bold")
+    share = body_width / width
+    engine.set(rect=((1 - share) / 2, (middle + bottom) / height, share, body / height))
+    if headline:
+        place = {"y": 1 - 0.07 / height, "va": "top", "ha": "center"}
+        figure.text(0.5, s="\n".join(headline), fontsize=10.5, fontweight="bold", **place)
     if legend:
         figure.legend(
             legend.handles,
@@ -150,14 +204,17 @@ def finish(figure: Figure, title: str, below: Sequence[str], legend: Legend | No
             frameon=False,
             handlelength=2.2,
         )
-    place = {"x": 0.1 / width, "y": bottom / height, "va": "top", "ha": "left"}
-    figure.text(s="\n".join(words), fontsize=7, color="#444444", linespacing=1.3, **place)
+    if words:
+        place = {"x": 0.1 / width, "y": bottom / height, "va": "top", "ha": "left"}
+        figure.text(s="\n".join(words), fontsize=7, color="#444444", linespacing=1.3, **place)
     _freeze(figure)
 
 
 def _freeze(figure: Figure) -> None:
-    """Lay the panels out once and round where they came to stand: the solver's last bits differ from call to call."""
+    """Lay the panels out and round where they came to stand: the solver's last bits differ from call to call."""
     figure.draw_without_rendering()
+    if any(axes.images for axes in figure.axes):  # a picture keeps its shape: the room for its words is known only now
+        figure.draw_without_rendering()
     figure.set_layout_engine("none")
     for axes in figure.axes:
         axes.set_position([round(value, 5) for value in axes.get_position(original=True).bounds])
@@ -174,9 +231,22 @@ def _legend_columns(legend: Legend, width: float) -> int:
     return 1
 
 
-def save(figure: Figure, path: Path) -> None:
-    """Write a figure, PNG or SVG by its ending; the same figure gives the same bytes."""
+def save(figure: Figure, path: Path, title: str = "", words: str = "") -> None:
+    """Write a figure, PNG, SVG or PDF by its ending; the same figure gives the same bytes.
+
+    Title and words stand in the file's metadata too, so that a figure without them on its page still says what it is.
+    """
     kind = path.suffix[1:]
-    metadata = {"Date": None, "Creator": "glia-bench"} if kind == "svg" else {"Software": None}
     with atomic(path) as handle:
-        figure.savefig(handle, format=kind, dpi=_DPI, metadata=metadata)
+        figure.savefig(handle, format=kind, dpi=_DPI, metadata=_metadata(kind, title, words))
+
+
+def _metadata(kind: str, title: str, words: str) -> dict[str, str | None]:
+    """What a file says of itself: no date and no version, which would make other bytes of the same figure."""
+    texts = {"Title": title, "Subject" if kind == "pdf" else "Description": words}
+    usual: dict[str, dict[str, str | None]] = {
+        "png": {"Software": None},
+        "svg": {"Date": None, "Creator": "glia-bench"},
+        "pdf": {"CreationDate": None, "Producer": None, "Creator": "glia-bench"},
+    }
+    return usual[kind] | {name: text for name, text in texts.items() if text}

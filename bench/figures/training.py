@@ -1,4 +1,4 @@
-"""Loss curves of training, a panel a method, a line a split; and the SRCC by which an epoch was chosen, if one was."""
+"""Loss curves of training, a panel per method, a line per split; and the SRCC that chose an epoch, if one did."""
 
 from __future__ import annotations
 
@@ -7,29 +7,31 @@ from typing import Any
 
 import numpy as np
 
+from bench.figures.figure import Figure
 from bench.figures.scene import Drawing, Scene, Subject, title_of
-from bench.figures.style import GREY, Look, finish, outer_labels, panels, wrapped
+from bench.figures.style import GREY, outer_labels, panels, wrapped
 from bench.results import Experiment, Record
 
 
-def draw(scene: Scene) -> Iterator[Drawing]:
-    """One figure a dataset."""
-    for experiment in scene.own_tests():
+class Training(Figure):
+    """Loss and validation curves of training."""
+
+    def draw(self, scene: Scene, experiment: Experiment) -> Iterator[Drawing]:
+        """One figure per dataset."""
         shown = []
         for subject in scene.subjects([experiment]):
             runs = {split: r for split, r in scene.done(subject.arm, experiment).items() if r.body.get("loss")}
             if runs:
                 shown.append((subject, runs))
         if shown:
-            yield Drawing(scene.stem("training", experiment.train), _figure(scene, experiment, shown))
+            yield _figure(scene, experiment, shown)
 
 
-def _figure(scene: Scene, experiment: Experiment, shown: list[tuple[Subject, dict[int, Record]]]) -> Any:
+def _figure(scene: Scene, experiment: Experiment, shown: list[tuple[Subject, dict[int, Record]]]) -> Drawing:
     figure, every = panels(len(shown), columns=4, size=(2.5, 2.3), sharex=True, sharey=True)
     curves = False
     for axes, (subject, runs) in zip(every, shown, strict=True):
-        look = Look.of(subject.place)
-        _lines(axes, {s: r.body["loss"] for s, r in runs.items()}, look.colour, "-")
+        _lines(axes, {s: r.body["loss"] for s, r in runs.items()}, subject.look.colour, "-")
         chosen = {s: c for s, r in runs.items() if (c := r.section("selection").get("curve"))}
         if chosen:
             curves = True
@@ -38,12 +40,13 @@ def _figure(scene: Scene, experiment: Experiment, shown: list[tuple[Subject, dic
         axes.xaxis.get_major_locator().set_params(integer=True)
     outer_labels(every, "epoch", "training loss")
     losses = sorted({r.spec.recipe.loss for _, runs in shown for r in runs.values()})
-    how = f"Thin: one split. Thick: the mean over splits. Loss: {', '.join(losses)}, mean of each epoch."
+    several = any(len(runs) > 1 for _, runs in shown)
+    how = "Thin: one split. Thick: the mean over splits. " if several else ""
+    how += f"Loss: {', '.join(losses)}, mean of each epoch." + ("" if several else " One split.")
     if curves:
         how += " Dashed grey, right axis: SRCC by which the epoch was chosen."
-    below = scene.conditions([s for s, _ in shown], [experiment], how=how, medians=False)
-    finish(figure, scene.headline(f"Training on {title_of(experiment)}"), below)
-    return figure
+    title, subjects = f"Training on {title_of(experiment)}", [s for s, _ in shown]
+    return scene.drawing(("training", experiment.train), figure, title, subjects, [experiment], how=how, medians=False)
 
 
 def _lines(axes: Any, by_split: Mapping[int, list[float]], colour: str, dash: str) -> None:

@@ -1,22 +1,20 @@
 """Figures from records alone: every one is drawn, says what it shows, gives the same bytes, and refuses plainly."""
 
-import re
 import subprocess
 import sys
-import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 import pytest
 
 from bench.errors import UsageError
-from bench.figures import FIGURES, make_figure, make_figures
+from bench.figures import FIGURES, fact, make_figure, make_figures
 from bench.figures.scatter import median_run
 from bench.results import Experiment, Results
 from bench.summary import Cell
+from tests.figures.drawn import FROM_RECORDS, words
 from tests.tables.records import record_of, records_of
 from tests.tables.results import results_of, specs_of
 
-FROM_RECORDS = ("parameters", "scatter", "distortions", "data_efficiency", "cross", "training")
 METHODS = "linear_probe,full_finetune,glia"
 
 
@@ -28,13 +26,6 @@ def demo():
 @pytest.fixture(scope="module")
 def small():
     return results_of("main", "demo", "linear_probe,glia", ["demo_a"], splits=2)
-
-
-def words(path):
-    """All text of an SVG, as a reader sees it."""
-    root = ElementTree.fromstring(path.read_text(encoding="utf-8"))
-    lines = ["".join(node.itertext()) for node in root.iter("{http://www.w3.org/2000/svg}text")]
-    return re.sub(r"\s+", " ", " ".join(lines))
 
 
 @pytest.mark.parametrize("name", FROM_RECORDS)
@@ -74,9 +65,9 @@ def test_presets_never_share_a_figure(small, tmp_path):
     assert stems == {"scatter_koniq10k", "scatter_demo_a_demo"}
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", FIGURES.names())
 def test_without_records_the_command_that_makes_them_is_named(name, tmp_path):
-    with pytest.raises(UsageError, match=f"bench run -p {FIGURES[name].protocol}"):
+    with pytest.raises(UsageError, match=f"bench run -p {fact(name, 'protocol')}"):
         make_figure(name, Results([]), tmp_path)
 
 
@@ -89,17 +80,12 @@ def test_records_of_other_protocols_do_not_make_a_figure(name, tmp_path):
 
 def test_all_figures_that_have_records_are_drawn_when_none_is_named(tmp_path):
     few = results_of("main", "demo", "glia", ["demo_a"], splits=1)
-    wishes = {"runtime": None, "methods": ("glia",)}
-    drawable = Results(few.records)
-    with pytest.raises(UsageError, match="runtime"):  # the model figures are reached, and say what they lack
-        make_figures((), drawable, tmp_path, formats=("svg",), **wishes)
-    assert {path.name.split("_demo_a")[0] for path in tmp_path.iterdir()} == {
-        "parameters",
-        "scatter",
-        "distortions",
-        "distortions_each",
-        "training",
-    }
+    outcome = make_figures((), few, tmp_path, formats=("svg",))
+    stems = ("parameters", "scatter", "distortions", "distortions_each", "training")
+    assert {path.name for path in outcome.paths} == {f"{stem}_demo_a_demo.svg" for stem in stems}
+    assert sorted(outcome.paths) == sorted(tmp_path.iterdir())
+    assert outcome.without_records == ["cross", "data_efficiency", "gmad"]
+    assert [refusal.figure for refusal in outcome.refused] == ["attention", "spectra"]  # a runtime they have not
 
 
 def test_mistakes_are_named(demo, tmp_path):
@@ -109,14 +95,18 @@ def test_mistakes_are_named(demo, tmp_path):
         make_figure("cross", demo, tmp_path, formats=("gif",))
     with pytest.raises(UsageError, match="--image is for attention"):
         make_figure("cross", demo, tmp_path, image="x.png")
-    with pytest.raises(UsageError, match="bench run -m lora"):
+    with pytest.raises(UsageError, match="bench run -m lora -p cross"):
         make_figure("cross", demo, tmp_path, methods=("lora",))
+    with pytest.raises(UsageError, match="nope is no method; there are adapter"):
+        make_figure("cross", demo, tmp_path, methods=("glia", "nope"))
+    with pytest.raises(UsageError, match="No record here is of nowhere; there are some of demo_a, demo_b"):
+        make_figure("scatter", demo, tmp_path, datasets=("demo_a", "nowhere"))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_only_the_named_methods_and_datasets_are_shown(demo, tmp_path):
     paths = make_figure("scatter", demo, tmp_path, formats=("svg",), methods=("glia",), datasets=("demo_b",))
-    assert [path.name for path in paths] == ["scatter_demo_b_demo.svg"]
+    assert [path.name for path in paths] == ["scatter_demo_b_glia_demo.svg"]
     assert "Linear probe" not in words(paths[0])
 
 
@@ -125,8 +115,8 @@ def test_failed_and_missing_runs_are_said_below(tmp_path):
     [other, _] = specs_of("main", "demo", "lora", ["demo_a"], splits=2)
     records = [record_of(first), record_of(second, error=("RunError", "diverged")), record_of(other)]
     said = words(make_figure("parameters", Results(records), tmp_path, formats=("svg",))[0])
-    assert "GLIA: 1 failed run left out" in said
-    assert "LoRA: only 1 of 2 splits" in said
+    assert "Failed runs left out: GLIA (1)." in said
+    assert "Not all 2 splits are there: LoRA (1)." in said
 
 
 def test_a_method_whose_runs_all_failed_is_named_below(tmp_path):

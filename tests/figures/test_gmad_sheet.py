@@ -7,7 +7,7 @@ from bench.figures import make_figure
 from bench.gmad import find_pairs
 from bench.results import Results
 from bench.runtime import Runtime
-from tests.figures.test_figures import words
+from tests.figures.drawn import drawings, made, panels_of, words
 from tests.tables.records import predictions, record_of
 from tests.tables.results import specs_of
 
@@ -54,3 +54,31 @@ def test_the_two_strongest_meet_unless_others_are_named(asked, tmp_path):
     assert len(draw(specs, tmp_path)) == 1
     named = draw(specs, tmp_path, methods=("linear_probe", "lora"))
     assert [path.name for path in named] == ["gmad_demo_a_demo_b_linear_probe_lora_demo.svg"]
+
+
+def test_a_pair_shares_what_both_changed_and_every_column_is_titled_on_the_same_lines(asked, tmp_path):
+    records = made("linear_probe,lora,glia", (), splits=1, protocols="gmad", recipe={"epochs": 9})
+    runtime = Runtime(results=tmp_path, cache=tmp_path)
+    [drawing] = drawings("gmad", records, tmp_path, runtime=runtime, methods=("lora", "glia"))
+    assert any(line.startswith("Preset demo, changed: epochs=9; backbone") for line in drawing.words)
+    titles = [axes.get_title() for axes in drawing.figure.axes if axes.get_title()]
+    assert [title.split("\n")[:2] for title in titles[:2]] == [
+        ["(a) LoRA", "fixed at low quality"],
+        ["(b) LoRA", "fixed at high quality"],
+    ]
+    assert {title.count("\n") for title in titles} == {2}
+
+
+@pytest.mark.parametrize("shape", [(60, 80, 3), (80, 80, 3), (90, 60, 3), (100, 108, 3)])
+def test_no_score_lies_on_a_picture(shape, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "bench.figures.gmad.pictures_of", lambda _, wanted, __: [np.full(shape, 128, np.uint8) for _ in wanted]
+    )
+    runtime = Runtime(results=tmp_path, cache=tmp_path)
+    records = made("lora,glia", (), splits=1, protocols="gmad")
+    [drawing] = drawings("gmad", records, tmp_path, runtime=runtime)
+    drawing.figure.draw_without_rendering()
+    panels = panels_of(drawing)
+    for axes in panels:
+        for text in (axes.xaxis.label, axes.title):
+            assert not any(text.get_window_extent().overlaps(other.get_window_extent()) for other in panels)

@@ -60,8 +60,10 @@ def test_no_text_of_any_figure_lies_on_another_or_off_the_page(name, count):
         for method in methods
     ]
     with house_style():
-        for scene in scenes(Results(records), Wish(datasets=() if name == "cross" else ("demo_a",))):
-            for drawing in FIGURES[name].load()(scene):
+        [(scene, _)] = scenes(Results(records), Wish(datasets=() if name == "cross" else ("demo_a",)))
+        figure = FIGURES.load(name)()
+        for topic in figure.topics(scene):
+            for drawing in figure.draw(scene, topic):
                 drawing.figure.draw_without_rendering()
                 page = drawing.figure.bbox
                 found = {text: Text.get_window_extent(text) for text in texts_of(drawing.figure)}

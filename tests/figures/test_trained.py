@@ -1,19 +1,22 @@
 """Figures that walk through trained models, from a run to the file: kept weights are found, opened and shown."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from bench.errors import UsageError
-from bench.figures import make_figure
+from bench.figures import make_figure, make_figures
 from bench.figures.models import contiguous, open_trained
 from bench.figures.spectra import feature_spectra
+from bench.figures.style import NARROWEST
 from bench.results import Results
 from bench.run import make_run
 from bench.session import prepare
 from bench.states import take_up_state
 from bench.store import Store
-from tests.figures.test_figures import words
+from tests.figures.drawn import drawings, panels_of, words
 from tests.world import make_world, tiny_runtime, tiny_spec
 
 
@@ -85,10 +88,21 @@ def test_what_the_spectra_are_of_stands_below_them(world, tmp_path):
     for views, said in (("same", "every method on the same crops"), ("own", "each method on the views it eats")):
         paths = make_figure("spectra", results, tmp_path / views, runtime=runtime, views=views)
         assert said in words(paths[1])
-    with pytest.raises(UsageError, match="for the spectra only"):
+    with pytest.raises(UsageError, match="--views is for spectra, not for attention"):
         make_figure("attention", results, tmp_path, runtime=runtime, views="own")
     with pytest.raises(UsageError, match="it is same or own"):
         make_figure("spectra", results, tmp_path, runtime=runtime, views="mine")
+
+
+def test_with_views_asked_for_and_no_name_the_figures_that_take_them_are_drawn(world, tmp_path):
+    runtime, store = world
+    options = {"runtime": runtime, "methods": ("vpt",), "formats": ("svg",), "views": "own"}
+    outcome = make_figures((), Results.read(store), tmp_path, **options)
+    kinds = ("spectra", "spectra_amplitude", "spectra_depth")
+    assert [path.stem for path in outcome.paths] == [f"{kind}_own_near_vpt_demo" for kind in kinds]
+    assert not outcome.refused + outcome.without_records
+    with pytest.raises(UsageError, match="No figure takes --image and --views together"):
+        make_figures((), Results.read(store), tmp_path, image="g0_1.png", **options)
 
 
 @pytest.mark.parametrize("kind", ["attention", "spectra"])
@@ -98,6 +112,42 @@ def test_runs_in_bf16_are_looked_into_in_bf16(kind, tmp_path):
     for method in ("linear_probe", "glia"):
         store.write(*make_run(tiny_spec(method, precision="bf16", recipe={"epochs": 1}), runtime))
     assert make_figure(kind, Results.read(store), tmp_path / "figures", runtime=runtime)
+
+
+def test_the_maps_of_one_method_stand_right_beside_the_picture(world, tmp_path):
+    runtime, store = world
+    for drawing in drawings("attention", Results.read(store).records, tmp_path, runtime=runtime, methods=("glia",)):
+        assert drawing.figure.get_figwidth() == NARROWEST
+        left, right = (axes.get_position() for axes in panels_of(drawing)[:2])
+        assert right.x0 - left.x1 < 0.3 * left.width
+        assert (left.x0 + right.x1) / 2 == pytest.approx(0.5, abs=0.03)
+
+
+def test_spectra_name_both_ends_of_both_axes(world, tmp_path):
+    runtime, store = world
+    drawing = drawings("spectra", Results.read(store).records, tmp_path, runtime=runtime)[0]
+    axes = panels_of(drawing)[0]
+    for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
+        assert [label.get_text() for label in labels] == ["−π", "0", "π"]
+    for low, high in (axes.get_xlim(), sorted(axes.get_ylim())):
+        assert low < -1
+        assert high > 1
+
+
+def test_models_whose_pictures_are_not_here_are_one_line_per_figure(world, tmp_path):
+    runtime, store = world
+    elsewhere = replace(runtime, data={})
+    outcome = make_figures(["attention", "spectra"], Results.read(store), tmp_path, runtime=elsewhere)
+    lines = [refusal.line for refusal in outcome.refused]
+    assert [line.partition(":")[0] for line in lines] == ["attention (near)", "spectra (near)"]
+    assert all("it needs the pictures of near, and they are not here." in line for line in lines)
+    assert not any("\n" in line for line in lines)
+
+
+def test_an_attention_figure_of_a_named_picture_has_a_name_of_its_own(world, tmp_path):
+    runtime, store = world
+    paths = make_figure("attention", Results.read(store), tmp_path, runtime=runtime, image="g0_1.png", methods=("vpt",))
+    assert {path.stem for path in paths} == {f"attention_{kind}_near_vpt_g0_1_demo" for kind in ("rollout", "cls")}
 
 
 def test_methods_without_kept_weights_name_the_command(world, tmp_path):

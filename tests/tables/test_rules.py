@@ -125,7 +125,7 @@ def test_official_and_random_runs_are_never_paired_in_a_comparison(specs):
 
 def test_figures_keep_the_rules_apart_in_files_titles_and_numbers(specs):
     oracle = [changed(spec, "official", "oracle") for spec in specs]
-    usual, unusual = scenes(Results(records_of(specs + oracle)), Wish())
+    (usual, _), (unusual, _) = scenes(Results(records_of(specs + oracle)), Wish())
     assert (usual.stem("scatter"), usual.headline("Scatter")) == ("scatter", "Scatter")
     assert unusual.stem("scatter") == "scatter_official_oracle"
     assert unusual.headline("Scatter") == "Official split. Epoch chosen on the TEST part. Scatter"
