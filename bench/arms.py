@@ -110,6 +110,11 @@ def arms_of(records: Iterable[Record]) -> dict[Record, Arm]:
     return arms
 
 
+def arm_of(spec: RunSpec) -> Arm:
+    """The arm of a run that is only planned."""
+    return _arm(spec, {})
+
+
 _PLAIN_FIELDS = attrgetter(
     *(f.name for f in fields(RunSpec) if f.name not in ("options", "recipe", "split", "tests", "fraction", "source"))
 )

@@ -16,16 +16,20 @@ REPEATS = 5
 
 def measure_ceilings(device: torch.device, precision: str) -> dict[str, float]:
     """`matmul_flops` and `copy_bytes` a second, each the best of a few tries; a copy reads and writes every byte."""
-    kind = DTYPES[precision]
-    n = MATRIX.get(device.type, 1024)
-    a, b = (torch.randn(n, n, device=device).to(kind) for _ in range(2))
     count = COPY_BYTES.get(device.type, 64 << 20)
     source = torch.zeros(count, dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
     return {
-        "matmul_flops": 2 * n**3 / best_seconds(lambda: torch.mm(a, b), device),
+        "matmul_flops": matmul_rate(device, precision),
         "copy_bytes": 2 * count / best_seconds(lambda: target.copy_(source), device),
     }
+
+
+def matmul_rate(device: torch.device, precision: str) -> float:
+    """Floating-point operations a second in a product of large matrices, the best of a few tries."""
+    n = MATRIX.get(device.type, 1024)
+    a, b = (torch.randn(n, n, device=device).to(DTYPES[precision]) for _ in range(2))
+    return 2 * n**3 / best_seconds(lambda: torch.mm(a, b), device)
 
 
 def best_seconds(work: Callable[[], object], device: torch.device, repeats: int = REPEATS) -> float:

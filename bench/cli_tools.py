@@ -102,8 +102,9 @@ def compare(
 def tune(
     method: Annotated[str, typer.Argument(help="The method.")],
     dataset: Annotated[
-        str, typer.Option("--dataset", "-d", help="Where to choose; the preset's first set if not given.")
-    ] = "",
+        Optional[list[str]],
+        typer.Option("--dataset", "-d", help="Where to choose, one set; else the first that is configured."),
+    ] = None,
     splits: Annotated[
         Optional[int], typer.Option("--splits", min=1, help="In how many splits to choose; the preset's number.")
     ] = None,
@@ -122,12 +123,16 @@ def tune(
     ] = None,
 ) -> None:
     """Choose a learning rate, and one option at most, in each split. Contents of its own training part decide."""
-    from bench.invocation import configure, runtime_of
+    from bench.errors import UsageError
+    from bench.invocation import configure, runtime_of, words_of
     from bench.tune_command import Wish, run_search
 
+    sets = words_of(dataset)
+    if len(sets) > 1:
+        raise UsageError(f"bench tune chooses on one set at a time, not on {', '.join(sets)}.")
     config = configure(plugin, preset=preset, device=device, results=results, splits=splits)
     wish = Wish(
-        method, dataset, config["splits"], rates, option, config.preset, backbone, weights, tuple(settings or ())
+        method, "".join(sets), config["splits"], rates, option, config.preset, backbone, weights, tuple(settings or ())
     )
     raise typer.Exit(run_search(wish, Path(config["results"]), lambda **more: runtime_of(config, plugin, **more)))
 

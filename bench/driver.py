@@ -16,7 +16,7 @@ from bench.executors import Orders, Summary, execute_serial
 from bench.planned import note_plan
 from bench.planning import Plan
 from bench.presets import preset_named
-from bench.progress import Display, clock, counted
+from bench.progress import Display, counted
 from bench.runtime import Runtime
 from bench.slurm import script, share
 from bench.spec import RunSpec
@@ -27,32 +27,6 @@ if TYPE_CHECKING:
     from bench.narrowing import Narrowing
     from bench.results import Results
     from bench.table import Table
-
-
-def check_sets(plan: Plan, runtime: Runtime, *, found: bool) -> None:
-    """Refuse a plan with unknown sets, missing ones (where they must be found), or splits there are not."""
-    from bench.data.locate import source_of
-
-    missing = []
-    for name in sorted(_datasets(plan.specs)):
-        source = source_of(name, runtime.data, runtime.cache)
-        if source.folders and (source.place.path is None or not source.place.path.is_dir()):
-            missing.append(name)
-    if missing and found:
-        raise UsageError(
-            f"No folder for {', '.join(missing)}. Say in bench.toml where they lie ([data] root = ..., or [data.NAME] "
-            "path = ...), or choose others with --dataset; `bench data check NAME` says what to get and from whom."
-        )
-    _check_official_splits(plan, runtime, set(missing))
-
-
-def _check_official_splits(plan: Plan, runtime: Runtime, missing: Set[str]) -> None:
-    """Refuse official splits of sets that have none, as far as their labels are on this machine."""
-    from bench.data.locate import source_of
-
-    for name in sorted({spec.train for spec in plan.specs if spec.split_rule == "official"} - missing):
-        if why := source_of(name, runtime.data, runtime.cache, partial=runtime.partial).lacks_official():
-            raise UsageError(f"--set split_rule=official: {why}")
 
 
 def _datasets(specs: Sequence[RunSpec]) -> set[str]:
@@ -222,47 +196,6 @@ def note_official_in_name_only(results: Results) -> None:
 
     if count := sum(official_in_name_only(record.body) for record in results.records):
         note(f"Left out: {counted(count, 'run')} made on a random split under split_rule=official (see bench verify).")
-
-
-def preview(plan: Plan, runtime: Runtime, overwrite: str) -> None:
-    """What `--dry-run` prints: the runs to make, those done, and how long by the records there are."""
-    store = Store(runtime.results)
-    pending = store.pending(plan.specs, overwrite)
-    report_problems(store)
-    counts: dict[tuple[str, ...], list[int]] = {}
-    waiting = {spec.key for spec in pending}
-    for spec in plan.specs:
-        share = "all" if spec.source == "all" and spec.fraction == 0.8 else f"{spec.fraction:.0%}"
-        row = counts.setdefault((spec.method, spec.train, share, ", ".join(spec.tests)), [0, 0])
-        row[spec.key in waiting] += 1
-    rows = [(*key, made, left) for key, (made, left) in counts.items()]
-    grid(
-        ("method", "train", "of the set", "test", "done", "to make"),
-        rows,
-        title=f"{', '.join(plan.protocols)}, preset {plan.preset.name}",
-    )
-    say(f"{counted(len(plan.specs), 'run')} wanted, {len(plan.specs) - len(pending)} done, {len(pending)} to make.")
-    seconds, known = estimate(pending, store)
-    if known:
-        rest = "" if known == len(pending) else f" for {known} of them (no record to estimate the others from)"
-        say(f"About {clock(seconds)}{rest}, by the records in {runtime.results}.")
-    elif pending:
-        say("No records to estimate the time from.")
-
-
-def estimate(pending: Sequence[RunSpec], store: Store) -> tuple[float, int]:
-    """(seconds, of how many runs): from records of the same method, training set and number of epochs."""
-    times: dict[tuple[str, str, int, float], list[float]] = {}
-    for record, spec in store.sound():
-        if record["status"] == "done":
-            total = sum(record["seconds"].values())
-            times.setdefault(_alike(spec), []).append(total)
-    known = [times[_alike(spec)] for spec in pending if _alike(spec) in times]
-    return sum(sorted(values)[len(values) // 2] for values in known), len(known)
-
-
-def _alike(spec: RunSpec) -> tuple[str, str, int, float]:
-    return spec.method, spec.train, spec.recipe.epochs, spec.fraction
 
 
 def write_tables(

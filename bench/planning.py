@@ -5,19 +5,21 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bench.cards import Option
 from bench.choices import Choices
-from bench.data.locate import LEAST_IMAGES
+from bench.data.locate import LEAST_IMAGES, loader_name
 from bench.errors import UsageError
 from bench.hashes import file_token
 from bench.presets import Preset, preset_named
 from bench.protocol import MethodChoice, Protocol, Request, merge
+from bench.refusals import Wanted, refuse_what_is_dropped
 from bench.registry import METHODS, PROTOCOLS
 from bench.spec import RunSpec, Scalar, recipe_options
+from bench.which_sets import WhichSets, sets_here
 
 SPEC_SETTINGS = {
     "fraction": "float",
@@ -45,6 +47,10 @@ class Ask:
     selection: str = ""
     budget: str = ""
     tuned: Choices = field(default_factory=Choices)
+    train_on: Sequence[str] = ()
+    test_on: Sequence[str] = ()
+    data: Mapping[str, Any] | None = None
+    """What bench.toml says of sets; None: whatever a protocol names is taken to be there."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,12 @@ class Plan:
     protocols: tuple[str, ...]
     preset: Preset
     weight_files: Mapping[str, Path] = field(default_factory=dict)
+    asked_by: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Training key → the protocols that asked for it."""
+    left_out: tuple[str, ...] = ()
+    """The protocols' own sets that are not configured."""
+    splits_named: bool = False
+    """Whether the user said how many splits; else it is the preset's number."""
 
 
 def make_plan(ask: Ask) -> Plan:
@@ -73,10 +85,13 @@ def make_plan(ask: Ask) -> Plan:
         common["backbone"] = ask.backbone
     if ask.selection:
         settings.recipe["selection"] = recipe_options()["selection"].parse(ask.selection)
+    if 0 < ask.limit < LEAST_IMAGES:
+        raise UsageError(f"--limit {ask.limit} leaves nothing to split: use at least {LEAST_IMAGES} images.")
     request = Request(
         preset=preset,
         methods=tuple(MethodChoice(m, _sized(m, settings.methods.get(m, {}), ask, preset)) for m in methods),
         datasets=tuple(ask.datasets),
+        sets=_sets(ask, preset, names),
         splits=ask.splits or preset.splits,
         recipe=settings.recipe,
         recipes=settings.recipes,
@@ -84,13 +99,47 @@ def make_plan(ask: Ask) -> Plan:
         tuned=ask.tuned,
         sizer=size_to_budget,
     )
-    if 0 < ask.limit < LEAST_IMAGES:
-        raise UsageError(f"--limit {ask.limit} leaves nothing to split: use at least {LEAST_IMAGES} images.")
-    specs = [spec for name in names for spec in _planned(name, request, settings.protocols.get(name, {}))]
-    if not specs:
-        raise UsageError(" ".join(_why_nothing(name, request, settings.protocols.get(name, {})) for name in names))
+    by_protocol = {name: _planned(name, request, settings.protocols.get(name, {})) for name in names}
+    refuse_what_is_dropped(by_protocol, Wanted(request, settings.protocols, _planned), ask.methods)
+    specs = [spec for planned in by_protocol.values() for spec in planned]
     _refuse_parts_of_official_splits(specs)
-    return Plan(tuple(merge(specs)), tuple(names), preset, files)
+    return Plan(
+        tuple(merge(specs)),
+        tuple(names),
+        preset,
+        files,
+        asked_by=_asked_by(by_protocol),
+        left_out=tuple(sorted(request.sets.left_out)),
+        splits_named=bool(ask.splits),
+    )
+
+
+def _sets(ask: Ask, preset: Preset, protocols: Sequence[str]) -> WhichSets:
+    """The sets that a plan may be about; a name that nobody knows is an error."""
+    if ask.train_on or ask.test_on:
+        single = [name for name in protocols if not PROTOCOLS.card(name).facts.get("pairs")]
+        if single:
+            pairing = ", ".join(name for name in PROTOCOLS.names() if PROTOCOLS.card(name).facts.get("pairs"))
+            verb = "does" if len(single) == 1 else "do"
+            raise UsageError(
+                f"--train-on and --test-on are for protocols that pair sets ({pairing}); {', '.join(single)} {verb} "
+                "not: name sets with --dataset."
+            )
+    pairs = {"sources": tuple(ask.train_on), "targets": tuple(ask.test_on)}
+    if ask.data is None:
+        return WhichSets(**pairs)
+    for name in (*ask.datasets, *ask.train_on, *ask.test_on):
+        loader_name(name, ask.data)
+    own, absent = sets_here(ask.data, preset.sets)
+    return WhichSets(**pairs, own=own, absent=absent)
+
+
+def _asked_by(by_protocol: Mapping[str, Sequence[RunSpec]]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for name, specs in by_protocol.items():
+        for key in dict.fromkeys(spec.training_key for spec in specs):
+            found[key] = (*found.get(key, ()), name)
+    return found
 
 
 def _refuse_parts_of_official_splits(specs: Sequence[RunSpec]) -> None:
@@ -105,28 +154,6 @@ def _refuse_parts_of_official_splits(specs: Sequence[RunSpec]) -> None:
 def _planned(name: str, request: Request, options: Mapping[str, Scalar]) -> list[RunSpec]:
     protocol: Protocol = PROTOCOLS.load(name)(**options)
     return protocol.plan(request)
-
-
-def _why_nothing(name: str, request: Request, options: Mapping[str, Scalar]) -> str:
-    """Which of a user's wishes left a protocol without any run: the first without which there would be some."""
-    methods = ",".join(method.name for method in request.methods)
-    changes: list[tuple[str, Request, Mapping[str, Scalar]]] = []
-    if request.methods:
-        changes.append((f"--method {methods}", replace(request, methods=()), options))
-    if request.datasets:
-        changes.append((f"--dataset {','.join(request.datasets)}", replace(request, datasets=()), options))
-    if options:
-        said = " ".join(f"--set {key}={value}" for key, value in options.items())
-        changes.append((said, request, {}))
-    for wish, other, settings in changes:
-        try:
-            count = len(_planned(name, other, settings))
-        except UsageError:
-            continue
-        if count:
-            return f"Protocol {name} has no run with {wish}; without it there are {count}."
-    wishes = " and ".join(wish for wish, _, _ in changes)
-    return f"Protocol {name} has no run with {wishes or f'preset {request.preset.name}'}."
 
 
 def expand_methods(names: Sequence[str]) -> list[str]:

@@ -38,6 +38,13 @@ class Preset:
     method_options: Mapping[str, Mapping[str, Scalar]] = field(default_factory=dict)
     method_recipe: Mapping[str, Mapping[str, Scalar]] = field(default_factory=dict)
 
+    @property
+    def sets(self) -> frozenset[str]:
+        """Every set that one of the protocols uses."""
+        single = (self.main, self.data_efficiency, self.components, self.guidance, self.strategies, self.modules)
+        single += (self.pretraining, self.scale, self.distortions)
+        return frozenset(name for names in (*single, *self.cross, *self.gmad) for name in names)
+
     def dataset_recipe(self, dataset: str) -> Mapping[str, Scalar]:
         """What the recipe of one dataset changes."""
         return self.per_dataset.get(dataset, {})

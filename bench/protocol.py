@@ -12,6 +12,7 @@ from bench.errors import UsageError
 from bench.fitting import check_size, fitted
 from bench.presets import Preset
 from bench.spec import Recipe, RunSpec, Scalar, recipe_options
+from bench.which_sets import WhichSets
 
 if TYPE_CHECKING:
     from bench.results import Results
@@ -38,6 +39,9 @@ class Request:
     preset: Preset
     methods: tuple[MethodChoice, ...] = ()
     datasets: tuple[str, ...] = ()
+    """The sets that the user named."""
+    sets: WhichSets = field(default_factory=WhichSets)
+    """What else is known of sets: pairs that were named, the user's own, what there is."""
     splits: int = 10
     recipe: Mapping[str, Scalar] = field(default_factory=dict)
     recipes: Mapping[str, Mapping[str, Scalar]] = field(default_factory=dict)
@@ -47,18 +51,17 @@ class Request:
     sizer: Sizer | None = None
     """Solves a method's options for a budget; given from outside, because it has to load torch."""
 
-    def wanted(self, defaults: Sequence[str]) -> list[str]:
-        """The protocol's own datasets, narrowed to those the user named."""
-        if not self.datasets:
-            return list(defaults)
-        return [name for name in defaults if name in self.datasets] or list(self.datasets)
+    def wanted(self, defaults: Sequence[str], *, own: bool = True) -> list[str]:
+        """The sets to run on: those the user named, else the protocol's own that are there, and the user's own."""
+        return self._which.of(defaults, own=own)
 
     def paired(self, defaults: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-        """The protocol's own pairs among the datasets the user named; others are crossed with one another."""
-        if not self.datasets:
-            return list(defaults)
-        named = [pair for pair in defaults if set(pair) <= set(self.datasets)]
-        return named or [(a, b) for a in self.datasets for b in self.datasets if a != b]
+        """The pairs (trained on, tested on) for a protocol that pairs sets; it says so with `pairs = True`."""
+        return self._which.pairs(defaults)
+
+    @property
+    def _which(self) -> WhichSets:
+        return replace(self.sets, named=self.datasets, left_out=self.sets.left_out)
 
     def chosen(self, *defaults: str) -> tuple[MethodChoice, ...]:
         """The methods the user named, else the protocol's own."""
@@ -137,6 +140,8 @@ class Protocol:
     title: ClassVar[str] = ""
     least: ClassVar[Mapping[str, float]] = {}
     """The smallest value of an option that makes sense."""
+    pairs: ClassVar[bool] = False
+    """Whether it trains on one set and tests on another (`Request.paired`), so that --train-on and --test-on concern it."""
 
     def __init__(self, **options: Scalar) -> None:
         for name, value in options.items():

@@ -122,11 +122,15 @@ class PresetResults:
         return sorted((e for e in found if e.fraction == 0.8), key=lambda e: (e.train, e.target))
 
     def competitions(self) -> list[Experiment]:
-        """Where models compete (gMAD): the preset's pairs of sets, then pairs with a set of the user's own."""
+        """Where models compete (gMAD): the preset's pairs of sets, then pairs that no paper has.
+
+        The other pairs of `cross` are there for its table, and would make a competition each: they are shown where
+        there is none of the preset's.
+        """
         usual, across = self.preset.gmad, self.across()
-        known = {name for pair in (*self.preset.cross, *usual) for name in pair}
         chosen = [e for pair in usual for e in across if (e.train, e.tested) == pair]
-        return chosen + [e for e in across if not e.datasets <= known]
+        elsewhere = (*usual, *self.preset.cross) if chosen else ()
+        return chosen + [e for e in across if (e.train, e.tested) not in elsewhere]
 
     def own_test_sets(self, first: Sequence[str] = ()) -> list[str]:
         """The datasets that something was trained and tested on, those of `first` in its order before others."""

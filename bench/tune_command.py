@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from bench.choices import Trial, Trials, best, write_choices
 from bench.console import grid, note, say
@@ -13,14 +14,17 @@ from bench.data.locate import loader_name
 from bench.driver import report_problems
 from bench.errors import RunError, UsageError
 from bench.executors import Orders, execute_serial
-from bench.planning import sort_settings, weights_token
-from bench.presets import preset_named
+from bench.planning import Plan, sort_settings, weights_token
+from bench.preflight import look_ahead
+from bench.presets import Preset, preset_named
 from bench.progress import Display, counted
+from bench.refusals import WHERE_THEY_LIE
 from bench.registry import METHODS
 from bench.runtime import Runtime
 from bench.spec import Scalar
 from bench.store import Store
-from bench.tuning import Search, candidates, trials
+from bench.tuning import Candidate, Search, candidates, trials
+from bench.which_sets import WhichSets, sets_here
 
 
 @dataclass(frozen=True)
@@ -40,13 +44,14 @@ class Wish:
 
 def run_search(wish: Wish, results: Path, make_runtime: Callable[..., Runtime]) -> int:
     """Try every candidate in every split, print and write down how each did; the exit code says whether some failed."""
-    search, files = _search(wish)
-    tried = candidates(search)
     store = Store(results / "tuning")
-    runtime = make_runtime(results=store.root, weight_files=files, keep_weights="never")
-    loader_name(search.dataset, runtime.data)  # a wrong name is one error, not one a candidate
+    runtime = make_runtime(results=store.root, keep_weights="never")
+    search, files = _search(wish, runtime.data)
+    runtime = replace(runtime, weight_files=files)
+    tried = _possible(candidates(search), search, runtime, splits_named=bool(wish.splits))
     pending = store.pending([candidate.spec for candidate in tried])
-    inside = f"{len(tried) // search.splits} in each of {counted(search.splits, 'split')}"
+    splits = len({candidate.split for candidate in tried})
+    inside = f"{len(tried) // splits} in each of {counted(splits, 'split')}"
     note(
         f"{counted(len(tried), 'candidate')} for {search.method} on {search.dataset}, {inside}; "
         f"{len(tried) - len(pending)} tried before."
@@ -65,10 +70,12 @@ def run_search(wish: Wish, results: Path, make_runtime: Callable[..., Runtime]) 
     return 1 if any(trial.srcc is None for tried in found.values() for trial in tried) else 0
 
 
-def _search(wish: Wish) -> tuple[Search, dict[str, Path]]:
+def _search(wish: Wish, data: Mapping[str, Any]) -> tuple[Search, dict[str, Path]]:
     """What the command line asks to try, and the weights files it names."""
     METHODS.target(wish.method)
     preset = preset_named(wish.preset)
+    dataset = wish.dataset or first_set(preset, data)
+    loader_name(dataset, data)
     files, token = weights_token(wish.weights)
     common = {"weights": token} | ({"backbone": wish.backbone} if wish.backbone else {})
     name, _, values = wish.option.partition("=")
@@ -79,7 +86,7 @@ def _search(wish: Wish) -> tuple[Search, dict[str, Path]]:
         raise UsageError(f"--set {', '.join(settings.spec)}: tuning is inside random splits and whole training parts.")
     search = Search(
         wish.method,
-        wish.dataset or preset.main[0],
+        dataset,
         preset,
         wish.splits or preset.splits,
         rates=_numbers(wish.rates),
@@ -90,6 +97,25 @@ def _search(wish: Wish) -> tuple[Search, dict[str, Path]]:
         options=settings.methods.get(wish.method, {}),
     )
     return search, files
+
+
+def _possible(
+    tried: Sequence[Candidate], search: Search, runtime: Runtime, *, splits_named: bool
+) -> list[Candidate]:
+    """The candidates that can be tried; what would fail one by one is refused at once, as `bench run` does."""
+    specs = tuple(candidate.spec for candidate in tried)
+    plan = look_ahead(Plan(specs, (), search.preset, splits_named=splits_named), runtime, note)
+    possible = set(plan.specs)
+    return [candidate for candidate in tried if candidate.spec in possible]
+
+
+def first_set(preset: Preset, data: Mapping[str, Any]) -> str:
+    """The first set that is configured: of the preset's, else of the user's own."""
+    own, absent = sets_here(data, preset.main)
+    there = WhichSets(own=own, absent=absent).of(preset.main)
+    if not there:
+        raise UsageError(f"No set is configured. {WHERE_THEY_LIE}, or name one with --dataset.")
+    return there[0]
 
 
 def _show(search: Search, found: Trials) -> None:

@@ -80,6 +80,21 @@ def load_vit(
     return vit.eval(), _loaded(backbone, cfg, vit.model, source)
 
 
+def vit_without_weights(backbone: str, size: int) -> Vit:
+    """The network alone, on no device and with no values, for what can be known without them."""
+    _known(backbone)
+    with torch.device("meta"):
+        return Vit(_make_vit(backbone, size, weight_init="skip"), size)
+
+
+def cnn_without_weights(name: str) -> nn.Module:
+    """A further CNN alone, as `CnnToolbox` gives it with weights."""
+    _known(name)
+    _refuse_other_cnns(name)
+    with torch.device("meta"):
+        return _make_cnn(name).requires_grad_(False).eval()
+
+
 class CnnToolbox:
     """Gives frozen CNNs by timm name as their last four feature stages; `loaded` says which were asked for."""
 

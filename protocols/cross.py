@@ -27,6 +27,7 @@ class Cross(Protocol):
     """SRCC on every image of a dataset that was never trained on (GLIA Table 2, LoDa Table 2)."""
 
     title: ClassVar[str] = "Across datasets"
+    pairs: ClassVar[bool] = True
 
     source: Literal["split", "all"] = "split"
 

@@ -30,7 +30,7 @@ class Distortions(Protocol):
         return [
             request.spec(method, dataset, [f"{dataset}:test"], split)
             for split in range(request.splits)
-            for dataset in request.wanted(request.preset.distortions)
+            for dataset in request.wanted(request.preset.distortions, own=False)
             for method in request.chosen("full_finetune", "adapter", "vpt", "loda", "glia")
         ]
 

@@ -44,6 +44,7 @@ class Gmad(Protocol):
     """Aggressiveness and resistance of every model, and the most telling pairs (GLIA Fig. 4; Ma et al.)."""
 
     title: ClassVar[str] = "gMAD competition"
+    pairs: ClassVar[bool] = True
 
     def plan(self, request: Request) -> list[RunSpec]:
         """The runs of `cross` for these pairs of sets: nothing is trained for this protocol alone."""

@@ -62,7 +62,7 @@ def make_split(
         return _official(dataset, number, validate)
     contents = set(groups.tolist())
     if len(contents) < 3:
-        raise DataError(f"{dataset.name} has {counted(len(contents), 'content')}; a split needs at least 3.")
+        raise DataError(too_few_contents(dataset.name, len(contents)))
     n_train = _count_of_training(len(contents))
     number = _draw(dataset.name, contents, number, len(contents) - n_train)
     order = order_contents(contents, number)
@@ -81,8 +81,23 @@ def make_split(
 
 def count_of_splits(dataset: Dataset) -> int | None:
     """How many splits with different test parts a set of few contents has; None for more than anyone counts."""
-    contents = dataset.table["group"].nunique()
+    return count_of_parts(dataset.table["group"].nunique())
+
+
+def count_of_parts(contents: int) -> int | None:
+    """How many different test parts so many contents make; None for more than anyone counts."""
     return None if contents > FEW_CONTENTS else math.comb(contents, contents - _count_of_training(contents))
+
+
+def too_few_contents(name: str, contents: int) -> str:
+    """What is said of a set that cannot be split."""
+    return f"{name} has {counted(contents, 'content')}; a split needs at least 3."
+
+
+def too_many_splits(name: str, contents: int, parts: int) -> str:
+    """What is said of a set that has fewer splits than were asked for."""
+    few = counted(contents, "content")
+    return f"{name} has {few} and so only {parts} different test parts. Ask for at most --splits {parts}."
 
 
 def refuse_part_of_official(fraction: float, source: str) -> None:
@@ -112,10 +127,7 @@ def _draw(name: str, contents: set[str], number: int, n_test: int) -> int:
         return number
     parts = math.comb(len(contents), n_test)
     if number >= parts:
-        raise DataError(
-            f"{name} has {counted(len(contents), 'content')} and so only {parts} different test parts: there is no "
-            f"split {number}. Ask for at most --splits {parts}."
-        )
+        raise DataError(f"There is no split {number}: {too_many_splits(name, len(contents), parts)}")
     seen: set[frozenset[str]] = set()
     draw = 0
     while True:

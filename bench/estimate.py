@@ -1,0 +1,77 @@
+"""About how long runs take that have no record yet: the networks' work over this machine's measured rate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from bench.ceilings import matmul_rate
+from bench.data.locate import source_of
+from bench.machine import pick_device, set_up
+from bench.runtime import Runtime
+from bench.spec import RunSpec
+from bench.weightless import PictureWork, count_picture_work
+
+REACHED = 0.5
+"""The share of the rate of large matrix products that training reaches, all told."""
+SECONDS_EACH = 2.0
+"""What a run takes besides: to make it ready, and to read and write."""
+
+
+def rough_seconds(specs: Sequence[RunSpec], runtime: Runtime) -> float:
+    """Seconds that the runs take here one after the other; work that runs share is counted once."""
+    set_up(runtime.threads)
+    device = pick_device(runtime.device)
+    rates = {precision: matmul_rate(device, precision) for precision in {spec.precision for spec in specs}}
+    images = _images(specs, runtime)
+    works: dict[tuple[object, ...], PictureWork] = {}
+    groups: dict[str, list[RunSpec]] = {}
+    for spec in specs:
+        groups.setdefault(spec.beside_split, []).append(spec)
+    total = SECONDS_EACH * len(specs)
+    for alike in groups.values():
+        spec = alike[0]
+        kind = (spec.method, spec.backbone, spec.recipe.size, *spec.options.items())
+        if kind not in works:
+            works[kind] = _work(spec)
+        total += operations(spec, len(alike), images, works[kind]) / (REACHED * rates[spec.precision])
+    return total
+
+
+def _work(spec: RunSpec) -> PictureWork:
+    """The work of one picture; what cannot be counted without weights is taken for a full fine-tune, the dearest."""
+    try:
+        return count_picture_work(spec)
+    except Exception:  # some of peft's tuners read weights while they are put in, and a plugin may do anything
+        return count_picture_work(replace(spec, method="full_finetune", options={}))
+
+
+def operations(spec: RunSpec, splits: int, images: Mapping[str, int], work: PictureWork) -> float:
+    """Floating-point operations of so many runs that differ in their split only."""
+    recipe, whole = spec.recipe, images[spec.train]
+    trained_on = whole if spec.source == "all" else round(spec.fraction * whole)
+    training = trained_on * recipe.train_views * recipe.epochs
+    views = 1 if work.one_view else recipe.test_views
+    tested_on = {target: _tested(target, images) for target in spec.tests}
+    testing = sum(tested_on.values()) * views
+    pictures = sum(images[name] for name in spec.datasets)
+    every_view = whole * recipe.train_views * recipe.epochs + pictures * views
+    looked_at = min(every_view, splits * (training + testing))  # what is frozen is computed once for all splits
+    networks = splits * (training * work.training + testing * work.scoring)
+    return networks + pictures * work.frozen + looked_at * work.frozen_each
+
+
+def _tested(target: str, images: Mapping[str, int]) -> int:
+    name, _, part = target.rpartition(":")
+    return images[name] if part == "all" else images[name] - round(0.8 * images[name])
+
+
+def _images(specs: Sequence[RunSpec], runtime: Runtime) -> dict[str, int]:
+    """How many pictures each set has, smoke runs' limits kept."""
+    counts = {}
+    limit = max(spec.limit for spec in specs)
+    for name in {name for spec in specs for name in spec.datasets}:
+        source = source_of(name, runtime.data, runtime.cache, partial=runtime.partial)
+        count = source.images or len(source.load())
+        counts[name] = min(count, limit) if limit else count
+    return counts
