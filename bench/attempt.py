@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from bench.claims import Claim, Deaths
 from bench.errors import BenchError, ClaimLost, DataError, Interrupted, PlanError, RunError, StoreError, UsageError
-from bench.progress import Report, clock
+from bench.progress import Report, clock, counted
 from bench.results import FEW_PICTURES
 from bench.runtime import Runtime
 from bench.spec import SCHEMA, RunSpec
@@ -220,6 +220,13 @@ def describe_run(spec: RunSpec) -> str:
     """One run in a few words."""
     part = "" if spec.fraction == 0.8 else f" {spec.fraction:.0%}"
     return f"{spec.method} on {spec.train}{part}, split {spec.split}"
+
+
+def describe_group(specs: Sequence[RunSpec]) -> str:
+    """One run, or those that are made together, in a few words."""
+    if len(specs) == 1:
+        return describe_run(specs[0])
+    return f"{counted(len(specs), 'run')} of {specs[0].method} on {specs[0].train}"
 
 
 def describe_result(spec: RunSpec, result: Result, seconds: float) -> str:

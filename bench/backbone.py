@@ -180,11 +180,14 @@ def _shape(model: Any, size: int) -> VitShape:
     patch = model.patch_embed.patch_size[0]
     if size % patch:
         raise UsageError(f"Pictures of {size} pixels cannot be cut into {patch}-pixel patches: use a multiple.")
+    heads = getattr(getattr(block, "attn", block), "num_heads", 0)
+    if not heads:
+        raise UsageError(f"Its {type(block).__name__} blocks are no attention and MLP in turn: choose another backbone.")
     return VitShape(
         width=model.embed_dim,
         depth=len(model.blocks),
         patch=patch,
-        heads=getattr(block, "attn", block).num_heads,
+        heads=heads,
         prefix=model.num_prefix_tokens,
         mlp=_outputs(block, "mlp", "fc1"),
         qkv=_outputs(block, "attn", "qkv"),

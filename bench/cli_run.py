@@ -17,7 +17,7 @@ from bench.progress import counted
 if TYPE_CHECKING:
     from bench.choices import Choices
     from bench.config import Config
-    from bench.planning import Ask, Plan
+    from bench.planning import Plan
 
 Names = Optional[str]
 Words = Optional[list[str]]
@@ -118,7 +118,8 @@ def run(
     """Make the runs that protocols ask for. Those that are done are not done again."""
     from bench.planning import Ask, make_plan
 
-    typed = {"method": _joined(method), "protocol": _joined(protocol), "preset": preset, "backbone": backbone}
+    typed: dict[str, Any] = {"method": _joined(method), "protocol": _joined(protocol), "preset": preset}
+    typed |= {"backbone": backbone}
     typed |= {"splits": splits, "device": device, "precision": precision, "overwrite": overwrite, "results": results}
     typed |= {"executor": executor, "address": address, "pack": pack, "compile": compile_steps}
     config = configure(plugin, **parsed(typed))

@@ -18,6 +18,7 @@ from bench.attempt import (
     Result,
     after_deaths,
     claim_run,
+    describe_group,
     describe_result,
     describe_run,
     failure,
@@ -31,7 +32,7 @@ from bench.attempt import (
 from bench.claims import Claim
 from bench.errors import Interrupted, PlanError, RunError
 from bench.packs import groups
-from bench.progress import Report, Say, counted, silent
+from bench.progress import Report, Say, of_run, silent
 from bench.runtime import Runtime
 from bench.spec import RunSpec
 from bench.store import Store
@@ -87,7 +88,8 @@ def execute_serial(
                 left = work.claim(queue.popleft(), answers)
                 elsewhere = [spec.key for spec in left if answers.given(spec)]
                 if work.claims:
-                    orders.report(finished, len(specs), "runs")
+                    work.place = _place(finished, len(work.claims), len(specs))
+                    orders.report(finished, len(specs), "runs", f"runs (now {describe_group(list(work.claims))})")
                 for spec, result, seconds in work.do():
                     tell(spec, result, seconds, orders, summary)
                     finished += 1
@@ -103,6 +105,12 @@ def execute_serial(
                 stop.wait(POLL_SECONDS)
         summary.interrupted = stop.is_set()
     return summary
+
+
+def _place(finished: int, together: int, of: int) -> str:
+    """Which runs of a plan are being made: "run 3 of 14:", "runs 3 to 6 of 14:"."""
+    first = finished + 1
+    return f"run {first} of {of}:" if together == 1 else f"runs {first} to {finished + together} of {of}:"
 
 
 def _pack_limit(runtime: Runtime) -> int:
@@ -145,6 +153,8 @@ class _Work:
     claims: dict[RunSpec, Claim] = field(default_factory=dict)
     apart: list[RunSpec] = field(default_factory=list)
     """What was claimed to be made together and has to be made one by one."""
+    place: str = ""
+    """Which of the plan's runs it is, for whoever watches: "run 3 of 14:"."""
 
     def claim(self, group: Sequence[RunSpec], answers: Answers) -> list[RunSpec]:
         """Claim what still has to be made; the others are returned."""
@@ -181,7 +191,7 @@ class _Work:
             return failure(spec, error)
         if warning:
             self.orders.say(f"again   {describe_run(spec)}: {warning}.")
-        report = watched(self.orders.report, claim)
+        report = watched(of_run(self.orders.report, f"{self.place} {describe_group([spec])}"), claim)
         return make_result(spec, runtime, report, self.make, stop=self.stop, lost=claim.lost)
 
     def _pack(self) -> Iterator[tuple[RunSpec, Result, float]]:
@@ -191,7 +201,8 @@ class _Work:
         """
         specs, begin = list(self.claims), time.monotonic()
         if not any(claim.deaths.any for claim in self.claims.values()):
-            report = watched(self.orders.report, *self.claims.values())
+            named = f"{self.place} {describe_group(specs)}"
+            report = watched(of_run(self.orders.report, named), *self.claims.values())
             lost = [claim.lost for claim in self.claims.values()]
             made_together = self.together(specs, self.runtime, report, stop=self.stop, lost=lost)
             while (answer := self._next(made_together)) is not None:
@@ -221,8 +232,7 @@ class _Work:
             return None
         except Exception as error:
             specs = list(self.claims)
-            what = f"{counted(len(specs), 'run')} of {specs[0].method} on {specs[0].train}"
-            self.orders.say(f"apart   {what}, made one by one: {error}.")
+            self.orders.say(f"apart   {describe_group(specs)}, made one by one: {error}.")
             return None
 
     def _finish(self, spec: RunSpec, result: Result) -> Result:
@@ -266,10 +276,10 @@ def tell(spec: RunSpec, result: Result, seconds: float, orders: Orders, summary:
 def watched(report: Report, *claims: Claim) -> Report:
     """A report that also lets `bench status` of other processes see how far the runs are."""
 
-    def both(done: int, total: int, what: str) -> None:
+    def both(done: int, total: int, what: str, shown: str = "", /) -> None:
         for claim in claims:
-            claim.note(doing=what, of=total, at=done)
-        report(done, total, what)
+            claim.note(doing=what, of=total, at=done, shown=shown)
+        report(done, total, what, shown)
 
     return both
 

@@ -141,7 +141,7 @@ class _Pack:
                     with one_thread(self.small(piece)):
                         self.step(epoch, piece)
                 lane = self.lanes[self.alive[0]]
-                report(lane.position.step, lane.steps, "training")
+                report(lane.position.step, lane.steps, "training", lane.shown())
                 if lane.position.step % lane.per_epoch:
                     self.keep()
             self.end_epoch(epoch)

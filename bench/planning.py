@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -125,13 +125,13 @@ def _sets(ask: Ask, preset: Preset, protocols: Sequence[str]) -> WhichSets:
                 f"--train-on and --test-on are for protocols that pair sets ({pairing}); {', '.join(single)} {verb} "
                 "not: name sets with --dataset."
             )
-    pairs = {"sources": tuple(ask.train_on), "targets": tuple(ask.test_on)}
+    named = WhichSets(sources=tuple(ask.train_on), targets=tuple(ask.test_on))
     if ask.data is None:
-        return WhichSets(**pairs)
+        return named
     for name in (*ask.datasets, *ask.train_on, *ask.test_on):
         loader_name(name, ask.data)
     own, absent = sets_here(ask.data, preset.sets)
-    return WhichSets(**pairs, own=own, absent=absent)
+    return replace(named, own=own, absent=absent)
 
 
 def _asked_by(by_protocol: Mapping[str, Sequence[RunSpec]]) -> dict[str, tuple[str, ...]]:

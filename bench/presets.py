@@ -41,9 +41,9 @@ class Preset:
     @property
     def sets(self) -> frozenset[str]:
         """Every set that one of the protocols uses."""
-        single = (self.main, self.data_efficiency, self.components, self.guidance, self.strategies, self.modules)
-        single += (self.pretraining, self.scale, self.distortions)
-        return frozenset(name for names in (*single, *self.cross, *self.gmad) for name in names)
+        ablations = (self.components, self.guidance, self.strategies, self.modules, self.pretraining, self.scale)
+        others = (self.main, self.data_efficiency, self.distortions, *self.cross, *self.gmad)
+        return frozenset(name for names in (*ablations, *others) for name in names)
 
     def dataset_recipe(self, dataset: str) -> Mapping[str, Scalar]:
         """What the recipe of one dataset changes."""

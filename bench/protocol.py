@@ -141,7 +141,7 @@ class Protocol:
     least: ClassVar[Mapping[str, float]] = {}
     """The smallest value of an option that makes sense."""
     pairs: ClassVar[bool] = False
-    """Whether it trains on one set and tests on another (`Request.paired`), so that --train-on and --test-on concern it."""
+    """Whether it trains on one set and tests on another (`Request.paired`): --train-on and --test-on are for such."""
 
     def __init__(self, **options: Scalar) -> None:
         for name, value in options.items():

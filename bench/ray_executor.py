@@ -36,6 +36,7 @@ from bench.claims import Claim, Deaths
 from bench.errors import PlanError, RunError, UsageError
 from bench.executors import POLL_SECONDS, Orders, Summary, in_order, stop_on_ctrl_c, tell
 from bench.files import write_text
+from bench.progress import of_run
 from bench.ray_cluster import look_at_cluster
 from bench.ray_worker import Board, Delivery, Task, work
 from bench.runtime import Runtime
@@ -245,8 +246,9 @@ class Spread:
                 self.ray.cancel(reference)
             flight.claim.note(**facts)
             flight.where = facts["where"]
-            what = f"{facts['where']}: {describe_run(flight.spec)}, {facts.get('doing', 'beginning')}"
-            self.orders.report(facts.get("at", 0), facts.get("of", 0) or 1, what)
+            run, doing = f"{facts['where']}: {describe_run(flight.spec)}", facts.get("doing", "beginning")
+            report = of_run(self.orders.report, run)
+            report(facts.get("at", 0), facts.get("of", 0) or 1, doing, facts.get("shown", ""))
 
     def _finished(self) -> int:
         return len(self.summary.done) + len(self.summary.failed) + len(self.summary.elsewhere)

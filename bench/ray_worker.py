@@ -80,8 +80,8 @@ class Reporter:
         self.stop, self._over = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def __call__(self, done: int, total: int, what: str) -> None:
-        self.facts = self.facts | {"at": done, "of": total, "doing": what}
+    def __call__(self, done: int, total: int, what: str, shown: str = "", /) -> None:
+        self.facts = self.facts | {"at": done, "of": total, "doing": what, "shown": shown}
 
     def __enter__(self) -> Reporter:
         self._thread.start()

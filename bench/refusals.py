@@ -28,7 +28,9 @@ class Wanted:
     plan: Planner
 
 
-def refuse_what_is_dropped(by_protocol: Mapping[str, Sequence[RunSpec]], wanted: Wanted, methods: Sequence[str]) -> None:
+def refuse_what_is_dropped(
+    by_protocol: Mapping[str, Sequence[RunSpec]], wanted: Wanted, methods: Sequence[str]
+) -> None:
     """Refuse a plan in which a name of the command line plays no part; `methods` as they were typed."""
     empty = [name for name, specs in by_protocol.items() if not specs]
     if empty:

@@ -89,7 +89,8 @@ def describe_holder(facts: Mapping[str, Any], now: float) -> str:
     text += f": on {where} for {clock(age)}"
     at, of = _number(facts, "at", 0), _number(facts, "of", 0)
     if at and of:
-        text += f", {facts.get('doing', '')} {at:.0f}/{of:.0f}"
+        shown = f", {facts['shown']}" if facts.get("shown") else ""
+        text += f", {facts.get('doing', '')} {at:.0f}/{of:.0f}{shown}"
         if facts.get("doing") == "training":
             text += f", about {clock(age / at * (of - at))} left"
     if _number(facts, "silent", 0) > LEASE_SECONDS:

@@ -27,6 +27,9 @@ from bench.spec import Recipe
 from bench.step import Autocast, gradients, gradients_in_parts
 from bench.threads import one_thread, trains_little
 
+LOOK_SECONDS = 2.0
+"""How long a loss that is shown may be out of date."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -75,6 +78,7 @@ class Lane:
         self.best: dict[str, Tensor] = {}
         self.forward: torch.nn.Module = compiled(job.model) if job.compiled else job.model
         self.little = trains_little(job.model)
+        self._looked, self._loss = -LOOK_SECONDS, 0.0
         self.optimiser = Optimiser(job.method, job.model, job.recipe, job.device, self.steps)
         self.begin()
 
@@ -118,6 +122,14 @@ class Lane:
         self.job.model.features.after_step(step, self.steps)
         self.running += value
         self.position.step, self.position.epoch = step, epoch
+
+    def shown(self) -> str:
+        """The epoch and its mean loss so far, for whoever watches; looking at a loss waits for the device, so it is rare."""
+        now, epoch = time.monotonic(), self.position.epoch
+        if now - self._looked > LOOK_SECONDS:
+            made = (self.position.step - 1) % self.per_epoch + 1
+            self._looked, self._loss = now, float(self.running) / made
+        return f"epoch {epoch + 1}/{self.job.recipe.epochs}, loss {self._loss:.3f}"
 
     def due(self) -> bool:
         """Whether the state was kept long enough ago."""
@@ -193,7 +205,7 @@ def train(job: Job, report: Report = silent) -> Trained:
         for batch, loaded in _stream(job, epoch, lane.made(epoch)):
             with one_thread(lane.little and job.feed.only_vectors(loaded)):
                 lane.advance(epoch, _step(lane, batch, loaded))
-            report(lane.position.step, lane.steps, "training")
+            report(lane.position.step, lane.steps, "training", lane.shown())
             if job.lost.is_set():
                 raise ClaimLost
             if lane.position.step % lane.per_epoch:

@@ -99,9 +99,7 @@ def _search(wish: Wish, data: Mapping[str, Any]) -> tuple[Search, dict[str, Path
     return search, files
 
 
-def _possible(
-    tried: Sequence[Candidate], search: Search, runtime: Runtime, *, splits_named: bool
-) -> list[Candidate]:
+def _possible(tried: Sequence[Candidate], search: Search, runtime: Runtime, *, splits_named: bool) -> list[Candidate]:
     """The candidates that can be tried; what would fail one by one is refused at once, as `bench run` does."""
     specs = tuple(candidate.spec for candidate in tried)
     plan = look_ahead(Plan(specs, (), search.preset, splits_named=splits_named), runtime, note)

@@ -17,6 +17,7 @@ from bench.registry import METHODS
 from bench.spec import RunSpec
 from bench.weights import cnn_without_weights, vit_without_weights
 
+
 def build_weightless(spec: RunSpec) -> tuple[Features, Mapping[str, View]]:
     """(what a run's method builds, the views it eats); a UsageError where it cannot be built on the backbone."""
     method: Method = METHODS.load(spec.method)(variant=spec.method.partition(":")[2], **spec.options)

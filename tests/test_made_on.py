@@ -53,7 +53,9 @@ def machine(monkeypatch):
 def interrupted(spec, runtime):
     stop = threading.Event()
     with pytest.raises(Interrupted):
-        make_run(spec, runtime, lambda done, total, what: stop.set() if what == "training" else None, stop=stop)
+        make_run(
+            spec, runtime, lambda done, total, what, shown="": stop.set() if what == "training" else None, stop=stop
+        )
 
 
 def test_a_run_made_in_one_place_names_it_once(tmp_path, data, machine):

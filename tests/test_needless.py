@@ -139,7 +139,7 @@ def test_memory_is_flat_over_epochs(method, tmp_path, data):
     spec = spec_of(method, recipe={"epochs": 6})
     kept = []
 
-    def report(done, total, what):
+    def report(done, total, what, shown=""):
         if what == "training" and done % (total // 6) == 0:
             gc.collect()
             kept.append(sum(t.numel() for t in gc.get_objects() if type(t) in (torch.Tensor, torch.nn.Parameter)))

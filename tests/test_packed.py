@@ -149,7 +149,7 @@ def test_seeds_with_views_of_their_own_end_as_alone(tmp_path, data):
 def stopped_after(steps, specs, runtime):
     stop = threading.Event()
 
-    def report(done, total, what):
+    def report(done, total, what, shown=""):
         if what == "training" and done == steps:
             stop.set()
 
@@ -166,7 +166,9 @@ def test_an_interrupted_pack_resumes_to_the_bit_and_each_of_its_runs_can_go_on_a
     runtime = tiny_runtime(tmp_path / "together", data)
     assert all(Store(runtime.results).checkpoint_path(spec).exists() for spec in specs)
     seen = []
-    resumed = pack(specs, runtime, lambda done, total, what: seen.append(done) if what == "training" else None)
+    resumed = pack(
+        specs, runtime, lambda done, total, what, shown="": seen.append(done) if what == "training" else None
+    )
     assert min(seen) == steps + 1
     for run, spec in enumerate(specs):
         assert np.array_equal(resumed[run][1]["near:test/predicted"], whole[run][1]["near:test/predicted"])
@@ -248,7 +250,7 @@ def test_a_run_that_leaves_a_pack_takes_neither_progress_nor_stops_with_it(tmp_p
     lost[0].set()
     stop, seen = threading.Event(), []
 
-    def report(done, total, what):
+    def report(done, total, what, shown=""):
         if what == "training":
             seen.append(done)
             if done == 4:
@@ -268,7 +270,9 @@ def test_a_stop_between_the_tests_of_a_pack_is_heeded_and_nothing_is_trained_aga
     with pytest.raises(Interrupted):
         next(made)
     assert tested == [0]
-    again = pack(specs, runtime, lambda done, total, what: pytest.fail("trained again") if what == "training" else None)
+    again = pack(
+        specs, runtime, lambda done, total, what, shown="": pytest.fail("trained again") if what == "training" else None
+    )
     assert sorted(again) == [0, 1, 2]
 
 
@@ -280,7 +284,7 @@ def test_the_seconds_of_a_pack_are_shared_by_its_runs_and_those_before_a_stop_ar
     def taking(seconds, stop_at=0):
         stop = threading.Event()
 
-        def report(done, total, what):
+        def report(done, total, what, shown=""):
             if what == "training":
                 clock[0] += seconds
                 if done == stop_at:

@@ -46,7 +46,7 @@ def test_a_run_with_and_without_caches_gives_the_same_predictions(tmp_path, data
 def stop_after(steps):
     stop = threading.Event()
 
-    def report(done, total, what):
+    def report(done, total, what, shown=""):
         if what == "training" and done == steps:
             stop.set()
 
@@ -62,7 +62,9 @@ def test_an_interrupted_run_resumes_to_the_bit(steps, tmp_path, data):
         make_run(tiny_spec(recipe={"epochs": 3}), runtime, report, stop=stop)
     assert Store(runtime.results).checkpoint_path(tiny_spec(recipe={"epochs": 3})).exists()
     seen = []
-    resumed = make_run(tiny_spec(recipe={"epochs": 3}), runtime, lambda done, total, what: seen.append((what, done)))
+    resumed = make_run(
+        tiny_spec(recipe={"epochs": 3}), runtime, lambda done, total, what, shown="": seen.append((what, done))
+    )
     assert min(done for what, done in seen if what == "training") == steps + 1
     assert np.array_equal(whole[1]["near:test/predicted"], resumed[1]["near:test/predicted"])
     assert whole[0]["loss"] == resumed[0]["loss"]
@@ -85,7 +87,9 @@ def test_a_damaged_checkpoint_only_costs_time(tmp_path, data):
 def test_a_further_test_takes_up_the_kept_weights(runtime):
     first = make_run(tiny_spec(), runtime)
     seen = []
-    more = make_run(tiny_spec(tests=("near:test", "far:all")), runtime, lambda done, total, what: seen.append(what))
+    more = make_run(
+        tiny_spec(tests=("near:test", "far:all")), runtime, lambda done, total, what, shown="": seen.append(what)
+    )
     assert "training" not in seen
     assert np.array_equal(first[1]["near:test/predicted"], more[1]["near:test/predicted"])
     assert set(more[0]["metrics"]) == {"near:test", "far:all"}
@@ -112,7 +116,7 @@ def test_kept_weights_are_taken_up_on_the_very_same_data_only(change, runtime, t
     if change:
         change(tmp_path / "other" / "near")
     seen = []
-    make_run(tiny_spec(), tiny_runtime(tmp_path, other), lambda done, total, what: seen.append(what))
+    make_run(tiny_spec(), tiny_runtime(tmp_path, other), lambda done, total, what, shown="": seen.append(what))
     assert ("training" in seen) is bool(change)
 
 
