@@ -33,9 +33,12 @@ def parsed(flags: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def words_of(given: str | Sequence[str] | None) -> tuple[str, ...]:
-    """The words of an option that may be given never, once or several times, and each time as a list with commas."""
+    """The words of an option that may be given never, once or several times, and each time as a list with commas.
+
+    Each word once, at its first place.
+    """
     texts = [given] if isinstance(given, str) else given or ()
-    return tuple(word.strip() for text in texts for word in text.split(",") if word.strip())
+    return tuple(dict.fromkeys(word.strip() for text in texts for word in text.split(",") if word.strip()))
 
 
 def results_folder(config: Config, command: str = "bench run") -> Path:

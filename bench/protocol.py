@@ -40,8 +40,6 @@ class Request:
     methods: tuple[MethodChoice, ...] = ()
     datasets: tuple[str, ...] = ()
     """The sets that the user named."""
-    sets: WhichSets = field(default_factory=WhichSets)
-    """What else is known of sets: pairs that were named, the user's own, what there is."""
     splits: int = 10
     recipe: Mapping[str, Scalar] = field(default_factory=dict)
     recipes: Mapping[str, Mapping[str, Scalar]] = field(default_factory=dict)
@@ -50,6 +48,8 @@ class Request:
     tuned: Choices = field(default_factory=Choices)
     sizer: Sizer | None = None
     """Solves a method's options for a budget; given from outside, because it has to load torch."""
+    sets: WhichSets = field(default_factory=WhichSets)
+    """What else is known of sets: pairs that were named, the user's own, what there is."""
 
     def wanted(self, defaults: Sequence[str], *, own: bool = True) -> list[str]:
         """The sets to run on: those the user named, else the protocol's own that are there, and the user's own."""
