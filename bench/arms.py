@@ -14,6 +14,9 @@ from bench.spec import Recipe, RunSpec, Scalar
 
 Options = tuple[tuple[str, Scalar], ...]
 
+UNSET = "unset"
+"""What a table says of an option that its method did not have yet when a run was made."""
+
 PAPER_ORDER = ("linear_probe", "full_finetune", "adapter", "lora", "vpt")
 PAPER_LAST = ("loda", "glia")
 """The papers' Tables 6 list the strategies in this order, theirs at the end; everything else stands between."""
@@ -111,7 +114,7 @@ def _arm(spec: RunSpec, unregistered: Mapping[str, Mapping[str, Scalar]]) -> Arm
         method=spec.method,
         preset=spec.preset,
         backbone=spec.backbone,
-        options=tuple((k, v) for k, v in spec.options.items() if k not in defaults or defaults[k] != v),
+        options=_changed_options(spec.options, defaults),
         recipe=() if spec.recipe == usual else _changed(spec.recipe, usual),
         weights=spec.weights,
         cnn_weights=spec.cnn_weights,
@@ -121,6 +124,12 @@ def _arm(spec: RunSpec, unregistered: Mapping[str, Mapping[str, Scalar]]) -> Arm
         budget=spec.budget,
         limit=spec.limit,
     )
+
+
+def _changed_options(options: Mapping[str, Scalar], defaults: Mapping[str, Scalar]) -> Options:
+    """The options that are not as they would be today; one that came later was never set to today's default."""
+    changed = {name: value for name, value in options.items() if name not in defaults or defaults[name] != value}
+    return tuple(sorted((changed | {name: UNSET for name in defaults if name not in options}).items()))
 
 
 @cache

@@ -24,13 +24,17 @@ def verify(
     results: Results = None,
 ) -> None:
     """Recompute every metric from stored predictions. Hashes, splits and specs are checked too."""
+    from bench.code import made_by_other_code, told_apart
     from bench.invocation import configure
     from bench.progress import counted
     from bench.store import Store
     from bench.verify import verify as check
 
     config = configure(results=results)
-    checked, findings = check(Store(Path(config["results"])), config.data if data else None, config.cache)
+    store = Store(Path(config["results"]))
+    checked, findings = check(store, config.data if data else None, config.cache)
+    if makers := list(filter(None, map(made_by_other_code, store.records()))):
+        note(f"{told_apart(makers)}. That is no fault of theirs: they hold what that code gave.")
     if findings:
         grid(("record", "what does not fit"), [(f.key, f.what) for f in findings])
     fit = "does not fit" if len(findings) == 1 else "do not fit"

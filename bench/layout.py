@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from bench.arms import Arm, arms_of, count_text
-from bench.footers import conditions, data_notes, legend, line_notes, usual_weights
+from bench.footers import Network, conditions, data_notes, legend, line_notes, usual_weights
 from bench.presets import Preset, preset_named
 from bench.published import DATASETS as PUBLISHED_DATASETS
 from bench.published import NOTES, PublishedRow, Source, name_of
@@ -92,9 +92,10 @@ class PresetResults:
         return PresetResults(self.preset.name, arms, intervals=self.intervals)
 
     def runs(self, arm: Arm, experiment: Experiment) -> list[Record]:
-        """Every record of an arm that was tested on the experiment's target, done or failed."""
+        """Every record of an arm that was tested on the experiment's target, done or failed; by today's code first."""
         key = (arm, experiment.train, experiment.fraction, experiment.source)
-        return [record for record in self._filed.get(key, []) if experiment.target in record.spec.tests]
+        found = [record for record in self._filed.get(key, []) if experiment.target in record.spec.tests]
+        return sorted(found, key=lambda record: record.other_code != "")
 
     def arms_in(self, columns: Iterable[Column]) -> list[Arm]:
         """The arms with at least one record in the columns, in the papers' order."""
@@ -248,7 +249,7 @@ def _measured_row(
     layout: Layout,
     line: Line,
     common: tuple[str, ...],
-    usual: Mapping[str, str],
+    usual: Mapping[Network, str],
     numbers: tuple[Number, ...],
     cells: list[Cell],
 ) -> Row:

@@ -8,6 +8,7 @@ import platform
 import resource
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache, lru_cache
 from importlib import metadata
@@ -19,6 +20,7 @@ import torch
 from bench.errors import UsageError
 
 PACKAGES = ("glia-bench", "torch", "torchvision", "timm", "peft", "numpy", "scipy", "pillow")
+CHECKOUT = Path(__file__).resolve().parent.parent
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 """Names of glibc's malloc.h."""
@@ -107,8 +109,8 @@ def peak_memory(device: torch.device) -> int:
     return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * scale
 
 
-def describe(device: torch.device, precision: str) -> dict[str, Any]:
-    """What a record says of where it was made."""
+def describe(device: torch.device, precision: str, code: Sequence[Path] = ()) -> dict[str, Any]:
+    """What a record says of where it was made; the files of its method's `code` belong to the tree."""
     commit, dirty = _git()
     return {
         "host": platform.node(),
@@ -117,7 +119,7 @@ def describe(device: torch.device, precision: str) -> dict[str, Any]:
         "precision": precision,
         "threads": torch.get_num_threads(),
         "git_commit": commit,
-        "git_dirty": dirty,
+        "git_dirty": dirty or bool(commit) and _untracked(tuple(code)),
         "python": platform.python_version(),
         "versions": {name: _version(name) for name in PACKAGES},
     }
@@ -144,15 +146,28 @@ def _cpu_name() -> str:
 
 @lru_cache(maxsize=1)
 def _git() -> tuple[str, bool]:
-    """The harness's own commit, where it runs from a checkout."""
-    here = Path(__file__).resolve().parent.parent
-    if not (here / ".git").exists():
+    """The harness's own commit, where it runs from a checkout, and whether tracked files were changed."""
+    if not (CHECKOUT / ".git").exists():
         return "", False
-    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
     try:
-        ask = {"cwd": here, "capture_output": True, "text": True, "timeout": 10, "env": environment}
-        commit = subprocess.run(["git", "rev-parse", "HEAD"], check=True, **ask).stdout.strip()  # type: ignore[call-overload]
-        status = subprocess.run(["git", "status", "--porcelain", "-uno"], check=True, **ask).stdout  # type: ignore[call-overload]
+        return _ask_git("rev-parse", "HEAD").strip(), bool(_ask_git("status", "--porcelain", "-uno").strip())
     except (OSError, subprocess.SubprocessError):
         return "", False
-    return commit, bool(status.strip())
+
+
+@lru_cache(maxsize=64)
+def _untracked(files: tuple[Path, ...]) -> bool:
+    """Whether the checkout's commit lacks one of these files, which lies in it: nobody else could have it."""
+    inside = [str(path) for path in files if path.resolve().is_relative_to(CHECKOUT)]
+    try:
+        return len(_ask_git("ls-files", "-z", "--", *inside).split("\0")) - 1 < len(inside) if inside else False
+    except (OSError, subprocess.SubprocessError):
+        return False
+
+
+def _ask_git(*words: str) -> str:
+    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
+    asked = subprocess.run(
+        ["git", *words], cwd=CHECKOUT, env=environment, check=True, capture_output=True, text=True, timeout=10
+    )
+    return asked.stdout

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from bench.code import code_files, code_of
 from bench.errors import RunError
 from bench.evaluate import score
 from bench.machine import describe, forget_peak_memory, peak_memory
@@ -37,7 +38,7 @@ def make_run(spec: RunSpec, runtime: Runtime, report: Report = silent, **events:
     trained = take_up_state(session, store)
     if trained is None:
         job = job_of(session, store, **events)
-        trained = training_facts(train(job, report), job)
+        trained = training_facts(session, train(job, report), job)
         keep_state(session, store, trained)
     return tested_run(session, trained, started, report)
 
@@ -67,6 +68,7 @@ def job_of(session: Session, store: Store, **events: Any) -> Job:
         device=session.device,
         autocast=session.autocast,
         checkpoint=store.checkpoint_path(spec),
+        identity=session.identity(),
         checkpoint_seconds=session.runtime.checkpoint_seconds,
         parts=session.runtime.parts,
         compiled=session.runtime.compiled,
@@ -74,8 +76,8 @@ def job_of(session: Session, store: Store, **events: Any) -> Job:
     )
 
 
-def training_facts(trained: Trained, job: Job) -> dict[str, Any]:
-    """What a record says of a training; `steps`: what was not as usual about its steps."""
+def training_facts(session: Session, trained: Trained, job: Job) -> dict[str, Any]:
+    """What a record says of a training, and where it was; `steps`: what was not as usual about its steps."""
     several = {"parts": job.parts, "packed": trained.together}
     unusual = {"compiled": job.compiled, **{name: count for name, count in several.items() if count > 1}}
     return {
@@ -85,7 +87,14 @@ def training_facts(trained: Trained, job: Job) -> dict[str, Any]:
         "seconds": trained.seconds,
         "images": trained.images,
         "steps": {name: value for name, value in unusual.items() if value},
+        "memory_peak_bytes": peak_memory(session.device),
+        "run": described(session),
     }
+
+
+def described(session: Session) -> dict[str, Any]:
+    """Where a session works, as records tell it."""
+    return describe(session.device, session.spec.precision, code_files(session.spec.method))
 
 
 def _test(session: Session, report: Report) -> tuple[dict[str, Any], dict[str, np.ndarray], dict[str, float]]:
@@ -167,7 +176,7 @@ def _record(
             "train_images_s": round(trained["images"] / max(trained["seconds"], 1e-9), 3),
             "test_images_s": round(tested["images"] / max(tested["seconds"], 1e-9), 3),
         },
-        "memory_peak_bytes": peak_memory(session.device),
+        "memory_peak_bytes": _peak(session, trained),
         "gflops": scoring_gflops(session),
         "loss": trained["loss"],
         "selection": {
@@ -176,8 +185,23 @@ def _record(
             "curve": trained["selection_curve"],
         },
         "metrics": dict(metrics),
-        "run": describe(session.device, session.spec.precision) | trained.get("steps", {}),
+        "run": _places(session, trained["run"]) | trained.get("steps", {}),
+        "code": code_of(spec.method),
     }
+
+
+def _places(session: Session, trained: Mapping[str, Any]) -> dict[str, Any]:
+    """Where a run was trained; where its kept tensors were tested elsewhere or later, also what differs there."""
+    now = described(session)
+    differs = {name: value for name, value in now.items() if value != trained.get(name)}
+    return dict(trained) | ({"tested": differs} if differs else {})
+
+
+def _peak(session: Session, trained: Mapping[str, Any]) -> int:
+    """The most memory that training and test used; of the training alone where the test was on another device."""
+    peak = int(trained["memory_peak_bytes"])
+    same = trained["run"]["device"] == described(session)["device"]
+    return max(peak, peak_memory(session.device)) if same else peak
 
 
 def scoring_gflops(session: Session) -> float:

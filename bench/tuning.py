@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.code import made_by_other_code
 from bench.errors import RunError, UsageError
 from bench.files import write_text
 from bench.planning import sort_settings
@@ -73,7 +74,7 @@ def trials(
     tried: Sequence[tuple[dict[str, Scalar], RunSpec]], store: Store, failed: Mapping[str, str] | None = None
 ) -> list[Trial]:
     """How every candidate did, by its record; `failed` says why by key, for those that left none."""
-    records = {record["key"]: record for record in store.records()}
+    records = {record["key"]: record for record in store.records() if not made_by_other_code(record)}
     found = []
     for settings, spec in tried:
         record = records.get(spec.key)

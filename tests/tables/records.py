@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.code import code_of
 from bench.registry import DATASETS
 from bench.results import Record
 from bench.spec import SCHEMA, RunSpec
@@ -98,6 +99,7 @@ def body_of(spec: RunSpec, *, error: tuple[str, str] | None = None, **changes: A
         "loss": [0.5, 0.3],
         "selection": {"rule": spec.recipe.selection, "epoch": spec.recipe.epochs, "curve": []},
         "metrics": metrics,
+        "code": code_of(spec.method),
         "run": {"git_commit": "c0ffee" * 6, "git_dirty": False, "precision": "fp32", "started": "2025-01-01T00:00:00"},
     }
     return body | changes
