@@ -132,7 +132,6 @@ def _changed_options(options: Mapping[str, Scalar], defaults: Mapping[str, Scala
     return tuple(sorted((changed | {name: UNSET for name in defaults if name not in options}).items()))
 
 
-@cache
 def _default_options(method: str, preset: str) -> Mapping[str, Scalar] | None:
     """A method's options when nobody touches them; None for a method that is not registered here."""
     if method not in METHODS:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -62,8 +63,7 @@ def code_files(method: str) -> tuple[Path, ...]:
 def load_method(name: str) -> type[Any]:
     """A method's class, and from now on its code is what was loaded: a process does not see later edits."""
     before = code_hash(name)
-    loaded = METHODS.load(name)
-    target = METHODS.target(name)
+    loaded, target = METHODS.load(name), METHODS.target(name)
     if target not in _LOADED or _LOADED[target][0] is not loaded:
         _LOADED[target] = loaded, before
     return loaded
@@ -71,8 +71,9 @@ def load_method(name: str) -> type[Any]:
 
 def code_of(method: str) -> dict[str, Any]:
     """What a record says of the code it was made by: of the method as loaded in this process, and the harness."""
-    target = METHODS.target(method) if method in METHODS else ""
-    return {"method": _LOADED[target][1] if target in _LOADED else code_hash(method), "numerics": NUMERICS}
+    loaded, as_loaded = _LOADED.get(METHODS.target(method) if method in METHODS else "", (None, ""))
+    held = loaded is not None and getattr(sys.modules.get(loaded.__module__), loaded.__name__, None) is loaded
+    return {"method": as_loaded if held else code_hash(method), "numerics": NUMERICS}
 
 
 def same_code(method: str, one: str, other: str) -> bool:

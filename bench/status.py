@@ -42,10 +42,12 @@ def read_status(store: Store) -> Status:
     """Records say what is done and failed, claims what is running, noted plans what is pending."""
     counts: dict[tuple[str, str], Counter[str]] = {}
     failed, known, made_by = [], set(), []
-    for record, other in _standing(store):
+    for record, other, answered in _standing(store):
+        known.add(record["key"])
+        if answered:
+            continue
         spec, state = record["spec"], OLDER if other else record["status"]
         counts.setdefault((spec["method"], spec["train"]), Counter())[state] += 1
-        known.add(record["key"])
         if other:
             made_by.append(other)
         elif record["status"] == "failed":
@@ -60,16 +62,16 @@ def read_status(store: Store) -> Status:
     return Status(counts, tuple(held.values()), tuple(failed), _stopped(store, set(held)), tuple(made_by))
 
 
-def _standing(store: Store) -> Iterator[tuple[Mapping[str, Any], str]]:
-    """Every record, and whose other code made it; those for which one by today's code answers are passed over."""
+def _standing(store: Store) -> Iterator[tuple[Mapping[str, Any], str, bool]]:
+    """Every record, whose other code made it, and whether another record by today's code answers for it then."""
     found = [(record, spec, made_by_other_code(record)) for record, spec in store.sound()]
     todays: dict[str, list[RunSpec]] = {}
     for _, spec, other in found:
         if not other:
             todays.setdefault(spec.training_key, []).append(spec)
     for record, spec, other in found:
-        if not (other and any(newer.covers(spec) for newer in todays.get(spec.training_key, []))):
-            yield record, other
+        newer = todays.get(spec.training_key, []) if other else []
+        yield record, other, any(one.covers(spec) for one in newer)
 
 
 def print_status(root: Path) -> None:

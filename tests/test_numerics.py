@@ -67,9 +67,9 @@ def test_reminder_that_harness_code_which_touches_numbers_has_changed():
     changed = sorted(n for n in now["modules"] | known["modules"] if now["modules"].get(n) != known["modules"].get(n))
     if changed:
         pytest.fail(
-            f"{', '.join(changed)} changed since NUMERICS was set to {NUMERICS}. Did a number move? Then raise NUMERICS "
-            "in bench/code.py, so that every run made before is made again. If none did (the golden numbers of this "
-            f"file show it), note that: {REFRESH}"
+            f"{', '.join(changed)} changed since NUMERICS was set to {NUMERICS}. Did a number move? Then raise it in "
+            "bench/code.py, so that every run made before is made again. If none did (the golden numbers of this file "
+            f"show it), note that: {REFRESH}"
         )
 
 
