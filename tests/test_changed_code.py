@@ -166,7 +166,18 @@ def test_a_run_that_is_stopped_under_always_goes_on_from_its_own_checkpoint_in_t
     assert store.checkpoint_path(spec).read_bytes() == b"of this plan"
 
 
-def test_a_worker_without_the_results_folder_trains_anew_too(mine, tmp_path):
+def test_packs_train_again_under_always_too(tmp_path, data):
+    runtime, pack = tiny_runtime(tmp_path, data), [tiny_spec("linear_probe", split=split) for split in range(2)]
+    bench_run(runtime, *pack)
+    whole = [everything(runtime, spec) for spec in pack]
+    for spec in pack:
+        spoil(Store(runtime.results).state_path(spec))
+    assert bench_run(runtime, *pack, overwrite="always")
+    assert all(same(everything(runtime, spec), before) for spec, before in zip(pack, whole, strict=True))
+
+
+def test_a_worker_without_the_results_folder_trains_anew_too(mine, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "worker"))
     spec = spec_of()
     task = Task(spec, Runtime(tmp_path, tmp_path), instant, tmp_path / "claim", "", tmp_path / "no", "", tmp_path.name)
     own = Store(own_results(task))
