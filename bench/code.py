@@ -45,9 +45,14 @@ class _Code:
     files: tuple[Path, ...] = ()
     stamps: tuple[Stamp, ...] = ()
 
+    @property
+    def stamped(self) -> dict[Path, Stamp]:
+        """Each file with what changes when it does."""
+        return dict(zip(self.files, self.stamps, strict=True))
+
 
 _CODES: dict[str, _Code] = {}
-_LOADED: dict[str, tuple[type, str]] = {}
+_LOADED: dict[str, tuple[type, _Code]] = {}
 
 
 def code_hash(method: str) -> str:
@@ -61,19 +66,40 @@ def code_files(method: str) -> tuple[Path, ...]:
 
 
 def load_method(name: str) -> type[Any]:
-    """A method's class, and from now on its code is what was loaded: a process does not see later edits."""
-    before = code_hash(name)
+    """A method's class, and from now on its code is what was loaded: a process does not see later edits.
+
+    A file that was edited after another method had loaded it would be in this process as it was, and on disk as it
+    is: no hash could tell the truth of that, so the method is refused.
+    """
+    before = _code(name)
     loaded, target = METHODS.load(name), METHODS.target(name)
     if target not in _LOADED or _LOADED[target][0] is not loaded:
+        _refuse_edited(name, before)
         _LOADED[target] = loaded, before
     return loaded
 
 
+def _refuse_edited(method: str, code: _Code) -> None:
+    known = [as_loaded for loaded, as_loaded in _LOADED.values() if _held(loaded)]
+    loaded = {path: stamp for one in known for path, stamp in one.stamped.items()}
+    for path, stamp in code.stamped.items():
+        if loaded.get(path, stamp) != stamp:
+            raise UsageError(
+                f"{path} was edited after this process had loaded it, so {method!r} would be made by the old text under "
+                "the new one's name. Give the same command again."
+            )
+
+
 def code_of(method: str) -> dict[str, Any]:
     """What a record says of the code it was made by: of the method as loaded in this process, and the harness."""
-    loaded, as_loaded = _LOADED.get(METHODS.target(method) if method in METHODS else "", (None, ""))
-    held = loaded is not None and getattr(sys.modules.get(loaded.__module__), loaded.__name__, None) is loaded
-    return {"method": as_loaded if held else code_hash(method), "numerics": NUMERICS}
+    loaded, as_loaded = _LOADED.get(METHODS.target(method) if method in METHODS else "", (None, _Code()))
+    known = as_loaded.hash if loaded is not None and _held(loaded) else code_hash(method)
+    return {"method": known, "numerics": NUMERICS}
+
+
+def _held(loaded: type) -> bool:
+    """Whether a class is the one that its module holds now."""
+    return getattr(sys.modules.get(loaded.__module__), loaded.__name__, None) is loaded
 
 
 def same_code(method: str, one: str, other: str) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench.arms import Arm
+from bench.code import told_apart
 from bench.errors import UsageError
 from bench.layout import PresetResults, by_preset, dataset_title
 from bench.progress import counted
@@ -66,7 +67,8 @@ def compare(results: Results, a: str, b: str, *, metric: str = "srcc") -> list[C
         rows = _rows(part, *pair, metric) if pair else []
         if pair and rows:
             names = _names(*pair)
-            made.append(Comparison(part.preset.name, *names, tuple(rows), _summary(names, rows), _cautions(*pair)))
+            cautions = (*_cautions(*pair), *_older(part, pair, rows))
+            made.append(Comparison(part.preset.name, *names, tuple(rows), _summary(names, rows), cautions))
     if not made:
         raise UsageError(_why_none(results, a, b))
     return made
@@ -116,6 +118,17 @@ def _cautions(first: Arm, second: Arm) -> tuple[str, ...]:
         if dict(arm.recipe).get("selection") == "oracle"
     ]
     return tuple(dict.fromkeys(said))
+
+
+def _older(part: PresetResults, pair: tuple[Arm, Arm], rows: Sequence[PairedDifference]) -> list[str]:
+    """Which of the runs behind the differences other code than today's has made."""
+    runs: dict[str, str] = {}
+    for row in rows:
+        one, other = (Cell.of(part.runs(arm, row.experiment), row.experiment, row.metric) for arm in pair)
+        common = one.values.keys() & other.values.keys()
+        runs |= {cell.by_split[split].key: cell.by_split[split].other_code for cell in (one, other) for split in common}
+    makers = [maker for maker in runs.values() if maker]
+    return [f"Warning: {told_apart(makers)}."] if makers else []
 
 
 def _why_none(results: Results, a: str, b: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.budget import size_to_budget
 from bench.code import NUMERICS, code_files, code_hash, code_of, load_method, made_by_other_code, same_code, told_apart
 from bench.errors import UsageError
 from bench.registry import METHODS
@@ -91,8 +92,11 @@ def test_moving_and_renaming_a_file_changes_nothing(mine, tmp_path):
     assert code_hash("mine") == before
 
 
+PAIR = "class A(Method):\n    name = 'a'\n    x: int = 1\n\nclass B(Method):\n    name = 'b'\n    x: int = 2\n"
+
+
 def test_two_classes_of_a_file_that_swap_their_names_swap_what_they_are(tmp_path):
-    text = "class A(Method):\n    name = 'a'\n    x: int = 1\n\nclass B(Method):\n    name = 'b'\n    x: int = 2\n"
+    text = PAIR
     path = tmp_path / "pair.py"
     path.write_text(text)
     register(path)
@@ -269,6 +273,45 @@ def test_a_process_goes_by_the_code_that_it_has_loaded(mine):
     forget(mine)
     load_method("mine")
     assert code_of("mine")["method"] == code_hash("mine") != before
+
+
+def test_sizing_a_method_loads_it_so_its_code_is_known_from_then_on(mine):
+    before = code_hash("mine")
+    size_to_budget("mine", METHODS.card("mine").defaults(), "vit_base_patch16_224", 10_000_000)
+    text = mine.read_text()
+    mine.write_text(text.replace("0.02", "0.03"))
+    assert code_of("mine")["method"] == before
+
+
+def test_a_file_that_was_edited_between_two_methods_that_share_it_is_refused(tmp_path):
+    """The second would be made by the old text, which is in the process, under the hash of the new one."""
+    shared, folder = "import common_factor\nFACTOR = common_factor.FACTOR\n", tmp_path / "pair"
+    for name in ("first", "second"):
+        path = write_copy(folder / f"{name}.py", name)
+        edit(path, "import torch\n", f"import torch\n{shared}")
+        register(path)
+    (folder / "common_factor.py").write_text("FACTOR = 1\n")
+    sys.modules["common_factor"] = type(sys)("common_factor")
+    sys.modules["common_factor"].FACTOR = 1
+    try:
+        load_method("first")
+        (folder / "common_factor.py").write_text("FACTOR = 22\n")
+        with pytest.raises(UsageError, match=r"common_factor\.py was edited after this process had loaded it"):
+            load_method("second")
+    finally:
+        del sys.modules["common_factor"]
+
+
+def test_two_methods_of_one_file_that_was_edited_between_them_are_told_apart(tmp_path):
+    path = tmp_path / "pair.py"
+    path.write_text("from bench.method import Method\n" + PAIR)
+    register(path)
+    load_method("a")
+    path.write_text(path.read_text().replace("x: int = 2", "x: int = 30"))
+    with pytest.raises(UsageError, match=r"pair\.py was edited"):
+        load_method("b")
+    forget(path)
+    load_method("b")
 
 
 def record(method, code=None, numerics=NUMERICS):
