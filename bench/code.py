@@ -85,8 +85,8 @@ def _refuse_edited(method: str, code: _Code) -> None:
     for path, stamp in code.stamped.items():
         if loaded.get(path, stamp) != stamp:
             raise UsageError(
-                f"{path} was edited after this process had loaded it, so {method!r} would be made by the old text under "
-                "the new one's name. Give the same command again."
+                f"{path} was edited after this process had loaded it, so {method!r} would be made by the old "
+                "text under the new one's name. Give the same command again."
             )
 
 

@@ -9,7 +9,7 @@ import pytest
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from bench.errors import RunError
+from bench.errors import RunError, StoreError
 from bench.executors import Orders, execute_serial
 from bench.ray_worker import Task, own_results, work
 from bench.run import make_run
@@ -164,6 +164,21 @@ def test_a_run_that_is_stopped_under_always_goes_on_from_its_own_checkpoint_in_t
         store.checkpoint_path(spec).write_bytes(checkpoint)
         claim_run(store, spec, answers).release()
     assert store.checkpoint_path(spec).read_bytes() == b"of this plan"
+
+
+def test_a_run_whose_kept_tensors_cannot_be_put_aside_is_let_go_of(mine, tmp_path):
+    from bench.attempt import Answers, claim_run
+
+    store, spec = Store(tmp_path), spec_of()
+    store.state_path(spec).parent.mkdir()
+    store.state_path(spec).write_bytes(b"kept")
+    (tmp_path / "set_aside").write_text("a file where a folder should be")
+    answers = Answers(store, [spec], "always")
+    with pytest.raises(StoreError):
+        claim_run(store, spec, answers)
+    assert store.claims.held() == {}
+    (tmp_path / "set_aside").unlink()
+    assert claim_run(store, spec, answers) is not None
 
 
 def test_packs_train_again_under_always_too(tmp_path, data):

@@ -6,6 +6,9 @@ import pytest
 import torch
 
 from bench import machine
+from bench.run import make_run
+from tests.plugins import TINY_OPTIONS, register, write_copy
+from tests.world import make_world, tiny_runtime, tiny_spec
 
 
 @pytest.fixture
@@ -45,6 +48,15 @@ def test_a_method_that_was_never_committed_makes_a_run_dirty(checkout):
         path.write_text("x = 2\n")
         assert not dirty(checkout / "methods" / "known.py")
         assert dirty(checkout / "methods" / "known.py", path)
+
+
+@pytest.mark.usefixtures("own_methods")
+def test_the_record_of_a_run_by_an_uncommitted_plugin_inside_the_checkout_says_so(checkout, tmp_path):
+    data = make_world(tmp_path / "sets")
+    for name, folder in (("inside", checkout / "plugins"), ("outside", tmp_path / "plugins")):
+        register(write_copy(folder / f"{name}.py", name))
+        record, _ = make_run(tiny_spec(name, options=TINY_OPTIONS), tiny_runtime(tmp_path / name, data))
+        assert record["run"]["git_dirty"] is (name == "inside")
 
 
 def test_a_changed_method_makes_a_run_dirty(checkout):
