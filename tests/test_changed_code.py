@@ -92,6 +92,16 @@ def test_changed_code_is_trained_again_to_the_tensor_and_the_old_record_is_put_a
     assert sorted(files_of(runtime.results / "set_aside").values()) == sorted(old.values())
 
 
+def test_frozen_inputs_that_the_changed_code_computes_are_computed_anew(mine, tmp_path, data):
+    edit(mine, '"tokens", vit.tokens)', '"tokens", lambda pictures: vit.tokens(pictures))')
+    runtime, spec = tiny_runtime(tmp_path, data), spec_of()
+    bench_run(runtime, spec)
+    assert any(runtime.cache.rglob("*"))
+    edit(mine, "vit.tokens(pictures))", "2 * vit.tokens(pictures))")
+    bench_run(runtime, spec)
+    assert same(everything(runtime, spec), fresh(tmp_path, data, spec))
+
+
 def test_never_keeps_what_other_code_has_made(mine, tmp_path, data):
     runtime, spec = tiny_runtime(tmp_path, data), spec_of()
     bench_run(runtime, spec)
