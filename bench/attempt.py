@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from bench.claims import Claim, Deaths
+from bench.code import code_of, made_by_other_code
 from bench.errors import BenchError, ClaimLost, DataError, Interrupted, PlanError, RunError, StoreError, UsageError
 from bench.progress import Report, clock
 from bench.results import FEW_PICTURES
@@ -45,20 +46,30 @@ class Result:
 
 
 class Answers:
-    """Which of the wanted runs others have made since this plan was begun."""
+    """Which of the wanted runs others have made since this plan was begun, and which it has begun anew itself."""
 
     def __init__(self, store: Store, specs: Sequence[RunSpec], overwrite: str) -> None:
-        self.store = store
+        self.store, self.overwrite = store, overwrite
+        self.anew: set[str] = set()
         self.before: dict[str, str] = {}
-        for spec in specs if overwrite != "never" else ():
+        for spec in specs if overwrite in ("failed", "always") else ():
             record = self._read(spec)
             if record is not None:
                 self.before[spec.key] = record["sha256"]
 
     def given(self, spec: RunSpec) -> bool:
-        """Whether there is a sound record that was not there when the plan was begun."""
+        """Whether there is a sound record, by the code that would make it here, that is not to be made again."""
         record = self._read(spec)
-        return record is not None and record["sha256"] != self.before.get(spec.key)
+        if record is None or record["sha256"] == self.before.get(spec.key):
+            return False
+        own = record.get("code") == code_of(spec.method)  # of a file that was edited since this process read it
+        return own or self.overwrite == "never" or not made_by_other_code(record)
+
+    def begin(self, spec: RunSpec) -> None:
+        """Where all is to be trained again, put aside what is kept of a claimed run's training: once a plan."""
+        if self.overwrite == "always" and spec.key not in self.anew:
+            self.store.forget_training(spec)
+            self.anew.add(spec.key)
 
     def _read(self, spec: RunSpec) -> dict[str, Any] | None:
         path = self.store.runs / f"{spec.key}.json"
@@ -78,10 +89,17 @@ def claim_run(store: Store, spec: RunSpec, answers: Answers, together: int = 1) 
     mark = store.progress_mark(spec)
     facts = {"run": spec.key, "method": spec.method, "train": spec.train, "split": spec.split, "together": together}
     claim = store.claims.take(spec.training_key, mark, **facts)
-    if claim is not None and answers.given(spec):  # finished between the look and the claim
-        claim.release()
+    if claim is None:
         return None
-    return claim
+    try:
+        if not answers.given(spec):  # else it was finished between the look and the claim
+            answers.begin(spec)
+            return claim
+    except BaseException:
+        claim.release()
+        raise
+    claim.release()
+    return None
 
 
 def make_result(
@@ -133,6 +151,7 @@ def failed_record(spec: RunSpec, error: BaseException) -> dict[str, Any]:
         "status": "failed",
         "error": {"kind": type(error).__name__, "message": str(error).strip()[:2000]},
         "metrics": {},
+        "code": code_of(spec.method),
         "run": {"host": platform.node(), "finished": datetime.now(UTC).isoformat(timespec="seconds")},
     }
 

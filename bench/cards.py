@@ -110,12 +110,12 @@ class Card:
 def read_card(target: str) -> Card:
     """The card of `"module:Class"` or `"/path/file.py:Class"`, without importing the module."""
     module, _, name = target.rpartition(":")
-    path = Path(module) if module.endswith(".py") else _source_of(module)
+    path = Path(module) if module.endswith(".py") else source_of(module)
     return _parse(path, name, path.stat().st_mtime_ns)
 
 
 @cache
-def _source_of(module: str) -> Path:
+def source_of(module: str) -> Path:
     """Where a module lies; thousands of planned runs ask for a few."""
     spec = importlib.util.find_spec(module)
     if spec is None or spec.origin is None:

@@ -56,6 +56,15 @@ Plugin = Annotated[
 ]
 
 
+OVERWRITE_HELP = """Which runs that have a record are made again. Each of these makes more of them:
+
+\b
+never    none: whatever has a record stays
+changed  those that other code has made (the default)
+failed   those, and the ones that failed
+always   all: everything is trained again"""
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         say(f"glia-bench {__version__}")
@@ -100,9 +109,7 @@ def run(
     recipe: Annotated[str, typer.Option("--recipe", help="default, or tuned (what `bench tune` chose).")] = "default",
     device: Annotated[Names, typer.Option("--device", help="auto, cpu, cuda or mps.")] = None,
     precision: Annotated[Names, typer.Option("--precision", help="fp32 or bf16.")] = None,
-    overwrite: Annotated[
-        Names, typer.Option("--overwrite", help="Runs to make again: never, failed or always.")
-    ] = None,
+    overwrite: Annotated[Names, typer.Option("--overwrite", help=OVERWRITE_HELP)] = None,
     pack: Annotated[
         Optional[int], typer.Option("--pack", min=0, help="Train up to N alike runs together. 1: none; 0: by method.")
     ] = None,
@@ -171,7 +178,7 @@ def run(
         preview(plan, runtime, config["overwrite"])
         return
     if emit_slurm is not None:
-        write_slurm(emit_slurm, sys.argv[1:], plan, runtime, slurm_tasks)
+        write_slurm(emit_slurm, sys.argv[1:], plan, runtime, slurm_tasks, config["overwrite"])
         return
     raise typer.Exit(execute(plan, runtime, config, DEBUG["on"]))
 
@@ -253,11 +260,11 @@ def table(
 
 @app.command()
 @friendly
-def status(results: Results = None) -> None:
+def status(results: Results = None, plugin: Plugin = None) -> None:
     """What is done, running and failed. Says also what is not usable in the results folder."""
     from bench.status import print_status
 
-    config = configure(results=results)
+    config = configure(plugin, results=results)
     print_status(results_folder(config))
 
 

@@ -25,6 +25,7 @@ def verify(
     results: Results = None,
 ) -> None:
     """Recompute every metric from stored predictions. Hashes, splits and specs are checked too."""
+    from bench.code import made_by_other_code, told_apart
     from bench.invocation import configure, results_folder
     from bench.progress import counted
     from bench.results import Results as Records
@@ -35,6 +36,8 @@ def verify(
     config = configure(results=results)
     store = Store(results_folder(config))
     checked, findings = check(store, config.data if data else None, config.cache)
+    if makers := list(filter(None, map(made_by_other_code, store.records()))):
+        note(f"{told_apart(makers)}. That is no fault of theirs: they hold what that code gave.")
     if findings:
         grid(("record", "what does not fit"), [(f.key, f.what) for f in findings])
     say(f"{counted(checked, 'record')} checked: {_verdict(checked, len(findings))}.")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench.arms import Arm, shared_changes
+from bench.code import told_apart
 from bench.errors import UsageError
 from bench.layout import PresetResults, dataset_title
 from bench.mixing import Named, mixtures
@@ -71,7 +72,8 @@ def compare(results: Results, a: str, b: str, *, metric: str = "srcc") -> list[C
         if pair and rows:
             names = _names(*pair)
             summary, mixed = _summary(names, rows), mixtures(_columns(part, pair, rows))
-            made.append(Comparison(part.preset.name, *names, tuple(rows), summary, _cautions(*pair), mixed))
+            cautions = (*_cautions(*pair), *_older(part, pair, rows))
+            made.append(Comparison(part.preset.name, *names, tuple(rows), summary, cautions, mixed))
     if not made:
         raise UsageError(_why_none(results, a, b))
     return made
@@ -121,6 +123,17 @@ def _cautions(first: Arm, second: Arm) -> tuple[str, ...]:
         if dict(arm.recipe).get("selection") == "oracle"
     ]
     return tuple(dict.fromkeys(said))
+
+
+def _older(part: PresetResults, pair: tuple[Arm, Arm], rows: Sequence[PairedDifference]) -> list[str]:
+    """Which of the runs behind the differences other code than today's has made."""
+    runs: dict[str, str] = {}
+    for row in rows:
+        one, other = (Cell.of(part.runs(arm, row.experiment), row.experiment, row.metric) for arm in pair)
+        common = one.values.keys() & other.values.keys()
+        runs |= {cell.by_split[split].key: cell.by_split[split].other_code for cell in (one, other) for split in common}
+    makers = [maker for maker in runs.values() if maker]
+    return [f"Warning: {told_apart(makers)}."] if makers else []
 
 
 def _why_none(results: Results, a: str, b: str) -> str:

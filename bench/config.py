@@ -24,7 +24,7 @@ SETTINGS: dict[str, Option] = {
         Option("splits", "int", 0, least=0),
         Option("device", 'Literal["auto", "cpu", "cuda", "mps"]', "auto"),
         Option("precision", 'Literal["fp32", "bf16"]', "fp32"),
-        Option("overwrite", 'Literal["never", "failed", "always"]', "never"),
+        Option("overwrite", 'Literal["never", "changed", "failed", "always"]', "changed"),
         Option("results", "str", "results"),
         Option("cache", "str", ""),
         Option("cache_limit_gb", "float", 20.0, least=0),

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.code import told_apart
 from bench.config import Config
 from bench.console import DEBUG, grid, note, say, show
 from bench.errors import StoreError, UsageError
@@ -84,6 +85,7 @@ def execute(plan: Plan, runtime: Runtime, config: Config, debug: bool) -> int:
     store.ready()
     pending = store.pending(plan.specs, config["overwrite"])
     report_problems(store)
+    report_other_code(store, config["overwrite"])
     refuse_other_data(plan, runtime, store, {spec.key for spec in pending})
     failed_before = _failed_before(plan, store, pending)
     done_before = len(plan.specs) - len(pending) - failed_before
@@ -187,11 +189,18 @@ def _executed(pending: Sequence[RunSpec], runtime: Runtime, orders: Orders, conf
     return execute_ray(pending, runtime, orders, config["address"] or None)
 
 
-def write_slurm(path: Path, arguments: Sequence[str], plan: Plan, runtime: Runtime, tasks: int) -> None:
+def write_slurm(
+    path: Path, arguments: Sequence[str], plan: Plan, runtime: Runtime, tasks: int, overwrite: str = "changed"
+) -> None:
     """Write the array job that makes this plan."""
     from bench.files import write_text
 
-    runs = len(Store(runtime.results).pending(plan.specs))
+    if overwrite == "always":
+        raise UsageError(
+            "--overwrite always is not for an array: a member that begins later, or again, would train once more what "
+            "others have just trained. Give the array another folder with --results instead."
+        )
+    runs = len(Store(runtime.results).pending(plan.specs, overwrite))
     if not runs:
         note(f"Nothing is left to make: {path} was not written.")
         return
@@ -224,11 +233,23 @@ def note_official_in_name_only(results: Results) -> None:
         note(f"Left out: {counted(count, 'run')} made on a random split under split_rule=official (see bench verify).")
 
 
+def report_other_code(store: Store, overwrite: str) -> None:
+    """Say of the wanted runs that other code has made by which it was, and what becomes of them."""
+    if not store.made_by:
+        return
+    one = len(store.made_by) == 1
+    kept = f"{'it stays' if one else 'they stay'} (--overwrite never)"
+    again = "it is made again, the old record is put aside" if one else ""
+    again = again or "they are made again, the old records are put aside"
+    note(f"{told_apart(store.made_by)}: {kept if overwrite == 'never' else again}.")
+
+
 def preview(plan: Plan, runtime: Runtime, overwrite: str) -> None:
     """What `--dry-run` prints: the runs to make, those done, and how long by the records there are."""
     store = Store(runtime.results)
     pending = store.pending(plan.specs, overwrite)
     report_problems(store)
+    report_other_code(store, overwrite)
     counts: dict[tuple[str, ...], list[int]] = {}
     waiting = {spec.key for spec in pending}
     for spec in plan.specs:

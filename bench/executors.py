@@ -55,7 +55,7 @@ class Summary:
 class Orders:
     """How a plan is executed, and who is told."""
 
-    overwrite: str = "never"
+    overwrite: str = "changed"
     report: Report = silent
     say: Say = lambda _line: None
     debug: bool = False

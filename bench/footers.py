@@ -67,23 +67,33 @@ def legend(rows: Sequence[Row], of: int, preset: Preset, datasets: Iterable[str]
     return tuple(notes)
 
 
-def usual_weights(records: Iterable[Record]) -> dict[str, str]:
-    """The hash that each backbone's weights have in most of a table's runs."""
-    counts = Counter((_backbone(r), str(h)) for r in records if (h := r.section("weights").get("hash")))
-    return {backbone: found for (backbone, found), _ in sorted(counts.items(), key=lambda item: (item[1], item[0]))}
+Network = tuple[str, str]
+"""A frozen network of a run: whether it is the backbone or the CNN, and which one from which source."""
 
 
-def _backbone(record: Record) -> str:
-    return f"{record.spec.backbone} ({record.spec.weights})"
+def usual_weights(records: Iterable[Record]) -> dict[Network, str]:
+    """The hash that each frozen network's weights have in most of a table's runs."""
+    counts = Counter(found for record in records for found in _networks(record))
+    return {network: found for (network, found), _ in sorted(counts.items(), key=lambda item: (item[1], item[0]))}
 
 
-def line_notes(arm: Arm, records: Sequence[Record], usual: Mapping[str, str]) -> tuple[str, ...]:
-    """Footnotes of a measured row; `usual` are the hashes that the table's other rows have of their backbones."""
+def _networks(record: Record) -> Iterator[tuple[Network, str]]:
+    """The frozen networks of a run with the hashes of their weights; a failed run may not have come to load them."""
+    weights, spec = record.section("weights"), record.spec
+    if known := weights.get("hash"):
+        yield ("Backbone", f"{spec.backbone} ({spec.weights})"), str(known)
+    source = spec.weights if spec.weights == "random" else spec.cnn_weights
+    for name, loaded in (weights.get("further") or {}).items():
+        yield ("CNN", f"{name} ({source})"), str(loaded.get("hash"))
+
+
+def line_notes(arm: Arm, records: Sequence[Record], usual: Mapping[Network, str]) -> tuple[str, ...]:
+    """Footnotes of a measured row; `usual` are the hashes that the table's other rows have of their networks."""
     notes = [f"{EARLIER_NOTE[0].upper()}{EARLIER_NOTE[1:]}."] if arm.schema != SCHEMA else []
-    found = {(_backbone(record), str(record.section("weights").get("hash") or "")) for record in records}
-    other = sorted(h[:12] for backbone, h in found if h and h != usual.get(backbone))
-    if other:
-        notes.append(f"Backbone weights {', '.join(other)}: not those of the table's other runs, so not comparable.")
+    found = {network for record in records for network in _networks(record)}
+    for kind in ("Backbone", "CNN"):
+        if other := sorted(h[:12] for network, h in found if network[0] == kind and h != usual.get(network)):
+            notes.append(f"{kind} weights {', '.join(other)}: not those of the table's other runs, so not comparable.")
     if arm.weights == "random":
         notes.append(
             "Random weights: the backbone was never trained, so this is a test of the machinery, not a result."
@@ -106,6 +116,7 @@ def line_notes(arm: Arm, records: Sequence[Record], usual: Mapping[str, str]) ->
         notes.append(f"Smoke run: at most {arm.limit} images of each set.")
     if arm.budget:
         notes.append(f"Sized to a budget of {arm.budget:,} trainable parameters.")
+    notes += [_by_other_code(maker, count, len(records)) for maker, count in _other_makers(records)]
     if hardly := sum(map(_hardly_trained, records)):
         notes.append(
             f"Hardly trained in {hardly} of {counted(len(records), 'run')}: the training loss ends above {UNTRAINED} "
@@ -131,6 +142,15 @@ def _tuned_notes(records: Sequence[Record]) -> Iterator[str]:
 def _chosen_text(spec: RunSpec) -> str:
     values = {**spec.options, **spec.recipe.as_dict()}
     return " ".join(f"{name}={values[name]}" for name in chosen_keys(spec.recipe_from)[1])
+
+
+def _other_makers(records: Sequence[Record]) -> list[tuple[str, int]]:
+    """Which other code than today's made how many of a row's runs."""
+    return sorted(Counter(record.other_code for record in records if record.other_code).items())
+
+
+def _by_other_code(maker: str, count: int, of: int) -> str:
+    return f"{count} of {counted(of, 'run')} {'was' if count == 1 else 'were'} made by {maker}."
 
 
 def _hardly_trained(record: Record) -> bool:

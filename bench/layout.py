@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from bench.arms import Arm, count_text, shared_changes
 from bench.data.locate import TITLES
-from bench.footers import conditions, data_notes, legend, line_notes, usual_weights
+from bench.footers import Network, conditions, data_notes, legend, line_notes, usual_weights
 from bench.mixing import columns_of, mixtures
 from bench.presets import Preset
 from bench.published import DATASETS as PUBLISHED_DATASETS
@@ -186,7 +186,7 @@ def _measured_row(
     layout: Layout,
     line: Line,
     common: tuple[str, ...],
-    usual: Mapping[str, str],
+    usual: Mapping[Network, str],
     numbers: tuple[Number, ...],
     cells: list[Cell],
 ) -> Row:

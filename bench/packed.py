@@ -59,7 +59,7 @@ def make_pack(
         if isinstance(end, Exception):
             failed[run] = end
         else:
-            facts[run] = training_facts(end)
+            facts[run] = training_facts(sessions[run], end)
             keep_state(sessions[run], store, facts[run])
     for run, session in enumerate(sessions):
         if run in failed:

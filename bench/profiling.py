@@ -137,6 +137,7 @@ def _job(session: Session, pictures: int) -> Job:
         device=session.device,
         autocast=session.autocast,
         checkpoint=Path("never-written"),
+        identity=session.identity(),
         checkpoint_seconds=float("inf"),
         parts=session.runtime.parts,
         compiled=session.runtime.compiled,

@@ -76,6 +76,8 @@ class Flight:
     mark: str
     begin: float = field(default_factory=time.monotonic)
     where: str = ""
+    anew: bool = False
+    """Whether it is trained from the start, whatever its worker keeps of it; not when it is sent again."""
 
 
 class Spread:
@@ -143,7 +145,8 @@ class Spread:
             spec = self.queue.popleft()
             claim = claim_run(self.store, spec, self.answers)
             if claim is not None:
-                self._send(Flight(spec, claim, claim.deaths, self.store.progress_mark(spec)))
+                mark, anew = self.store.progress_mark(spec), spec.key in self.answers.anew
+                self._send(Flight(spec, claim, claim.deaths, mark, anew=anew))
             elif self.answers.given(spec):
                 self.summary.elsewhere.append(spec.key)
             else:
@@ -160,7 +163,9 @@ class Spread:
         wishes = self.shares.wishes(flight.spec, self.cluster)
         runtime = replace(runtime, threads=runtime.threads or int(wishes["num_cpus"]))
         claim = flight.claim
-        task = Task(flight.spec, runtime, self.make, claim.path, claim.facts["id"], self.token, self.secret, self.home)
+        share = (self.token, self.secret, self.home)
+        task = Task(flight.spec, runtime, self.make, claim.path, claim.facts["id"], *share, flight.anew)
+        flight.anew = False
         sent = self.work.options(max_retries=0, name=describe_run(flight.spec), **wishes)
         self.flying[sent.remote(task, self.board)] = flight
 

@@ -28,7 +28,7 @@ class Task:
     """One run as it is sent to a worker: with the driver's claim on it and the proof of a shared folder.
 
     A worker that reads `secret` in the file `token` shares the results folder; any other keeps what it needs until
-    the run is done in a folder of its own, named `home`.
+    the run is done in a folder of its own, named `home`; `anew` says that what lies there is not to be used.
     """
 
     spec: RunSpec
@@ -39,6 +39,7 @@ class Task:
     token: Path
     secret: str
     home: str
+    anew: bool = False
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,8 @@ def work(task: Task, board: Any) -> Delivery:
     begin, where = time.monotonic(), place()
     shared = _is_shared(task)
     runtime = task.runtime if shared else replace(task.runtime, results=own_results(task))
+    if task.anew and not shared:
+        Store(runtime.results).forget_training(task.spec)
     with Reporter(task.spec.key, where, board) as report:
         try:
             result = make_result(task.spec, runtime, report, task.make, stop=report.stop, lost=threading.Event())

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from bench.code import made_by_other_code
 from bench.earlier import spec_of
 from bench.errors import StoreError
 from bench.spec import RunSpec
@@ -62,6 +63,11 @@ class Record:
         """Why the run failed, in one line; empty for a done one."""
         error = self.body.get("error") or {}
         return ": ".join(str(error[part]) for part in ("kind", "message") if error.get(part))
+
+    @cached_property
+    def other_code(self) -> str:
+        """Which other code than today's made it ("an older glia.py"); empty for today's, or where that is not known."""
+        return made_by_other_code(self.body)
 
     def section(self, name: str) -> Mapping[str, Any]:
         """A part of the record ("data", "weights", "parameters", "run" …); empty where it was not written."""

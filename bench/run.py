@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from bench.code import code_files, code_of
 from bench.errors import RunError
 from bench.evaluate import score
 from bench.machine import describe, forget_peak_memory, numerics, peak_memory
@@ -37,7 +38,7 @@ def make_run(spec: RunSpec, runtime: Runtime, report: Report = silent, **events:
     trained = take_up_state(session, store)
     if trained is None:
         job = job_of(session, store, **events)
-        trained = training_facts(train(job, report))
+        trained = training_facts(session, train(job, report))
         keep_state(session, store, trained)
     return tested_run(session, trained, started, report)
 
@@ -67,6 +68,7 @@ def job_of(session: Session, store: Store, **events: Any) -> Job:
         device=session.device,
         autocast=session.autocast,
         checkpoint=store.checkpoint_path(spec),
+        identity=session.identity(),
         checkpoint_seconds=session.runtime.checkpoint_seconds,
         parts=session.runtime.parts,
         compiled=session.runtime.compiled,
@@ -77,7 +79,7 @@ def job_of(session: Session, store: Store, **events: Any) -> Job:
     )
 
 
-def training_facts(trained: Trained) -> dict[str, Any]:
+def training_facts(session: Session, trained: Trained) -> dict[str, Any]:
     """What a record says of a training, and a kept state of its own; `places`: on what it was made."""
     return {
         "loss": [round(value, 8) for value in trained.losses],
@@ -86,6 +88,7 @@ def training_facts(trained: Trained) -> dict[str, Any]:
         "seconds": trained.seconds,
         "images": trained.images,
         "places": list(trained.places),
+        "memory_peak_bytes": peak_memory(session.device),
     }
 
 
@@ -169,7 +172,7 @@ def _record(
             "train_images_s": round(trained["images"] / max(trained["seconds"], 1e-9), 3),
             "test_images_s": round(tested["images"] / max(tested["seconds"], 1e-9), 3),
         },
-        "memory_peak_bytes": peak_memory(session.device),
+        "memory_peak_bytes": _peak(session, trained),
         "gflops": scoring_gflops(session),
         "loss": trained["loss"],
         "selection": {
@@ -179,7 +182,8 @@ def _record(
         },
         "metrics": dict(metrics),
         "numerics": _numerics(session, trained["places"]),
-        "run": describe(),
+        "run": describe(code_files(spec.method)),
+        "code": code_of(spec.method),
     }
 
 
@@ -191,6 +195,13 @@ def _numerics(session: Session, places: Sequence[Mapping[str, Any]]) -> dict[str
     own_to_steps = ("compiled", "packed", "parts")
     differs = any(trained.get(name) != value for name, value in tested.items() if name not in own_to_steps)
     return about | ({"tested": tested} if differs else {})
+
+
+def _peak(session: Session, trained: Mapping[str, Any]) -> int:
+    """The most memory that training and test used; of the training alone where the test was on another device."""
+    peak = int(trained["memory_peak_bytes"])
+    same = trained["places"][-1]["device"] == numerics(session.device, session.spec.precision)["device"]
+    return max(peak, peak_memory(session.device)) if same else peak
 
 
 def scoring_gflops(session: Session) -> float:

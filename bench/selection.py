@@ -95,9 +95,10 @@ class PresetResults:
         return PresetResults(self.preset.name, arms, intervals=self.intervals, rules=self.rules)
 
     def runs(self, arm: Arm, experiment: Experiment) -> list[Record]:
-        """Every record of an arm that was tested on the experiment's target, done or failed."""
+        """Every record of an arm that was tested on the experiment's target, done or failed; by today's code first."""
         key = (arm, experiment.train, experiment.fraction, experiment.source)
-        return [record for record in self._filed.get(key, []) if experiment.target in record.spec.tests]
+        found = [record for record in self._filed.get(key, []) if experiment.target in record.spec.tests]
+        return sorted(found, key=lambda record: record.other_code != "")
 
     def arms_in(self, columns: Iterable[Column]) -> list[Arm]:
         """The arms with at least one record in the columns, in the papers' order."""

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from bench.checkpoint import Identity
+from bench.code import code_of, load_method
 from bench.data.batches import ViewMaker
 from bench.data.contents import pixels_hash
 from bench.data.dataset import Dataset
@@ -24,7 +26,7 @@ from bench.lending import LendingToolbox, cast_frozen_weights_once, lend_vit, ow
 from bench.machine import autocast, pick_device, refuse_precision, set_up
 from bench.method import Method, QualityModel
 from bench.progress import Report, silent
-from bench.registry import METHODS, add_plugin_file
+from bench.registry import add_plugin_file
 from bench.runtime import Runtime
 from bench.spec import RunSpec
 from bench.step import Autocast
@@ -67,6 +69,12 @@ class Session:
         """
         further = (f"{name}={loaded.hash}" for name, loaded in sorted(self.further.items()))
         return "+".join([f"{self.spec.backbone}={self.weights.hash}", *further])
+
+    def identity(self) -> Identity:
+        """What this training's tensors come from, as kept states and checkpoints go by it."""
+        code = code_of(self.spec.method)
+        names = (self.data_hash(), self.weights_hash(), code["method"], str(code["numerics"]))
+        return Identity(self.spec.method, self.spec.training_key, *names)
 
     def data_hash(self) -> str:
         """The training set, its pictures, and which of them are on which side, as kept states go by them."""
@@ -148,7 +156,7 @@ def load_set(spec: RunSpec, name: str, runtime: Runtime, report: Report) -> Data
 def make_method(spec: RunSpec) -> Method:
     """The method of a spec with its options."""
     variant = spec.method.partition(":")[2]
-    method: Method = METHODS.load(spec.method)(variant=variant, **spec.options)
+    method: Method = load_method(spec.method)(variant=variant, **spec.options)
     return method
 
 
@@ -196,6 +204,7 @@ def make_feed(session: Session, dataset: Dataset) -> Feed:
         device=session.device,
         autocast=session.autocast,
         progress=session.report,
+        code=str(code_of(spec.method)["method"]),
     )
     pixels = pixels_hash(dataset, runtime.cache, session.report)
     return Feed(dataset, maker, frozen, model.features.pictures, views, pixels)

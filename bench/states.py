@@ -30,19 +30,17 @@ def keep_state(session: Session, store: Store, facts: Mapping[str, Any]) -> None
     if wish == "never" or (wish == "auto" and size > KEPT_BYTES):
         return
     about = {
-        "spec": session.spec.key,
         "facts": json.dumps(facts, sort_keys=True),
-        "data": session.data_hash(),
-        "weights": session.weights_hash(),
         "sha256": _state_hash(state),
     }
-    write_bytes(store.state_path(session.spec), save(state, metadata=about))
+    write_bytes(store.state_path(session.spec), save(state, metadata=session.identity().facts() | about))
 
 
 def take_up_state(session: Session, store: Store) -> dict[str, Any] | None:
     """Put kept tensors of the same training into the session's model and give its facts.
 
-    None, and an untouched model, where none are kept, or not whole, or of other data, another split, or other weights.
+    None, and an untouched model, where none are kept, or not whole, or of other data, another split, other weights or
+    other code.
     """
     path = store.state_path(session.spec)
     if not path.exists():
@@ -53,8 +51,7 @@ def take_up_state(session: Session, store: Store) -> dict[str, Any] | None:
         state = load_file(str(path))
     except (OSError, SafetensorError):
         return None
-    fits = about.get("data") == session.data_hash() and about.get("weights") == session.weights_hash()
-    if not fits or about.get("sha256") != _state_hash(state):
+    if not session.identity().fits(about) or about.get("sha256") != _state_hash(state):
         return None
     try:
         session.model.load_trainable_state(state)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench.claims import LEASE_SECONDS
+from bench.code import made_by_other_code, told_apart
 from bench.console import grid, say
 from bench.driver import report_problems
 from bench.earlier import EARLIER_NOTE
@@ -17,6 +18,9 @@ from bench.planned import planned
 from bench.progress import clock, counted
 from bench.spec import SCHEMA, RunSpec
 from bench.store import Store
+
+OLDER = "older code"
+"""The state of a run that has a record, but by other code than today's."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,8 @@ class Status:
     stopped: int
     earlier: int = 0
     """Records that an earlier version made: no run of this one."""
+    made_by: tuple[str, ...] = ()
+    """Whose other code made the runs in the state "older code"."""
 
     def total(self, state: str) -> int:
         """How many runs are in a state."""
@@ -38,14 +44,19 @@ class Status:
 def read_status(store: Store) -> Status:
     """Records say what is done and failed, claims what is running, noted plans what is pending."""
     counts: dict[tuple[str, str], Counter[str]] = {}
-    failed, known, earlier = [], set(), 0
-    for record, spec in store.sound():
+    failed, known, made_by, earlier = [], set(), [], 0
+    for record, spec, other, answered in _standing(store):
         if spec.schema != SCHEMA:
             earlier += 1
             continue
-        counts.setdefault((spec.method, spec.train), Counter())[record["status"]] += 1
         known.add(record["key"])
-        if record["status"] == "failed":
+        if answered:
+            continue
+        spec, state = record["spec"], OLDER if other else record["status"]
+        counts.setdefault((spec["method"], spec["train"]), Counter())[state] += 1
+        if other:
+            made_by.append(other)
+        elif record["status"] == "failed":
             failed.append(record)
     held = store.claims.held()
     for facts in held.values():
@@ -54,14 +65,26 @@ def read_status(store: Store) -> Status:
     for key, (training_key, method, train) in planned(store).items():
         if key not in known and training_key not in held:
             counts.setdefault((method, train), Counter())["pending"] += 1
-    return Status(counts, tuple(held.values()), tuple(failed), _stopped(store, set(held)), earlier)
+    return Status(counts, tuple(held.values()), tuple(failed), _stopped(store, set(held)), earlier, tuple(made_by))
+
+
+def _standing(store: Store) -> Iterator[tuple[Mapping[str, Any], RunSpec, str, bool]]:
+    """Every record, its spec, whose other code made it, and whether a record by today's code answers for it then."""
+    found = [(record, spec, made_by_other_code(record)) for record, spec in store.sound()]
+    todays: dict[str, list[RunSpec]] = {}
+    for _, spec, other in found:
+        if not other:
+            todays.setdefault(spec.training_key, []).append(spec)
+    for record, spec, other in found:
+        newer = todays.get(spec.training_key, []) if other else []
+        yield record, spec, other, any(one.covers(spec) for one in newer)
 
 
 def print_status(root: Path) -> None:
     """Counts by method and training set, the running ones with their ETA, the failed ones with why."""
     store = Store(root)
     status = read_status(store)
-    states = ("done", "failed", "running", "pending")
+    states = ["done", "failed", "running", "pending"] + ([OLDER] if status.made_by else [])
     if status.counts:
         rows = [(*place, *(counter[s] for s in states)) for place, counter in sorted(status.counts.items())]
         grid(("method", "train", *states), rows, title=str(root))
@@ -78,6 +101,8 @@ def print_status(root: Path) -> None:
         say("`bench run … --overwrite failed` tries the failed ones again.")
     if status.earlier:
         say(f"{counted(status.earlier, 'record')} {EARLIER_NOTE}. Tables show them apart; no run is done by them.")
+    if status.made_by:
+        say(f"{told_apart(status.made_by)}: `bench run` makes such runs again (--overwrite never keeps them).")
     report_problems(store)
 
 

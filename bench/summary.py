@@ -18,7 +18,7 @@ DIGITS = 3
 
 @dataclass(frozen=True, eq=False)
 class Cell:
-    """The runs behind one number: one record a split, done ones before failed ones."""
+    """The runs behind one number: one record a split, by today's code before other, done before failed."""
 
     experiment: Experiment
     metric: str
@@ -28,7 +28,7 @@ class Cell:
     def of(records: Sequence[Record], experiment: Experiment, metric: str) -> Cell:
         """The cell of all records of an arm in an experiment; several of one split are one training: the first."""
         chosen: dict[int, Record] = {}
-        for record in sorted(records, key=lambda record: (not record.done, record.key)):
+        for record in sorted(records, key=lambda record: (record.other_code != "", not record.done, record.key)):
             chosen.setdefault(record.spec.split, record)
         return Cell(experiment, metric, dict(sorted(chosen.items())))
 

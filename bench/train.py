@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.checkpoint import Position, load_checkpoint, save_checkpoint
+from bench.checkpoint import Identity, Position, load_checkpoint, save_checkpoint
 from bench.data.batches import prefetched, send
 from bench.errors import ClaimLost, Interrupted, RunError
 from bench.evaluate import score
@@ -42,6 +42,7 @@ class Job:
     device: torch.device
     autocast: Autocast
     checkpoint: Path
+    identity: Identity
     checkpoint_seconds: float = 300.0
     parts: int = 1
     compiled: bool = False
@@ -95,7 +96,8 @@ class Lane:
 
     def resume(self) -> bool:
         """Go back to where an unfinished training was left, if it was; the random generators with it."""
-        found = load_checkpoint(self.job.checkpoint, self.job.model, self.optimiser.adamw, self.job.device)
+        job = self.job
+        found = load_checkpoint(job.checkpoint, job.model, self.optimiser.adamw, job.device, job.identity)
         if found is None:
             return False
         self.position, self.running, self.best = found
@@ -135,7 +137,8 @@ class Lane:
         job = self.job
         self.position.seconds, self.position.places = self.seconds(), self.places()
         adamw = self.optimiser.adamw
-        save_checkpoint(job.checkpoint, job.model, adamw, self.position, self.running, self.best, job.device)
+        state = (job.model, adamw, self.position, self.running, self.best)
+        save_checkpoint(job.checkpoint, *state, job.device, job.identity)
         self.saved = time.monotonic()
 
     def end_epoch(self, epoch: int) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.choices import Trial
+from bench.code import made_by_other_code
 from bench.errors import UsageError
 from bench.planning import sort_settings
 from bench.presets import Preset
@@ -76,7 +77,7 @@ def _candidate(search: Search, settings: Mapping[str, Scalar], split: int) -> Ca
 
 def trials(tried: Sequence[Candidate], store: Store, failed: Mapping[str, str] | None = None) -> dict[int, list[Trial]]:
     """By split, how every candidate did by its record; `failed` says why by key, for those that left none."""
-    records = {record["key"]: record for record in store.records()}
+    records = {record["key"]: record for record in store.records() if not made_by_other_code(record)}
     found: dict[int, list[Trial]] = {}
     for candidate in tried:
         record = records.get(candidate.spec.key)

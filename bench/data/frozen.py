@@ -23,8 +23,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from bench.code import NUMERICS
 from bench.data.batches import ViewMaker, send, stream
 from bench.data.buffers import BufferPool
 from bench.data.caches import fits
@@ -38,6 +39,8 @@ from bench.progress import Report, silent
 from bench.threads import is_vector, one_thread
 
 FORMAT = 1
+HARNESS = frozenset({"bench", "timm", "torch"})
+"""Whose networks' code a key holds already: by NUMERICS, the weights' hash and torch's version."""
 OPEN_SHEETS = 64
 MEMORY_BYTES = 4 << 30
 """What sheets kept in memory may take together, where nothing is stored on disk."""
@@ -72,12 +75,14 @@ class FrozenInputs:
         autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
         progress: Report | None = None,
         memory_bytes: int = MEMORY_BYTES,
+        code: str = "",
     ) -> None:
+        """`code` is the hash of the method's code, by which an input goes that the method itself computes."""
         self.dataset, self.maker, self.frozen = dataset, maker, dict(frozen)
         self.weights_hash, self.cache, self.limit_bytes = weights_hash, cache, limit_bytes
         self.enabled, self.device, self.autocast = enabled, torch.device(device), autocast
         self.report, self.memory_bytes = progress or silent, memory_bytes
-        self._precision = _precision(autocast, self.device)
+        self._precision, self._code = _precision(autocast, self.device), code
         self._keys: dict[_Ask, str] = {}
         self._shapes: dict[str, tuple[int, ...]] = {}
         self._sheets: OrderedDict[str, Sheet] = OrderedDict()
@@ -179,6 +184,8 @@ class FrozenInputs:
             "precision": self._precision,
             "kernels": kernels_of(self.device),
             "torch": torch.__version__,
+            "numerics": NUMERICS,
+            **({} if _by_harness(frozen.compute) else {"code": self._code}),
             **({} if form == Form() else {"form": [form.bits, form.chunk]}),
         }
 
@@ -304,6 +311,15 @@ class FrozenInputs:
         warnings.warn(
             f"{self.dataset.name}: the frozen input {name} {why}; it is computed again in every run.", stacklevel=3
         )
+
+
+def _by_harness(compute: Callable[[Tensor], Tensor]) -> bool:
+    """Whether an input is computed by networks of the harness alone: such are shared by methods, whatever theirs do."""
+    network = getattr(compute, "__self__", None)
+    if not isinstance(network, nn.Module):
+        return False
+    made_by = {type(module).__module__.partition(".")[0] for module in network.modules()}
+    return made_by <= HARNESS and compute.__func__.__module__.startswith("bench.")  # type: ignore[attr-defined]
 
 
 def _form(frozen: Frozen) -> Form:

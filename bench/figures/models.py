@@ -60,8 +60,8 @@ def open_trained(record: Record, runtime: Runtime) -> Session:
         session = prepare(record.spec, runtime)
     if take_up_state(session, Store(runtime.results)) is None:
         raise UsageError(
-            f"The kept weights of {record.spec.method} (run {record.key}) are damaged or of other data. This command "
-            f"makes them again: bench run -m {record.spec.method} -d {record.spec.train} --overwrite always"
+            f"The kept weights of {record.spec.method} (run {record.key}) are damaged, or of other data or code. This "
+            f"command makes them again: bench run -m {record.spec.method} -d {record.spec.train} --overwrite always"
         )
     session.model.eval()
     return session

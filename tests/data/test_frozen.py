@@ -22,6 +22,7 @@ from bench.errors import RunError
 from bench.method import Frozen
 from bench.spec import Recipe
 from tests.data.test_batches import MEAN, STD, make_dataset
+from tests.methods.vits import small_vit
 
 ROWS = 75  # three chunks, the last one short
 FIRST = {"epoch": 0, "number": 0, "training": False}
@@ -281,3 +282,34 @@ def test_machines_of_unlike_kernels_share_a_cache_and_no_vectors(opened: Open, m
         monkeypatch.setattr("bench.machine.instruction_set", lambda kernels=kernels: kernels)
         keys.add(opened()[0].key("f", **FIRST))
     assert len(keys) == 2
+
+
+def test_an_input_that_a_methods_own_code_computes_goes_by_that_code(opened: Open) -> None:
+    assert len({opened(code=code)[0].key("f", **FIRST) for code in ("a", "b")}) == 2
+
+
+def test_an_input_of_the_harness_alone_is_shared_whatever_a_method_does_beside_it(opened: Open) -> None:
+    vit = small_vit(16)
+
+    def keys(compute: Callable[[Tensor], Tensor]) -> set[str]:
+        found = set()
+        for code in ("a", "b"):
+            inputs, _ = opened(code=code)
+            inputs.frozen = {"f": Frozen("whole", "net", compute)}
+            found.add(inputs.key("f", **FIRST))
+        return found
+
+    assert len(keys(vit.tokens)) == len(keys(vit.forward)) == 1
+    assert len(keys(lambda pictures: vit.tokens(pictures))) == 2
+    vit.append("blocks.0.ls1", Mine())
+    assert len(keys(vit.tokens)) == 2
+
+
+class Mine(nn.Module):
+    """A method's own layer inside the ViT."""
+
+
+def test_a_raised_number_of_the_harness_computes_anew(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = opened()[0].key("f", **FIRST)
+    monkeypatch.setattr("bench.data.frozen.NUMERICS", -1)
+    assert opened()[0].key("f", **FIRST) != before

@@ -3,6 +3,7 @@
 import os
 import time
 
+from bench.code import code_of
 from bench.errors import Interrupted, RunError
 from bench.spec import SCHEMA, RunSpec
 
@@ -20,6 +21,7 @@ def record_of(spec, **more):
         "error": None,
         "metrics": {"demo_a:test": {"srcc": 0.5}},
         "seconds": {"train": 0.0},
+        "code": code_of(spec.method),
         "run": {"host": "", "pid": os.getpid()},
         **more,
     }

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -105,6 +106,17 @@ def test_workers_without_the_folder_hand_their_records_to_the_driver(two_cards, 
     found = records(runtime)
     assert len(found) == 3
     assert all(record["results"] != str(runtime.results) for record in found)
+
+
+def test_what_a_worker_keeps_for_itself_is_not_taken_up_where_all_is_trained_again(two_cards, runtime, own_folders):
+    (spec,) = specs(1)
+    execute_ray([spec], runtime, Orders(), make=makers.noting)
+    kept = Store(Path(records(runtime)[0]["results"])).state_path(spec)
+    for overwrite in ("failed", "always"):
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_bytes(b"of an earlier training")
+        assert len(execute_ray([spec], runtime, Orders(overwrite), make=makers.noting).done) == 1
+        assert kept.exists() is (overwrite == "failed")
 
 
 def test_a_worker_killed_for_memory_is_followed_by_one_with_split_batches(two_cards, runtime, own_folders, monkeypatch):

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.code import code_of
 from bench.registry import DATASETS
 from bench.results import Record
 from bench.spec import SCHEMA, RunSpec
@@ -115,6 +116,7 @@ def body_of(spec: RunSpec, *, error: tuple[str, str] | None = None, **changes: A
         "selection": {"rule": spec.recipe.selection, "epoch": spec.recipe.epochs, "curve": []},
         "metrics": metrics,
         "numerics": {"trained": {**MADE_ON, "precision": spec.precision}},
+        "code": code_of(spec.method),
         "run": {"git_commit": "c0ffee" * 6, "git_dirty": False, "started": "2025-01-01T00:00:00"},
     }
     return body | changes

@@ -124,6 +124,17 @@ def test_compare_prefers_like_with_like_and_warns_of_what_else_differs(results):
     assert "differ in more than the method" in mixed.cautions[0]
 
 
+def test_compare_says_which_runs_other_code_has_made(results):
+    older = {"method": "another", "numerics": 1}
+    plan = specs_of("main", "demo", "glia", ["demo_a"], splits=4)
+    aged = [record_of(spec, code=older) for spec in plan[:2]]
+    others = [record for record in results.records if record.key not in {old.key for old in aged}]
+    (found,) = compare(Results([*aged, *others]), "glia", "loda")
+    assert found.cautions == ("Warning: 2 runs were made by an older glia.py.",)
+    (found,) = compare(Results([*aged, *others]), "lora", "loda")
+    assert found.cautions == ()
+
+
 def test_compare_marks_the_oracle_as_optimistic(results):
     plan = specs_of("main", "demo", "vpt", splits=4)
     specs = [replace(spec, recipe=replace(spec.recipe, selection="oracle")) for spec in plan]
