@@ -67,13 +67,6 @@ class Features(nn.Module):
         """The frozen inputs that `forward` cannot do without."""
         return {name: frozen for name, frozen in self.frozen.items() if not frozen.optional}
 
-    def penalty(self) -> Tensor | None:
-        """What the method adds to the loss of a step (AdaLoRA's orthogonality), if anything."""
-        return None
-
-    def after_step(self, step: int, steps: int) -> None:
-        """Called after optimiser step `step` (from 1) of `steps`, while the gradients still stand."""
-
 
 class ViewFeature(Features):
     """The walk of the (perhaps extended) ViT over one crop: what most strategies need."""

@@ -22,7 +22,7 @@ from bench.data.batches import send
 from bench.dice import Cup
 from bench.errors import UsageError
 from bench.losses import Loss
-from bench.method import Features, QualityModel
+from bench.method import QualityModel
 from bench.step import Autocast
 
 
@@ -117,9 +117,6 @@ def refuse_unstackable(models: Sequence[QualityModel]) -> None:
     """A UsageError where models cannot be trained as one, with the reason."""
     if type(models[0]).forward is not QualityModel.forward:
         raise UsageError("its scores are made in a way of its own")
-    features = type(models[0].features)
-    if features.penalty is not Features.penalty or features.after_step is not Features.after_step:
-        raise UsageError("its loss or its structure changes by the step")
     if all(p.requires_grad for p in models[0].features.parameters()):
         raise UsageError("it trains the backbone, of which each run would need its own")
     if models[0].features.drifting:

@@ -204,7 +204,6 @@ def test_kept_weights_are_taken_up_and_only_the_others_train(tmp_path, data):
     ("method", "options", "why"),
     [
         ("full_finetune", {}, "backbone"),
-        ("peft:adalora", {"config": "init_r=4,target_r=2,tinit=1,tfinal=1"}, "changes by the step"),
         ("loda", {"cnn": SMALL_CNN, "bn": "train"}, "drift"),
         ("peft:oft", {"config": "oft_block_size=16"}, "vmap"),
     ],
