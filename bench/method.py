@@ -30,19 +30,13 @@ class Frozen:
     `key` names the function (network and what is taken from it); together with the weights' hash and the view it
     names the cache. `compute` maps normalised pictures [B,3,S,S] to the input; the caller runs it without gradient.
     It should be a bound method of a module in the tree, so that a copy of the model computes with its own weights.
-    `keep` says whether the result is small enough to be worth keeping when the view is fixed. `dtype` is what it is
-    kept in: half precision, or float32 where a run's numbers must be those of a run that never kept anything.
-
-    `optional`: a saving that `forward` can do without. It is given in tests only, and only where every test view of
-    the whole set fits a small part of the cache; elsewhere it is missing, and `forward` computes the same itself.
+    `keep` says whether the result is small enough to be worth keeping; it is kept in half precision.
     """
 
     view: str
     key: str
     compute: Callable[[Tensor], Tensor]
     keep: bool = True
-    dtype: torch.dtype = torch.float16
-    optional: bool = False
 
 
 class Features(nn.Module):
@@ -62,10 +56,6 @@ class Features(nn.Module):
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """The feature vectors that the quality head scores."""
         raise TypeError(f"{type(self).__name__} has no forward")
-
-    def needed(self) -> dict[str, Frozen]:
-        """The frozen inputs that `forward` cannot do without."""
-        return {name: frozen for name, frozen in self.frozen.items() if not frozen.optional}
 
 
 class ViewFeature(Features):

@@ -57,7 +57,7 @@ def ours(method: str, precision: str) -> dict[str, Step]:
     inputs = dict.fromkeys(model.features.pictures, pictures)
     mixed = partial(autocast, "cpu", precision)
     with torch.no_grad(), mixed():
-        inputs |= {name: frozen.compute(pictures).float() for name, frozen in model.features.needed().items()}
+        inputs |= {name: frozen.compute(pictures).float() for name, frozen in model.features.frozen.items()}
 
     def train() -> None:
         model.train()

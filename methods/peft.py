@@ -105,9 +105,7 @@ class Peft(Method):
             return TUNERS[self.variant]
         others = {kind.value.lower() for kind in PeftType} - NOT_FOR_VITS - {"adalora"}
         if self.variant == "adalora":
-            raise UsageError(
-                "AdaLoRA changes its loss and ranks at every step, which no method here may: use lora."
-            )
+            raise UsageError("AdaLoRA changes its loss and ranks at every step, which no method here may: use lora.")
         if self.variant in NOT_FOR_VITS:
             raise UsageError(f"peft's {self.variant} works on language models only; for prompts in a ViT use vpt.")
         if self.variant in others:

@@ -82,7 +82,7 @@ def test_a_whole_step_stays_on_a_device_that_is_not_the_cpu(
     model = build(name, small_vit(), **OPTIONS.get(name, {})).train().to(device)
     pictures = torch.empty(5, 3, 64, 64, device=device)
     inputs = dict.fromkeys(model.features.pictures, pictures)
-    inputs |= {key: frozen.compute(pictures).float() for key, frozen in model.features.needed().items()}
+    inputs |= {key: frozen.compute(pictures).float() for key, frozen in model.features.frozen.items()}
     trained = [p for p in model.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(trained, lr=1e-3)
     for _step in range(2):

@@ -69,7 +69,7 @@ def test_frozen_weights_cast_once_give_the_bits_of_casts_in_every_pass(method: s
         torch.manual_seed(2)
         with autocast("cpu", "bf16"):
             with torch.no_grad():
-                frozen = {n: f.compute(crop).float() for n, f in model.features.needed().items()}
+                frozen = {n: f.compute(crop).float() for n, f in model.features.frozen.items()}
             scores = model(dict.fromkeys(model.features.pictures, crop) | frozen)
         scores.square().sum().backward()
         found.append([scores, *(p.grad for p in model.parameters() if p.requires_grad)])
