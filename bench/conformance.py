@@ -18,7 +18,7 @@ from bench.errors import BenchError
 from bench.lending import cast_frozen_weights_once
 from bench.losses import plcc
 from bench.machine import autocast
-from bench.method import Method, QualityModel, Toolbox
+from bench.method import Method, QualityModel
 from bench.registry import METHODS
 from bench.spec import Recipe, Scalar
 from bench.weights import load_vit
@@ -60,7 +60,6 @@ def check_method(
     name: str,
     options: Mapping[str, Scalar] | None = None,
     backbone: str | Callable[[], Vit] = "",
-    toolbox: Toolbox = random_cnn,
 ) -> list[CheckResult]:
     """All checks of one method with these options on a backbone with random weights.
 
@@ -68,7 +67,7 @@ def check_method(
     refuses its options or the backbone raises its UsageError; any other failure is a failed check.
     """
     make_vit = partial(_random_vit, backbone) if isinstance(backbone, str) else backbone
-    bench = _Bench(name, options or {}, make_vit, toolbox)
+    bench = _Bench(name, options or {}, make_vit)
     results = []
     for title, check in CHECKS.items():
         try:
@@ -83,8 +82,8 @@ def check_method(
 class _Bench:
     """Builds the method afresh for each check, on the same backbone and pictures."""
 
-    def __init__(self, name: str, options: Mapping[str, Scalar], make_vit: Callable[[], Vit], toolbox: Toolbox) -> None:
-        self.name, self.options, self.make_vit, self.toolbox = name, options, make_vit, toolbox
+    def __init__(self, name: str, options: Mapping[str, Scalar], make_vit: Callable[[], Vit]) -> None:
+        self.name, self.options, self.make_vit = name, options, make_vit
         self.recipe = Recipe(size=make_vit().size)
         generator = torch.Generator().manual_seed(11)
         views = self.method().views(self.recipe)
@@ -101,7 +100,7 @@ class _Bench:
     def model(self, seed: int = 0) -> QualityModel:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return self.method().build(self.make_vit(), self.recipe, self.toolbox)
+            return self.method().build(self.make_vit(), self.recipe, random_cnn)
 
     def inputs(self, model: QualityModel, order: list[int] | None = None) -> dict[str, Tensor]:
         pictures = {view: picture[order or slice(None)] for view, picture in self.pictures.items()}
