@@ -106,13 +106,13 @@ def execute_serial(
 
 
 def _pack_limit(runtime: Runtime) -> int:
-    """How many runs are trained together at most; 0: as their method says, which was measured on CPUs only."""
-    if runtime.compiled:
+    """How many runs are trained together at most; 0: as their method says. Packs are for plain steps on a CPU."""
+    if runtime.compiled or runtime.pack == 1:
         return 1
-    if runtime.pack == 0 and runtime.device != "cpu":
+    if runtime.device != "cpu":
         from bench.machine import pick_device
 
-        return 0 if pick_device(runtime.device).type == "cpu" else 1
+        return runtime.pack if pick_device(runtime.device).type == "cpu" else 1
     return runtime.pack
 
 

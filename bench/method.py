@@ -90,11 +90,8 @@ class Method:
     """Whether a fresh module must give the frozen backbone's own features (to 1e-5)."""
 
     packs: ClassVar[int] = 1
-    """How many alike runs a CPU trains together unless `--pack` says otherwise.
-
-    More than one where that was measured to be faster and a pack ends in the very bits of its runs alone: or a plan
-    that is killed and resumed would end in others.
-    """
+    """How many alike runs a CPU trains together. More than one only where the features learn and draw nothing: then
+    the heads of several runs are computed as one, and each ends in the bits that it would have alone."""
     sized_by: ClassVar[str] = ""
     """The option that `--budget` turns; empty: the method has one size."""
     least: ClassVar[Mapping[str, float]] = {}

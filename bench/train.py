@@ -102,10 +102,6 @@ class Lane:
         """The optimiser's step from the gradients that stand, at its rate; nothing waits for the device."""
         self.optimiser.make_ready(self.position.step)
         self.optimiser.adamw.step()
-        self.stepped(epoch, value)
-
-    def stepped(self, epoch: int, value: Tensor) -> None:
-        """The optimiser has made its step, at this loss."""
         self.running += value
         self.position.step, self.position.epoch = self.position.step + 1, epoch
 
