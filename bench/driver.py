@@ -12,7 +12,7 @@ from bench.config import Config
 from bench.console import grid, note, say
 from bench.errors import UsageError
 from bench.executors import Orders, Summary, execute_serial
-from bench.packs import refuse_packs
+from bench.packs import can_pack, refuse_packs
 from bench.planned import note_plan
 from bench.planning import Plan
 from bench.presets import preset_named
@@ -149,11 +149,9 @@ def check_packs(specs: Sequence[RunSpec], runtime: Runtime, config: Config) -> N
     """Refuse a wish for packs where there can be none."""
     if runtime.pack < 2:
         return
-    from bench.machine import pick_device
-
     if config["executor"] != "serial":
         raise UsageError("--pack trains runs together in one process, and --executor ray spreads them: choose one.")
-    if runtime.compiled or pick_device(runtime.device).type != "cpu":
+    if not can_pack(runtime):
         raise UsageError("--pack is for plain steps on a CPU: use --device cpu without --compile, or leave it out.")
     refuse_packs(specs)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from bench.errors import UsageError
 from bench.registry import METHODS
+from bench.runtime import Runtime
 from bench.spec import RunSpec, canonical_json
 
 OWN = ("split", "tests", "recipe_from")
@@ -28,6 +29,17 @@ def groups(specs: Sequence[RunSpec], pack: int = 0) -> list[list[RunSpec]]:
         if len(open_groups[kind]) >= limit:
             del open_groups[kind]
     return found
+
+
+def can_pack(runtime: Runtime) -> bool:
+    """Whether runs can be trained together here: packs are for plain steps on a CPU."""
+    if runtime.compiled:
+        return False
+    if runtime.device == "cpu":
+        return True
+    from bench.machine import pick_device
+
+    return pick_device(runtime.device).type == "cpu"
 
 
 def refuse_packs(specs: Sequence[RunSpec]) -> None:

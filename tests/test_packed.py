@@ -18,7 +18,7 @@ from bench.heads import quality_head
 from bench.losses import LOSSES
 from bench.method import Features, QualityModel
 from bench.packed import make_pack
-from bench.packs import groups
+from bench.packs import can_pack, groups
 from bench.run import make_run
 from bench.session import prepare
 from bench.stacked import refuse_unstackable
@@ -290,13 +290,15 @@ def test_a_plugin_that_is_wrong_about_its_packs_is_made_one_by_one_and_the_line_
 
 
 def test_packs_are_for_plain_steps_on_a_cpu(tmp_path, data, monkeypatch):
-    specs = [probe(split) for split in range(2)]
+    limits = []
     for place, changes in (("cpu", {}), ("compiled", {"compiled": True}), ("card", {"device": "auto"})):
         if place == "card":  # a card is only pretended: what is asked is how many runs go together
             monkeypatch.setattr("bench.machine.pick_device", lambda _name: torch.device("cuda"))
         runtime = tiny_runtime(tmp_path / place, data, **changes)
-        sizes = [len(group) for group in executors.groups(specs, executors._pack_limit(runtime))]
-        assert sizes == ([2] if place == "cpu" else [1, 1])
+        assert can_pack(runtime) == (place == "cpu")
+        monkeypatch.setattr(executors, "groups", lambda specs, limit: limits.append(limit) or groups(specs, limit))
+        execute_serial([], runtime, Orders())
+    assert limits == [0, 1, 1]
 
 
 @pytest.mark.parametrize(
