@@ -44,14 +44,11 @@ class Features(nn.Module):
 
     `pictures` names the views that `forward` reads as normalised pictures, `frozen` the inputs computed for it.
     `drifting` names submodules whose buffers change in training and so belong to the trained state.
-    `reads_weights`: whether it reads frozen weights itself instead of calling their modules only. Where networks are
-    computed in bf16, the frozen weights of linear maps and convolutions are held in bf16, unless it does.
     """
 
     pictures: tuple[str, ...] = ()
     frozen: Mapping[str, Frozen] = {}
     drifting: tuple[str, ...] = ()
-    reads_weights: bool = False
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """The feature vectors that the quality head scores."""

@@ -19,7 +19,7 @@ from bench.data.splits import Split, make_split
 from bench.errors import UsageError, WeightsError
 from bench.feed import Feed
 from bench.hashes import file_token
-from bench.lending import LendingToolbox, cast_frozen_weights_once, lend_vit, own_what_is_trained
+from bench.lending import LendingToolbox, lend_vit, own_what_is_trained
 from bench.machine import autocast, pick_device, refuse_precision, set_up
 from bench.method import Method, QualityModel
 from bench.progress import Report, silent
@@ -112,7 +112,6 @@ def prepare(spec: RunSpec, runtime: Runtime, report: Report = silent, beside: Se
     _check_cnn_file(spec, runtime)
     tools = LendingToolbox(spec, runtime, report)
     model = method.build(vit, spec.recipe, tools)
-    cast_frozen_weights_once(model, spec.precision)
     own_what_is_trained(model.to(device))
     session = Session(spec, runtime, device, method, model, weights, tools.loaded, dataset, split, report)
     if beside is not None:

@@ -78,9 +78,7 @@ class Peft(Method):
         """The tuner, injected into the ViT."""
         self.size(vit.shape)  # refuses what peft would quietly change
         inject(vit, self._config())
-        features = ViewFeature(vit)
-        features.reads_weights = True  # DoRA takes their norms, OFT turns them
-        return features
+        return ViewFeature(vit)
 
     def size(self, shape: VitShape) -> int:
         """From the tuner's formula (bench/peft_sizes.py); others are counted on a stand-in."""
