@@ -28,11 +28,11 @@ def measure_ceilings(device: torch.device, precision: str) -> dict[str, float]:
     }
 
 
-def best_seconds(work: Callable[[], object], device: torch.device, repeats: int = REPEATS) -> float:
+def best_seconds(work: Callable[[], object], device: torch.device) -> float:
     """The shortest of a few tries: what is slower had company."""
     work()
     tries = []
-    for _ in range(repeats):
+    for _ in range(REPEATS):
         wait_for(device)
         begin = time.perf_counter()
         work()

@@ -111,7 +111,8 @@ def run(
     precision: Annotated[Names, typer.Option("--precision", help="fp32 or bf16.")] = None,
     overwrite: Annotated[Names, typer.Option("--overwrite", help=OVERWRITE_HELP)] = None,
     pack: Annotated[
-        Optional[int], typer.Option("--pack", min=0, help="Train up to N alike runs together. 1: none; 0: by method.")
+        Optional[int],
+        typer.Option("--pack", min=0, help="Train up to N alike linear probes together; 1: none."),
     ] = None,
     compile_steps: Annotated[
         Optional[bool], typer.Option("--compile/--no-compile", help="Training steps through torch.compile.")
@@ -167,11 +168,20 @@ def run(
     plan = make_plan(ask)
     _announce(config, plan)
     runtime = runtime_of(config, plugin, weight_files=plan.weight_files, use_cache=not no_cache, partial=partial)
-    from bench.driver import check_precision, check_sets, execute, preview, warn_of_shared_pictures, write_slurm
+    from bench.driver import (
+        check_packs,
+        check_precision,
+        check_sets,
+        execute,
+        preview,
+        warn_of_shared_pictures,
+        write_slurm,
+    )
 
     check_sets(plan, runtime, found=not dry_run or check_overlap)
     if config["executor"] == "serial":  # a cluster's machines are not this one
         check_precision(plan.specs, runtime.device)
+    check_packs(plan.specs, runtime, config)
     if check_overlap:
         warn_of_shared_pictures(plan, runtime)
     if dry_run:

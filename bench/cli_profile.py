@@ -44,18 +44,12 @@ def profile(
     tolerance: Annotated[
         float, typer.Option("--tolerance", min=0, help="How much worse is still no regression.")
     ] = 0.1,
-    protocol_costs: Annotated[
-        bool, typer.Option("--protocol-costs", help="Only count forward-equivalents of one KonIQ split.")
-    ] = False,
     results: Annotated[Optional[Path], typer.Option("--results", help="The results folder.")] = None,
     plugin: Annotated[
         Optional[list[Path]], typer.Option("--plugin", help="A Python file with further methods.")
     ] = None,
 ) -> None:
     """Measure each method the same way. Work, speed, where a step's time goes, memory, share of the machine."""
-    if protocol_costs:
-        _print_protocol_costs()
-        return
     from bench.invocation import configure, runtime_of
     from bench.profile_command import profile_methods
     from bench.profile_figure import draw_profile
@@ -94,10 +88,3 @@ def _print_changes(report: dict[str, object], before: dict[str, object], toleran
     worse = sum(c.worse for c in changes)
     say(f"{worse} of {len(changes)} numbers are worse by more than {tolerance:.0%}.")
     return 1 if worse else 0
-
-
-def _print_protocol_costs() -> None:
-    from bench.protocol_costs import koniq_costs
-
-    rows = [(c.what, f"{c.theirs:,.0f}", f"{c.ours:,.0f}", f"{c.ratio:.1%}") for c in koniq_costs()]
-    grid(("one KonIQ-10k split, ViT forward-equivalents", "naive or official", "here", "here / there"), rows)

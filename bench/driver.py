@@ -14,6 +14,7 @@ from bench.config import Config
 from bench.console import DEBUG, grid, note, say, show
 from bench.errors import StoreError, UsageError
 from bench.executors import Orders, Summary, execute_serial
+from bench.packs import can_pack, refuse_packs
 from bench.planned import note_plan
 from bench.planning import Plan
 from bench.presets import preset_named
@@ -179,11 +180,20 @@ def check_precision(specs: Sequence[RunSpec], device: str) -> None:
         note("fp32, as the papers train. --precision bf16 is another run, about three times as fast on a card.")
 
 
+def check_packs(specs: Sequence[RunSpec], runtime: Runtime, config: Config) -> None:
+    """Refuse a wish for packs where there can be none."""
+    if runtime.pack < 2:
+        return
+    if config["executor"] != "serial":
+        raise UsageError("--pack trains runs together in one process, and --executor ray spreads them: choose one.")
+    if not can_pack(runtime):
+        raise UsageError("--pack is for plain steps on a CPU: use --device cpu without --compile, or leave it out.")
+    refuse_packs(specs)
+
+
 def _executed(pending: Sequence[RunSpec], runtime: Runtime, orders: Orders, config: Config) -> Summary:
     if config["executor"] == "serial":
         return execute_serial(pending, runtime, orders)
-    if config["pack"] > 1:
-        raise UsageError("--pack trains runs together in one process, and --executor ray spreads them: choose one.")
     from bench.ray_executor import execute_ray
 
     return execute_ray(pending, runtime, orders, config["address"] or None)

@@ -30,7 +30,7 @@ from bench.attempt import (
 )
 from bench.claims import Claim
 from bench.errors import Interrupted, PlanError, RunError
-from bench.packs import groups
+from bench.packs import can_pack, groups
 from bench.progress import Report, Say, counted, silent
 from bench.runtime import Runtime
 from bench.spec import RunSpec
@@ -77,7 +77,7 @@ def execute_serial(
     store.ready()
     answers = Answers(store, specs, orders.overwrite)
     own, others = _shares(specs, store, orders)
-    queue = deque(groups(own, _pack_limit(runtime)) + [[spec] for spec in others])
+    queue = deque(groups(own, runtime.pack if can_pack(runtime) else 1) + [[spec] for spec in others])
     finished = 0
     with stop_on_ctrl_c(orders.say) as stop:
         while queue and not stop.is_set():
@@ -103,17 +103,6 @@ def execute_serial(
                 stop.wait(POLL_SECONDS)
         summary.interrupted = stop.is_set()
     return summary
-
-
-def _pack_limit(runtime: Runtime) -> int:
-    """How many runs are trained together at most; 0: as their method says, which was measured on CPUs only."""
-    if runtime.compiled:
-        return 1
-    if runtime.pack == 0 and runtime.device != "cpu":
-        from bench.machine import pick_device
-
-        return 0 if pick_device(runtime.device).type == "cpu" else 1
-    return runtime.pack
 
 
 def in_order(specs: Sequence[RunSpec], store: Store, orders: Orders) -> list[RunSpec]:

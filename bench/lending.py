@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from bench.backbone import Vit
-from bench.machine import DTYPES
-from bench.method import QualityModel
 from bench.progress import Report
 from bench.runtime import Runtime
 from bench.spec import RunSpec
@@ -27,11 +25,6 @@ class _Kept:
     key: tuple[object, ...]
     network: nn.Module
     weights: LoadedWeights
-    casts: dict[tuple[object, ...], Tensor] = field(default_factory=dict)
-    """Its tensors in other precisions, by where they lie."""
-
-    def __post_init__(self) -> None:
-        self.places = {_place(parameter) for parameter in self.network.parameters()}
 
 
 _KEPT: dict[str, _Kept] = {}
@@ -79,22 +72,6 @@ def own_what_is_trained(model: nn.Module) -> None:
             parameter.data = parameter.data.clone()
 
 
-def cast_frozen_weights_once(model: QualityModel, precision: str) -> None:
-    """Hold the frozen weights of linear maps and convolutions in the precision that autocast reads them in.
-
-    autocast keeps the casts of trained weights only, within one pass, and would cast frozen ones anew in each. The
-    numbers are the same to the bit. Norms and embeddings are computed in fp32 and stay so. Runs of a process share
-    the casts as they share what they were cast from.
-    """
-    if precision == "fp32" or model.features.reads_weights:
-        return
-    for module in model.features.modules():
-        if type(module) in (nn.Linear, nn.Conv2d):
-            for parameter in module.parameters(recurse=False):
-                if not parameter.requires_grad:
-                    parameter.data = _cast(parameter.data, DTYPES[precision])
-
-
 def _lend(
     kind: str, key: tuple[object, ...], load: Callable[[], tuple[Network, LoadedWeights]]
 ) -> tuple[Network, LoadedWeights]:
@@ -103,23 +80,6 @@ def _lend(
         _KEPT[kind] = _Kept(key, *load())
     kept = _KEPT[kind]
     return _copy(kept.network), kept.weights
-
-
-def _cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
-    """The tensor in another precision; of lent memory the one cast that all runs share."""
-    place = _place(tensor)
-    for kept in _KEPT.values():
-        if place in kept.places:
-            key = (*place, dtype)
-            if key not in kept.casts:
-                kept.casts[key] = tensor.to(dtype)
-            return kept.casts[key]
-    return tensor.to(dtype)
-
-
-def _place(tensor: Tensor) -> tuple[object, ...]:
-    """Where a tensor lies and how it is read: a transposed one shares the memory, not the cast."""
-    return tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype
 
 
 def _copy(network: Any) -> Any:

@@ -204,7 +204,7 @@ def _score_fresh(session: Session, rows: np.ndarray) -> None:
     batch = Batch(rows, np.zeros(len(rows), dtype=np.int64), epoch=0, training=False)
     with session.autocast():
         inputs = dict(session.feed.load_pictures(batch))
-        for name, frozen in session.model.features.needed().items():
+        for name, frozen in session.model.features.frozen.items():
             pictures = session.feed.maker.pictures(frozen.view, rows, epoch=0, number=batch.numbers, training=False)
             inputs[name] = frozen.compute(pictures)
         session.model(inputs)

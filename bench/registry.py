@@ -28,8 +28,8 @@ T = TypeVar("T")
 class Registry(Generic[T]):
     """Names of one kind of thing, each with where it comes from."""
 
-    def __init__(self, kind: str, package: str, skip: tuple[str, ...] = (), marker: str = "") -> None:
-        self.kind, self.package, self.skip, self.marker = kind, package, skip, marker
+    def __init__(self, kind: str, package: str, marker: str = "") -> None:
+        self.kind, self.package, self.marker = kind, package, marker
         self._targets: dict[str, str] | None = None
         self._origin: dict[str, str] = {}
 
@@ -107,7 +107,7 @@ class Registry(Generic[T]):
         if spec is None or not spec.submodule_search_locations:
             return
         for path in sorted(Path(next(iter(spec.submodule_search_locations))).glob("*.py")):
-            if path.stem.startswith("_") or path.stem in self.skip:
+            if path.stem.startswith("_"):
                 continue
             for name, cls in _classes_in(path, self.marker):
                 self.register(name, f"{self.package}.{path.stem}:{cls}", "built-in")

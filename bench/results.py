@@ -138,7 +138,7 @@ class Results:
         """Whether numbers get bootstrap intervals by content, which reads the stored predictions."""
 
     @staticmethod
-    def read(store: Store, *, intervals: bool = False) -> Results:
+    def read(store: Store) -> Results:
         """Every sound record of a store.
 
         Collecting garbage waits meanwhile: thousands of records without a cycle would be searched again and again.
@@ -151,7 +151,7 @@ class Results:
         collecting = gc.isenabled()
         gc.disable()
         try:
-            return Results(found, intervals=intervals)
+            return Results(found)
         finally:
             if collecting:
                 gc.enable()
@@ -175,7 +175,3 @@ class Results:
     def presets(self) -> list[str]:
         """The presets that records were made under, `paper` before `demo`."""
         return sorted({record.spec.preset for record in self.records}, reverse=True)
-
-    def fractions(self) -> list[float]:
-        """The training fractions there are, ascending."""
-        return sorted({record.spec.fraction for record in self.records})

@@ -222,7 +222,7 @@ def _counted_gflops(session: Session) -> float:
     session.model.eval()
     with _frozen(session.model), session.autocast(), FlopCounterMode(display=False) as counter:
         inputs = {name: pictures[name] for name in feed.pictures}
-        for name, frozen in session.model.features.needed().items():
+        for name, frozen in session.model.features.frozen.items():
             inputs[name] = frozen.compute(pictures[frozen.view]).float()
         session.model(inputs)
     return round(counter.get_total_flops() / 1e9, 4)

@@ -22,7 +22,7 @@ from bench.data.splits import Split, make_split
 from bench.errors import UsageError, WeightsError
 from bench.feed import Feed
 from bench.hashes import file_token
-from bench.lending import LendingToolbox, cast_frozen_weights_once, lend_vit, own_what_is_trained
+from bench.lending import LendingToolbox, lend_vit, own_what_is_trained
 from bench.machine import autocast, pick_device, refuse_precision, set_up
 from bench.method import Method, QualityModel
 from bench.progress import Report, silent
@@ -104,15 +104,17 @@ class Session:
 
 
 def prepare(spec: RunSpec, runtime: Runtime, report: Report = silent, beside: Session | None = None) -> Session:
-    """Load, check and build everything a spec names; what a session `beside` it has opened of the same is shared."""
+    """Load, check and build everything a spec names.
+
+    A session `beside` it is of the same pack (bench/packs.py): it sees the same views, and shares what it has opened.
+    """
     start = time.perf_counter()
     for plugin in runtime.plugins:
         add_plugin_file(Path(plugin))
     set_up(runtime.threads)
     device = pick_device(runtime.device)
     refuse_precision(spec.precision, device)
-    shared = beside is not None and _sees_the_same(spec, beside.spec)
-    dataset = beside.dataset if beside is not None and shared else load_set(spec, spec.train, runtime, report)
+    dataset = beside.dataset if beside is not None else load_set(spec, spec.train, runtime, report)
     split = split_of(spec, dataset)
     method = make_method(spec)
     vit, weights = lend_vit(spec, runtime, report)
@@ -120,23 +122,13 @@ def prepare(spec: RunSpec, runtime: Runtime, report: Report = silent, beside: Se
     _check_cnn_file(spec, runtime)
     tools = LendingToolbox(spec, runtime, report)
     model = method.build(vit, spec.recipe, tools)
-    cast_frozen_weights_once(model, spec.precision)
     own_what_is_trained(model.to(device))
     session = Session(spec, runtime, device, method, model, weights, tools.loaded, dataset, split, report)
-    if beside is not None and shared:
+    if beside is not None:
         session._feeds = beside._feeds
     session.feed_of(spec.train)
     session.seconds = time.perf_counter() - start
     return session
-
-
-def _sees_the_same(spec: RunSpec, other: RunSpec) -> bool:
-    """Whether two runs of one process are fed the very same views and frozen inputs, row by row."""
-    fields = ("method", "options", "train", "backbone", "weights", "cnn_weights", "precision", "limit")
-    views = ("size", "short_side", "interpolation", "flips", "norm", "seed")
-    return all(getattr(spec, name) == getattr(other, name) for name in fields) and all(
-        getattr(spec.recipe, name) == getattr(other.recipe, name) for name in views
-    )
 
 
 def _check_cnn_file(spec: RunSpec, runtime: Runtime) -> None:

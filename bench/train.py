@@ -112,14 +112,8 @@ class Lane:
         """The optimiser's step from the gradients that stand, at its rate; nothing waits for the device."""
         self.optimiser.make_ready(self.position.step)
         self.optimiser.adamw.step()
-        self.stepped(epoch, value)
-
-    def stepped(self, epoch: int, value: Tensor) -> None:
-        """The optimiser has made its step, at this loss."""
-        step = self.position.step + 1
-        self.job.model.features.after_step(step, self.steps)
         self.running += value
-        self.position.step, self.position.epoch = step, epoch
+        self.position.step, self.position.epoch = self.position.step + 1, epoch
 
     def due(self) -> bool:
         """Whether the state was kept long enough ago."""
@@ -252,10 +246,5 @@ def _step(lane: Lane, batch: Batch, loaded: dict[str, Tensor]) -> Tensor:
     loss = LOSSES[job.recipe.loss]
     lane.optimiser.adamw.zero_grad(set_to_none=True)
     if job.parts > 1:
-        value = gradients_in_parts(lane.forward, inputs, target, loss, job.autocast, job.parts)
-    else:
-        value = gradients(lane.forward, inputs, target, loss, job.autocast)
-    penalty = job.model.features.penalty()
-    if penalty is not None:
-        penalty.backward()
-    return value
+        return gradients_in_parts(lane.forward, inputs, target, loss, job.autocast, job.parts)
+    return gradients(lane.forward, inputs, target, loss, job.autocast)

@@ -68,8 +68,6 @@ def test_every_tensor_of_a_method_is_where_its_model_is(name: str, training: boo
     scores = model(inputs)
     assert scores.device == torch.device("cuda:0")
     assert scores.shape == (4,)
-    penalty = model.features.penalty()
-    assert penalty is None or penalty.device.type == "cuda"
     assert all(loss(scores.float(), human).device.type == "cuda" for loss in LOSSES.values())
 
 
@@ -84,14 +82,12 @@ def test_a_whole_step_stays_on_a_device_that_is_not_the_cpu(
     model = build(name, small_vit(), **OPTIONS.get(name, {})).train().to(device)
     pictures = torch.empty(5, 3, 64, 64, device=device)
     inputs = dict.fromkeys(model.features.pictures, pictures)
-    inputs |= {key: frozen.compute(pictures).float() for key, frozen in model.features.needed().items()}
+    inputs |= {key: frozen.compute(pictures).float() for key, frozen in model.features.frozen.items()}
     trained = [p for p in model.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(trained, lr=1e-3)
     for _step in range(2):
         given = (model, inputs, torch.empty(5, device=device), LOSSES["plcc"], nullcontext)
         value = gradients(*given) if parts == 1 else gradients_in_parts(*given, parts)
-        if (penalty := model.features.penalty()) is not None:
-            penalty.backward()
         assert value.device == device
         assert all(p.grad is not None and p.grad.device == device for p in trained)
         torch.nn.utils.clip_grad_norm_(trained, 1.0)

@@ -12,11 +12,8 @@ from bench import evaluate, run, train
 from bench.data.batches import ViewMaker
 from bench.dropout import LEVELS, Dropout
 from bench.feed import Batch
-from bench.losses import LOSSES
 from bench.run import job_of, make_run
 from bench.session import prepare
-from bench.stacked import Stack
-from bench.step import random_states
 from bench.store import Store
 from tests.methods.vits import SMALL_CNN
 from tests.world import make_world, tiny_runtime, tiny_spec
@@ -90,16 +87,6 @@ def test_a_step_never_waits_for_the_device(method, tmp_path, data):
         assert waits.count == 0
         float(lane.running)
     assert waits.count == 1
-
-
-def test_a_pack_never_waits_for_the_device_not_even_where_a_run_has_left_it(tmp_path, data, monkeypatch):
-    sessions = [prepare(tiny_spec("adapter", split=split), tiny_runtime(tmp_path, data)) for split in range(3)]
-    stack = Stack([s.model for s in sessions], [random_states(s.device) for s in sessions], torch.device("cpu"))
-    inputs = {"crop": torch.randn(2, 4, 3, 32, 32)}
-    monkeypatch.setattr(torch, "tensor", lambda *_a, **_k: pytest.fail("a GPU waits for numbers out of Python"))
-    with Waits() as waits:
-        stack.gradients([0, 2], inputs, torch.randn(2, 4), LOSSES["plcc"], sessions[0].autocast)
-    assert waits.count == 0
 
 
 @pytest.mark.parametrize("method", [*METHODS, "full_finetune"])

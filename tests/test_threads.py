@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench import evaluate, packed, train
+from bench import evaluate, stacked, train
 from bench.backbone import Vit
 from bench.dropout import dropout
 from bench.heads import quality_head
@@ -47,7 +47,7 @@ def counted(monkeypatch):
         monkeypatch.setattr(owner, name, watched)
 
     watch(train, "_step", "step")
-    watch(packed._Pack, "step", "step")
+    watch(stacked.HeadStack, "gradients", "step")
     watch(evaluate.QualityModel, "__call__", "score")
     watch(Vit, "forward", "network")
     return seen

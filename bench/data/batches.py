@@ -51,7 +51,6 @@ class ViewMaker:
         std: Sequence[float],
         *,
         progress: Report | None = None,
-        workers: int | None = None,
         limit_bytes: int | None = None,
     ) -> None:
         for name, view in views.items():
@@ -66,7 +65,7 @@ class ViewMaker:
         policies = {name: policy_of(view, recipe) for name, view in views.items()}
         distinct = dict.fromkeys(policies.values())
         stores = {
-            policy: open_store(dataset, policy, cache, progress=progress, workers=workers, limit_bytes=limit_bytes)
+            policy: open_store(dataset, policy, cache, progress=progress, limit_bytes=limit_bytes)
             for policy in distinct
         }
         self.stores: dict[str, PixelStore] = {name: stores[policy] for name, policy in policies.items()}
