@@ -58,7 +58,7 @@ def test_packed_linear_probes_end_in_the_bits_of_each_alone(recipe, threads, pre
     for run, spec in enumerate(specs):
         assert_same_bits(make_run(spec, tiny_runtime(tmp_path / "alone", data, threads=threads)), packed[run])
         assert packed[run][0]["key"] == spec.key
-        assert packed[run][0]["run"]["packed"] == 4
+        assert packed[run][0]["numerics"]["trained"]["packed"] == 4
         assert packed[run][0]["run"]["precision"] == precision
 
 
