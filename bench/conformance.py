@@ -18,7 +18,7 @@ from bench.errors import BenchError
 from bench.losses import plcc
 from bench.machine import autocast
 from bench.method import Method, QualityModel
-from bench.registry import METHODS
+from bench.registry import METHODS, variant_of
 from bench.spec import Recipe, Scalar
 from bench.weights import load_vit
 
@@ -92,8 +92,7 @@ class _Bench:
         self.human = torch.randn(BATCH, generator=generator)
 
     def method(self) -> Method:
-        stem, _, variant = self.name.partition(":")
-        made: Method = METHODS.load(stem)(variant=variant, **self.options)
+        made: Method = METHODS.load(self.name)(variant=variant_of(self.name), **self.options)
         return made
 
     def model(self, seed: int = 0) -> QualityModel:

@@ -12,7 +12,8 @@ from bench.console import grid, note, say
 from bench.data.locate import loader_name
 from bench.driver import report_problems
 from bench.errors import RunError, UsageError
-from bench.executors import Orders, execute_serial
+from bench.executors import execute_serial
+from bench.orders import ExecutionOptions
 from bench.planning import sort_settings, weights_token
 from bench.presets import preset_named
 from bench.progress import Display, counted
@@ -52,7 +53,7 @@ def run_search(wish: Wish, results: Path, make_runtime: Callable[..., Runtime]) 
         f"{len(tried) - len(pending)} tried before."
     )
     with Display() as display:
-        summary = execute_serial(pending, runtime, Orders(report=display.report, say=display.line))
+        summary = execute_serial(pending, runtime, ExecutionOptions(report=display.report, say=display.line))
     report_problems(store)
     if summary.interrupted:
         return 130

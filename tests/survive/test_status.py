@@ -5,11 +5,11 @@ import time
 
 import pytest
 
-from bench.attempt import failed_record
 from bench.claims import LEASE_SECONDS, Claims
 from bench.driver import report_problems
 from bench.errors import RunError
 from bench.planned import note_plan
+from bench.record import failed_record
 from bench.status import describe_holder, print_status, read_status
 from bench.store import Problem, Store
 from tests.survive.makers import record_of, specs
