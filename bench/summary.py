@@ -189,7 +189,7 @@ def _bootstrap(cell: Cell) -> tuple[float | None, float | None, str]:
         found = record.predictions(cell.experiment.target) if record.done else None
         if found is not None:
             mapping = fit_logistic(found.predicted, found.human) if cell.metric == "plcc" else None
-            scores = mapping(found.predicted) if mapping and mapping.ok and not mapping.decreasing else found.predicted
+            scores = mapping(found.predicted) if mapping and mapping.rising else found.predicted
             splits.append(SplitScores(scores, found.human, found.group.tolist()))
     if len({content for split in splits for content in split.contents}) < 2:
         return None, None, ""
