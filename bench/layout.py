@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from bench.arms import Arm, arms_of, count_text
-from bench.footers import conditions, data_notes, legend, line_notes, usual_weights
+from bench.footers import conditions, data_notes, legend, line_notes, logistic_notes, usual_weights
 from bench.presets import Preset, preset_named
 from bench.published import DATASETS as PUBLISHED_DATASETS
 from bench.published import NOTES, PublishedRow, Source, name_of
@@ -261,7 +261,8 @@ def _measured_row(
     lead = list(line.lead)
     lead[layout.named_lead] = ", ".join([label, *changes])
     contest = _contest(layout, line.lead)
-    return Row(tuple(lead), numbers, notes=line_notes(line.arm, records, usual), cost=cost, contest=contest)
+    notes = (*line_notes(line.arm, records, usual), *logistic_notes(layout.columns, cells))
+    return Row(tuple(lead), numbers, notes=notes, cost=cost, contest=contest)
 
 
 def _with_facts(results: PresetResults, layout: Layout, numbers: list[list[Number]]) -> list[list[Number]]:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from bench.data.dataset import Dataset
 from bench.errors import RunError
 from bench.evaluate import score
 from bench.machine import describe, forget_peak_memory, peak_memory
@@ -123,12 +124,12 @@ def _test(session: Session, report: Report) -> tuple[dict[str, Any], dict[str, n
 def _record(
     session: Session, trained: Mapping[str, Any], metrics: Mapping[str, Any], tested: Mapping[str, float]
 ) -> dict[str, Any]:
-    spec, split, names = session.spec, session.split, session.dataset.table["image"].tolist()
+    spec, split, table = session.spec, session.split, session.dataset.table
     parameters = list(session.model.parameters())
     targets = {}
     for target in spec.tests:
         feed, rows = session.target(target)
-        targets[target] = {"hash": feed.dataset.hash(), "n": len(rows)}
+        targets[target] = {"hash": feed.dataset.hash(), "n": len(rows), "contents": contents_of(feed.dataset, rows)}
     return {
         "schema": SCHEMA,
         "key": spec.key,
@@ -138,11 +139,12 @@ def _record(
                 "name": spec.train,
                 "hash": session.dataset.hash(),
                 "n": len(session.dataset),
-                "split_hash": split.hash(names),
+                "split_hash": split.hash(table["image"].tolist()),
                 "split_rule": split.rule,
                 "n_train": len(split.train),
                 "n_test": len(split.test),
                 "n_validation": len(split.validation),
+                **{name: contents_of(session.dataset, rows) for name, rows in _parts(session).items()},
                 "notes": list(session.dataset.notes),
             },
             "tests": targets,
@@ -178,6 +180,17 @@ def _record(
         "metrics": dict(metrics),
         "run": describe(session.device, session.spec.precision) | trained.get("steps", {}),
     }
+
+
+def contents_of(dataset: Dataset, rows: np.ndarray) -> int:
+    """How many contents some rows of a dataset show; where there are none every image is its own."""
+    return int(dataset.table["group"].iloc[rows].nunique())
+
+
+def _parts(session: Session) -> dict[str, np.ndarray]:
+    """The rows of the whole set and of each part of its split, under the names that their contents have in a record."""
+    parts = {f"contents_{part}": getattr(session.split, part) for part in ("train", "test", "validation")}
+    return {"contents": np.arange(len(session.dataset)), **parts}
 
 
 def scoring_gflops(session: Session) -> float:

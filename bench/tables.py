@@ -51,8 +51,8 @@ def make_tables(
     Protocols without records are passed over as long as one has some; none at all is an error that names the
     command which would make them. When no protocol is named, a table that only repeats the numbers of earlier ones
     is left out, and with `complain` one whose stored predictions cannot be read is complained of and left out too.
-    `intervals` asks for bootstrap intervals, which read the stored predictions (a second or so a number at KonIQ's
-    size). The same records give the same bytes.
+    `intervals` asks for intervals over contents, which read the stored predictions (a third of a second a number at
+    KonIQ's size). The same records give the same bytes.
     """
     unknown = [name for name in formats if name not in FORMATS]
     if unknown:
