@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 ALPHA = 0.05
 LOWER_IS_BETTER = ("rmse",)
 PROMISES = (
-    "Over splits: trainings repeated, on other pictures of this kind (Nadeau–Bengio), if which pictures are learned "
-    "from matters no more than the seed does.",
-    "Over contents: these trained models, tested on as many other contents in each test part (jackknife), if contents "
-    "are independent of one another; a picture that stands alone is a content.",
+    "Over splits: trainings repeated on other pictures of this kind (of a whole source: with other seeds), if what is "
+    "learned from moves a score at most half as far as the seed does (Nadeau–Bengio).",
+    "Over contents: these trained models, tested on as many other contents in each test part, if contents are "
+    "independent of one another; a picture that stands alone is a content (jackknife).",
 )
 """What the two intervals promise."""
 
@@ -96,8 +96,9 @@ def compare(results: Results, a: str, b: str, *, metric: str = "srcc") -> list[C
         pairs = _pairs(part, _fitting(part, a), _fitting(part, b))
         if rows := _rows(part, pairs, metric):
             names = _names(*pairs[0])
-            said = _sentences(names, rows), _summary(names, rows), _cautions(*pairs[0])
-            made.append(Comparison(part.preset.name, *names, len(pairs), tuple(rows), *said))
+            sentences, summary, cautions = _sentences(names, rows), _summary(names, rows), _cautions(*pairs[0])
+            preset, seeds = part.preset.name, len(pairs)
+            made.append(Comparison(preset, *names, seeds, tuple(rows), sentences, summary, cautions))
     if not made:
         raise UsageError(_why_none(results, a, b))
     return made

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -91,9 +91,9 @@ class OverContents:
 def interval(models: Sequence[ModelScores], metric: str, *, level: float = 0.95) -> OverContents:
     """A metric's mean over models of one kind, and its interval.
 
-    Correlations are averaged and bounded as Fisher's z, the RMSE as its logarithm. A content that is misjudged weighs
-    by the square of its error: such contributions are skewed, and a spread seen in C of them is worth half of C − 1
-    degrees of freedom.
+    Correlations are bounded as Fisher's z, the RMSE as its logarithm. A content that is misjudged weighs by the square
+    of its error: such contributions are skewed, and a spread seen in C of them is worth half of C − 1 degrees of
+    freedom.
     """
     to, back = (math.log, math.exp) if metric == "rmse" else (_fisher_z, math.tanh)
 
@@ -101,8 +101,11 @@ def interval(models: Sequence[ModelScores], metric: str, *, level: float = 0.95)
         return to(model.measured(metric, kept))
 
     over = _jackknife([_Part(model.contents, partial(value, model)) for model in models], level, 0.5)
-    low, high = (None if end is None else back(end) for end in (over.low, over.high))
-    return OverContents(back(over.estimate), low, high, over.contents, over.why)
+    mean = float(np.mean([model.measured(metric, np.ones(len(model.contents), dtype=bool)) for model in models]))
+    if over.low is None or over.high is None:
+        return replace(over, estimate=mean)
+    half = over.high - over.estimate
+    return replace(over, estimate=mean, low=back(to(mean) - half), high=back(to(mean) + half))
 
 
 def paired_interval(
@@ -168,7 +171,7 @@ def _jackknife(parts: Sequence[_Part], level: float, share_of_freedom: float) ->
     try:
         if _fewest(parts) >= FEWEST_IN_A_TEST:
             error, count = _error_by_contents(parts)
-            freedom = (count - 1) * share_of_freedom
+            freedom = max(1.0, (count - 1) * share_of_freedom)
         else:
             means = [float(np.mean([values[i] for i in members])) for members in _apart(parts)]
             estimate, error = float(np.mean(means)), float(np.std(means, ddof=1)) / math.sqrt(len(means))
@@ -179,16 +182,20 @@ def _jackknife(parts: Sequence[_Part], level: float, share_of_freedom: float) ->
     return OverContents(estimate, estimate - half, estimate + half, contents)
 
 
-def _error_by_contents(parts: Sequence[_Part]) -> tuple[float, int]:
-    """The standard error of the mean over parts, and how many contents (or groups of them) it rests on.
+def _error_by_contents(parts: Sequence[_Part]) -> tuple[float, float]:
+    """The standard error of the mean over parts, and how many equal contents (or groups of them) it is worth.
 
     A content counts once for all models that were tested on it: their changes are added before they are squared.
+    Contents with more images, or in more test parts, weigh more and so leave fewer to judge by (Kish, 1965).
     """
     moved: dict[str, float] = {}
+    weight: dict[str, float] = {}
     for part in _grouped(parts):
         for name, change in part.left_out().items():
             moved[name] = moved.get(name, 0.0) + change / len(parts)
-    return math.sqrt(math.fsum(change**2 for change in moved.values())), len(moved)
+            weight[name] = weight.get(name, 0.0) + float(np.mean(part.contents == name))
+    count = sum(weight.values()) ** 2 / math.fsum(share**2 for share in weight.values())
+    return math.sqrt(math.fsum(change**2 for change in moved.values())), count
 
 
 def _why_none(parts: Sequence[_Part]) -> str:

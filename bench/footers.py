@@ -34,6 +34,9 @@ UNTRAINED = 0.4
 """A mean (1 − ρ) / 2 over the last epoch's batches above this: a correlation below 0.2 with what is being learned."""
 
 
+UNKNOWN = "unknown"
+
+
 def demo_note(datasets: Iterable[str]) -> str:
     """What to keep in mind of the demo preset's numbers on these sets, the demo's or the user's own."""
     return DEMO_SETS_NOTE if set(datasets) & set(preset_named("demo").main) else DEMO_RECIPE_NOTE
@@ -159,12 +162,21 @@ def data_notes(columns: Sequence[Column], cells: Sequence[Sequence[Cell]]) -> tu
             errors[column.header[0] if column.header[1] == "SRCC" else " → ".join(column.header)] = error
     notes += _dataset_notes(cells)
     if errors:
-        listed = ", ".join(f"{name} {error}" for name, error in errors.items())
-        notes.append(
-            f"Standard error of one split's SRCC, of the column's best median, by contents where a test part has any: "
-            f"{listed}. Smaller gaps between medians mean little by themselves."
-        )
+        notes.append(_errors_note(errors))
     return tuple(dict.fromkeys(notes))
+
+
+def _errors_note(errors: Mapping[str, str]) -> str:
+    """What gap between medians a column can resolve; no number where its test part has too few contents."""
+    known = ", ".join(f"{name} {error}" for name, error in errors.items() if error != UNKNOWN)
+    unknown = ", ".join(name for name, error in errors.items() if error == UNKNOWN)
+    too_few = f"nknown for {unknown}: too few contents in a test part."
+    if not known:
+        return f"Standard error of one split's SRCC: u{too_few}"
+    return (
+        f"Standard error of one split's SRCC, of the column's best median, by contents where a test part has any: "
+        f"{known}. Smaller gaps between medians mean little by themselves." + (f" U{too_few}" if unknown else "")
+    )
 
 
 def _dataset_notes(cells: Sequence[Sequence[Cell]]) -> list[str]:
@@ -276,4 +288,4 @@ def _by_contents(cell: Cell) -> str:
     if not tested:
         return ""
     error = standard_error(tested)
-    return "unknown for want of contents" if error is None else f"{error:.3f}"
+    return UNKNOWN if error is None else f"{error:.3f}"

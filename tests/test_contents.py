@@ -44,6 +44,31 @@ def test_one_model_s_interval_is_the_jackknife_written_out():
     assert found.contents == 9
 
 
+def test_the_estimate_is_the_mean_of_the_metric_itself():
+    models = [a_model(named(*range(6 * i, 6 * i + 6)), 9, seed=i, noise=0.2 + i) for i in range(3)]
+    found = interval(models, "srcc")
+    assert found.estimate == pytest.approx(np.mean([srcc(m.predicted, m.human) for m in models]))
+    assert math.atanh(found.high) - math.atanh(found.estimate) == pytest.approx(
+        math.atanh(found.estimate) - math.atanh(found.low)
+    )
+
+
+def test_contents_that_weigh_more_leave_fewer_degrees_of_freedom():
+    sizes = [24, 24, *[6] * 8]  # Kish: 96² / (2 · 24² + 8 · 6²) = 6.4 equal contents
+    names = np.repeat(named(*range(10)), sizes)
+    rng = np.random.default_rng(0)
+    human = rng.normal(size=96)
+    first, second = (ModelScores(human + rng.normal(size=96), human, names) for _ in range(2))
+
+    def difference(kept: np.ndarray) -> float:
+        return srcc(first.predicted[kept], human[kept]) - srcc(second.predicted[kept], human[kept])
+
+    without = [difference(names != name) for name in named(*range(10))]
+    error = math.sqrt(9 / 10 * np.square(without - np.mean(without)).sum())
+    found = paired_interval([first], [second], "srcc")
+    assert found.high - found.estimate == pytest.approx(stats.t.ppf(0.975, 6.4 - 1) * error)
+
+
 def test_the_same_contents_in_all_splits_are_no_fresh_evidence():
     once = interval([a_model(named(*range(12)), 8, seed=0)], "srcc")
     often = interval([a_model(named(*range(12)), 8, seed=0)] * 10, "srcc")
