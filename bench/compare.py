@@ -24,7 +24,7 @@ PROMISES = (
     "Over splits: trainings repeated on other pictures of this kind (of a whole source: with other seeds), if what is "
     "learned from moves a score at most half as far as the seed does (Nadeau–Bengio).",
     "Over contents: these trained models, tested on as many other contents in each test part, if contents are "
-    "independent of one another; a picture that stands alone is a content (jackknife).",
+    "independent of one another; a picture that stands alone is a content (jackknife; each interval by itself).",
 )
 """What the two intervals promise."""
 

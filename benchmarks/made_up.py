@@ -128,7 +128,7 @@ class Design:
             "another set tested": self.target == "all",
             f"{self.seeds} seeds": self.seeds > 1,
             "the seed alone matters": self.learned == 0,
-            f"the seed weighs {self.seed / max(self.learned, 0.01):.2g} times": self.learned > self.seed / 2,
+            f"what is learned from weighs {self.learned / self.seed:.2g} × the seed": self.learned > self.seed / 2,
         }
         return ", ".join([text, *(words for words, holds in said.items() if holds)])
 
