@@ -232,7 +232,7 @@ def table(
     formats: Annotated[str, typer.Option("--format", help="Any of md, csv, tex, json.")] = "md,csv,tex,json",
     selection: Annotated[Names, typer.Option("--selection", help="Only runs with this selection rule.")] = None,
     cost: Annotated[bool, typer.Option("--cost", help="Add what each method costs.")] = False,
-    intervals: Annotated[bool, typer.Option("--intervals", help="Add bootstrap intervals by content.")] = False,
+    intervals: Annotated[bool, typer.Option("--intervals", help="Add intervals over contents.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse numbers that were not made alike.")] = False,
     results: Results = None,
     plugin: Plugin = None,

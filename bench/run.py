@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from bench.code import code_files, code_of
+from bench.data.dataset import Dataset
 from bench.errors import RunError
 from bench.evaluate import score
 from bench.machine import describe, forget_peak_memory, numerics, peak_memory
@@ -127,12 +128,13 @@ def _test(session: Session, report: Report) -> tuple[dict[str, Any], dict[str, n
 def _record(
     session: Session, trained: Mapping[str, Any], metrics: Mapping[str, Any], tested: Mapping[str, float]
 ) -> dict[str, Any]:
-    spec, split, names = session.spec, session.split, session.dataset.table["image"].tolist()
+    spec, split, table = session.spec, session.split, session.dataset.table
     parameters = list(session.model.parameters())
     targets = {}
     for target in spec.tests:
         feed, rows = session.target(target)
-        targets[target] = {"hash": feed.dataset.hash(), "pixels": feed.pixels, "n": len(rows)}
+        about = {"hash": feed.dataset.hash(), "pixels": feed.pixels, "n": len(rows)}
+        targets[target] = about | {"contents": contents_of(feed.dataset, rows)}
     return {
         "schema": SCHEMA,
         "key": spec.key,
@@ -143,11 +145,12 @@ def _record(
                 "hash": session.dataset.hash(),
                 "pixels": session.feed.pixels,
                 "n": len(session.dataset),
-                "split_hash": split.hash(names),
+                "split_hash": split.hash(table["image"].tolist()),
                 "split_rule": split.rule,
                 "n_train": len(split.train),
                 "n_test": len(split.test),
                 "n_validation": len(split.validation),
+                **{name: contents_of(session.dataset, rows) for name, rows in _parts(session).items()},
                 "notes": list(session.dataset.notes),
             },
             "tests": targets,
@@ -202,6 +205,17 @@ def _peak(session: Session, trained: Mapping[str, Any]) -> int:
     peak = int(trained["memory_peak_bytes"])
     same = trained["places"][-1]["device"] == numerics(session.device, session.spec.precision)["device"]
     return max(peak, peak_memory(session.device)) if same else peak
+
+
+def contents_of(dataset: Dataset, rows: np.ndarray) -> int:
+    """How many contents some rows of a dataset show; where there are none every image is its own."""
+    return int(dataset.table["group"].iloc[rows].nunique())
+
+
+def _parts(session: Session) -> dict[str, np.ndarray]:
+    """The rows of the whole set and of each part of its split, under the names that their contents have in a record."""
+    parts = {f"contents_{part}": getattr(session.split, part) for part in ("train", "test", "validation")}
+    return {"contents": np.arange(len(session.dataset)), **parts}
 
 
 def scoring_gflops(session: Session) -> float:

@@ -81,7 +81,9 @@ def test_two_commands_make_runs_once_and_a_table(home):
     assert "4 done, 0 failed, 0 running" in bench("status").output
     compared = bench("compare", "glia", "linear_probe")
     assert compared.exit_code == 0, compared.output
-    assert "near" in compared.output
+    told = [line for line in compared.output.splitlines() if line.startswith("near")]
+    assert len(told) == 2  # its row of the table, and a sentence
+    assert told[1].startswith("near: 2 common splits cannot tell GLIA")
 
 
 def test_a_dry_run_makes_nothing_and_estimates_from_records(home):
