@@ -7,19 +7,18 @@ from typing import Annotated, Optional
 
 import typer
 
+from bench.cli_app import App
 from bench.console import friendly, grid, note, say
 
 
-def attach(app: typer.Typer) -> None:
+def attach(app: App) -> None:
     """Put this command on the `bench` command."""
     app.command()(profile)
 
 
 @friendly
 def profile(
-    methods: Annotated[
-        Optional[list[str]], typer.Argument(help="Methods; all with a fixed size if none.", metavar="[METHOD]...")
-    ] = None,
+    methods: Annotated[Optional[list[str]], typer.Argument(help="Methods; all with a fixed size if none.")] = None,
     backbone: Annotated[str, typer.Option("--backbone", help="A timm ViT by name.")] = "vit_base_patch16_224",
     weights: Annotated[str, typer.Option("--weights", help="random or pretrained; speed is the same.")] = "random",
     batch: Annotated[int, typer.Option("--batch", min=2, help="Images a training step.")] = 8,
@@ -56,6 +55,7 @@ def profile(
     if protocol_costs:
         _print_protocol_costs()
         return
+    from bench.config import file_settings
     from bench.invocation import configure, runtime_of
     from bench.profile_command import profile_methods
     from bench.profile_figure import draw_profile
@@ -68,7 +68,8 @@ def profile(
     setting = Setting(backbone, weights, batch, size, precision, steps, dataset)
     runtime = runtime_of(config, plugin, **({"threads": threads} if threads else {}))
     with Display() as display:
-        report, failed = profile_methods(methods or [], settings or [], setting, runtime, display.report)
+        own = file_settings(config).methods
+        report, failed = profile_methods(methods or [], settings or [], setting, runtime, display.report, own)
     grid(WORK_HEADER, work_rows(report))
     grid(SPEED_HEADER, speed_rows(report))
     path = Path(config["results"]) / "profiles" / f"{name}.json"

@@ -7,15 +7,17 @@ from typing import Annotated, Optional
 
 import typer
 
+from bench.cli_app import App
 from bench.console import friendly, grid, note, say
 
 Results = Annotated[Optional[Path], typer.Option("--results", help="The results folder.")]
 
 
-def attach(app: typer.Typer) -> None:
+def attach(app: App) -> None:
     """Put these commands on the `bench` command."""
-    for command in (verify, compare, tune, new):
+    for command in (verify, compare, tune):
         app.command()(command)
+    app.command(configured=False)(new)
 
 
 @friendly
@@ -122,12 +124,22 @@ def tune(
     ] = None,
 ) -> None:
     """Choose a learning rate, and one option at most, in each split. Contents of its own training part decide."""
+    from bench.config import file_settings
     from bench.invocation import configure, runtime_of
     from bench.tune_command import Wish, run_search
 
     config = configure(plugin, preset=preset, device=device, results=results, splits=splits)
     wish = Wish(
-        method, dataset, config["splits"], rates, option, config.preset, backbone, weights, tuple(settings or ())
+        method,
+        dataset,
+        config["splits"],
+        rates,
+        option,
+        config.preset,
+        backbone,
+        weights,
+        tuple(settings or ()),
+        file_settings(config),
     )
     raise typer.Exit(run_search(wish, Path(config["results"]), lambda **more: runtime_of(config, plugin, **more)))
 

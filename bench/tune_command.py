@@ -13,7 +13,7 @@ from bench.data.locate import loader_name
 from bench.driver import report_problems
 from bench.errors import RunError, UsageError
 from bench.executors import Orders, execute_serial
-from bench.planning import sort_settings, weights_token
+from bench.planning import Settings, recipes_of_methods, sort_settings, weights_token
 from bench.presets import preset_named
 from bench.progress import Display, counted
 from bench.registry import METHODS
@@ -36,6 +36,7 @@ class Wish:
     backbone: str
     weights: str
     settings: tuple[str, ...]
+    file: Settings
 
 
 def run_search(wish: Wish, results: Path, make_runtime: Callable[..., Runtime]) -> int:
@@ -77,6 +78,7 @@ def _search(wish: Wish) -> tuple[Search, dict[str, Path]]:
     settings = sort_settings(wish.settings, [wish.method], [])
     if settings.spec:
         raise UsageError(f"--set {', '.join(settings.spec)}: tuning is inside random splits and whole training parts.")
+    own = recipes_of_methods(wish.file, settings).get(wish.method, {})
     search = Search(
         wish.method,
         wish.dataset or preset.main[0],
@@ -86,8 +88,8 @@ def _search(wish: Wish) -> tuple[Search, dict[str, Path]]:
         option=name,
         values=[value for value in values.split(",") if value],
         common=common,
-        recipe={**settings.recipe, **settings.recipes.get(wish.method, {})},
-        options=settings.methods.get(wish.method, {}),
+        recipe={**wish.file.recipe, **settings.recipe, **own},
+        options={**wish.file.methods.get(wish.method, {}), **settings.methods.get(wish.method, {})},
     )
     return search, files
 
