@@ -250,12 +250,23 @@ def table(
 
 @app.command()
 @friendly
-def status(results: Results = None) -> None:
-    """What is done, running and failed. Says also what is not usable in the results folder."""
+def status(
+    forget: Annotated[
+        bool, typer.Option("--forget", help="Forget the plans that nobody is making: their runs are not pending.")
+    ] = False,
+    results: Results = None,
+) -> None:
+    """Say what is done, running, failed and pending. Also what is not usable in the results folder."""
     from bench.status import print_status
 
     config = configure(results=results)
-    print_status(results_folder(config))
+    root = results_folder(config)
+    if forget:
+        from bench.planned import forget_plans
+        from bench.store import Store
+
+        say(forget_plans(Store(root)).sentences())
+    print_status(root)
 
 
 def _attach() -> None:

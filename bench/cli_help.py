@@ -73,7 +73,7 @@ SHOWN_AS: Mapping[str, str] = {
     **dict.fromkeys(("plugin", "cnn_weights", "config_file", "emit_slurm", "export", "against"), "FILE"),
     **dict.fromkeys(("backbone", "name"), "NAME"),
     "settings": "KEY=VALUE", "weights": "pretrained|random|FILE", "recipe": "default|tuned", "budget": "N",
-    "metric": "[srcc|plcc|krcc|rmse]", "formats": "FORMATS",
+    "keep": "[mine|theirs]", "metric": "[srcc|plcc|krcc|rmse]", "formats": "FORMATS",
     "rates": "X,X…", "option": "NAME=VALUE,VALUE…", "address": "HOST:PORT", "image": "PICTURE",
 }  # fmt: skip
 """What stands for a value, where its type alone says too little."""

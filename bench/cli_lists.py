@@ -110,7 +110,7 @@ def protocols(context: typer.Context, plugin: Plugin = None) -> None:
     configure(plugin)
     rows = [(name, PROTOCOLS.card(name).summary, PROTOCOLS.origin(name)) for name in PROTOCOLS.names()]
     grid(("protocol", "what it is", "from"), rows)
-    say("`bench protocols show NAME` says what one runs and which options it has.")
+    note("`bench protocols show NAME` says what one runs and which options it has.")
 
 
 @protocols_app.command("show")

@@ -56,14 +56,18 @@ def profile(
         _print_protocol_costs()
         return
     from bench.config import file_settings
+    from bench.errors import UsageError
     from bench.invocation import configure, runtime_of
     from bench.profile_command import profile_methods
     from bench.profile_figure import draw_profile
-    from bench.profile_report import SPEED_HEADER, WORK_HEADER, read_report, speed_rows, work_rows, write_report
+    from bench.profile_report import LEGEND, SPEED_HEADER, WORK_HEADER, read_report, speed_rows, work_rows, write_report
     from bench.profiling import Setting
     from bench.progress import Display
 
     config = configure(plugin, device=device, results=results, compile=compile_steps)
+    path = Path(config["results"]) / "profiles" / f"{name}.json"
+    if against and against.resolve() == path.resolve():
+        raise UsageError(f"--against {against} is the file that this profile is written to: give it another --name.")
     before = read_report(against) if against else None
     setting = Setting(backbone, weights, batch, size, precision, steps, dataset)
     runtime = runtime_of(config, plugin, **({"threads": threads} if threads else {}))
@@ -72,7 +76,8 @@ def profile(
         report, failed = profile_methods(methods or [], settings or [], setting, runtime, display.report, own)
     grid(WORK_HEADER, work_rows(report))
     grid(SPEED_HEADER, speed_rows(report))
-    path = Path(config["results"]) / "profiles" / f"{name}.json"
+    for line in LEGEND:
+        say(line)
     write_report(report, path)
     for written in (path, *draw_profile(report, path.with_suffix(""))):
         note(f"Written: {written}")

@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -94,10 +94,11 @@ class Store:
         try:
             self.read(path)
         except StoreError:
-            aside = self.root / "set_aside"
-            aside.mkdir(parents=True, exist_ok=True)
-            number = len(list(aside.glob(f"{path.stem}.*")))
-            path.rename(aside / f"{path.stem}.{number}.json")
+            _move_to(self.root / "set_aside", [path])
+
+    def set_aside(self, key: str) -> None:
+        """Keep a run's record and predictions elsewhere, so that their place can be taken."""
+        _move_to(self.root / "set_aside", [self.runs / f"{key}.json", self.runs / f"{key}.npz"])
 
     def read(self, path: Path) -> dict[str, Any]:
         """One record, checked; anything doubtful is a StoreError that says what."""
@@ -172,6 +173,16 @@ class Specs:
                 self._known[beside_split] = known
             return known, known.key
         return replace(known, split=split), key_of(known.beside_split, split)
+
+
+def _move_to(folder: Path, paths: Sequence[Path]) -> None:
+    """Move the files that there are into a folder, under one new number."""
+    there = [path for path in paths if path.exists()]
+    if there:
+        folder.mkdir(parents=True, exist_ok=True)
+        number = len(list(folder.glob(f"{there[0].stem}.*.json")))
+        for path in there:
+            path.rename(folder / f"{path.stem}.{number}{path.suffix}")
 
 
 def _beside_split(text: bytes) -> bytes:

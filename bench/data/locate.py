@@ -40,7 +40,7 @@ def dataset_names(data_config: Mapping[str, Any]) -> list[str]:
 
 
 def refuse_unknown_settings(data_config: Mapping[str, Any], *, of_sets: bool = True) -> None:
-    """Whatever `[data]` and, unless these are looked at one by one, its sets' sections say must be a setting there is."""
+    """Whatever `[data]` says must be a setting there is; `of_sets`: its sets' sections too."""
     for setting, value in data_config.items():
         if isinstance(value, Mapping):
             if of_sets:
