@@ -42,9 +42,9 @@ class Merged:
 
 
 def merge(ours: Store, theirs: Store, *, keep: Keep = "", states: bool = False, report: Report = silent) -> Merged:
-    """Take what is sound there into the store here.
+    """Take what is sound there into the store here; `keep` decides of runs that both made, differently.
 
-    A run that both have, made differently, is refused unless `keep` decides. Records are copied byte for byte, so that each carries its hash on.
+    Records are copied byte for byte, so that each carries its hash on.
     """
     if not theirs.runs.is_dir():
         raise UsageError(f"{theirs.root} holds no runs/: name the results folder itself.")

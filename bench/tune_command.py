@@ -102,7 +102,7 @@ def _show(search: Search, found: Trials) -> None:
     title = f"{search.method} on {search.dataset}: validation SRCC by split"
     grid(("candidate", *map(str, found), "mean", "s.e."), rows, title=title)
     say(
-        "s.e.: standard error of the mean, from the number of validation pictures; versions of one content make it larger."
+        "s.e.: standard error of the mean, by the number of validation pictures; versions of one content make it larger."
     )
     for why in dict.fromkeys(trial.why for tried in found.values() for trial in tried if trial.why):
         say(f"Failed: {why}")
