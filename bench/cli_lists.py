@@ -80,6 +80,8 @@ def methods_show(
     _print_options(card.options.values(), f"--set {name}.KEY=VALUE, or [method.{name}] in bench.toml")
     for part, whole in (facts.get("divides") or {}).items():
         say(f"{part} must divide {whole}.")
+    for part, whole in (facts.get("tiles") or {}).items():
+        say(f"{part} × {whole} must be the picture's side; chosen to fit the backbone's patches if you do not.")
     say(f"The recipe's fields (`bench config --all`) can be set for it alone too: --set {name}.lr=1e-3")
 
 

@@ -101,9 +101,7 @@ def _show(search: Search, found: Trials) -> None:
     rows = [_row([tried[i] for tried in found.values()]) for i in range(len(next(iter(found.values()))))]
     title = f"{search.method} on {search.dataset}: validation SRCC by split"
     grid(("candidate", *map(str, found), "mean", "s.e."), rows, title=title)
-    say(
-        "s.e.: standard error of the mean, by the number of validation pictures; versions of one content make it larger."
-    )
+    say("s.e.: standard error of the mean, by the number of validation pictures; versions of one content raise it.")
     for why in dict.fromkeys(trial.why for tried in found.values() for trial in tried if trial.why):
         say(f"Failed: {why}")
 

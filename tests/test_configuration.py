@@ -295,3 +295,4 @@ def _all_commands():
 
 
 COMMANDS = _all_commands()
+UNCONFIGURED = (("new",), ("data", "synthesize"))

@@ -106,7 +106,7 @@ def test_rows_say_preset_and_backbone_where_these_differ_and_the_title_where_not
     one, two = specs(2)
     store.write(record_of(one))
     print_status(tmp_path)
-    said = capsys.readouterr().out
+    said = " ".join(capsys.readouterr().out.split())
     assert f"preset paper, backbone {one.backbone}" in said
     store.write(record_of(replace(two, preset="demo", backbone="vit_small_patch14_dinov2")))
     print_status(tmp_path)
