@@ -13,6 +13,7 @@ from typing import Any, Literal
 from bench.claims import Claim, Deaths
 from bench.code import code_of, made_by_other_code
 from bench.errors import BenchError, ClaimLost, DataError, Interrupted, PlanError, RunError, StoreError, UsageError
+from bench.planned import forget_failure, note_failure
 from bench.progress import Report, clock
 from bench.results import FEW_PICTURES
 from bench.runtime import Runtime
@@ -88,6 +89,7 @@ def claim_run(store: Store, spec: RunSpec, answers: Answers, together: int = 1) 
         return None
     mark = store.progress_mark(spec)
     facts = {"run": spec.key, "method": spec.method, "train": spec.train, "split": spec.split, "together": together}
+    facts |= {"preset": spec.preset, "backbone": spec.backbone}
     claim = store.claims.take(spec.training_key, mark, **facts)
     if claim is None:
         return None
@@ -163,6 +165,9 @@ def write_result(store: Store, spec: RunSpec, result: Result) -> None:
     """
     if result.record is not None:
         store.write(result.record, result.predictions)
+        forget_failure(store, spec)
+    elif result.mendable:
+        note_failure(store, spec, result.said)
     if result.record is not None or result.mendable:
         store.checkpoint_path(spec).unlink(missing_ok=True)
 
@@ -241,9 +246,9 @@ def describe_run(spec: RunSpec) -> str:
     return f"{spec.method} on {spec.train}{part}, split {spec.split}"
 
 
-def describe_result(spec: RunSpec, result: Result, seconds: float) -> str:
-    """What is said of a run when it ends."""
-    run = describe_run(spec)
+def describe_result(spec: RunSpec, result: Result, seconds: float, beside: str = "") -> str:
+    """What is said of a run when it ends; `beside` follows its name."""
+    run = ", ".join(filter(None, [describe_run(spec), beside]))
     if result.status == "stopped":
         return f"stopped {run}: kept where it was; the same command goes on from there."
     if result.status == "lost":

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
+from bench.cli_app import App
 from bench.console import friendly, grid, note, say
 
 if TYPE_CHECKING:
@@ -15,10 +16,11 @@ if TYPE_CHECKING:
 Results = Annotated[Optional[Path], typer.Option("--results", help="The results folder.")]
 
 
-def attach(app: typer.Typer) -> None:
+def attach(app: App) -> None:
     """Put these commands on the `bench` command."""
-    for command in (verify, compare, tune, new):
+    for command in (verify, merge, compare, tune):
         app.command()(command)
+    app.command(configured=False)(new)
 
 
 @friendly
@@ -55,6 +57,40 @@ def _verdict(checked: int, findings: int) -> str:
     if findings:
         return "1 thing does not fit" if findings == 1 else f"{findings} things do not fit"
     return "everything fits" if checked else "nothing to look at"
+
+
+@friendly
+def merge(
+    other: Annotated[Path, typer.Argument(help="Another results folder; it is only read.", metavar="FOLDER")],
+    keep: Annotated[
+        str, typer.Option("--keep", help="Of a run that both have, made differently, keep mine or theirs.")
+    ] = "",
+    states: Annotated[bool, typer.Option("--states", help="Kept trained tensors too.")] = False,
+    results: Results = None,
+) -> None:
+    """Take over another results folder's records. Each is verified first, and nothing here is overwritten."""
+    from bench.errors import UsageError
+    from bench.invocation import configure
+    from bench.merging import merge as take_over
+    from bench.merging import other_store
+    from bench.progress import Display
+    from bench.store import Store
+
+    if keep not in ("", "mine", "theirs"):
+        raise UsageError(f"--keep {keep!r} is neither mine nor theirs.")
+    config = configure(results=results)
+    with Display() as display:
+        merged = take_over(
+            Store(Path(config["results"])),
+            other_store(other),
+            keep=keep,  # type: ignore[arg-type]
+            states=states,
+            report=display.report,
+        )
+    for name, why in merged.refused:
+        note(f"Refused: {name}: {why.removesuffix('.')}.")
+    say(merged.sentence())
+    raise typer.Exit(1 if merged.refused else 0)
 
 
 @friendly
@@ -132,12 +168,22 @@ def tune(
     ] = None,
 ) -> None:
     """Choose a learning rate, and one option at most, in each split. Contents of its own training part decide."""
+    from bench.config import file_settings
     from bench.invocation import configure, runtime_of
     from bench.tune_command import Wish, run_search
 
     config = configure(plugin, preset=preset, device=device, results=results, splits=splits)
     wish = Wish(
-        method, dataset, config["splits"], rates, option, config.preset, backbone, weights, tuple(settings or ())
+        method,
+        dataset,
+        config["splits"],
+        rates,
+        option,
+        config.preset,
+        backbone,
+        weights,
+        tuple(settings or ()),
+        file_settings(config),
     )
     raise typer.Exit(run_search(wish, Path(config["results"]), lambda **more: runtime_of(config, plugin, **more)))
 

@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -63,6 +63,8 @@ class Orders:
     """Which part of the plan to begin with (i of n); everything else is helped with afterwards."""
     wait: bool = True
     """Whether to stay until the runs that others are making are made."""
+    beside: Mapping[str, str] = field(default_factory=dict)
+    """What is said beside a run's name, by key, where names alone do not tell runs apart."""
 
 
 def execute_serial(
@@ -241,7 +243,8 @@ def tell(spec: RunSpec, result: Result, seconds: float, orders: Orders, summary:
     """Say how a run ended and note it in the summary."""
     if orders.debug and result.trace:
         orders.say(result.trace)
-    orders.say(describe_result(spec, result, seconds) + (f"  ({where})" if where else ""))
+    beside = orders.beside.get(spec.key, "")
+    orders.say(describe_result(spec, result, seconds, beside) + (f"  ({where})" if where else ""))
     if result.status == "done":
         summary.done.append(spec.key)
     elif result.status == "failed":
