@@ -50,13 +50,13 @@ Plugin = Annotated[
 ]
 
 
-OVERWRITE_HELP = """Which runs that have a record are made again. Each of these makes more of them:
+OVERWRITE_HELP = """Which runs are made again.
 
 \b
-never    none: whatever has a record stays
-changed  those that other code has made (the default)
-failed   those, and the ones that failed
-always   all: everything is trained again"""
+never    none that has a record
+changed  those by other code (default)
+failed   those, and the failed ones
+always   all: everything trains again"""
 
 
 def _version(wanted: bool) -> None:

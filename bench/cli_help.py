@@ -194,7 +194,7 @@ def _row(command: Any, one: Any, hints: Mapping[str, Any]) -> tuple[str, str]:
     if one.param_type_name == "argument":
         return _argument_name(one), said
     names = ", ".join(sorted(one.opts, key=len)) + "".join(f" / {name}" for name in one.secondary_opts)
-    default = _default(command, one)
+    default = "" if "\b" in said else _default(command, one)
     ending = "required" if one.required else f"default: {default}" if default else ""
     return f"{names} {value}".strip(), f"{said}  [{ending}]" if ending else said
 
@@ -216,9 +216,9 @@ def _value(one: Any, hint: Any) -> str:
 
 
 def _meaning(command: Any, one: Any) -> str:
-    """An option's help; where its choices are shown, what they choose between."""
+    """An option's help; where its choices are shown, what they choose between, unless it has a line on each."""
     setting = SETTINGS.get(one.name)
-    if setting and setting.choices and command.name in CONFIGURED:
+    if setting and setting.choices and command.name in CONFIGURED and "\b" not in (one.help or ""):
         return setting.meaning
     return str(one.help or "")
 

@@ -133,10 +133,10 @@ def test_a_candidate_of_a_search_that_older_code_tried_counts_as_not_tried(tmp_p
 def test_help_says_each_word_in_a_line():
     said = bench("run", "--help").output
     for word, means in {
-        "never": "none: whatever has a record stays",
-        "changed": "those that other code has made (the default)",
-        "failed": "those, and the ones that failed",
-        "always": "all: everything is trained again",
+        "never": "none that has a record",
+        "changed": "those by other code (default)",
+        "failed": "those, and the failed ones",
+        "always": "all: everything trains again",
     }.items():
         assert f" {word:<8} {means}\n" in said
 
