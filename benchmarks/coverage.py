@@ -24,6 +24,7 @@ METHODS = 12
 ROUGH = (1.0, 1.1)
 """The two methods that are compared over contents differ: the second makes errors a tenth larger."""
 POOL = 150
+SETS_A_WORLD = 50
 
 # Trainings repeated: Nadeau and Bengio, and the marks of a column ----------------------------------------------------
 
@@ -127,19 +128,27 @@ def false_marks(scores: Floats, methods: int, ratio: float) -> float:
 # These trained models on other contents ------------------------------------------------------------------------------
 
 
-def over_contents(design: Design, datasets: int) -> tuple[Covered, Covered]:
-    """The intervals of a difference of two models' SRCC, and of the first one's own."""
+Compared = tuple[OverContents, float]
+"""An interval and the truth."""
+
+
+def over_contents(design: Design, sets: int) -> tuple[Covered, Covered]:
+    """The intervals of a difference of two methods' SRCC and of the first one's own, on some sets in each world."""
     rng = generator("over contents", design)
+    found = [pair for _ in range(sets // SETS_A_WORLD) for pair in _in_a_world(design, rng)]
+    return _held([difference for difference, _ in found]), _held([alone for _, alone in found])
+
+
+def _in_a_world(design: Design, rng: np.random.Generator) -> Iterator[tuple[Compared, Compared]]:
+    """A difference's interval and one method's own on each of some sets; other sets of the world show the truth."""
     world = World.of(rng)
     pool: dict[int, Pool] = {}
-    found: list[tuple[OverContents, float]] = []
-    alone: list[tuple[OverContents, float]] = []
-    for _ in range(datasets):
+    for _ in range(SETS_A_WORLD):
         sample = design.sample(rng, world, design.contents, ROUGH)
         target = design.sample(rng, world, design.contents, ROUGH) if design.target == "all" else sample
         pairs, truths = [], []
-        for learned, tested in design.parts(rng):
-            tested = np.arange(design.contents) if design.target == "all" else tested
+        for learned, part in design.parts(rng):
+            tested = np.arange(design.contents) if design.target == "all" else part
             training = design.trained(rng, sample, learned)
             pairs.append(_models(target, training, tested))
             if len(tested) not in pool:
@@ -147,9 +156,7 @@ def over_contents(design: Design, datasets: int) -> tuple[Covered, Covered]:
             truths.append(pool[len(tested)].worth(training))
         first, second = ([pair[i] for pair in pairs] for i in (0, 1))
         truth = np.mean(truths, axis=0)
-        found.append((paired_interval(first, second, "srcc"), truth[0] - truth[1]))
-        alone.append((interval(first, "srcc"), truth[0]))
-    return _held(found), _held(alone)
+        yield (paired_interval(first, second, "srcc"), truth[0] - truth[1]), (interval(first, "srcc"), truth[0])
 
 
 def _models(sample: Sample, training: Floats, tested: Ints) -> list[ModelScores]:
@@ -160,11 +167,12 @@ def _models(sample: Sample, training: Floats, tested: Ints) -> list[ModelScores]
     return [ModelScores.of("srcc", values, sample.human[rows], names) for values in predicted]
 
 
-def _held(found: Sequence[tuple[OverContents, float]]) -> Covered:
+def _held(found: Sequence[Compared]) -> Covered:
+    """Where an interval could be given, whether it held the truth."""
     ends = [(over.low, over.high, truth) for over, truth in found if over.low is not None and over.high is not None]
+    errors = [over.estimate - truth for over, truth in found if over.low is not None]
+    needed = 1.96 * float(np.sqrt(np.mean(np.square(errors))))
     inside = [low <= truth <= high for low, high, truth in ends]
-    errors = np.array([over.estimate - truth for over, truth in found if over.low is not None])
-    needed = 1.96 * float(np.sqrt(np.mean(errors**2)))
     return Covered(float(np.mean(inside)), float(np.mean([(high - low) / 2 for low, high, _ in ends])) / needed)
 
 
@@ -229,6 +237,7 @@ BOTTOM = f"""
 
 The jackknife's interval, of a difference (`bench compare`) and of one method's mean (`bench table --intervals`), where
 the second method's errors are a tenth larger. {SETS_OVER_CONTENTS} sets a row: a standard error of .008.
+Sets of too few contents, which get no interval, are not counted.
 
 | set | models | difference covered | width | mean covered | width |
 | --- | ---: | ---: | ---: | ---: | ---: |"""

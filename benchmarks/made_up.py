@@ -135,7 +135,8 @@ class Design:
     @property
     def models(self) -> str:
         """How many models are trained of a method."""
-        return f"{self.splits} {'folds' if self.target == 'folds' else 'splits'}"
+        unit = "fold" if self.target == "folds" else "split"
+        return f"{self.splits} {unit}{'s' * (self.splits > 1)}"
 
     @property
     def seeds_alone(self) -> bool:
