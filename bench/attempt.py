@@ -85,6 +85,7 @@ def claim_run(store: Store, spec: RunSpec, answers: AnswersSincePlan, together: 
         return None
     mark = store.progress_mark(spec)
     facts = {"run": spec.key, "method": spec.method, "train": spec.train, "split": spec.split, "together": together}
+    facts |= {"preset": spec.preset, "backbone": spec.backbone}
     claim = store.claims.take(spec.training_key, mark, **facts)
     if claim is None:
         return None

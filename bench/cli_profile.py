@@ -7,19 +7,18 @@ from typing import Annotated, Optional
 
 import typer
 
+from bench.cli_app import App
 from bench.console import friendly, grid, note, say
 
 
-def attach(app: typer.Typer) -> None:
+def attach(app: App) -> None:
     """Put this command on the `bench` command."""
     app.command()(profile)
 
 
 @friendly
 def profile(
-    methods: Annotated[
-        Optional[list[str]], typer.Argument(help="Methods; all with a fixed size if none.", metavar="[METHOD]...")
-    ] = None,
+    methods: Annotated[Optional[list[str]], typer.Argument(help="Methods; all with a fixed size if none.")] = None,
     backbone: Annotated[str, typer.Option("--backbone", help="A timm ViT by name.")] = "vit_base_patch16_224",
     weights: Annotated[str, typer.Option("--weights", help="random or pretrained; speed is the same.")] = "random",
     batch: Annotated[int, typer.Option("--batch", min=2, help="Images a training step.")] = 8,
@@ -50,22 +49,29 @@ def profile(
     ] = None,
 ) -> None:
     """Measure each method the same way. Work, speed, where a step's time goes, memory, share of the machine."""
+    from bench.config import file_settings
+    from bench.errors import UsageError
     from bench.invocation import configure, runtime_of
     from bench.profile_command import profile_methods
     from bench.profile_figure import draw_profile
-    from bench.profile_report import SPEED_HEADER, WORK_HEADER, read_report, speed_rows, work_rows, write_report
+    from bench.profile_report import LEGEND, SPEED_HEADER, WORK_HEADER, read_report, speed_rows, work_rows, write_report
     from bench.profiling import Setting
     from bench.progress import Display
 
     config = configure(plugin, device=device, results=results, compile=compile_steps)
+    path = Path(config["results"]) / "profiles" / f"{name}.json"
+    if against and against.resolve() == path.resolve():
+        raise UsageError(f"--against {against} is the file that this profile is written to: give it another --name.")
     before = read_report(against) if against else None
     setting = Setting(backbone, weights, batch, size, precision, steps, dataset)
     runtime = runtime_of(config, plugin, **({"threads": threads} if threads else {}))
     with Display() as display:
-        report, failed = profile_methods(methods or [], settings or [], setting, runtime, display.report)
+        own = file_settings(config).methods
+        report, failed = profile_methods(methods or [], settings or [], setting, runtime, display.report, own)
     grid(WORK_HEADER, work_rows(report))
     grid(SPEED_HEADER, speed_rows(report))
-    path = Path(config["results"]) / "profiles" / f"{name}.json"
+    for line in LEGEND:
+        say(line)
     write_report(report, path)
     for written in (path, *draw_profile(report, path.with_suffix(""))):
         note(f"Written: {written}")

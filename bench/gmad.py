@@ -63,7 +63,7 @@ def rescale(predicted: ArrayLike, human: ArrayLike) -> Vector:
     """
     scores, labels = np.asarray(predicted, dtype=np.float64), np.asarray(human, dtype=np.float64)
     mapping = fit_logistic(scores, labels)
-    if mapping.ok and not mapping.decreasing:
+    if mapping.rising:
         return (mapping(scores) - labels.min()) / np.ptp(labels) * 100
     return (scores - scores.min()) / np.ptp(scores) * 100
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from bench.arms import Arm, count_text, shared_changes
 from bench.data.locate import TITLES
-from bench.footers import Network, conditions, data_notes, legend, line_notes, usual_weights
+from bench.footers import Network, conditions, data_notes, legend, line_notes, logistic_notes, usual_weights
 from bench.mixing import columns_of, mixtures
 from bench.presets import Preset
 from bench.published import DATASETS as PUBLISHED_DATASETS
@@ -199,7 +199,8 @@ def _measured_row(
     lead = list(line.lead)
     lead[layout.named_lead] = ", ".join([label, *changes])
     contest = _contest(layout, line.lead)
-    return Row(tuple(lead), numbers, notes=line_notes(line.arm, records, usual), cost=cost, contest=contest)
+    notes = (*line_notes(line.arm, records, usual), *logistic_notes(layout.columns, cells))
+    return Row(tuple(lead), numbers, notes=notes, cost=cost, contest=contest)
 
 
 def _with_facts(results: PresetResults, layout: Layout, numbers: list[list[Number]]) -> list[list[Number]]:

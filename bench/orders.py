@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -47,6 +47,8 @@ class ExecutionOptions:
     """Which part of the plan to begin with (i of n); the rest is helped with afterwards."""
     wait: bool = True
     """Whether to stay until the runs that others are making are made."""
+    beside: Mapping[str, str] = field(default_factory=dict)
+    """What is said beside a run's name, by key, where names alone do not tell runs apart."""
 
 
 def in_order(specs: Sequence[RunSpec], store: Store, options: ExecutionOptions) -> list[RunSpec]:
@@ -71,7 +73,8 @@ def tell(
     """Say how a run ended and note it in the summary."""
     if options.debug and result.trace:
         options.say(result.trace)
-    options.say(describe_result(spec, result, seconds) + (f"  ({where})" if where else ""))
+    beside = options.beside.get(spec.key, "")
+    options.say(describe_result(spec, result, seconds, beside) + (f"  ({where})" if where else ""))
     if result.status == "done":
         summary.done.append(spec.key)
     elif result.status == "failed":

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from bench.errors import BenchError, ClaimLost, DataError, Interrupted, PlanError, UsageError
+from bench.planned import forget_failure, note_failure
 from bench.progress import clock
 from bench.record import Outcome, Predictions, Record, failed_record
 from bench.results import FEW_PICTURES
@@ -66,6 +67,9 @@ def write_result(store: Store, spec: RunSpec, result: Result) -> None:
     """
     if result.record is not None:
         store.write(result.record, result.predictions)
+        forget_failure(store, spec)
+    elif result.mendable:
+        note_failure(store, spec, result.said)
     if result.is_to_be_kept:
         store.checkpoint_path(spec).unlink(missing_ok=True)
 
@@ -76,9 +80,9 @@ def describe_run(spec: RunSpec) -> str:
     return f"{spec.method} on {spec.train}{part}, split {spec.split}"
 
 
-def describe_result(spec: RunSpec, result: Result, seconds: float) -> str:
-    """What is said of a run when it ends."""
-    run = describe_run(spec)
+def describe_result(spec: RunSpec, result: Result, seconds: float, beside: str = "") -> str:
+    """What is said of a run when it ends; `beside` follows its name."""
+    run = ", ".join(filter(None, [describe_run(spec), beside]))
     if result.status == "stopped":
         return f"stopped {run}: kept where it was; the same command goes on from there."
     if result.status == "lost":

@@ -43,6 +43,8 @@ class Request:
     recipe: Mapping[str, Scalar] = field(default_factory=dict)
     recipes: Mapping[str, Mapping[str, Scalar]] = field(default_factory=dict)
     """What the user set in the recipe of one method alone."""
+    options: Mapping[str, Mapping[str, Scalar]] = field(default_factory=dict)
+    """What bench.toml sets of the options of methods, for those that a protocol chooses itself."""
     common: Mapping[str, Any] = field(default_factory=dict)
     tuned: Choices = field(default_factory=Choices)
     sizer: Sizer | None = None
@@ -63,7 +65,7 @@ class Request:
 
     def chosen(self, *defaults: str) -> tuple[MethodChoice, ...]:
         """The methods the user named, else the protocol's own."""
-        return self.methods or tuple(MethodChoice(name) for name in defaults)
+        return self.methods or tuple(MethodChoice(name, self.options.get(name, {})) for name in defaults)
 
     def about(self, method: str) -> tuple[MethodChoice, ...]:
         """For a protocol about one method: that method as the user chose it, or nothing if it was left out."""

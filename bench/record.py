@@ -18,6 +18,7 @@ from bench.spec import SCHEMA, RunSpec
 if TYPE_CHECKING:
     import numpy as np
 
+    from bench.data.dataset import Dataset
     from bench.session import Session
 
 OWN_TO_STEPS = ("compiled", "packed", "parts")
@@ -153,6 +154,7 @@ def _train_set(session: Session) -> dict[str, Any]:
         "n_train": len(split.train),
         "n_test": len(split.test),
         "n_validation": len(split.validation),
+        **_contents_of_parts(session),
         "notes": list(dataset.notes),
     }
 
@@ -161,8 +163,21 @@ def _test_sets(session: Session) -> dict[str, dict[str, Any]]:
     sets = {}
     for target in session.spec.tests:
         feed, rows = session.target(target)
-        sets[str(target)] = {"hash": feed.dataset.hash(), "pixels": feed.pixels, "n": len(rows)}
+        about = {"hash": feed.dataset.hash(), "pixels": feed.pixels, "n": len(rows)}
+        sets[str(target)] = about | {"contents": contents_of(feed.dataset, rows)}
     return sets
+
+
+def contents_of(dataset: Dataset, rows: np.ndarray | slice) -> int:
+    """How many contents some rows of a dataset show; where there are none every image is its own."""
+    return int(dataset.table["group"].iloc[rows].nunique())
+
+
+def _contents_of_parts(session: Session) -> dict[str, int]:
+    """How many contents the whole set and each part of its split show."""
+    parts = {f"contents_{part}": getattr(session.split, part) for part in ("train", "test", "validation")}
+    rows = {"contents": slice(None), **parts}
+    return {name: contents_of(session.dataset, which) for name, which in rows.items()}
 
 
 def _weights(session: Session) -> dict[str, Any]:

@@ -145,7 +145,7 @@ class Results:
     def __init__(self, records: Iterable[Record], *, intervals: bool = False) -> None:
         self.records = tuple(sorted(records, key=lambda record: record.key))
         self.intervals = intervals
-        """Whether numbers get bootstrap intervals by content, which reads the stored predictions."""
+        """Whether numbers get intervals over contents, which reads the stored predictions."""
 
     @staticmethod
     def read(store: Store) -> Results:

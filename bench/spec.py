@@ -51,6 +51,38 @@ class Target(str):
         return self.rpartition(":")[2]
 
 
+RECIPE_MEANINGS: Mapping[str, str] = {
+    "epochs": "Passes over the training part.",
+    "batch": "Images a step at most; an epoch is cut into equal batches.",
+    "lr": "Learning rate of AdamW.",
+    "weight_decay": "Weight decay of AdamW.",
+    "schedule": "How the rate falls: along a half cosine to zero, or not at all.",
+    "warmup": "Steps in which the rate first grows to its value.",
+    "clip": "Largest norm of a step's gradient; 0: any.",
+    "loss": "What is made small: one minus the batch's correlation, a mixture with its square, or a distance to the "
+    "scores.",
+    "head": "The layer from feature to score: cosine with one learned direction, or linear.",
+    "dropout": "Dropout between feature and head.",
+    "short_side": "Pixels that an image's shorter side is resized to before views are cut; 0: its own size.",
+    "size": "Pixels a side of what the backbone sees.",
+    "interpolation": "How images are resized.",
+    "flips": "Whether training views are flipped at random.",
+    "train_views": "Views of each image in an epoch.",
+    "test_views": "Views of each image in a test, whose scores are averaged.",
+    "norm": "Mean and deviation that pixels are normalised with: ImageNet's, or those of the backbone's tag in timm.",
+    "selection": "Which epoch is tested: the last, the best on validation contents, or the best on the test part.",
+    "seed": "Another seed, other random numbers.",
+}
+"""What each field of the recipe means."""
+RECIPE_LEAST: Mapping[str, float] = {
+    **dict.fromkeys(("epochs", "batch", "size", "train_views", "test_views"), 1),
+    **dict.fromkeys(("lr", "weight_decay", "warmup", "clip", "short_side", "seed", "dropout"), 0),
+}
+"""The smallest value of a field that makes sense."""
+RECIPE_BELOW: Mapping[str, float] = {"dropout": 1}
+"""What a field must stay below."""
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How every method is trained and scored (LoDa's protocol by default, see docs/fidelity.md)."""
@@ -77,14 +109,12 @@ class Recipe:
 
     def __post_init__(self) -> None:
         _check_choices(self)
-        for name in ("epochs", "batch", "size", "train_views", "test_views"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"{name}={getattr(self, name)} must be at least 1.")
-        for name in ("lr", "weight_decay", "warmup", "clip", "short_side", "seed"):
-            if getattr(self, name) < 0:
-                raise UsageError(f"{name}={getattr(self, name)} must not be negative.")
-        if not 0 <= self.dropout < 1:
-            raise UsageError(f"dropout={self.dropout} must lie in [0, 1).")
+        for name, least in RECIPE_LEAST.items():
+            if not getattr(self, name) >= least:  # so that "not a number" is refused too
+                raise UsageError(f"{name}={getattr(self, name)} must be at least {least}.")
+        for name, end in RECIPE_BELOW.items():
+            if not getattr(self, name) < end:
+                raise UsageError(f"{name}={getattr(self, name)} must be less than {end}.")
         if self.loss.startswith("plcc") and self.batch < 2:
             raise UsageError(f"batch={self.batch} is too small for loss={self.loss}: it correlates a batch's images.")
 
@@ -204,7 +234,12 @@ class RunSpec:
 
 def recipe_options() -> dict[str, Option]:
     """The recipe's fields as options a user can set."""
-    return {f.name: Option(f.name, _type_text(f.type), f.default) for f in fields(Recipe)}
+    return {f.name: _recipe_option(f.name, _type_text(f.type), f.default) for f in fields(Recipe)}
+
+
+def _recipe_option(name: str, kind: str, default: Any) -> Option:
+    least, below = RECIPE_LEAST.get(name), RECIPE_BELOW.get(name)
+    return Option(name, kind, default, least, below, RECIPE_MEANINGS[name])
 
 
 @cache

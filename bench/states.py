@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -67,3 +68,13 @@ def _state_hash(state: Mapping[str, Tensor]) -> str:
         digest.update(name.encode())
         digest.update(state[name].contiguous().view(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a file of trained tensors is as it was written."""
+    try:
+        with safe_open(str(path), "pt") as opened:
+            about = opened.metadata() or {}
+        return about.get("sha256") == _state_hash(load_file(str(path)))
+    except (OSError, SafetensorError):
+        return False

@@ -132,6 +132,13 @@ class Store:
                 self.put_aside(path, within=path.parent.name)
                 path.unlink(missing_ok=True)
 
+    def set_aside(self, key: str) -> None:
+        """Keep a run's record and predictions elsewhere, so that their place can be taken."""
+        record, predictions = self.runs / f"{key}.json", self.runs / f"{key}.npz"
+        self.put_aside(record, predictions)
+        record.unlink(missing_ok=True)
+        predictions.unlink(missing_ok=True)
+
     def read(self, path: Path) -> dict[str, Any]:
         """One record, checked; anything doubtful is a StoreError that says what."""
         return _checked(path, path.stem, Specs())[0]

@@ -92,5 +92,6 @@ def _trial(candidate: Candidate, record: Mapping[str, Any] | None, failed: Mappi
         return Trial(candidate.settings, None, failed.get(candidate.spec.key, "not run"))
     if record["status"] == "failed":
         return Trial(candidate.settings, None, record["error"]["message"])
-    (metrics,) = record["metrics"].values()
-    return Trial(candidate.settings, float(metrics["srcc"]))
+    ((target, metrics),) = record["metrics"].items()
+    count = record.get("data", {}).get("tests", {}).get(target, {}).get("n", 0)
+    return Trial(candidate.settings, float(metrics["srcc"]), n=count)

@@ -25,12 +25,19 @@ class Loda(Method):
     divides: ClassVar[Mapping[str, str]] = {"heads": "latent"}
 
     cnn: str = "resnet50.a1_in1k"
+    """The frozen CNN that sees distortions, by its timm name."""
     latent: int = 64
+    """Width of the latent space of the cross-attention."""
     heads: int = 4
+    """Heads of the cross-attention."""
     pool: int = 7
+    """Tokens a side that each stage of the CNN is pooled to."""
     injector: bool = True
+    """Cross-attention to the CNN's tokens; off: these are added to the ViT's (Table 7)."""
     projection: Literal["code", "eq4"] = "code"
+    """Whether the ViT's tokens alone are projected, as in the code, or the CNN's too (Eq. 4)."""
     bn: Literal["eval", "train"] = "eval"
+    """Batch norms of the CNN: as pretrained, or of the batch itself as in the authors' code."""
 
     def assemble(self, vit: Vit, toolbox: Toolbox) -> Features:
         """The CNN, its extractor, and an injector (or a plain addition) before every block."""

@@ -67,6 +67,7 @@ class Peft(Method):
     family: ClassVar[bool] = True
 
     config: str = ""
+    """The tuner's own options, as in r=4,alpha=8."""
     target: str = ""
     """A pattern for the modules to adapt; empty: what the tuner is known for."""
 

@@ -29,6 +29,7 @@ class Cross(Protocol):
     title: ClassVar[str] = "Across datasets"
 
     source: Literal["split", "all"] = "split"
+    """Trained on the training part of each split of the source, or on all of it."""
 
     def plan(self, request: Request) -> list[RunSpec]:
         """One training per source and split; its model is tested on every target of that source."""

@@ -22,6 +22,7 @@ class DataEfficiency(Protocol):
     title: ClassVar[str] = "Data efficiency"
 
     fractions: str = "0.2,0.4,0.6"
+    """Shares of the set that are trained on, beside the usual 0.8."""
 
     def plan(self, request: Request) -> list[RunSpec]:
         """Every fraction of every split, and the full training part."""

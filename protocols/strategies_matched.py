@@ -43,6 +43,7 @@ class StrategiesMatched(Protocol):
     least: ClassVar[Mapping[str, float]] = {"budget": 0}
 
     budget: int = 0
+    """Trainable parameters of every strategy; 0: the preset's, 8,000,000 (paper) or 2,000,000 (demo)."""
 
     def plan(self, request: Request) -> list[RunSpec]:
         """Every strategy that can be sized; those that cannot (a linear probe) are left out."""

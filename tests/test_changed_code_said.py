@@ -9,7 +9,7 @@ from bench.planned import note_plan
 from bench.presets import DEMO
 from bench.status import read_status
 from bench.store import Store
-from bench.tuning import candidates, trials
+from bench.tuning import Search, candidates, trials
 from tests.plugins import TINY_OPTIONS, edit, write_copy
 from tests.survive.makers import record_of, specs
 from tests.test_cli import TINY_FLAGS, bench, home  # noqa: F401
@@ -64,17 +64,17 @@ def test_one_run_is_not_called_runs(mine):
 
 def test_status_counts_them_in_a_state_of_their_own_where_the_plugin_is_named(mine):
     said = bench("status", "--plugin", "mine.py").output
-    assert "0 done, 0 failed, 0 running, 0 pending, 2 older code;" in said
+    assert "0 done, 0 failed, 0 running, 0 pending, 2 older code." in said
     assert "2 runs were made by an older mine.py: `bench run` makes such runs again" in said
     run("--splits", 1)
-    assert "1 done, 0 failed, 0 running, 0 pending, 1 older code;" in bench("status", "--plugin", "mine.py").output
+    assert "1 done, 0 failed, 0 running, 0 pending, 1 older code." in bench("status", "--plugin", "mine.py").output
 
 
 def test_of_a_plugin_that_is_not_named_nothing_is_said(mine, monkeypatch):
     from bench.registry import METHODS
 
     METHODS._table().pop("mine")
-    assert "2 done, 0 failed, 0 running, 0 pending;" in bench("status").output
+    assert "2 done, 0 failed, 0 running, 0 pending." in bench("status").output
     assert "older" not in bench("table", "main").output
 
 
@@ -121,22 +121,22 @@ def test_a_newer_run_with_more_tests_answers_in_status_for_an_older_one(tmp_path
 
 def test_a_candidate_of_a_search_that_older_code_tried_counts_as_not_tried(tmp_path):
     store = Store(tmp_path)
-    tried = candidates("glia", "demo_a", DEMO, rates=(1e-3, 3e-3))
-    for (_, spec), code in zip(tried, ({"method": "another", "numerics": 1}, None), strict=True):
-        body = record_of(spec, metrics={"demo_a:validation": {"srcc": 0.5}})
+    tried = candidates(Search("glia", "demo_a", DEMO, splits=1, rates=(1e-3, 3e-3)))
+    for candidate, code in zip(tried, ({"method": "another", "numerics": 1}, None), strict=True):
+        body = record_of(candidate.spec, metrics={"demo_a:validation": {"srcc": 0.5}})
         store.write(body if code is None else body | {"code": code})
     assert [made_by_other_code(record) != "" for record in store.records()].count(True) == 1
-    assert [(trial.srcc, trial.why) for trial in trials(tried, store)] == [(None, "not run"), (0.5, "")]
-    assert store.pending([spec for _, spec in tried]) == [tried[0][1]]
+    assert [(trial.srcc, trial.why) for trial in trials(tried, store)[0]] == [(None, "not run"), (0.5, "")]
+    assert store.pending([candidate.spec for candidate in tried]) == [tried[0].spec]
 
 
 def test_help_says_each_word_in_a_line():
     said = bench("run", "--help").output
     for word, means in {
-        "never": "none: whatever has a record stays",
-        "changed": "those that other code has made (the default)",
-        "failed": "those, and the ones that failed",
-        "always": "all: everything is trained again",
+        "never": "none that has a record",
+        "changed": "those by other code (default)",
+        "failed": "those, and the failed ones",
+        "always": "all: everything trains again",
     }.items():
         assert f" {word:<8} {means}\n" in said
 
@@ -147,4 +147,5 @@ def test_an_array_cannot_train_everything_again(mine, home):  # noqa: F811
     assert "--overwrite always is not for an array" in refused.stderr
     assert not (home / "job.sh").exists()
     assert "2 runs for 2 members" in run("--emit-slurm", "job.sh").output
-    assert "0 runs for 1 member" in run("--emit-slurm", "job.sh", "--overwrite", "never").output
+    assert "Nothing is left to make" in run("--emit-slurm", "other.sh", "--overwrite", "never").output
+    assert not (home / "other.sh").exists()

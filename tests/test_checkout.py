@@ -3,7 +3,6 @@
 import subprocess
 
 import pytest
-import torch
 
 from bench import machine
 from bench.run import make_run
@@ -34,12 +33,12 @@ def forget():
 
 def dirty(*files):
     forget()
-    return machine.describe(torch.device("cpu"), "fp32", files)["git_dirty"]
+    return machine.describe(files)["git_dirty"]
 
 
 def test_a_run_of_a_committed_method_is_clean(checkout):
     assert not dirty(checkout / "methods" / "known.py")
-    assert machine.describe(torch.device("cpu"), "fp32")["git_commit"]
+    assert machine.describe()["git_commit"]
 
 
 def test_a_method_that_was_never_committed_makes_a_run_dirty(checkout):
@@ -72,4 +71,4 @@ def test_a_plugin_from_elsewhere_says_nothing_of_the_checkout(checkout, tmp_path
 def test_without_a_repository_nothing_is_claimed(checkout):
     (checkout / ".git").rename(checkout / "no_git")
     assert not dirty(checkout / "methods" / "new.py")
-    assert machine.describe(torch.device("cpu"), "fp32")["git_commit"] == ""
+    assert machine.describe()["git_commit"] == ""

@@ -62,7 +62,7 @@ def test_packed_linear_probes_end_in_the_bits_of_each_alone(recipe, threads, pre
         assert_same_bits(make_run(spec, tiny_runtime(tmp_path / "alone", data, threads=threads)), packed[run])
         assert packed[run][0]["key"] == spec.key
         assert packed[run][0]["numerics"]["trained"]["packed"] == 4
-        assert packed[run][0]["run"]["precision"] == precision
+        assert packed[run][0]["numerics"]["trained"]["precision"] == precision
 
 
 def test_without_dropout_and_with_selection_on_validation_as_well(tmp_path, data):

@@ -16,7 +16,16 @@ from bench.errors import RunError, UsageError
 from bench.phases import PHASES, watch
 from bench.profile_command import profile_methods
 from bench.profile_figure import draw_profile
-from bench.profile_report import compare_reports, read_report, speed_rows, work_rows, write_report
+from bench.profile_report import (
+    LEGEND,
+    SPEED_HEADER,
+    WORK_HEADER,
+    compare_reports,
+    read_report,
+    speed_rows,
+    work_rows,
+    write_report,
+)
 from bench.profiling import Setting, _job, profile_method, report_of
 from bench.progress import silent
 from bench.run import make_run
@@ -205,3 +214,24 @@ def test_a_method_that_fails_takes_no_others_numbers_with_it(report, monkeypatch
     assert failed == {"vpt": "ZeroDivisionError: its own fault"}
     with pytest.raises(RunError, match="Nothing could be measured. vpt: ZeroDivisionError"):
         profile_methods(["vpt"], [], Setting(backbone=TINY), Runtime(Path(), Path()), silent)
+
+
+def test_every_heading_is_explained_below_the_tables():
+    said = " ".join(LEGEND)
+    for heading in (*WORK_HEADER[1:], *SPEED_HEADER[1:]):
+        between = heading in ("GFLOPs train", "forward", "backward", "optimiser")  # "score, train"; "data to overhead"
+        assert heading in said or between, heading
+
+
+def test_the_command_prints_the_legend_and_never_overwrites_what_it_compares_with(report, tmp_path, monkeypatch):
+    monkeypatch.setattr(profile_command, "profile_methods", lambda *_: (report, {}))
+    monkeypatch.chdir(tmp_path)
+    shown = CliRunner().invoke(app, ["profile", "linear_probe"])
+    assert LEGEND[0].split(":")[0] in shown.stdout
+    own = tmp_path / "results" / "profiles" / "profile.json"
+    before = own.read_bytes()
+    again = CliRunner().invoke(app, ["profile", "linear_probe", "--against", str(own)])
+    assert again.exit_code == 2
+    assert "give it another --name" in again.stderr
+    assert own.read_bytes() == before
+    assert CliRunner().invoke(app, ["profile", "linear_probe", "--against", str(own), "--name", "now"]).exit_code == 0

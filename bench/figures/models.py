@@ -127,10 +127,10 @@ def last_walk(session: Session, maker: ViewMaker, rows: np.ndarray, tap: Tap) ->
     Frozen inputs are computed afresh, not read from a cache: a linear probe's only walk is among them.
     """
     vit, features = vit_of(session), session.model.features
-    views = {*features.pictures, *(frozen.view for frozen in features.needed().values())}
+    views = {*features.pictures, *(frozen.view for frozen in features.frozen.values())}
     with torch.inference_mode(), session.autocast(), tap(vit) as found:
         seen = {n: maker.pictures(n, rows, epoch=0, number=0, training=False).clone() for n in sorted(views)}
-        computed = {name: frozen.compute(seen[frozen.view]).float() for name, frozen in features.needed().items()}
+        computed = {name: frozen.compute(seen[frozen.view]).float() for name, frozen in features.frozen.items()}
         session.model({name: seen[name] for name in features.pictures} | computed)
     return found[-len(vit.blocks) :]
 

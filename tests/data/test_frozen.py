@@ -278,40 +278,46 @@ def test_two_processes_may_fill_one_sheet(tmp_path: Path) -> None:
     assert (values.reshape(64, -1) == np.arange(64)[:, None]).all()
 
 
-def test_machines_of_unlike_kernels_share_a_cache_and_no_vectors(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    keys = set()
-    for kernels in ("x86_64 AVX2", "x86_64 AVX512"):
+def test_machines_of_unlike_kernels_share_a_cache_and_no_vectors(
+    opened: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for kernels in ("x86_64 AVX2", "x86_64 AVX512", "x86_64 AVX2"):
         monkeypatch.setattr("bench.machine.instruction_set", lambda kernels=kernels: kernels)
-        keys.add(opened()[0].key("f", **FIRST))
-    assert len(keys) == 2
+        opened()[0].get("f", np.arange(2), **FIRST)
+    assert len(sheets(tmp_path)) == 2
 
 
-def test_an_input_that_a_methods_own_code_computes_goes_by_that_code(opened: Open) -> None:
-    assert len({opened(code=code)[0].key("f", **FIRST) for code in ("a", "b")}) == 2
+def test_an_input_that_a_methods_own_code_computes_goes_by_that_code(opened: Open, tmp_path: Path) -> None:
+    for code in ("a", "b", "a"):
+        opened(code=code)[0].get("f", np.arange(2), **FIRST)
+    assert len(sheets(tmp_path)) == 2
 
 
-def test_an_input_of_the_harness_alone_is_shared_whatever_a_method_does_beside_it(opened: Open) -> None:
+def test_an_input_of_the_harness_alone_is_shared_whatever_a_method_does_beside_it(opened: Open, tmp_path: Path) -> None:
     vit = small_vit(16)
 
-    def keys(compute: Callable[[Tensor], Tensor]) -> set[str]:
-        found = set()
+    def made_anew(compute: Callable[[Tensor], Tensor]) -> int:
+        before = len(sheets(tmp_path))
         for code in ("a", "b"):
-            inputs, _ = opened(code=code)
+            inputs, _ = opened(code=code, weights=f"w{before}")
             inputs.frozen = {"f": Frozen("whole", "net", compute)}
-            found.add(inputs.key("f", **FIRST))
-        return found
+            inputs.get("f", np.arange(2), **FIRST)
+        return len(sheets(tmp_path)) - before
 
-    assert len(keys(vit.tokens)) == len(keys(vit.forward)) == 1
-    assert len(keys(lambda pictures: vit.tokens(pictures))) == 2
+    assert made_anew(vit.tokens) == made_anew(vit.forward) == 1
+    assert made_anew(lambda pictures: vit.tokens(pictures)) == 2
     vit.append("blocks.0.ls1", Mine())
-    assert len(keys(vit.tokens)) == 2
+    assert made_anew(vit.tokens) == 2
 
 
-class Mine(nn.Module):
+class Mine(nn.Identity):
     """A method's own layer inside the ViT."""
 
 
-def test_a_raised_number_of_the_harness_computes_anew(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = opened()[0].key("f", **FIRST)
+def test_a_raised_number_of_the_harness_computes_anew(
+    opened: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened()[0].get("f", np.arange(2), **FIRST)
     monkeypatch.setattr("bench.data.frozen.NUMERICS", -1)
-    assert opened()[0].key("f", **FIRST) != before
+    opened()[0].get("f", np.arange(2), **FIRST)
+    assert len(sheets(tmp_path)) == 2

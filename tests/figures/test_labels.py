@@ -71,8 +71,9 @@ def test_numbers_of_crowded_spots_lie_on_no_other_and_stay_with_their_spots():
 def test_every_spot_of_the_parameters_has_a_number_and_the_legend_beside_it_a_name_and_value():
     records = [record_of(spec) for spec in specs_of("main", "paper", "linear_probe,loda,glia", ["koniq10k"], splits=1)]
     with house_style():
-        [scene] = scenes(Results(records), Wish())
-        [drawing] = FIGURES["parameters"].load()(scene)
+        [(scene, _)] = scenes(Results(records), Wish())
+        figure = FIGURES.load("parameters")()
+        [drawing] = [drawing for topic in figure.topics(scene) for drawing in figure.draw(scene, topic)]
     [axes] = drawing.figure.axes
     numbers = [text.get_text() for text in axes.texts]
     names = [text.get_text().split("  ") for text in axes.get_legend().get_texts()]

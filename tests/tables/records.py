@@ -101,9 +101,14 @@ def body_of(spec: RunSpec, *, error: tuple[str, str] | None = None, **changes: A
                 "n_train": 240,
                 "n_test": 60,
                 "n_validation": 0,
+                "contents": 60,
+                "contents_train": 48,
+                "contents_test": CONTENTS,
+                "contents_validation": 0,
             },
             "tests": {
-                target: {"hash": f"data-{target.partition(':')[0]}", "n": tested_on(target)} for target in spec.tests
+                target: {"hash": f"data-{target.partition(':')[0]}", "n": tested_on(target), "contents": CONTENTS}
+                for target in spec.tests
             },
         },
         "weights": {"backbone": spec.backbone, "hash": "0123456789abcdef", "source": "made up"},

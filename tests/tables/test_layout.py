@@ -311,8 +311,24 @@ def test_intervals_by_content_read_the_stored_predictions(records):
     table = tables_of("main", Results(few, intervals=True))["main"]
     assert [name for _, name in table.header] == ["SRCC", "PLCC"]
     for cell in table.rows[0].cells:
-        assert "bootstrap by content" in cell.interval
-        assert cell.low < cell.value < cell.high
+        assert cell.interval == "95% of the mean over contents"
+        assert cell.low < cell.mean < cell.high
+
+
+def test_too_few_contents_give_no_interval_and_the_table_says_so(records):
+    def alone(record):
+        arrays = record.arrays()
+        return replace(
+            record,
+            arrays=lambda: {k: np.array(["x"] * len(v)) if k.endswith("/group") else v for k, v in arrays.items()},
+        )
+
+    few = [alone(r) for r in records if r.spec.train == "livec"]
+    table = tables_of("main", Results(few, intervals=True))["main"]
+    numbers = [cell for cell in table.rows[0].cells if isinstance(cell, Number)]
+    assert numbers
+    assert all((number.low, number.high) == (None, None) for number in numbers)
+    assert "No interval over contents for some numbers: 1 content where it takes 8." in table.notes
 
 
 def test_indistinguishable_rows_are_marked_and_the_best_is_not(main):
