@@ -11,11 +11,14 @@ from bench.choices import chosen_keys
 from bench.errors import UsageError
 from bench.fitting import fitted
 from bench.presets import Preset, preset_named
-from bench.registry import METHODS
+from bench.registry import METHODS, stem_of
 from bench.results import Record
 from bench.spec import SCHEMA, Recipe, RunSpec, Scalar
 
 Options = tuple[tuple[str, Scalar], ...]
+
+UNSET = "unset"
+"""What a table says of an option that its method did not have yet when a run was made."""
 
 PAPER_ORDER = ("linear_probe", "full_finetune", "adapter", "lora", "vpt")
 PAPER_LAST = ("loda", "glia")
@@ -78,7 +81,7 @@ class Arm:
 
     def order(self) -> tuple[object, ...]:
         """Where the arm stands in a table: as in the papers, plain arms before changed ones."""
-        stem = self.method.partition(":")[0]
+        stem = stem_of(self.method)
         if stem in PAPER_ORDER:
             place = PAPER_ORDER.index(stem)
         elif stem in PAPER_LAST:
@@ -142,12 +145,11 @@ def _arm(spec: RunSpec, unregistered: Mapping[str, Mapping[str, Scalar]]) -> Arm
         defaults = unregistered.get(spec.method, {})
     usual = _usual_recipe(spec.preset, spec.train, spec.method)
     _, tuned = chosen_keys(spec.recipe_from)
-    changed = tuple((k, v) for k, v in spec.options.items() if k not in defaults or defaults[k] != v)
     return Arm(
         method=spec.method,
         preset=spec.preset,
         backbone=spec.backbone,
-        options=_without(changed, tuned),
+        options=_without(_changed_options(spec.options, defaults), tuned),
         recipe=() if spec.recipe == usual else _without(_changed(spec.recipe, usual), tuned),
         weights=spec.weights,
         cnn_weights=spec.cnn_weights,
@@ -165,7 +167,12 @@ def _without(options: Options, names: Collection[str]) -> Options:
     return tuple((name, value) for name, value in options if name not in names)
 
 
-@cache
+def _changed_options(options: Mapping[str, Scalar], defaults: Mapping[str, Scalar]) -> Options:
+    """The options that are not as they would be today; one that came later was never set to today's default."""
+    changed = {name: value for name, value in options.items() if name not in defaults or defaults[name] != value}
+    return tuple(sorted((changed | {name: UNSET for name in defaults if name not in options}).items()))
+
+
 def _default_options(method: str, preset: str, backbone: str, size: int) -> Mapping[str, Scalar] | None:
     """A method's options when nobody touches them; None for a method that is not registered here."""
     if method not in METHODS:
@@ -174,7 +181,7 @@ def _default_options(method: str, preset: str, backbone: str, size: int) -> Mapp
         card = METHODS.card(method)
     except UsageError:  # a plugin that can no longer be read: its records still tell what they were
         return None
-    plain = {**card.defaults(), **preset_named(preset).method_options.get(method.partition(":")[0], {})}
+    plain = {**card.defaults(), **preset_named(preset).method_options.get(stem_of(method), {})}
     try:
         return fitted(card, plain, (), backbone, size)
     except UsageError:  # nothing fits this backbone unless it is asked for

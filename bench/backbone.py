@@ -182,7 +182,9 @@ def _shape(model: Any, size: int) -> VitShape:
         raise UsageError(f"Pictures of {size} pixels cannot be cut into {patch}-pixel patches: use a multiple.")
     heads = getattr(getattr(block, "attn", block), "num_heads", 0)
     if not heads:
-        raise UsageError(f"Its {type(block).__name__} blocks are no attention and MLP in turn: choose another backbone.")
+        raise UsageError(
+            f"Its {type(block).__name__} blocks are no attention and MLP in turn: choose another backbone."
+        )
     return VitShape(
         width=model.embed_dim,
         depth=len(model.blocks),

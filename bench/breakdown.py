@@ -71,7 +71,7 @@ def _by_group(found: Predictions, names: Sequence[str], order: Sequence[str]) ->
         mapping = fit_logistic(found.predicted, found.human)
     except RunError:
         return {}
-    mapped = mapping(found.predicted) if mapping.ok and not mapping.decreasing else found.predicted
+    mapped = mapping(found.predicted) if mapping.rising else found.predicted
     labels = np.array(names)
     made = {}
     for group in order:

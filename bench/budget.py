@@ -6,9 +6,10 @@ from bisect import bisect_right
 from collections.abc import Mapping
 
 from bench.backbone import VitShape, vit_shape
+from bench.code import load_method
 from bench.errors import UsageError
 from bench.method import Method
-from bench.registry import METHODS
+from bench.registry import variant_of
 from bench.spec import Scalar
 
 CLOSE_ENOUGH = 0.9
@@ -39,7 +40,7 @@ def size_to_budget(
 
 
 def _make(name: str, options: Mapping[str, Scalar]) -> Method:
-    made: Method = METHODS.load(name)(variant=name.partition(":")[2], **options)
+    made: Method = load_method(name)(variant=variant_of(name), **options)
     return made
 
 

@@ -1,7 +1,8 @@
 """Cards: what a method, protocol or dataset says of itself, read from its source without running it.
 
 Listing and planning must not import torch, yet they need each class's options and defaults. Both stand in
-the class body as annotated fields with literal defaults, so the syntax tree is enough.
+the class body as annotated fields with literal defaults, so the syntax tree is enough. What an option means is the
+text below its field.
 """
 
 from __future__ import annotations
@@ -31,6 +32,10 @@ class Option:
     """The smallest value that makes sense, where there is one."""
     below: float | None = None
     """What a value must stay below, where there is such an end."""
+    meaning: str = ""
+    """What it does, in a few words."""
+    unset: str = ""
+    """What an empty or zero value stands for, where it stands for something else."""
 
     @property
     def choices(self) -> tuple[Any, ...]:
@@ -87,6 +92,8 @@ class Card:
     doc: str
     options: dict[str, Option] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
+    methods: dict[str, str] = field(default_factory=dict)
+    """Its methods' docstrings."""
 
     @property
     def summary(self) -> str:
@@ -110,12 +117,12 @@ class Card:
 def read_card(target: str) -> Card:
     """The card of `"module:Class"` or `"/path/file.py:Class"`, without importing the module."""
     module, _, name = target.rpartition(":")
-    path = Path(module) if module.endswith(".py") else _source_of(module)
+    path = Path(module) if module.endswith(".py") else source_of(module)
     return _parse(path, name, path.stat().st_mtime_ns)
 
 
 @cache
-def _source_of(module: str) -> Path:
+def source_of(module: str) -> Path:
     """Where a module lies; thousands of planned runs ask for a few."""
     spec = importlib.util.find_spec(module)
     if spec is None or spec.origin is None:
@@ -135,26 +142,38 @@ def _parse(path: Path, name: str, _mtime: int) -> Card:
 def _card(classes: dict[str, ast.ClassDef], node: ast.ClassDef, module_doc: str) -> Card:
     options: dict[str, Option] = {}
     facts: dict[str, Any] = {}
+    methods: dict[str, str] = {}
     for base in node.bases:  # a class may build on another of the same file
         if isinstance(base, ast.Name) and base.id in classes:
             inherited = _card(classes, classes[base.id], module_doc)
             options |= inherited.options
             facts |= inherited.facts
-    for statement in node.body:
+            methods |= inherited.methods
+    for statement, next_one in zip(node.body, [*node.body[1:], None], strict=True):
         if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
             kind = ast.unparse(statement.annotation)
             value = _literal(statement.value)
             if kind.startswith("ClassVar"):
                 facts[statement.target.id] = value
             elif value is not MISSING:
-                options[statement.target.id] = Option(statement.target.id, kind.replace("'", '"'), value)
+                name, meaning = statement.target.id, _text_below(next_one)
+                options[name] = Option(name, kind.replace("'", '"'), value, meaning=meaning)
         elif isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
             facts[statement.targets[0].id] = _literal(statement.value)
+        elif isinstance(statement, ast.FunctionDef):
+            methods[statement.name] = ast.get_docstring(statement) or ""
     for end in ("least", "below"):
         for name, value in _table(facts.get(end)).items():
             if name in options:
                 options[name] = replace(options[name], **{end: value})
-    return Card(ast.get_docstring(node) or module_doc, options, facts)
+    return Card(ast.get_docstring(node) or module_doc, options, facts, methods)
+
+
+def _text_below(statement: ast.stmt | None) -> str:
+    """What a field's own docstring says: the text that stands by itself below it."""
+    value = statement.value if isinstance(statement, ast.Expr) else None
+    text = value.value if isinstance(value, ast.Constant) else None
+    return " ".join(text.split()) if isinstance(text, str) else ""
 
 
 def _table(fact: Any) -> dict[str, Any]:

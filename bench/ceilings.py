@@ -32,11 +32,11 @@ def matmul_rate(device: torch.device, precision: str) -> float:
     return 2 * n**3 / best_seconds(lambda: torch.mm(a, b), device)
 
 
-def best_seconds(work: Callable[[], object], device: torch.device, repeats: int = REPEATS) -> float:
+def best_seconds(work: Callable[[], object], device: torch.device) -> float:
     """The shortest of a few tries: what is slower had company."""
     work()
     tries = []
-    for _ in range(repeats):
+    for _ in range(REPEATS):
         wait_for(device)
         begin = time.perf_counter()
         work()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,33 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from bench.code import same_code
 from bench.files import write_bytes
 from bench.method import QualityModel
 from bench.step import random_states, restore_random_states
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a training's tensors come from. They are taken up again by a training of the same and by no other."""
+
+    method: str
+    training: str
+    data: str
+    weights: str
+    code: str
+    numerics: str
+
+    def facts(self) -> dict[str, str]:
+        """As it stands beside the tensors."""
+        return {name: value for name, value in vars(self).items() if name != "method"}
+
+    def fits(self, about: Mapping[str, str]) -> bool:
+        """Whether what stands beside some tensors says the same; code may have been refactored."""
+        facts = self.facts()
+        code = facts.pop("code")
+        same = all(about.get(name) == value for name, value in facts.items())
+        return same and same_code(self.method, about.get("code", ""), code)
 
 
 @dataclass
@@ -40,6 +65,7 @@ def save_checkpoint(
     running: Tensor,
     best: dict[str, Tensor],
     device: torch.device,
+    identity: Identity,
 ) -> None:
     """Write everything the next step depends on."""
     tensors = {f"model/{name}": value for name, value in model.trainable_state().items()}
@@ -49,21 +75,21 @@ def save_checkpoint(
     tensors |= {f"random/{i}": state for i, state in enumerate(random_states(device))}
     tensors["running"] = running
     tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    facts = {"position": json.dumps(vars(position)), "sha256": _digest(tensors)}
+    facts = identity.facts() | {"position": json.dumps(vars(position)), "sha256": _digest(tensors)}
     write_bytes(path, save(tensors, metadata=facts))
 
 
 def load_checkpoint(
-    path: Path, model: QualityModel, optimiser: torch.optim.Optimizer, device: torch.device
+    path: Path, model: QualityModel, optimiser: torch.optim.Optimizer, device: torch.device, identity: Identity
 ) -> tuple[Position, Tensor, dict[str, Tensor]] | None:
-    """Put a run back where it was; None where there is no sound checkpoint."""
+    """Put a run back where it was; None where there is no sound checkpoint of this very training."""
     try:
         with safe_open(str(path), "pt") as opened:
             facts: dict[str, Any] = opened.metadata() or {}
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
     except (OSError, SafetensorError):
         return None
-    if facts.get("sha256") != _digest(tensors):
+    if not identity.fits(facts) or facts.get("sha256") != _digest(tensors):
         return None
     try:
         model.load_trainable_state(_below(tensors, "model/"))

@@ -29,6 +29,8 @@ class Trial:
     settings: Mapping[str, Scalar]
     srcc: float | None
     why: str = ""
+    n: int = 0
+    """On how many validation pictures."""
 
 
 Trials = Mapping[int, Sequence[Trial]]

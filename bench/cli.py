@@ -7,19 +7,17 @@ from pathlib import Path
 from typing import Annotated, Any, Optional
 
 import typer
-from typer.core import TyperGroup
 
 from bench import __version__
-from bench.config import SETTINGS, Config
-from bench.console import DEBUG, friendly, grid, note, say
-from bench.invocation import configure, results_folder, words_of
+from bench.cli_app import App, ConfigFile
+from bench.cli_help import HelpGroup
+from bench.config import SETTINGS
+from bench.console import DEBUG, friendly, say
+from bench.invocation import CHOSEN_FILE, configure, results_folder, words_of
 from bench.streams import ReaderGone, flush_streams, leave_quietly, prepare_streams
 
-WIDEST_HELP = 110
-"""Help is as wide as the terminal, up to here: longer lines are hard to read."""
 
-
-class Bench(TyperGroup):
+class Bench(HelpGroup):
     """The command itself, whatever it is called from: any encoding will do, and a reader may leave at any time."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
@@ -34,18 +32,14 @@ class Bench(TyperGroup):
             leave_quietly()
 
 
-app = typer.Typer(
+app = App(
     name="bench",
     cls=Bench,
     help="Compare ways of fine-tuning a pretrained Vision Transformer for blind image-quality assessment.",
     no_args_is_help=True,
-    add_completion=False,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": WIDEST_HELP},
+    add_completion=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # Typer's panels import a Markdown parser: a tenth of a second for each --help
 )
-methods_app = typer.Typer(help="List the methods, or check one.", invoke_without_command=True)
-app.add_typer(methods_app, name="methods")
 
 Names = Optional[str]
 Words = Optional[list[str]]
@@ -67,9 +61,11 @@ def main(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
+    config_file: ConfigFile = None,
 ) -> None:
     """Compare ways of fine-tuning a pretrained Vision Transformer for blind image-quality assessment."""
     DEBUG["on"] = debug
+    CHOSEN_FILE.set(config_file)
 
 
 @app.command()
@@ -88,7 +84,7 @@ def table(
     formats: Annotated[str, typer.Option("--format", help="Any of md, csv, tex, json.")] = "md,csv,tex,json",
     selection: Annotated[Names, typer.Option("--selection", help="Only runs with this selection rule.")] = None,
     cost: Annotated[bool, typer.Option("--cost", help="Add what each method costs.")] = False,
-    intervals: Annotated[bool, typer.Option("--intervals", help="Add bootstrap intervals by content.")] = False,
+    intervals: Annotated[bool, typer.Option("--intervals", help="Add intervals over contents.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse numbers that were not made alike.")] = False,
     results: Results = None,
     plugin: Plugin = None,
@@ -126,143 +122,31 @@ def table(
 
 @app.command()
 @friendly
-def status(results: Results = None) -> None:
-    """What is done, running and failed. Says also what is not usable in the results folder."""
+def status(
+    forget: Annotated[
+        bool, typer.Option("--forget", help="Forget the plans that nobody is making: their runs are not pending.")
+    ] = False,
+    results: Results = None,
+    plugin: Plugin = None,
+) -> None:
+    """Say what is done, running, failed and pending. Also what is not usable in the results folder."""
     from bench.status import print_status
 
-    config = configure(results=results)
-    print_status(results_folder(config))
+    config = configure(plugin, results=results)
+    root = results_folder(config)
+    if forget:
+        from bench.planned import forget_plans
+        from bench.store import Store
 
-
-@methods_app.callback()
-@friendly
-def methods(context: typer.Context, plugin: Plugin = None) -> None:
-    """List every method with its size on ViT-B/16 and where it comes from."""
-    if context.invoked_subcommand:
-        return
-    from bench.registry import METHODS
-
-    configure(plugin)
-    rows = []
-    for name in METHODS.names():
-        card = METHODS.card(name)
-        size = card.facts.get("vit_b")
-        rows.append(
-            (
-                name,
-                f"{size:,}" if isinstance(size, int) else "by option",
-                card.facts.get("origin", ""),
-                METHODS.origin(name),
-            )
-        )
-    grid(("method", "trainable on ViT-B/16, without head", "follows", "from"), rows)
-    say("Sizes are of the default options. `bench methods check NAME` proves what a name promises.")
-
-
-@methods_app.command("check")
-@friendly
-def methods_check(
-    name: Annotated[str, typer.Argument(help="The method.")],
-    backbone: Annotated[str, typer.Option("--backbone", help="A timm ViT; a tiny random one by default.")] = "",
-    settings: Annotated[Optional[list[str]], typer.Option("--set", help="KEY=VALUE of the method.")] = None,
-    plugin: Plugin = None,
-) -> None:
-    """Prove that a method is what its name says. Sizes, gradients, frozen parts and determinism are looked at."""
-    from bench.driver import check_method_and_print
-
-    configure(plugin)
-    raise typer.Exit(check_method_and_print(name, backbone, tuple(settings or ())))
-
-
-@app.command()
-@friendly
-def protocols(plugin: Plugin = None) -> None:
-    """List the protocols."""
-    from bench.registry import PROTOCOLS
-
-    configure(plugin)
-    rows = [(name, PROTOCOLS.card(name).summary, PROTOCOLS.origin(name)) for name in PROTOCOLS.names()]
-    grid(("protocol", "what it is", "from"), rows)
-
-
-@app.command()
-@friendly
-def datasets(plugin: Plugin = None) -> None:
-    """List the datasets and where each is looked for."""
-    from bench.data.locate import dataset_names
-    from bench.errors import UsageError
-
-    config = configure(plugin)
-    rows, wrong = [], []
-    for name in dataset_names(config.data):
-        try:
-            rows.append(_dataset_row(name, config))
-        except UsageError as error:
-            rows.append((name, "", "", "", _place(name, config), "see below"))
-            wrong.append(str(error))
-    grid(("dataset", "title", "images", "kind", "looked for in", "from"), rows)
-    for text in wrong:
-        note(f"Error: {text}")
-    if wrong:
-        raise typer.Exit(UsageError.exit_code)
-
-
-def _dataset_row(name: str, config: Config) -> tuple[str, ...]:
-    from bench.data.locate import TITLES, loader_name
-    from bench.registry import DATASETS
-
-    loader = loader_name(name, config.data)
-    facts = DATASETS.card(loader).facts
-    origin = DATASETS.origin(name) if name in DATASETS else f"bench.toml, read by {loader}"
-    title = TITLES.get(name) or facts.get("title", "")
-    return name, title, str(facts.get("images") or ""), facts.get("kind", ""), _place(name, config), origin
-
-
-def _place(name: str, config: Config) -> str:
-    own = config.data.get(name)
-    if isinstance(own, dict) and own.get("path"):
-        return str(own["path"])
-    if name.startswith("demo"):
-        return "made when needed"
-    return str(config.data["root"]) if config.data.get("root") else "not configured"
-
-
-@app.command(name="config")
-@friendly
-def show_config() -> None:
-    """Print what is in force and where each value came from."""
-    config = configure()
-    rows = [
-        (name, config.values[name] if config.values[name] != "" else "-", config.origins[name]) for name in SETTINGS
-    ]
-    rows = [("preset", config.preset, row[2]) if row[0] == "preset" else row for row in rows]
-    grid(("setting", "value", "from"), rows, title=str(config.path or "no bench.toml in this folder"))
-    for name, value in config.data.items():
-        say(f"data.{name} = {value}")
-
-
-@app.command()
-@friendly
-def splits(
-    dataset: Annotated[str, typer.Argument(help="The dataset.")],
-    number: Annotated[Optional[int], typer.Option("--split", min=0, help="Only this split.")] = None,
-    count: Annotated[
-        Optional[int], typer.Option("--splits", min=1, help="How many splits to list; else ten, or all there are.")
-    ] = None,
-    export: Annotated[Optional[Path], typer.Option("--export", help="Write image,side rows as CSV.")] = None,
-    plugin: Plugin = None,
-) -> None:
-    """Print or export the splits of a dataset."""
-    from bench.driver import print_splits
-
-    config = configure(plugin)
-    print_splits(config, dataset, [number] if number is not None else range(count or 0), export)
+        say(forget_plans(Store(root)).sentences())
+    print_status(root)
 
 
 def _attach() -> None:
-    from bench import cli_data, cli_figures, cli_profile, cli_run, cli_tools
+    from bench import cli_data, cli_figures, cli_lists, cli_profile, cli_run, cli_tools
 
     cli_run.attach(app)
+    cli_lists.attach(app)
     cli_data.attach(app)
     cli_figures.attach(app)
     cli_profile.attach(app)

@@ -8,25 +8,26 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
+from bench.cli_app import App
 from bench.console import friendly, grid, note, say, say_as_it_is
 
 if TYPE_CHECKING:
     from bench.data.caches import Entry
 
-data_app = typer.Typer(help="Check, prepare, make or fetch datasets.", no_args_is_help=True)
-cache_app = typer.Typer(help="Look at or clear what is kept to save time.", no_args_is_help=True)
+data_app = App(help="Check, prepare, make or fetch datasets.", no_args_is_help=True)
+cache_app = App(help="Look at or clear what is kept to save time.", no_args_is_help=True)
 
 
 Plugin = Annotated[Optional[list[Path]], typer.Option("--plugin", help="A Python file with further datasets.")]
 
 
-def attach(app: typer.Typer) -> None:
+def attach(app: App) -> None:
     """Put these commands on the `bench` command."""
     app.add_typer(data_app, name="data")
     app.add_typer(cache_app, name="cache")
 
 
-@data_app.command()
+@data_app.command(configured=False)
 @friendly
 def synthesize(
     photos: Annotated[Path, typer.Option("--photos", help="A folder of photographs.")],
@@ -68,7 +69,7 @@ def check(
     from bench.invocation import configure
     from bench.progress import Display
 
-    config = configure(plugin)
+    config = configure(plugin, check_sets=False)
     with Display() as display:
         wishes: dict[str, Any] = {"partial": partial, "deep": deep, "workers": _cores(), "progress": display.report}
         absent: list[str] = []

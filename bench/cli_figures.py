@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
+from bench.cli_app import App
 from bench.console import DEBUG, friendly, grid, note, say
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 Words = Optional[list[str]]
 
 
-def attach(app: typer.Typer) -> None:
+def attach(app: App) -> None:
     """Put this command on the `bench` command."""
     app.command()(figure)
 

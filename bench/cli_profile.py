@@ -7,19 +7,18 @@ from typing import Annotated, Optional
 
 import typer
 
+from bench.cli_app import App
 from bench.console import friendly, grid, note, say
 
 
-def attach(app: typer.Typer) -> None:
+def attach(app: App) -> None:
     """Put this command on the `bench` command."""
     app.command()(profile)
 
 
 @friendly
 def profile(
-    methods: Annotated[
-        Optional[list[str]], typer.Argument(help="Methods; all with a fixed size if none.", metavar="[METHOD]...")
-    ] = None,
+    methods: Annotated[Optional[list[str]], typer.Argument(help="Methods; all with a fixed size if none.")] = None,
     backbone: Annotated[str, typer.Option("--backbone", help="A timm ViT by name.")] = "vit_base_patch16_224",
     weights: Annotated[str, typer.Option("--weights", help="random or pretrained; speed is the same.")] = "random",
     batch: Annotated[int, typer.Option("--batch", min=2, help="Images a training step.")] = 8,
@@ -44,34 +43,35 @@ def profile(
     tolerance: Annotated[
         float, typer.Option("--tolerance", min=0, help="How much worse is still no regression.")
     ] = 0.1,
-    protocol_costs: Annotated[
-        bool, typer.Option("--protocol-costs", help="Only count forward-equivalents of one KonIQ split.")
-    ] = False,
     results: Annotated[Optional[Path], typer.Option("--results", help="The results folder.")] = None,
     plugin: Annotated[
         Optional[list[Path]], typer.Option("--plugin", help="A Python file with further methods.")
     ] = None,
 ) -> None:
     """Measure each method the same way. Work, speed, where a step's time goes, memory, share of the machine."""
-    if protocol_costs:
-        _print_protocol_costs()
-        return
+    from bench.config import file_settings
+    from bench.errors import UsageError
     from bench.invocation import configure, runtime_of
     from bench.profile_command import profile_methods
     from bench.profile_figure import draw_profile
-    from bench.profile_report import SPEED_HEADER, WORK_HEADER, read_report, speed_rows, work_rows, write_report
+    from bench.profile_report import LEGEND, SPEED_HEADER, WORK_HEADER, read_report, speed_rows, work_rows, write_report
     from bench.profiling import Setting
     from bench.progress import Display
 
     config = configure(plugin, device=device, results=results, compile=compile_steps)
+    path = Path(config["results"]) / "profiles" / f"{name}.json"
+    if against and against.resolve() == path.resolve():
+        raise UsageError(f"--against {against} is the file that this profile is written to: give it another --name.")
     before = read_report(against) if against else None
     setting = Setting(backbone, weights, batch, size, precision, steps, dataset)
     runtime = runtime_of(config, plugin, **({"threads": threads} if threads else {}))
     with Display() as display:
-        report, failed = profile_methods(methods or [], settings or [], setting, runtime, display.report)
+        own = file_settings(config).methods
+        report, failed = profile_methods(methods or [], settings or [], setting, runtime, display.report, own)
     grid(WORK_HEADER, work_rows(report))
     grid(SPEED_HEADER, speed_rows(report))
-    path = Path(config["results"]) / "profiles" / f"{name}.json"
+    for line in LEGEND:
+        say(line)
     write_report(report, path)
     for written in (path, *draw_profile(report, path.with_suffix(""))):
         note(f"Written: {written}")
@@ -94,10 +94,3 @@ def _print_changes(report: dict[str, object], before: dict[str, object], toleran
     worse = sum(c.worse for c in changes)
     say(f"{worse} of {len(changes)} numbers are worse by more than {tolerance:.0%}.")
     return 1 if worse else 0
-
-
-def _print_protocol_costs() -> None:
-    from bench.protocol_costs import koniq_costs
-
-    rows = [(c.what, f"{c.theirs:,.0f}", f"{c.ours:,.0f}", f"{c.ratio:.1%}") for c in koniq_costs()]
-    grid(("one KonIQ-10k split, ViT forward-equivalents", "naive or official", "here", "here / there"), rows)

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
-from typer.core import TyperCommand
 
+from bench.cli_app import App
+from bench.cli_help import HelpCommand
+from bench.config import file_settings
 from bench.console import DEBUG, friendly, note
 from bench.invocation import configure, parsed, runtime_of, words_of
 from bench.progress import counted
@@ -27,7 +29,16 @@ Plugin = Annotated[
 ]
 
 
-class RunCommand(TyperCommand):
+OVERWRITE_HELP = """Which runs are made again.
+
+\b
+never    none that has a record
+changed  those by other code (default)
+failed   those, and the failed ones
+always   all: everything trains again"""
+
+
+class RunCommand(HelpCommand):
     """`bench run` takes no bare words: somebody who writes `-m glia lora` is told of commas."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -50,9 +61,9 @@ def _with_commas(typed: Sequence[str], message: str) -> str:
     return f"Several names are written with commas: {option} {','.join([first, *extra])}"
 
 
-def attach(app: typer.Typer) -> None:
+def attach(app: App) -> None:
     """Put this command on the `bench` command."""
-    app.command(cls=RunCommand)(run)
+    app.command(kind=RunCommand)(run)
 
 
 @friendly
@@ -87,11 +98,10 @@ def run(
     recipe: Annotated[str, typer.Option("--recipe", help="default, or tuned (what `bench tune` chose).")] = "default",
     device: Annotated[Names, typer.Option("--device", help="auto, cpu, cuda or mps.")] = None,
     precision: Annotated[Names, typer.Option("--precision", help="fp32 or bf16.")] = None,
-    overwrite: Annotated[
-        Names, typer.Option("--overwrite", help="Runs to make again: never, failed or always.")
-    ] = None,
+    overwrite: Annotated[Names, typer.Option("--overwrite", help=OVERWRITE_HELP)] = None,
     pack: Annotated[
-        Optional[int], typer.Option("--pack", min=0, help="Train up to N alike runs together. 1: none; 0: by method.")
+        Optional[int],
+        typer.Option("--pack", min=0, help="Train up to N alike linear probes together; 1: none."),
     ] = None,
     compile_steps: Annotated[
         Optional[bool], typer.Option("--compile/--no-compile", help="Training steps through torch.compile.")
@@ -132,6 +142,7 @@ def run(
         splits=config["splits"],
         limit=limit,
         settings=tuple(settings or ()),
+        file=file_settings(config),
         weights=weights,
         cnn_weights=cnn_weights,
         precision=config["precision"],
@@ -144,13 +155,14 @@ def run(
     )
     plan = make_plan(ask)
     runtime = runtime_of(config, plugin, weight_files=plan.weight_files, use_cache=not no_cache, partial=partial)
-    from bench.driver import check_precision, execute, warn_of_shared_pictures, write_slurm
+    from bench.driver import check_packs, check_precision, execute, warn_of_shared_pictures, write_slurm
     from bench.preflight import look_ahead
 
     plan = look_ahead(plan, runtime, note)
     _announce(config, plan)
     if config["executor"] == "serial":  # a cluster's machines are not this one
         check_precision(plan.specs, runtime.device)
+    check_packs(plan.specs, runtime, config)
     if check_overlap:
         warn_of_shared_pictures(plan, runtime)
     if dry_run:
@@ -158,7 +170,7 @@ def run(
 
         return preview(plan, runtime, config["overwrite"])
     if emit_slurm is not None:
-        return write_slurm(emit_slurm, sys.argv[1:], plan, runtime, slurm_tasks)
+        return write_slurm(emit_slurm, sys.argv[1:], plan, runtime, slurm_tasks, config["overwrite"])
     raise typer.Exit(execute(plan, runtime, config, DEBUG["on"]))
 
 

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
+from bench.cli_app import App
 from bench.console import friendly, grid, note, say
+
+if TYPE_CHECKING:
+    from bench.compare import PairedDifference
 
 Results = Annotated[Optional[Path], typer.Option("--results", help="The results folder.")]
 
 
-def attach(app: typer.Typer) -> None:
+def attach(app: App) -> None:
     """Put these commands on the `bench` command."""
-    for command in (verify, compare, tune, new):
+    for command in (verify, merge, compare, tune):
         app.command()(command)
+    app.command(configured=False)(new)
 
 
 @friendly
@@ -25,6 +30,7 @@ def verify(
     results: Results = None,
 ) -> None:
     """Recompute every metric from stored predictions. Hashes, splits and specs are checked too."""
+    from bench.code import made_by_other_code, told_apart
     from bench.invocation import configure, results_folder
     from bench.progress import counted
     from bench.results import Results as Records
@@ -35,6 +41,8 @@ def verify(
     config = configure(results=results)
     store = Store(results_folder(config))
     checked, findings = check(store, config.data if data else None, config.cache)
+    if makers := list(filter(None, map(made_by_other_code, store.records()))):
+        note(f"{told_apart(makers)}. That is no fault of theirs: they hold what that code gave.")
     if findings:
         grid(("record", "what does not fit"), [(f.key, f.what) for f in findings])
     say(f"{counted(checked, 'record')} checked: {_verdict(checked, len(findings))}.")
@@ -52,6 +60,40 @@ def _verdict(checked: int, findings: int) -> str:
 
 
 @friendly
+def merge(
+    other: Annotated[Path, typer.Argument(help="Another results folder; it is only read.", metavar="FOLDER")],
+    keep: Annotated[
+        str, typer.Option("--keep", help="Of a run that both have, made differently, keep mine or theirs.")
+    ] = "",
+    states: Annotated[bool, typer.Option("--states", help="Kept trained tensors too.")] = False,
+    results: Results = None,
+) -> None:
+    """Take over another results folder's records. Each is verified first, and nothing here is overwritten."""
+    from bench.errors import UsageError
+    from bench.invocation import configure
+    from bench.merging import merge as take_over
+    from bench.merging import other_store
+    from bench.progress import Display
+    from bench.store import Store
+
+    if keep not in ("", "mine", "theirs"):
+        raise UsageError(f"--keep {keep!r} is neither mine nor theirs.")
+    config = configure(results=results)
+    with Display() as display:
+        merged = take_over(
+            Store(Path(config["results"])),
+            other_store(other),
+            keep=keep,  # type: ignore[arg-type]
+            states=states,
+            report=display.report,
+        )
+    for name, why in merged.refused:
+        note(f"Refused: {name}: {why.removesuffix('.')}.")
+    say(merged.sentence())
+    raise typer.Exit(1 if merged.refused else 0)
+
+
+@friendly
 def compare(
     a: Annotated[str, typer.Argument(help="A method, or method,option=value.")],
     b: Annotated[str, typer.Argument(help="Another.")],
@@ -59,7 +101,8 @@ def compare(
     strict: Annotated[bool, typer.Option("--strict", help="Refuse numbers that were not made alike.")] = False,
     results: Results = None,
 ) -> None:
-    """Compare two methods over identical splits. The difference, its interval and what it means, dataset by dataset."""
+    """Compare two methods over identical splits and over contents. Differences, intervals and what they mean."""
+    from bench.compare import PROMISES
     from bench.compare import compare as pairs
     from bench.errors import MixedError, UsageError
     from bench.invocation import configure, results_folder
@@ -79,23 +122,26 @@ def compare(
     if strict and (mixed := [line for found in compared for line in found.mixed]):
         raise MixedError(f"{mixed[0]}. Without --strict the comparison says so itself.")
     for found in compared:
-        rows = [
-            (
-                f"{row.experiment.train} → {row.experiment.target}",
-                row.n,
-                f"{row.effect:+z.3f}",
-                f"[{row.low:+z.3f}, {row.high:+z.3f}]" if row.n > 1 else "-",
-                f"{row.p:.3f}" if row.n > 1 else "-",
-            )
-            for row in found.rows
-        ]
         title = f"{found.a} minus {found.b}, {metric.upper()}, preset {found.preset}"
-        grid(("train → test", "splits", "difference", "95% interval", "p (Holm)"), rows, title=title)
-        for row in found.rows:
-            say(row.sentence)
-        say(found.summary)
-        for caution in (*found.cautions, *(f"Mixed: {line}." for line in found.mixed)):
-            say(caution)
+        title += f", means over {found.seeds} seeds" if found.seeds > 1 else ""
+        heads = ("", "difference", "splits", "95% over splits", "p", "p (Holm)", "contents", "95% over contents")
+        grid(heads, [_compared(row) for row in found.rows], title=title)
+        for line in (*found.sentences, found.summary, *found.cautions, *(f"Mixed: {line}." for line in found.mixed)):
+            say(line)
+    for line in PROMISES:
+        note(line)
+
+
+def _compared(row: PairedDifference) -> tuple[object, ...]:
+    """A row of the comparison's table."""
+
+    def ends(low: float | None, high: float | None) -> str:
+        return "-" if low is None or high is None else f"[{low:+.3f}, {high:+.3f}]"
+
+    ps = ["-" if p is None else f"{p:.3f}" if p >= 0.001 else "<0.001" for p in (row.p, row.p_holm)]
+    over = row.contents
+    contents = ("-", "-") if over is None else (over.contents, over.why or ends(over.low, over.high))
+    return row.title, f"{row.effect:+.3f}", row.n, ends(row.low, row.high), *ps, *contents
 
 
 @friendly
@@ -123,6 +169,7 @@ def tune(
     ] = None,
 ) -> None:
     """Choose a learning rate, and one option at most, in each split. Contents of its own training part decide."""
+    from bench.config import file_settings
     from bench.errors import UsageError
     from bench.invocation import configure, runtime_of, words_of
     from bench.tune_command import Wish, run_search
@@ -132,7 +179,16 @@ def tune(
         raise UsageError(f"bench tune chooses on one set at a time, not on {', '.join(sets)}.")
     config = configure(plugin, preset=preset, device=device, results=results, splits=splits)
     wish = Wish(
-        method, "".join(sets), config["splits"], rates, option, config.preset, backbone, weights, tuple(settings or ())
+        method,
+        "".join(sets),
+        config["splits"],
+        rates,
+        option,
+        config.preset,
+        backbone,
+        weights,
+        tuple(settings or ()),
+        file_settings(config),
     )
     raise typer.Exit(run_search(wish, Path(config["results"]), lambda **more: runtime_of(config, plugin, **more)))
 

@@ -1,40 +1,77 @@
-"""What is in force and where each value came from: built-in, `bench.toml` in the working folder, or a flag."""
+"""What is in force and where each value came from: built-in, `bench.toml`, or a flag."""
 
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.cards import Option
+from bench.config_file import FILE, find_file, meant, read_file, shown
 from bench.errors import UsageError
 
-FILE = "bench.toml"
+if TYPE_CHECKING:
+    from bench.planning import Settings
+
+CACHE_VARIABLE = "GLIA_BENCH_CACHE"
 
 SETTINGS: dict[str, Option] = {
     option.name: option
     for option in (
-        Option("method", "str", ""),
-        Option("protocol", "str", "main"),
-        Option("preset", 'Literal["", "demo", "paper"]', ""),
-        Option("backbone", "str", ""),
-        Option("splits", "int", 0, least=0),
-        Option("device", 'Literal["auto", "cpu", "cuda", "mps"]', "auto"),
-        Option("precision", 'Literal["fp32", "bf16"]', "fp32"),
-        Option("overwrite", 'Literal["never", "failed", "always"]', "never"),
-        Option("results", "str", "results"),
-        Option("cache", "str", ""),
-        Option("cache_limit_gb", "float", 20.0, least=0),
-        Option("keep_weights", 'Literal["auto", "always", "never"]', "auto"),
-        Option("checkpoint_minutes", "float", 5.0, least=0),
-        Option("threads", "int", 0, least=0),
-        Option("pack", "int", 0, least=0),
-        Option("compile", "bool", False),
-        Option("executor", 'Literal["serial", "ray"]', "serial"),
-        Option("address", "str", ""),
+        Option("method", "str", "", meaning="Methods, or all.", unset="the protocol's own"),
+        Option("protocol", "str", "main", meaning="Protocols: which runs are made, and which tables of them."),
+        Option(
+            "preset",
+            'Literal["", "demo", "paper"]',
+            "",
+            meaning="Backbone, sets and recipe: the papers', or ones that fit a laptop.",
+            unset="paper where [data] is configured, else demo",
+        ),
+        Option("backbone", "str", "", meaning="A timm ViT by name.", unset="the preset's"),
+        Option("splits", "int", 0, 0, meaning="How many random splits.", unset="the preset's: 10 (paper) or 2 (demo)"),
+        Option(
+            "device",
+            'Literal["auto", "cpu", "cuda", "mps"]',
+            "auto",
+            meaning="Where networks are computed; auto: a card if there is one.",
+        ),
+        Option(
+            "precision",
+            'Literal["fp32", "bf16"]',
+            "fp32",
+            meaning="What networks are computed in; part of a run's identity.",
+        ),
+        Option(
+            "overwrite",
+            'Literal["never", "changed", "failed", "always"]',
+            "changed",
+            meaning="Which runs are made again: none, those of other code, failed ones too, or all.",
+        ),
+        Option("results", "str", "results", meaning="Folder for records, tables and figures."),
+        Option(
+            "cache",
+            "str",
+            "",
+            meaning="Folder for pixel stores, frozen inputs and converted weights.",
+            unset=f"{CACHE_VARIABLE}, else glia-bench in the user's cache folder",
+        ),
+        Option("cache_limit_gb", "float", 20.0, 0, meaning="How large frozen inputs and pixel stores may grow."),
+        Option(
+            "keep_weights",
+            'Literal["auto", "always", "never"]',
+            "auto",
+            meaning="Whether trained tensors are kept for further tests and figures; auto: up to 64 MB a run.",
+        ),
+        Option("checkpoint_minutes", "float", 5.0, 0, meaning="How often an unfinished run is kept."),
+        Option("threads", "int", 0, 0, meaning="CPU threads.", unset="torch's choice"),
+        Option("pack", "int", 0, 0, meaning="How many alike runs are trained together; 1: none.", unset="by method"),
+        Option("compile", "bool", False, meaning="Training steps through torch.compile."),
+        Option(
+            "executor", 'Literal["serial", "ray"]', "serial", meaning="Runs one by one here, or spread over a cluster."
+        ),
+        Option("address", "str", "", meaning="A running Ray cluster.", unset="this machine alone"),
     )
 }
 """Every setting that `[run]` in bench.toml or a flag may give, with its built-in value."""
@@ -42,13 +79,17 @@ SETTINGS: dict[str, Option] = {
 
 @dataclass(frozen=True)
 class Config:
-    """The settings in force, each with its origin, and the data section as written."""
+    """The settings in force, each with its origin, and the other sections as written."""
 
     values: Mapping[str, Any]
     origins: Mapping[str, str]
     data: Mapping[str, Any] = field(default_factory=dict)
     plugins: tuple[str, ...] = ()
     path: Path | None = None
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    """What `[recipe]` sets."""
+    methods: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """What `[method.NAME]` sets, by method."""
 
     def __getitem__(self, name: str) -> Any:
         return self.values[name]
@@ -66,68 +107,80 @@ class Config:
 
 def default_cache() -> Path:
     """The user's cache folder, as the platform's own rule has it."""
-    home = os.environ.get("GLIA_BENCH_CACHE")
+    home = os.environ.get(CACHE_VARIABLE)
     if home:
         return Path(home)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "glia-bench"
 
 
-def read_config(folder: Path, flags: Mapping[str, Any]) -> Config:
-    """Built-in values, then bench.toml, then the flags that were given (None means not given)."""
+def read_config(folder: Path, flags: Mapping[str, Any], chosen: Path | None = None) -> Config:
+    """Built-in values, then bench.toml, then the flags that were given (None means not given).
+
+    The file is the chosen one, else the nearest in the folder and those above it. Where it lies above, the results
+    folder stands beside it unless something else is asked for.
+    """
     values = {name: option.default for name, option in SETTINGS.items()}
     origins = dict.fromkeys(values, "built-in")
-    path = folder / FILE
-    written = _read_file(path)
+    path = chosen or find_file(folder)
+    written = read_file(path) if path else {}
+    if path and not chosen and path.parent != folder:
+        values["results"], origins["results"] = str(path.parent / values["results"]), f"built-in, beside {FILE}"
     for name, value in written.get("run", {}).items():
-        values[name] = _checked(name, value, path)
-        origins[name] = FILE
+        values[name] = _checked(name, value, shown(path or Path(FILE)))
+        origins[name] = path.name if path else FILE
     for name, value in flags.items():
         if value is not None:
             values[name], origins[name] = value, f"--{name.replace('_', '-')}"
-    plugins = tuple(str((folder / plugin).resolve()) for plugin in _plugins(written, path))
-    return Config(values, origins, written.get("data", {}), plugins, path if written else None)
+    sections = (written.get(section, {}) for section in ("recipe", "method"))
+    return Config(values, origins, written.get("data", {}), tuple(written.get("plugins", ())), path, *sections)
 
 
-def _read_file(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        return {}
+def file_settings(config: Config) -> Settings:
+    """What `[recipe]` and `[method.NAME]` set, read as `--set` would read it; what nobody knows is refused."""
+    from bench.planning import Settings, sort_settings
+    from bench.registry import METHODS
+
+    name, settings = shown(config.path or Path(FILE)), Settings()
     try:
-        written = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"{path.name} cannot be read: {error}") from error
-    unknown = sorted(set(written) - {"run", "data", "plugins"})
-    if unknown:
-        raise UsageError(
-            f"{path.name} has an unknown section {', '.join(unknown)}; it may hold [run], [data] and plugins."
-        )
-    for section in ("run", "data"):
-        if not isinstance(written.get(section, {}), dict):
-            raise UsageError(f"{path.name}: {section} must be a section, written [{section}].")
-    return written
+        section = "recipe"
+        settings.recipe = sort_settings(_texts("recipe", config.recipe), [], []).recipe
+        for method, own in config.methods.items():
+            section = f"method.{method}"
+            METHODS.target(method)
+            sorted_ones = sort_settings(_texts(method, own), [method], [])
+            settings.methods |= sorted_ones.methods
+            settings.recipes |= sorted_ones.recipes
+    except UsageError as error:
+        raise UsageError(f"{name}: [{section}] {error}") from None
+    return settings
 
 
-def _checked(name: str, value: Any, path: Path) -> Any:
+def _texts(owner: str, section: Mapping[str, Any]) -> list[str]:
+    return [f"{owner}.{key}={_text(value)}" for key, value in section.items()]
+
+
+def _text(value: Any) -> str:
+    """A value of the file as a flag would write it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _checked(name: str, value: Any, file: str) -> Any:
     if name not in SETTINGS:
-        raise UsageError(f"{path.name}: [run] has no setting {name!r}; there are {', '.join(SETTINGS)}.")
+        raise UsageError(f"{file}: [run] has no setting {name!r}{meant(name, SETTINGS)}")
     setting = SETTINGS[name]
     words = [value] if isinstance(value, str) else value
     if setting.type == "str":
         if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-            raise UsageError(f"{path.name}: [run] {name} must be a text or a list of texts, not {value!r}.")
+            raise UsageError(f"{file}: [run] {name} must be a text or a list of texts, not {value!r}.")
         value = ",".join(words)
     if name == "precision" and value == "auto":
         raise UsageError(
-            f'{path.name}: [run] precision = "auto" is no setting any more: it let the machine choose, and so the '
+            f'{file}: [run] precision = "auto" is no setting any more: it let the machine choose, and so the '
             'numbers differed. Without the line runs are fp32, as the papers train; "bf16" asks for the other.'
         )
     try:
         return setting.parse(str(value))
     except UsageError as error:
-        raise UsageError(f"{path.name}: [run] {error}") from None
-
-
-def _plugins(written: Mapping[str, Any], path: Path) -> list[str]:
-    files = written.get("plugins", [])
-    if not isinstance(files, list) or not all(isinstance(file, str) for file in files):
-        raise UsageError(f'{path.name}: plugins must be a list of files, as in plugins = ["mine.py"], not {files!r}.')
-    return files
+        raise UsageError(f"{file}: [run] {error}") from None

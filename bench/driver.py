@@ -9,10 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.code import told_apart
 from bench.config import Config
 from bench.console import DEBUG, grid, note, say, show
 from bench.errors import StoreError, UsageError
-from bench.executors import Orders, Summary, execute_serial
+from bench.executors import execute_serial
+from bench.orders import ExecutionOptions, Summary
+from bench.packs import can_pack, refuse_packs
 from bench.planned import note_plan
 from bench.planning import Plan
 from bench.presets import preset_named
@@ -39,9 +42,7 @@ def warn_of_shared_pictures(plan: Plan, runtime: Runtime) -> None:
     from bench.data.overlap import overlap
     from bench.data.pixels import usable_cores
 
-    pairs = sorted(
-        {(s.train, t.rpartition(":")[0]) for s in plan.specs for t in s.tests if t.rpartition(":")[0] != s.train}
-    )
+    pairs = sorted({(s.train, target.dataset) for s in plan.specs for target in s.tests if target.dataset != s.train})
     with Display() as display:
         sets = {
             name: load_dataset(name, runtime.data, runtime.cache, partial=runtime.partial, progress=display.report)
@@ -58,6 +59,7 @@ def execute(plan: Plan, runtime: Runtime, config: Config, debug: bool) -> int:
     store.ready()
     pending = store.pending(plan.specs, config["overwrite"])
     report_problems(store)
+    report_other_code(store, config["overwrite"])
     refuse_other_data(plan, runtime, store, {spec.key for spec in pending})
     failed_before = _failed_before(plan, store, pending)
     done_before = len(plan.specs) - len(pending) - failed_before
@@ -74,10 +76,10 @@ def execute(plan: Plan, runtime: Runtime, config: Config, debug: bool) -> int:
     with Display() as display:
         display.report(0, len(pending), "runs")
         part = share()
-        orders = Orders(
+        options = ExecutionOptions(
             config["overwrite"], display.report, display.line, debug, share=part or (0, 1), wait=part is None
         )
-        summary = _executed(pending, runtime, orders, config)
+        summary = _executed(pending, runtime, options, config)
     made, failed, others = len(summary.done), len(summary.failed), len(summary.elsewhere)
     if summary.interrupted:
         note(f"Stopped: {made} made, {len(pending) - made - failed - others} left. The same command goes on from here.")
@@ -151,21 +153,37 @@ def check_precision(specs: Sequence[RunSpec], device: str) -> None:
         note("fp32, as the papers train. --precision bf16 is another run, about three times as fast on a card.")
 
 
-def _executed(pending: Sequence[RunSpec], runtime: Runtime, orders: Orders, config: Config) -> Summary:
-    if config["executor"] == "serial":
-        return execute_serial(pending, runtime, orders)
-    if config["pack"] > 1:
+def check_packs(specs: Sequence[RunSpec], runtime: Runtime, config: Config) -> None:
+    """Refuse a wish for packs where there can be none."""
+    if runtime.pack < 2:
+        return
+    if config["executor"] != "serial":
         raise UsageError("--pack trains runs together in one process, and --executor ray spreads them: choose one.")
+    if not can_pack(runtime):
+        raise UsageError("--pack is for plain steps on a CPU: use --device cpu without --compile, or leave it out.")
+    refuse_packs(specs)
+
+
+def _executed(pending: Sequence[RunSpec], runtime: Runtime, options: ExecutionOptions, config: Config) -> Summary:
+    if config["executor"] == "serial":
+        return execute_serial(pending, runtime, options)
     from bench.ray_executor import execute_ray
 
-    return execute_ray(pending, runtime, orders, config["address"] or None)
+    return execute_ray(pending, runtime, options, config["address"] or None)
 
 
-def write_slurm(path: Path, arguments: Sequence[str], plan: Plan, runtime: Runtime, tasks: int) -> None:
+def write_slurm(
+    path: Path, arguments: Sequence[str], plan: Plan, runtime: Runtime, tasks: int, overwrite: str = "changed"
+) -> None:
     """Write the array job that makes this plan."""
     from bench.files import write_text
 
-    runs = len(Store(runtime.results).pending(plan.specs))
+    if overwrite == "always":
+        raise UsageError(
+            "--overwrite always is not for an array: a member that begins later, or again, would train once more what "
+            "others have just trained. Give the array another folder with --results instead."
+        )
+    runs = len(Store(runtime.results).pending(plan.specs, overwrite))
     if not runs:
         note(f"Nothing is left to make: {path} was not written.")
         return
@@ -196,6 +214,17 @@ def note_official_in_name_only(results: Results) -> None:
 
     if count := sum(official_in_name_only(record.body) for record in results.records):
         note(f"Left out: {counted(count, 'run')} made on a random split under split_rule=official (see bench verify).")
+
+
+def report_other_code(store: Store, overwrite: str) -> None:
+    """Say of the wanted runs that other code has made by which it was, and what becomes of them."""
+    if not store.made_by:
+        return
+    one = len(store.made_by) == 1
+    kept = f"{'it stays' if one else 'they stay'} (--overwrite never)"
+    again = "it is made again, the old record is put aside" if one else ""
+    again = again or "they are made again, the old records are put aside"
+    note(f"{told_apart(store.made_by)}: {kept if overwrite == 'never' else again}.")
 
 
 def write_tables(

@@ -9,7 +9,7 @@ from bench.ceilings import matmul_rate
 from bench.data.locate import source_of
 from bench.machine import pick_device, set_up
 from bench.runtime import Runtime
-from bench.spec import RunSpec
+from bench.spec import RunSpec, Target
 from bench.weightless import PictureWork, count_picture_work
 
 REACHED = 0.5
@@ -61,9 +61,9 @@ def operations(spec: RunSpec, splits: int, images: Mapping[str, int], work: Pict
     return networks + pictures * work.frozen + looked_at * work.frozen_each
 
 
-def _tested(target: str, images: Mapping[str, int]) -> int:
-    name, _, part = target.rpartition(":")
-    return images[name] if part == "all" else images[name] - round(0.8 * images[name])
+def _tested(target: Target, images: Mapping[str, int]) -> int:
+    whole = images[target.dataset]
+    return whole if target.part == "all" else whole - round(0.8 * whole)
 
 
 def _images(specs: Sequence[RunSpec], runtime: Runtime) -> dict[str, int]:

@@ -60,7 +60,7 @@ class Feed:
         """Pictures, and the frozen inputs that need no network; safe to call from another thread."""
         found = self.load_pictures(batch)
         for name in self.frozen.frozen:
-            value = self.frozen.find(name, batch.rows, **self._which(batch), compute=False)
+            value = self.frozen.find(name, batch.rows, **self._which(batch))
             if value is not None:
                 found[name] = value
         return found
@@ -74,9 +74,7 @@ class Feed:
         found = dict(loaded if loaded is not None else self.load(batch))
         for name in self.frozen.frozen:
             if name not in found:
-                value = self.frozen.find(name, batch.rows, **self._which(batch), compute=True)
-                if value is not None:  # an optional one is given only where that saves something
-                    found[name] = value
+                found[name] = self.frozen.get(name, batch.rows, **self._which(batch))
         return found
 
     @staticmethod

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 from bench.arms import Arm
 from bench.choices import NESTED, TRANSFERRED, chosen_keys
 from bench.earlier import EARLIER_NOTE
+from bench.errors import StoreError
 from bench.mixing import blocks_of, made_on
 from bench.presets import Preset, preset_named
 from bench.progress import counted
+from bench.registry import stem_of
 from bench.results import FEW_PICTURES, Experiment, Record
 from bench.spec import SCHEMA, RunSpec
-from bench.summary import Cell
+from bench.summary import NO_INTERVAL, Cell
 from bench.table import MEASURED, Number, Row
 
 if TYPE_CHECKING:
@@ -37,6 +39,9 @@ UNTRAINED = 0.4
 """A mean (1 − ρ) / 2 over the last epoch's batches above this: a correlation below 0.2 with what is being learned."""
 
 
+UNKNOWN = "unknown"
+
+
 def demo_note(datasets: Iterable[str]) -> str:
     """What to keep in mind of the demo preset's numbers on these sets, the demo's or the user's own."""
     return DEMO_SETS_NOTE if set(datasets) & set(preset_named("demo").main) else DEMO_RECIPE_NOTE
@@ -44,17 +49,23 @@ def demo_note(datasets: Iterable[str]) -> str:
 
 def legend(rows: Sequence[Row], of: int, preset: Preset, datasets: Iterable[str]) -> tuple[str, ...]:
     """How to read the table: only what occurs in it is explained."""
+    from bench.stats import FEWEST_SPLITS
+
     numbers = [cell for row in rows if row.block == MEASURED for cell in row.cells if isinstance(cell, Number)]
     most = max((number.n for number in numbers), default=0)
     notes = [f"Medians over {of if most == of else f'{most} of {of}'} splits." if of > 1 else "One split."]
     if any(number.rank for number in numbers):
         notes[0] += " Best in bold, second underlined."
+    elif of < FEWEST_SPLITS and len({row.lead for row in rows if row.block == MEASURED}) > 1:
+        notes[0] += f" Nothing is marked: with fewer than {FEWEST_SPLITS} splits no difference can be tested."
     if any(number.tied for number in numbers):
         notes.append(
-            "≈: not distinguishable from the best of its column (paired over splits, Nadeau–Bengio-corrected "
-            "t-test, Holm, α = 0.05)."
+            "≈: not distinguishable from the best of its column (paired over splits; the largest "
+            "Nadeau–Bengio-corrected t of all against a best picked likewise, α = 0.05 for all together)."
             + (f" With {of} splits such a test sees large differences only." if of < 5 else "")
         )
+    if reasons := sorted({n.interval.removeprefix(NO_INTERVAL) for n in numbers if n.interval.startswith(NO_INTERVAL)}):
+        notes.append("No interval over contents for some numbers" + ";".join(reasons) + ".")
     if any(number.value is not None and not number.complete for number in numbers):
         notes.append("(k/n): only k of n splits are in; such a number is neither ranked nor compared.")
     if any(row.block != MEASURED for row in rows):
@@ -67,23 +78,33 @@ def legend(rows: Sequence[Row], of: int, preset: Preset, datasets: Iterable[str]
     return tuple(notes)
 
 
-def usual_weights(records: Iterable[Record]) -> dict[str, str]:
-    """The hash that each backbone's weights have in most of a table's runs."""
-    counts = Counter((_backbone(r), str(h)) for r in records if (h := r.section("weights").get("hash")))
-    return {backbone: found for (backbone, found), _ in sorted(counts.items(), key=lambda item: (item[1], item[0]))}
+Network = tuple[str, str]
+"""A frozen network of a run: whether it is the backbone or the CNN, and which one from which source."""
 
 
-def _backbone(record: Record) -> str:
-    return f"{record.spec.backbone} ({record.spec.weights})"
+def usual_weights(records: Iterable[Record]) -> dict[Network, str]:
+    """The hash that each frozen network's weights have in most of a table's runs."""
+    counts = Counter(found for record in records for found in _networks(record))
+    return {network: found for (network, found), _ in sorted(counts.items(), key=lambda item: (item[1], item[0]))}
 
 
-def line_notes(arm: Arm, records: Sequence[Record], usual: Mapping[str, str]) -> tuple[str, ...]:
-    """Footnotes of a measured row; `usual` are the hashes that the table's other rows have of their backbones."""
+def _networks(record: Record) -> Iterator[tuple[Network, str]]:
+    """The frozen networks of a run with the hashes of their weights; a failed run may not have come to load them."""
+    weights, spec = record.section("weights"), record.spec
+    if known := weights.get("hash"):
+        yield ("Backbone", f"{spec.backbone} ({spec.weights})"), str(known)
+    source = spec.weights if spec.weights == "random" else spec.cnn_weights
+    for name, loaded in (weights.get("further") or {}).items():
+        yield ("CNN", f"{name} ({source})"), str(loaded.get("hash"))
+
+
+def line_notes(arm: Arm, records: Sequence[Record], usual: Mapping[Network, str]) -> tuple[str, ...]:
+    """Footnotes of a measured row; `usual` are the hashes that the table's other rows have of their networks."""
     notes = [f"{EARLIER_NOTE[0].upper()}{EARLIER_NOTE[1:]}."] if arm.schema != SCHEMA else []
-    found = {(_backbone(record), str(record.section("weights").get("hash") or "")) for record in records}
-    other = sorted(h[:12] for backbone, h in found if h and h != usual.get(backbone))
-    if other:
-        notes.append(f"Backbone weights {', '.join(other)}: not those of the table's other runs, so not comparable.")
+    found = {network for record in records for network in _networks(record)}
+    for kind in ("Backbone", "CNN"):
+        if other := sorted(h[:12] for network, h in found if network[0] == kind and h != usual.get(network)):
+            notes.append(f"{kind} weights {', '.join(other)}: not those of the table's other runs, so not comparable.")
     if arm.weights == "random":
         notes.append(
             "Random weights: the backbone was never trained, so this is a test of the machinery, not a result."
@@ -92,7 +113,7 @@ def line_notes(arm: Arm, records: Sequence[Record], usual: Mapping[str, str]) ->
         notes.append(f"Backbone weights from a file given by hand ({arm.weights}).")
     if arm.cnn_weights != "pretrained":
         notes.append(f"CNN weights from a file given by hand ({arm.cnn_weights}).")
-    own = arm.plain.method_recipe.get(arm.method.partition(":")[0], {})
+    own = arm.plain.method_recipe.get(stem_of(arm.method), {})
     if kept := ", ".join(f"{k}={v}" for k, v in own.items() if k not in dict(arm.recipe)):
         notes.append(f"The {arm.preset} preset gives it a recipe of its own: {kept}.")
     if arm.recipe_from == "tuned":
@@ -106,6 +127,7 @@ def line_notes(arm: Arm, records: Sequence[Record], usual: Mapping[str, str]) ->
         notes.append(f"Smoke run: at most {arm.limit} images of each set.")
     if arm.budget:
         notes.append(f"Sized to a budget of {arm.budget:,} trainable parameters.")
+    notes += [_by_other_code(maker, count, len(records)) for maker, count in _other_makers(records)]
     if hardly := sum(map(_hardly_trained, records)):
         notes.append(
             f"Hardly trained in {hardly} of {counted(len(records), 'run')}: the training loss ends above {UNTRAINED} "
@@ -133,6 +155,33 @@ def _chosen_text(spec: RunSpec) -> str:
     return " ".join(f"{name}={values[name]}" for name in chosen_keys(spec.recipe_from)[1])
 
 
+def _other_makers(records: Sequence[Record]) -> list[tuple[str, int]]:
+    """Which other code than today's made how many of a row's runs."""
+    return sorted(Counter(record.other_code for record in records if record.other_code).items())
+
+
+def _by_other_code(maker: str, count: int, of: int) -> str:
+    return f"{count} of {counted(of, 'run')} {'was' if count == 1 else 'were'} made by {maker}."
+
+
+def logistic_notes(columns: Sequence[Column], cells: Sequence[Cell]) -> tuple[str, ...]:
+    """Footnotes of a row for PLCCs whose logistic did not converge, or could not be fitted at all."""
+    stopped: list[str] = []
+    unfitted: list[str] = []
+    for column, cell in zip(columns, cells, strict=True):
+        metrics = [record.section("metrics").get(cell.experiment.target, {}) for record in cell.records]
+        bad = [found for found in metrics if column.metric == "plcc" and found.get("logistic_ok") is False]
+        raw = sum(found.get("plcc") == found.get("plcc_raw") for found in bad)
+        for into, count in ((stopped, len(bad) - raw), (unfitted, raw)):
+            into += [f"{count} of {counted(cell.splits, 'split')} of {column.group}"] * bool(count)
+    notes = []
+    if stopped:
+        notes.append(f"PLCC: the logistic did not converge in {', '.join(stopped)}: its best curve is used.")
+    if unfitted:
+        notes.append(f"PLCC: no logistic could be fitted in {', '.join(unfitted)}: the raw PLCC stands in.")
+    return tuple(notes)
+
+
 def _hardly_trained(record: Record) -> bool:
     """Whether a run has not learned its own training part: a baseline that never trained is none."""
     losses = record.body.get("loss") or [0.0]
@@ -142,7 +191,7 @@ def _hardly_trained(record: Record) -> bool:
 def data_notes(columns: Sequence[Column], cells: Sequence[Sequence[Cell]]) -> tuple[str, ...]:
     """What the columns' data mean for the numbers: resolution, and warnings where rows saw different data."""
     notes = []
-    resolution = {}
+    errors: dict[str, str] = {}
     differing: dict[Experiment, str] = {}
     for j, column in enumerate(columns):
         of_column = [row[j] for row in cells]
@@ -150,17 +199,26 @@ def data_notes(columns: Sequence[Column], cells: Sequence[Sequence[Cell]]) -> tu
             differing[column.experiment] = _differing(of_column)
         if hashes := differing[column.experiment]:
             notes.append(f"Warning: the rows of {column.group} differ in {hashes}: they are not on identical data.")
-        if column.metric == "srcc" and (error := _resolution(of_column)):
-            resolution[_title_of(column)] = error
+        if column.metric == "srcc" and (error := _standard_error(of_column)):
+            errors[_title_of(column)] = error
     notes += _dataset_notes(cells)
     notes += _few_pictures(columns, cells)
-    if resolution:
-        listed = ", ".join(f"{name} {error:.3f}" for name, error in resolution.items())
-        notes.append(
-            f"Standard error of one split's SRCC, from the column's best median and number of test images: {listed}. "
-            "Smaller gaps between medians mean little by themselves."
-        )
+    if errors:
+        notes.append(_errors_note(errors))
     return tuple(dict.fromkeys(notes))
+
+
+def _errors_note(errors: Mapping[str, str]) -> str:
+    """What gap between medians a column can resolve; no number where its test part has too few contents."""
+    known = ", ".join(f"{name} {error}" for name, error in errors.items() if error != UNKNOWN)
+    unknown = ", ".join(name for name, error in errors.items() if error == UNKNOWN)
+    too_few = f"nknown for {unknown}: too few contents in a test part."
+    if not known:
+        return f"Standard error of one split's SRCC: u{too_few}"
+    return (
+        f"Standard error of one split's SRCC, of the column's best median, by contents where a test part has any: "
+        f"{known}. Smaller gaps between medians mean little by themselves." + (f" U{too_few}" if unknown else "")
+    )
 
 
 def _few_pictures(columns: Sequence[Column], cells: Sequence[Sequence[Cell]]) -> list[str]:
@@ -259,14 +317,37 @@ def _data_of(cell: Cell) -> Iterator[tuple[Record, Mapping[str, Any], Mapping[st
         yield record, data.get("train", {}), data.get("tests", {}).get(cell.experiment.target, {})
 
 
-def _resolution(cells: Sequence[Cell]) -> float | None:
-    """Standard error of the SRCC at one split, at the column's best median and its number of test images."""
+def _standard_error(cells: Sequence[Cell]) -> str:
+    """The standard error of the SRCC at one split, for the column's best median; empty where nothing is known."""
+    known = [cell for cell in cells if cell.values]
+    if not known:
+        return ""
+    best = max(known, key=lambda cell: statistics.median(cell.values.values()))
+    tests = [test for _, _, test in _data_of(best)]
+    images = min((int(test["n"]) for test in tests if test.get("n")), default=0)
+    contents = min((int(test["contents"]) for test in tests if test.get("contents")), default=0)
+    if contents == images:
+        return _independent(best, images)
+    return _by_contents(best) or f"at least {_independent(best, images)}"
+
+
+def _independent(cell: Cell, images: int) -> str:
+    """By a formula for images that have nothing to do with one another."""
     from bench.stats import srcc_standard_error
 
-    known = []
-    for cell in cells:
-        sizes = [test.get("n") for _, _, test in _data_of(cell)]
-        if cell.values and any(sizes):
-            known.append((statistics.median(cell.values.values()), min(int(n) for n in sizes if n)))
-    best, count = max(known, default=(-2.0, 0))
-    return srcc_standard_error(count, best) if count > 3 and -1 <= best <= 1 else None
+    median = statistics.median(cell.values.values())
+    return f"{srcc_standard_error(images, median):.3f}" if images > 3 and -1 <= median <= 1 else ""
+
+
+def _by_contents(cell: Cell) -> str:
+    """From the stored predictions, by leaving out one content after the other; empty where none can be read."""
+    from bench.contents import standard_error
+
+    try:
+        tested = list(cell.predictions().values())
+    except StoreError:
+        return ""
+    if not tested:
+        return ""
+    error = standard_error(tested)
+    return UNKNOWN if error is None else f"{error:.3f}"

@@ -8,7 +8,7 @@ a large unlabelled pool, and the attacks are weaker than those of the paper.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,7 +63,7 @@ def rescale(predicted: ArrayLike, human: ArrayLike) -> Vector:
     """
     scores, labels = np.asarray(predicted, dtype=np.float64), np.asarray(human, dtype=np.float64)
     mapping = fit_logistic(scores, labels)
-    if mapping.ok and not mapping.decreasing:
+    if mapping.rising:
         return (mapping(scores) - labels.min()) / np.ptp(labels) * 100
     return (scores - scores.min()) / np.ptp(scores) * 100
 
@@ -89,13 +89,7 @@ def find_pairs(
     return _pairs(attacker, defender, attack, defence, truth, levels, tolerance)
 
 
-def compete(
-    scores: Mapping[str, ArrayLike],
-    human: ArrayLike,
-    *,
-    levels: int = LEVELS,
-    tolerance: float = TOLERANCE,
-) -> tuple[list[Pair], Ranking]:
+def compete(scores: Mapping[str, ArrayLike], human: ArrayLike) -> tuple[list[Pair], Ranking]:
     """All ordered pairs of models against one another: the pairs found, and the ranking they give.
 
     `scores` are the models' raw predictions for the same images as `human`, whose higher values mean better
@@ -114,7 +108,7 @@ def compete(
         for j, defender in enumerate(models):
             if i == j:
                 continue
-            pairs = _pairs(attacker, defender, scaled[attacker], scaled[defender], truth, levels, tolerance)
+            pairs = _pairs(attacker, defender, scaled[attacker], scaled[defender], truth, LEVELS, TOLERANCE)
             found.extend(pairs)
             if pairs:
                 gaps[i, j] = np.mean([pair.gap for pair in pairs])
@@ -151,11 +145,6 @@ def perron_rank(matrix: ArrayLike) -> Vector:
             break
         vector = following
     return following
-
-
-def ranked(score: Mapping[str, float]) -> Sequence[str]:
-    """Model names, best first; equal scores by name."""
-    return sorted(score, key=lambda name: (-round(score[name], 12), name))
 
 
 def _rescaled(model: str, scores: Mapping[str, ArrayLike], human: ArrayLike) -> Vector:

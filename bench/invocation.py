@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.config import SETTINGS, Config, read_config
+from bench.config import SETTINGS, Config, file_settings, read_config
 from bench.errors import UsageError
 
 if TYPE_CHECKING:
     from bench.runtime import Runtime
 
 
-def configure(plugins: Sequence[Path] | None = None, **flags: Any) -> Config:
-    """What is in force here, with plugin files registered and the titles of own sets known."""
+CHOSEN_FILE: ContextVar[Path | None] = ContextVar("chosen_file", default=None)
+"""What `--config` names in the command under way."""
+
+
+def configure(plugins: Sequence[Path] | None = None, *, check_sets: bool = True, **flags: Any) -> Config:
+    """What is in force here, with plugin files registered and the titles of own sets known.
+
+    `check_sets`: whether a wrong section of one set stops the command; it says of each by itself otherwise.
+    """
     from bench.data.locate import refuse_unknown_settings, take_titles
     from bench.registry import add_plugin_file
 
     plain = {name: str(value) if isinstance(value, Path) else value for name, value in flags.items()}
-    config = read_config(Path.cwd(), plain)
+    config = read_config(Path.cwd(), plain, CHOSEN_FILE.get())
     for path in [*map(Path, config.plugins), *(plugins or [])]:
         add_plugin_file(path)
-    refuse_unknown_settings(config.data)
+    if config.recipe or config.methods:
+        file_settings(config)
+    refuse_unknown_settings(config.data, of_sets=check_sets)
     take_titles(config.data)
     return config
 

@@ -47,6 +47,6 @@ def cross_attention_size(width: int) -> int:
     return 3 * width * width + (width + 1) * width
 
 
-def small_random(*shape: int, std: float = 0.02) -> nn.Parameter:
+def small_random(*shape: int) -> nn.Parameter:
     """A parameter drawn from a truncated normal: near zero, yet never dead."""
-    return nn.Parameter(nn.init.trunc_normal_(torch.empty(*shape), std=std))
+    return nn.Parameter(nn.init.trunc_normal_(torch.empty(*shape), std=0.02))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from bench.arms import Arm, count_text, shared_changes
 from bench.data.locate import TITLES
-from bench.footers import conditions, data_notes, legend, line_notes, usual_weights
+from bench.footers import Network, conditions, data_notes, legend, line_notes, logistic_notes, usual_weights
 from bench.mixing import columns_of, mixtures
 from bench.presets import Preset
 from bench.published import DATASETS as PUBLISHED_DATASETS
@@ -16,7 +16,7 @@ from bench.published import rows as published_rows
 from bench.registry import DATASETS
 from bench.results import Experiment, Record
 from bench.selection import PresetResults, by_preset
-from bench.spec import SCHEMA
+from bench.spec import SCHEMA, Target
 from bench.summary import Cell, cost_of, rank_published, summarise
 from bench.table import Number, Row, Table
 
@@ -101,7 +101,7 @@ def dataset_title(name: str) -> str:
 def own_columns(datasets: Iterable[str], metrics: Sequence[str] = ("srcc", "plcc"), **changes: object) -> list[Column]:
     """Columns for sets tested on their own held-out part: SRCC and PLCC under each set's name."""
     return [
-        Column(dataset_title(name), Experiment(name, f"{name}:test", **changes), metric)  # type: ignore[arg-type]
+        Column(dataset_title(name), Experiment(name, Target.of(name), **changes), metric)  # type: ignore[arg-type]
         for name in datasets
         for metric in metrics
     ]
@@ -186,7 +186,7 @@ def _measured_row(
     layout: Layout,
     line: Line,
     common: tuple[str, ...],
-    usual: Mapping[str, str],
+    usual: Mapping[Network, str],
     numbers: tuple[Number, ...],
     cells: list[Cell],
 ) -> Row:
@@ -199,7 +199,8 @@ def _measured_row(
     lead = list(line.lead)
     lead[layout.named_lead] = ", ".join([label, *changes])
     contest = _contest(layout, line.lead)
-    return Row(tuple(lead), numbers, notes=line_notes(line.arm, records, usual), cost=cost, contest=contest)
+    notes = (*line_notes(line.arm, records, usual), *logistic_notes(layout.columns, cells))
+    return Row(tuple(lead), numbers, notes=notes, cost=cost, contest=contest)
 
 
 def _with_facts(results: PresetResults, layout: Layout, numbers: list[list[Number]]) -> list[list[Number]]:
@@ -255,7 +256,7 @@ def _same_setting(line: Line, row: PublishedRow, preset: Preset) -> bool:
 
 
 def _published_key(column: Column) -> tuple[str, str, str]:
-    return column.experiment.train, column.experiment.target.partition(":")[0], column.metric
+    return column.experiment.train, column.experiment.tested, column.metric
 
 
 def _published_rows(layout: Layout, sources: Sequence[Source]) -> list[Row]:

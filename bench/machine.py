@@ -8,6 +8,7 @@ import platform
 import resource
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache, lru_cache
 from importlib import metadata
@@ -23,6 +24,7 @@ TOOLS = ("torch", "timm", "numpy", "pillow")
 """The packages whose version can move a number of any run."""
 KERNEL_LIMITS = ("ATEN_CPU_CAPABILITY", "MKL_CBWR", "ONEDNN_MAX_CPU_ISA", "OPENBLAS_CORETYPE")
 """Environment variables that give a CPU the kernels of an older one."""
+CHECKOUT = Path(__file__).resolve().parent.parent
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 """Names of glibc's malloc.h."""
@@ -144,13 +146,13 @@ def kernels_of(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else instruction_set()
 
 
-def describe() -> dict[str, Any]:
-    """Who made a record: host, the harness's commit, Python and the packages."""
+def describe(code: Sequence[Path] = ()) -> dict[str, Any]:
+    """Who made a record: host, the harness's commit, Python and packages; the method's `code` belongs to the tree."""
     commit, dirty = _git()
     return {
         "host": platform.node(),
         "git_commit": commit,
-        "git_dirty": dirty,
+        "git_dirty": dirty or bool(commit) and _untracked(tuple(code)),
         "python": platform.python_version(),
         "versions": {name: _version(name) for name in PACKAGES},
     }
@@ -177,15 +179,28 @@ def _cpu_name() -> str:
 
 @lru_cache(maxsize=1)
 def _git() -> tuple[str, bool]:
-    """The harness's own commit, where it runs from a checkout."""
-    here = Path(__file__).resolve().parent.parent
-    if not (here / ".git").exists():
+    """The harness's own commit, where it runs from a checkout, and whether tracked files were changed."""
+    if not (CHECKOUT / ".git").exists():
         return "", False
-    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
     try:
-        ask = {"cwd": here, "capture_output": True, "text": True, "timeout": 10, "env": environment}
-        commit = subprocess.run(["git", "rev-parse", "HEAD"], check=True, **ask).stdout.strip()  # type: ignore[call-overload]
-        status = subprocess.run(["git", "status", "--porcelain", "-uno"], check=True, **ask).stdout  # type: ignore[call-overload]
+        return _ask_git("rev-parse", "HEAD").strip(), bool(_ask_git("status", "--porcelain", "-uno").strip())
     except (OSError, subprocess.SubprocessError):
         return "", False
-    return commit, bool(status.strip())
+
+
+@lru_cache(maxsize=64)
+def _untracked(files: tuple[Path, ...]) -> bool:
+    """Whether the checkout's commit lacks one of these files, which lies in it: nobody else could have it."""
+    inside = [str(path) for path in files if path.resolve().is_relative_to(CHECKOUT)]
+    try:
+        return len(_ask_git("ls-files", "-z", "--", *inside).split("\0")) - 1 < len(inside) if inside else False
+    except (OSError, subprocess.SubprocessError):
+        return False
+
+
+def _ask_git(*words: str) -> str:
+    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
+    asked = subprocess.run(
+        ["git", *words], cwd=CHECKOUT, env=environment, check=True, capture_output=True, text=True, timeout=10
+    )
+    return asked.stdout

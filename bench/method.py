@@ -30,19 +30,13 @@ class Frozen:
     `key` names the function (network and what is taken from it); together with the weights' hash and the view it
     names the cache. `compute` maps normalised pictures [B,3,S,S] to the input; the caller runs it without gradient.
     It should be a bound method of a module in the tree, so that a copy of the model computes with its own weights.
-    `keep` says whether the result is small enough to be worth keeping when the view is fixed. `dtype` is what it is
-    kept in: half precision, or float32 where a run's numbers must be those of a run that never kept anything.
-
-    `optional`: a saving that `forward` can do without. It is given in tests only, and only where every test view of
-    the whole set fits a small part of the cache; elsewhere it is missing, and `forward` computes the same itself.
+    `keep` says whether the result is small enough to be worth keeping; it is kept in half precision.
     """
 
     view: str
     key: str
     compute: Callable[[Tensor], Tensor]
     keep: bool = True
-    dtype: torch.dtype = torch.float16
-    optional: bool = False
 
 
 class Features(nn.Module):
@@ -50,8 +44,6 @@ class Features(nn.Module):
 
     `pictures` names the views that `forward` reads as normalised pictures, `frozen` the inputs computed for it.
     `drifting` names submodules whose buffers change in training and so belong to the trained state.
-    `reads_weights`: whether it reads frozen weights itself instead of calling their modules only. Where networks are
-    computed in bf16, the frozen weights of linear maps and convolutions are held in bf16, unless it does.
     `renewed`: from which token to which new ones are put before every block, in the place of those that the last block
     made: nothing of a picture comes through them, which attention rollout must know.
     """
@@ -59,23 +51,11 @@ class Features(nn.Module):
     pictures: tuple[str, ...] = ()
     frozen: Mapping[str, Frozen] = {}
     drifting: tuple[str, ...] = ()
-    reads_weights: bool = False
     renewed: tuple[int, int] = (0, 0)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """The feature vectors that the quality head scores."""
         raise TypeError(f"{type(self).__name__} has no forward")
-
-    def needed(self) -> dict[str, Frozen]:
-        """The frozen inputs that `forward` cannot do without."""
-        return {name: frozen for name, frozen in self.frozen.items() if not frozen.optional}
-
-    def penalty(self) -> Tensor | None:
-        """What the method adds to the loss of a step (AdaLoRA's orthogonality), if anything."""
-        return None
-
-    def after_step(self, step: int, steps: int) -> None:
-        """Called after optimiser step `step` (from 1) of `steps`, while the gradients still stand."""
 
 
 class ViewFeature(Features):
@@ -110,11 +90,8 @@ class Method:
     """Whether a fresh module must give the frozen backbone's own features (to 1e-5)."""
 
     packs: ClassVar[int] = 1
-    """How many alike runs a CPU trains together unless `--pack` says otherwise.
-
-    More than one where that was measured to be faster and a pack ends in the very bits of its runs alone: or a plan
-    that is killed and resumed would end in others.
-    """
+    """How many alike runs a CPU trains together. More than one only where the features learn and draw nothing: then
+    the heads of several runs are computed as one, and each ends in the bits that it would have alone."""
     sized_by: ClassVar[str] = ""
     """The option that `--budget` turns; empty: the method has one size."""
     least: ClassVar[Mapping[str, float]] = {}

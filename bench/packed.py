@@ -1,255 +1,230 @@
-"""A pack: runs that differ only in split, seed or a number of the optimiser, trained together on one device.
+"""A pack: runs that train a head only, and differ in split or a number of the optimiser, trained together on a CPU.
 
-Every run keeps its own data order, loss, optimiser, clipping, checkpoint, tests and record; the network's passes are
-made together (bench/stacked.py). A pack ends in the numbers of its runs made one by one, up to rounding: within 2e-4
-in fp32 and 0.04 in bf16 on the tiny networks of tests/test_packed.py.
+Every run keeps its own data order, dropout, loss, optimiser, clipping, checkpoint, tests and record; the features are
+looked up and the heads computed together (bench/stacked.py). A pack ends in the bits of its runs made one by one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from threading import Event
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from bench.data.batches import prefetched, send
-from bench.errors import ClaimLost, Interrupted, UsageError
+from bench.data.batches import prefetched
+from bench.data.buffers import BufferPool
+from bench.dropout import draw_mask
+from bench.errors import ClaimLost, Interrupted
 from bench.feed import Batch
 from bench.losses import LOSSES
-from bench.machine import forget_peak_memory
-from bench.optimiser import Joint
 from bench.progress import Report, silent
-from bench.run import Outcome, job_of, now, tested_run, training_facts
+from bench.record import Outcome, now
+from bench.run import job_of, tested_run, training_facts
 from bench.runtime import Runtime
 from bench.session import Session, prepare
+from bench.shared import Shared
+from bench.signals import Signals
 from bench.spec import RunSpec
-from bench.stacked import Stack
-from bench.states import keep_state, take_up_state
-from bench.step import random_states, restore_random_states
+from bench.stacked import HeadStack
+from bench.states import keep_trained, restore_trained
 from bench.store import Store
 from bench.threads import one_thread
-from bench.train import Job, Lane, Trained, epoch_batches
-
-Made = tuple[int, Outcome | Exception]
-"""Which run of a pack, and what came of it."""
+from bench.train import Job, Trained, TrainingState, epoch_batches
 
 
 def make_pack(
-    specs: Sequence[RunSpec], runtime: Runtime, report: Report = silent, *, stop: Event, lost: Sequence[Event]
-) -> Iterator[Made]:
-    """Make the runs together and give each as it is done.
+    specs: Sequence[RunSpec],
+    runtime: Runtime,
+    report: Report = silent,
+    signals: Sequence[Signals] = (),
+    shared: Shared | None = None,
+) -> Iterator[tuple[int, Outcome | Exception]]:
+    """Run the specs together; yields the number of each run and its outcome, as soon as it is there.
 
-    Raises a UsageError before anything is trained where they cannot be made together, with the reason.
+    Raises a UsageError before anything is trained where they cannot be trained together, with the reason. `signals`:
+    those of each run, which share one `stop`.
     """
     started, store = now(), Store(runtime.results)
-    forget_peak_memory(runtime.device)
-    sessions: list[Session] = []
-    states: list[list[Tensor]] = []
-    for spec in specs:
-        sessions.append(prepare(spec, runtime, report, beside=sessions[0] if sessions else None))
-        states.append(random_states(sessions[-1].device))
-    facts = {run: kept for run, s in enumerate(sessions) if (kept := take_up_state(s, store)) is not None}
+    signals = signals or [Signals() for _ in specs]
+    sessions, states = _prepared(specs, runtime, report, Shared() if shared is None else shared)
+    facts = {run: kept for run, s in enumerate(sessions) if (kept := restore_trained(s, store)) is not None}
     runs = [run for run in range(len(specs)) if run not in facts]
-    jobs = [job_of(sessions[run], store, stop=stop, lost=lost[run]) for run in runs]
+    jobs = [job_of(sessions[run], store, signals[run]) for run in runs]
     failed = {}
     for run, end in zip(runs, train_together(jobs, [states[run] for run in runs], report), strict=True):
         if isinstance(end, Exception):
             failed[run] = end
         else:
-            facts[run] = training_facts(end)
-            keep_state(sessions[run], store, facts[run])
+            facts[run] = training_facts(sessions[run], end)
+            keep_trained(sessions[run], store, facts[run])
     for run, session in enumerate(sessions):
         if run in failed:
             yield run, failed[run]
             continue
-        if stop.is_set():  # what is trained is kept: the next call only tests
+        if signals[run].stop.is_set():  # what is trained is kept: the next call only tests
             raise Interrupted
         try:
-            made = tested_run(session, facts[run], started, report)
+            outcome = tested_run(session, facts[run], started, report)
         except Exception as error:
             yield run, error
             continue
-        yield run, made
+        yield run, outcome
 
 
-def train_together(
-    jobs: Sequence[Job], states: Sequence[list[Tensor]], report: Report = silent
-) -> list[Trained | Exception]:
+def _prepared(
+    specs: Sequence[RunSpec], runtime: Runtime, report: Report, shared: Shared
+) -> tuple[list[Session], list[Tensor]]:
+    """The sessions of a pack, and the random generator with which each run begins."""
+    sessions: list[Session] = []
+    states: list[Tensor] = []
+    for spec in specs:
+        sessions.append(prepare(spec, runtime, report, shared, beside=sessions[0] if sessions else None))
+        states.append(torch.get_rng_state())
+    return sessions, states
+
+
+def train_together(jobs: Sequence[Job], states: Sequence[Tensor], report: Report = silent) -> list[Trained | Exception]:
     """Train the jobs side by side; `states` are the random generators with which each begins.
 
     A run whose training fails, or whose claim is lost, ends alone: its exception stands in its place. Runs that were
     stopped at another step, or have other numbers of batches, go on in packs of their own.
     """
-    lanes, begun = [Lane(job) for job in jobs], list(states)
-    for run, lane in enumerate(lanes):
-        if lane.resume():
-            begun[run] = random_states(lane.job.device)
+    trainings, begun = [TrainingState(job) for job in jobs], list(states)
+    for run, training in enumerate(trainings):
+        if training.resume():
+            begun[run] = torch.get_rng_state()
     ends: dict[int, Trained | Exception] = {}
-    for runs in _in_step(lanes):
-        pack = _Pack([lanes[run] for run in runs], [begun[run] for run in runs])
-        try:
-            ends |= dict(zip(runs, pack.train(report), strict=True))
-        finally:
-            pack.stack.close()
+    for runs in _in_step(trainings):
+        pack = _Pack([trainings[run] for run in runs], [begun[run] for run in runs])
+        ends |= dict(zip(runs, pack.train(report), strict=True))
     return [ends[run] for run in range(len(jobs))]
 
 
-def _in_step(lanes: Sequence[Lane]) -> list[list[int]]:
-    """The lanes' numbers, together where they stand at the same step and have as many steps an epoch."""
+def _in_step(trainings: Sequence[TrainingState]) -> list[list[int]]:
+    """The trainings' numbers, together where they stand at the same step and have as many steps an epoch."""
     found: dict[tuple[int, int], list[int]] = {}
-    for run, lane in enumerate(lanes):
-        found.setdefault((lane.per_epoch, lane.position.step), []).append(run)
+    for run, training in enumerate(trainings):
+        found.setdefault((training.per_epoch, training.position.step), []).append(run)
     return list(found.values())
 
 
 @dataclass(frozen=True)
-class Piece:
-    """Batches of equal size of several runs, or the one batch that all of them share, with what was loaded ahead."""
+class PackBatch:
+    """Batches of equal size of several runs, with what was loaded and drawn ahead for them."""
 
     runs: list[int]
-    batches: list[Batch]
-    loaded: dict[str, Tensor] | None
+    rows: np.ndarray
+    together: Batch
+    loaded: dict[str, Tensor]
+    masks: Tensor
+    """What the heads' dropout multiplies by, [runs, B, width]: each run's as it would draw them alone."""
+    states: list[Tensor]
+    """The runs' random generators after that."""
 
 
 class _Pack:
-    def __init__(self, lanes: Sequence[Lane], states: Sequence[list[Tensor]]) -> None:
-        self.lanes, self.alive = list(lanes), list(range(len(lanes)))
+    """Trainings that stand at the same step, going on together."""
+
+    def __init__(self, trainings: Sequence[TrainingState], states: Sequence[Tensor]) -> None:
+        self.trainings, self.alive = list(trainings), list(range(len(trainings)))
         self.failed: dict[int, Exception] = {}
-        self._joint: dict[tuple[int, ...], Joint] = {}
-        job = lanes[0].job
-        if job.parts > 1:
-            raise UsageError("their batches are computed in parts to save memory")
-        if job.compiled:
-            raise UsageError("their steps are compiled")
-        self.device, self.loss = job.device, LOSSES[job.recipe.loss]
-        self.stack = Stack([lane.job.model for lane in lanes], states, job.device)
-        self.human = torch.stack([lane.human for lane in lanes])
-        self.same_batches = all(_same_batches(lane.job, job) for lane in lanes)
-        for lane in lanes:
-            lane.begin(together=len(lanes))
+        self.job = trainings[0].job
+        self.loss = LOSSES[self.job.recipe.loss]
+        self.heads = HeadStack([training.job.model for training in trainings])
+        self.human = torch.stack([training.human for training in trainings])
+        self.states = list(states)
+        self.generators = [torch.Generator().set_state(state) for state in states]
+        self._pool = BufferPool()
+        for training in trainings:
+            training.begin(together=len(trainings))
 
     def train(self, report: Report) -> list[Trained | Exception]:
         """All epochs that are left; what came of each run."""
-        recipe = self.lanes[0].job.recipe
-        for epoch in range(self.lanes[0].position.epoch, recipe.epochs):
-            self.begin_epoch()
+        recipe = self.job.recipe
+        for epoch in range(self.trainings[0].position.epoch, recipe.epochs):
+            self.job.model.train()
             for pieces in self.stream(epoch):
                 for piece in pieces:
-                    with one_thread(self.small(piece)):
-                        self.step(epoch, piece)
-                lane = self.lanes[self.alive[0]]
-                report(lane.position.step, lane.steps, "training", lane.shown())
-                if lane.position.step % lane.per_epoch:
+                    self.step(epoch, piece)
+                training = self.trainings[self.alive[0]]
+                report(training.position.step, training.steps, "training", training.shown())
+                if training.position.step % training.per_epoch:
                     self.keep()
             self.end_epoch(epoch)
             if not self.alive:
                 break
             if epoch + 1 < recipe.epochs:
                 self.keep()
-        return [self.failed.get(run) or lane.finish() for run, lane in enumerate(self.lanes)]
+        return [self.failed.get(run) or training.finish() for run, training in enumerate(self.trainings)]
 
-    def begin_epoch(self) -> None:
-        """The pass is the first model's own forward: the others are only scored."""
-        self.lanes[0].job.model.train()
-
-    def stream(self, epoch: int) -> Iterator[list[Piece]]:
-        """The epoch's steps, each loaded ahead."""
-        made = self.lanes[self.alive[0]].made(epoch)
-        alive = self.alive[:1] if self.same_batches else self.alive
-        batches = [epoch_batches(self.lanes[run].job, epoch)[made:] for run in alive]
+    def stream(self, epoch: int) -> Iterator[list[PackBatch]]:
+        """The epoch's steps, each loaded and drawn ahead."""
+        made = self.trainings[self.alive[0]].made(epoch)
+        batches = [epoch_batches(self.trainings[run].job, epoch)[made:] for run in self.alive]
         return prefetched(self._pieces(list(step)) for step in zip(*batches, strict=True))
 
-    def _pieces(self, batches: list[Batch]) -> list[Piece]:
+    def _pieces(self, batches: list[Batch]) -> list[PackBatch]:
         """Runs whose batches have the same size go together; sizes differ by one where an epoch does not divide."""
-        if self.same_batches:
-            return [Piece(list(self.alive), batches, self._load(self.alive[:1], batches))]
-        sizes = sorted({len(batch.rows) for batch in batches})
-        pieces = []
-        for size in sizes:
-            chosen = [(run, b) for run, b in zip(self.alive, batches, strict=True) if len(b.rows) == size]
-            runs, same = [run for run, _ in chosen], [b for _, b in chosen]
-            pieces.append(Piece(runs, same, self._load(runs, same)))
-        return pieces
+        sizes: dict[int, list[int]] = {}
+        for place, batch in enumerate(batches):
+            sizes.setdefault(len(batch.rows), []).append(place)
+        return [
+            self._piece([self.alive[place] for place in places], [batches[place] for place in places])
+            for _, places in sorted(sizes.items())
+        ]
 
-    def _load(self, runs: list[int], batches: list[Batch]) -> dict[str, Tensor] | None:
-        """Where all runs see the same views, one look fetches them all."""
-        feed = self.lanes[runs[0]].job.feed
-        if any(self.lanes[run].job.feed is not feed for run in runs):
-            return None
-        return feed.load(_joined(batches))
+    def _piece(self, runs: list[int], batches: list[Batch]) -> PackBatch:
+        rows, numbers = (np.stack([getattr(batch, name) for batch in batches]) for name in ("rows", "numbers"))
+        together = replace(batches[0], rows=rows.ravel(), numbers=numbers.ravel())
+        masks = self._masks(runs, rows.shape[1])
+        states = [self.generators[run].get_state() for run in runs]
+        return PackBatch(runs, rows, together, self.job.feed.load(together), masks, states)
 
-    def small(self, piece: Piece) -> bool:
-        """Whether a step of these runs keeps one thread busy, and no more."""
-        lane = self.lanes[piece.runs[0]]
-        return lane.little and piece.loaded is not None and lane.job.feed.only_vectors(piece.loaded)
+    def _masks(self, runs: Sequence[int], count: int) -> Tensor:
+        model = self.job.model
+        masks = self._pool.empty((len(runs), count, next(model.head.parameters()).shape[-1]))
+        if not model.dropout.p:
+            return masks.fill_(1)
+        with one_thread():
+            for run, mask in zip(runs, masks, strict=True):
+                draw_mask(mask, model.dropout.p, self.generators[run])
+        return masks
 
-    def _inputs(self, piece: Piece) -> dict[str, Tensor]:
-        runs = piece.runs[: len(piece.batches)]
-        if piece.loaded is not None:
-            return self.lanes[runs[0]].job.feed.inputs(_joined(piece.batches), piece.loaded)
-        each = [self.lanes[run].job.feed.inputs(batch) for run, batch in zip(runs, piece.batches, strict=True)]
-        return {name: torch.cat([inputs[name] for inputs in each]) for name in each[0]}
-
-    def step(self, epoch: int, piece: Piece) -> None:
+    def step(self, epoch: int, piece: PackBatch) -> None:
         """One step of these runs."""
-        job, inputs = self.lanes[piece.runs[0]].job, self._inputs(piece)
-        rows = send(np.stack([batch.rows for batch in piece.batches]), self.device)
-        if self.same_batches:
-            human = self.human[piece.runs[0]][rows[0]]
-        else:
-            human = self.human[send(np.array(piece.runs), self.device)].gather(1, rows)
-            inputs = {name: value.unflatten(0, rows.shape) for name, value in inputs.items()}
-        values = self.stack.gradients(piece.runs, inputs, human, self.loss, job.autocast)
-        for run in piece.runs:
-            self.lanes[run].optimiser.make_ready(self.lanes[run].position.step)
-        self.joint(piece.runs).step()
-        for run, value in zip(piece.runs, values, strict=True):
-            self.lanes[run].stepped(epoch, value)
-
-    def joint(self, runs: Sequence[int]) -> Joint:
-        """The optimisers of these runs."""
-        if tuple(runs) not in self._joint:
-            self._joint[tuple(runs)] = Joint([self.lanes[run].optimiser for run in runs], self.device)
-        return self._joint[tuple(runs)]
+        job, runs = self.job, piece.runs
+        with one_thread(self.trainings[0].little and job.feed.only_vectors(piece.loaded)):
+            with torch.no_grad(), job.autocast():
+                features = job.model.features(job.feed.inputs(piece.together, piece.loaded)).float()
+            dropped = torch.mul(features.view_as(piece.masks), piece.masks, out=piece.masks)
+            human = self.human[runs].gather(1, torch.from_numpy(piece.rows))
+            values = self.heads.gradients(runs, dropped, human, self.loss)
+            for run, value, state in zip(runs, values, piece.states, strict=True):
+                self.trainings[run].advance(epoch, value)
+                self.states[run] = state
 
     def end_epoch(self, epoch: int) -> None:
         """Every run's own end of the epoch; those that failed, or are another's by now, leave."""
         for run in list(self.alive):
-            lane = self.lanes[run]
+            training = self.trainings[run]
             try:
-                if lane.job.lost.is_set():
+                if training.job.signals.lost.is_set():
                     raise ClaimLost
-                lane.end_epoch(epoch)
+                training.end_epoch(epoch)
             except Exception as error:
                 self.failed[run] = error
                 self.alive.remove(run)
 
     def keep(self) -> None:
         """Keep every run's state, at the same step, from time to time and before a stop."""
-        stopping = self.lanes[self.alive[0]].job.stop.is_set()
-        if not (stopping or self.lanes[self.alive[0]].due()):
+        stopping = self.job.signals.stop.is_set()
+        if not (stopping or self.trainings[self.alive[0]].due()):
             return
-        before = random_states(self.device)
         for run in self.alive:
-            if not self.lanes[run].job.lost.is_set():
-                restore_random_states(self.stack.dice.states(run), self.device)
-                self.lanes[run].save()
-        restore_random_states(before, self.device)
+            if not self.trainings[run].job.signals.lost.is_set():
+                torch.set_rng_state(self.states[run])  # a checkpoint holds the generator of its own run
+                self.trainings[run].save()
         if stopping:
             raise Interrupted
-
-
-def _same_batches(job: Job, other: Job) -> bool:
-    """Whether two runs see the same pictures in the same order (runs that try learning rates do)."""
-    alike = job.split == other.split and job.recipe.seed == other.recipe.seed and job.feed is other.feed
-    return alike and np.array_equal(job.train, other.train)
-
-
-def _joined(batches: Sequence[Batch]) -> Batch:
-    if len(batches) == 1:
-        return batches[0]
-    rows, numbers = (np.concatenate([getattr(b, name) for b in batches]) for name in ("rows", "numbers"))
-    return replace(batches[0], rows=rows, numbers=numbers)

@@ -57,7 +57,6 @@ def _randlora(c: Any, s: VitShape) -> int:
 
 _A_BLOCK: dict[str, Callable[[Any, VitShape], int]] = {
     "LORA": _lora,
-    "ADALORA": lambda c, s: c.init_r * (s.width + s.qkv + 1),
     "VERA": lambda c, s: c.r + s.qkv,
     "BOFT": _boft,
     "OFT": _oft,

@@ -17,16 +17,23 @@ from bench.hashes import file_token
 from bench.presets import Preset, preset_named
 from bench.protocol import MethodChoice, Protocol, Request, merge
 from bench.refusals import Wanted, refuse_what_is_dropped
-from bench.registry import METHODS, PROTOCOLS
+from bench.registry import METHODS, PROTOCOLS, stem_of
 from bench.spec import RunSpec, Scalar, recipe_options
 from bench.which_sets import WhichSets, sets_here
 
+RECIPE = "recipe"
+"""As an owner: `--set recipe.dropout=0.2` leaves a method's option of the same name alone."""
 SPEC_SETTINGS = {
     "fraction": "float",
     "source": 'Literal["split", "all"]',
     "split_rule": 'Literal["random", "official"]',
 }
 """Fields of a run, beside recipe and options, that `--set` may give, with their types."""
+SPEC_MEANINGS = {
+    "fraction": "Share of the set that is trained on; at most 0.8, for a fifth is always kept for tests.",
+    "source": "Train on the training part of a split, or on the whole set (to test on others).",
+    "split_rule": "Random splits of contents, or the one that the set's authors published.",
+}
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,8 @@ class Ask:
     splits: int = 0
     limit: int = 0
     settings: Sequence[str] = ()
+    file: Settings = field(default_factory=lambda: Settings())
+    """What bench.toml sets in the recipe and for methods; flags go before it."""
     weights: str = "pretrained"
     cnn_weights: Path | None = None
     precision: str = "fp32"
@@ -89,12 +98,16 @@ def make_plan(ask: Ask) -> Plan:
         raise UsageError(f"--limit {ask.limit} leaves nothing to split: use at least {LEAST_IMAGES} images.")
     request = Request(
         preset=preset,
-        methods=tuple(MethodChoice(m, _sized(m, settings.methods.get(m, {}), ask, preset)) for m in methods),
+        methods=tuple(
+            MethodChoice(m, _sized(m, {**ask.file.methods.get(m, {}), **settings.methods.get(m, {})}, ask, preset))
+            for m in methods
+        ),
         datasets=tuple(ask.datasets),
         sets=_sets(ask, preset, names),
         splits=ask.splits or preset.splits,
-        recipe=settings.recipe,
-        recipes=settings.recipes,
+        recipe={**ask.file.recipe, **settings.recipe},
+        recipes=recipes_of_methods(ask.file, settings),
+        options=ask.file.methods,
         common=common | ({"budget": parse_count(ask.budget)} if ask.budget else {}),
         tuned=ask.tuned,
         sizer=size_to_budget,
@@ -180,6 +193,12 @@ class Settings:
     protocols: dict[str, dict[str, Scalar]] = field(default_factory=dict)
 
 
+def recipes_of_methods(file: Settings, flags: Settings) -> dict[str, dict[str, Scalar]]:
+    """What single methods change in the recipe; a flag for all methods goes before what the file says of one."""
+    own = {name: {k: v for k, v in recipe.items() if k not in flags.recipe} for name, recipe in file.recipes.items()}
+    return {name: {**own.get(name, {}), **flags.recipes.get(name, {})} for name in {*own, *flags.recipes}}
+
+
 def sort_settings(texts: Sequence[str], methods: Sequence[str], protocols: Sequence[str]) -> Settings:
     """Give every `key=value` or `owner.key=value` to the recipe, the run, a method or a protocol."""
     settings = Settings()
@@ -199,7 +218,7 @@ def _take(
 ) -> bool:
     """Put a value where it belongs, or everywhere where no owner is named; whether anybody knows the key."""
     recipe, taken = recipe_options(), False
-    if not owner and key in recipe:
+    if owner in ("", RECIPE) and key in recipe:
         settings.recipe[key], taken = recipe[key].parse(value), True
     for kind, registry, into in ((methods, METHODS, settings.methods), (protocols, PROTOCOLS, settings.protocols)):
         for name in kind:
@@ -233,15 +252,19 @@ def _several(text: str) -> str:
 
 def _unknown(owner: str, key: str, methods: Sequence[str], protocols: Sequence[str]) -> str:
     cards = {name: METHODS.card(name) for name in methods} | {name: PROTOCOLS.card(name) for name in protocols}
-    if owner and owner not in cards:
+    if owner and owner not in cards and owner != RECIPE:
         return _stranger(owner, methods, protocols)
-    if owner:
+    if owner == RECIPE:
+        known = list(recipe_options())
+    elif owner:
         known = [*cards[owner].options, *(recipe_options() if owner in methods else ())]
     else:
         known = [*recipe_options(), *SPEC_SETTINGS, *(name for card in cards.values() for name in card.options)]
     close = difflib.get_close_matches(key, known, n=3, cutoff=0.5)
     hint = f"Did you mean {' or '.join(close)}?" if close else f"Known: {', '.join(sorted(set(known))) or 'none'}."
-    whose = f"{owner} has no" if owner else "Neither the recipe nor a method or protocol asked for has an"
+    whose = "Neither the recipe nor a method or protocol asked for has an"
+    if owner:
+        whose = "The recipe has no" if owner == RECIPE else f"{owner} has no"
     return f"{whose} option {key!r}. {hint}"
 
 
@@ -281,7 +304,7 @@ def _sized(method: str, options: Mapping[str, Scalar], ask: Ask, preset: Preset)
     if not ask.budget:
         return options
     wanted = parse_count(ask.budget)
-    known = METHODS.card(method).defaults() | dict(preset.method_options.get(method.partition(":")[0], {}))
+    known = METHODS.card(method).defaults() | dict(preset.method_options.get(stem_of(method), {}))
     sized = size_to_budget(method, {**known, **options}, ask.backbone or preset.backbone, wanted)
     return {**options, **{name: value for name, value in sized.items() if value != known.get(name)}}
 

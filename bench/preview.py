@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bench.arms import Arm, arm_of, shared_changes
 from bench.console import grid, say
-from bench.driver import report_problems
+from bench.driver import report_other_code, report_problems
 from bench.planning import Plan
 from bench.progress import clock, counted
 from bench.runtime import Runtime
@@ -32,6 +32,7 @@ def preview(plan: Plan, runtime: Runtime, overwrite: str) -> None:
     store = Store(runtime.results)
     pending = store.pending(plan.specs, overwrite)
     report_problems(store)
+    report_other_code(store, overwrite)
     rows, shared = rows_of(plan, {spec.key for spec in pending})
     columns = ("protocol", "method", "trained on", "share", "tested on", "done", "to make")
     grid(columns, rows, title=f"{', '.join(plan.protocols)}; preset {plan.preset.name}")

@@ -20,12 +20,17 @@ if TYPE_CHECKING:
 
 
 def profile_methods(
-    names: Sequence[str], settings: Sequence[str], setting: Setting, runtime: Runtime, report: Report
+    names: Sequence[str],
+    settings: Sequence[str],
+    setting: Setting,
+    runtime: Runtime,
+    report: Report,
+    own: Mapping[str, Mapping[str, Scalar]] = {},
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """The report on these methods, or on all that need no variant to be named, and why others have none.
 
     Each is measured in a process of its own: so the peak memory of one is not another's, and start-up is measured as
-    a run meets it. One that fails takes no other's numbers with it.
+    a run meets it. One that fails takes no other's numbers with it. `own`: what bench.toml sets of methods' options.
     """
     from bench.profiling import report_of
 
@@ -40,7 +45,8 @@ def profile_methods(
     for done, name in enumerate(wanted):
         report(done, len(wanted), "methods measured")
         try:
-            measured[name] = _in_fresh_process(name, options.get(name, {}), setting, runtime)
+            chosen = {**own.get(name, {}), **options.get(name, {})}
+            measured[name] = _in_fresh_process(name, chosen, setting, runtime)
         except UsageError:
             raise
         except Exception as error:  # a method's own code, a plugin's among them, may fail in any way

@@ -25,6 +25,15 @@ SPEED_HEADER = (
     "of matmul",
     "of copy",
 )
+LEGEND = (
+    "trainable, total: parameters, with the head. GFLOPs score, train: of one picture, the latter forward and backward "
+    "with frozen inputs read. peak GB: most memory of the process or card. start-up s: making the first run ready; "
+    "next s: the next one in the same process.",
+    "train img/s: pictures a second in training. score, cached: in scoring, with frozen inputs computed or read. data "
+    "to overhead: where a training step's time goes. of matmul, of copy: training's work a second as a share of what "
+    "this machine was measured to do in matrix products, and in copying memory.",
+)
+"""What the headings of both tables mean."""
 COMPARED = {
     "training_images_s": True,
     "scoring_images_s": True,

@@ -11,7 +11,8 @@ from bench.choices import NESTED, Choices, origin_text
 from bench.errors import UsageError
 from bench.fitting import check_size, fitted
 from bench.presets import Preset
-from bench.spec import Recipe, RunSpec, Scalar, recipe_options
+from bench.registry import stem_of
+from bench.spec import Recipe, RunSpec, Scalar, Target, recipe_options
 from bench.which_sets import WhichSets
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ class Request:
     recipe: Mapping[str, Scalar] = field(default_factory=dict)
     recipes: Mapping[str, Mapping[str, Scalar]] = field(default_factory=dict)
     """What the user set in the recipe of one method alone."""
+    options: Mapping[str, Mapping[str, Scalar]] = field(default_factory=dict)
+    """What bench.toml sets of the options of methods, for those that a protocol chooses itself."""
     common: Mapping[str, Any] = field(default_factory=dict)
     tuned: Choices = field(default_factory=Choices)
     sizer: Sizer | None = None
@@ -65,7 +68,7 @@ class Request:
 
     def chosen(self, *defaults: str) -> tuple[MethodChoice, ...]:
         """The methods the user named, else the protocol's own."""
-        return self.methods or tuple(MethodChoice(name) for name in defaults)
+        return self.methods or tuple(MethodChoice(name, self.options.get(name, {})) for name in defaults)
 
     def about(self, method: str) -> tuple[MethodChoice, ...]:
         """For a protocol about one method: that method as the user chose it, or nothing if it was left out."""
@@ -83,7 +86,7 @@ class Request:
         base = RunSpec(
             method=method.name,
             train=train,
-            tests=tuple(tests),
+            tests=tuple(map(Target, tests)),
             split=split,
             options=self._checked_options(method, chosen, whole["backbone"], made.size),
             recipe=made,
@@ -100,7 +103,7 @@ class Request:
         self, method: MethodChoice, train: str, tests: Sequence[str], split: int, whole: Mapping[str, Any]
     ) -> tuple[Mapping[str, Scalar], str]:
         """What was tuned for a run, and where; what has seen what the run is tested on is refused."""
-        tested = {target.rpartition(":")[0] for target in tests} - {train}
+        tested = {Target(target).dataset for target in tests} - {train}
         chosen, origin = self.tuned.of(method.name, train, tested, split)
         if origin == NESTED and (whole.get("limit") or whole.get("split_rule", "random") != "random"):
             raise UsageError(
@@ -126,7 +129,7 @@ class Request:
 
         card = METHODS.card(method.name)
         known = card.defaults()
-        preset = self.preset.method_options.get(method.name.partition(":")[0], {})
+        preset = self.preset.method_options.get(stem_of(method.name), {})
         unknown = sorted(set(method.options) - set(known))
         if unknown:
             raise UsageError(f"{method.name} has no option {', '.join(unknown)}; it has: {', '.join(known) or 'none'}.")
@@ -168,7 +171,7 @@ def usual_recipe(preset: Preset, train: str, method: str) -> dict[str, Scalar]:
     if preset.name == "paper" and method in METHODS:
         own = METHODS.card(method).facts.get("recipe")
         recipe |= own if isinstance(own, dict) else {}
-    return recipe | dict(preset.method_recipe.get(method.partition(":")[0], {}))
+    return recipe | dict(preset.method_recipe.get(stem_of(method), {}))
 
 
 def merge(specs: Sequence[RunSpec]) -> list[RunSpec]:

@@ -41,7 +41,7 @@ def refuse_what_is_dropped(
         "--method": set(methods) - {"all", *(spec.method for spec in specs)},
         "--dataset": set(wanted.request.datasets) - {name for spec in specs for name in spec.datasets},
         "--train-on": set(named.sources) - {spec.train for spec in specs},
-        "--test-on": set(named.targets) - {test.rpartition(":")[0] for spec in specs for test in spec.tests},
+        "--test-on": set(named.targets) - {test.dataset for spec in specs for test in spec.tests},
     }
     for flag, names in unused.items():
         if names:

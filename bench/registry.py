@@ -25,11 +25,21 @@ from bench.errors import UsageError
 T = TypeVar("T")
 
 
+def stem_of(name: str) -> str:
+    """The registered name in that of a variant: "peft" of "peft:lora", and a plain name itself."""
+    return name.partition(":")[0]
+
+
+def variant_of(name: str) -> str:
+    """The variant in a name: "lora" of "peft:lora", "" of a plain name."""
+    return name.partition(":")[2]
+
+
 class Registry(Generic[T]):
     """Names of one kind of thing, each with where it comes from."""
 
-    def __init__(self, kind: str, package: str, skip: tuple[str, ...] = (), marker: str = "") -> None:
-        self.kind, self.package, self.skip, self.marker = kind, package, skip, marker
+    def __init__(self, kind: str, package: str, marker: str = "") -> None:
+        self.kind, self.package, self.marker = kind, package, marker
         self._targets: dict[str, str] | None = None
         self._origin: dict[str, str] = {}
 
@@ -38,7 +48,7 @@ class Registry(Generic[T]):
         return sorted(self._table())
 
     def __contains__(self, name: str) -> bool:
-        return name.partition(":")[0] in self._table()
+        return stem_of(name) in self._table()
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names())
@@ -55,14 +65,14 @@ class Registry(Generic[T]):
     def origin(self, name: str) -> str:
         """Who registered the name: "built-in", a distribution, or a plugin file."""
         self.target(name)
-        return self._origin[name.partition(":")[0]]
+        return self._origin[stem_of(name)]
 
     def target(self, name: str) -> str:
         """The `"module:Class"` behind a name; an unknown one is an error with suggestions.
 
         A name may carry a variant behind a colon ("peft:dora"): the part before it is what is registered.
         """
-        stem = name.partition(":")[0]
+        stem = stem_of(name)
         table = self._table()
         if stem not in table:
             close = difflib.get_close_matches(stem, table, n=3, cutoff=0.5)
@@ -107,7 +117,7 @@ class Registry(Generic[T]):
         if spec is None or not spec.submodule_search_locations:
             return
         for path in sorted(Path(next(iter(spec.submodule_search_locations))).glob("*.py")):
-            if path.stem.startswith("_") or path.stem in self.skip:
+            if path.stem.startswith("_"):
                 continue
             for name, cls in _classes_in(path, self.marker):
                 self.register(name, f"{self.package}.{path.stem}:{cls}", "built-in")

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from bench.code import made_by_other_code
 from bench.earlier import spec_of
 from bench.errors import StoreError
-from bench.spec import RunSpec
+from bench.spec import RunSpec, Target
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,6 +63,11 @@ class Record:
         """Why the run failed, in one line; empty for a done one."""
         error = self.body.get("error") or {}
         return ": ".join(str(error[part]) for part in ("kind", "message") if error.get(part))
+
+    @cached_property
+    def other_code(self) -> str:
+        """Which other code than today's made it ("an older glia.py"); empty for today's, or where that is not known."""
+        return made_by_other_code(self.body)
 
     def section(self, name: str) -> Mapping[str, Any]:
         """A part of the record ("data", "weights", "parameters", "run" …); empty where it was not written."""
@@ -115,7 +121,17 @@ class Experiment:
     @property
     def tested(self) -> str:
         """The set that is tested on, a part of it or all."""
-        return self.target.rpartition(":")[0]
+        return Target(self.target).dataset
+
+    @property
+    def part(self) -> str:
+        """Which part of that set: "test", "all" or "validation"."""
+        return Target(self.target).part
+
+    @property
+    def is_own_test(self) -> bool:
+        """Whether it tests on the held-out part of the set that it trains on."""
+        return self.target == Target.of(self.train)
 
     @property
     def datasets(self) -> set[str]:
@@ -129,10 +145,10 @@ class Results:
     def __init__(self, records: Iterable[Record], *, intervals: bool = False) -> None:
         self.records = tuple(sorted(records, key=lambda record: record.key))
         self.intervals = intervals
-        """Whether numbers get bootstrap intervals by content, which reads the stored predictions."""
+        """Whether numbers get intervals over contents, which reads the stored predictions."""
 
     @staticmethod
-    def read(store: Store, *, intervals: bool = False) -> Results:
+    def read(store: Store) -> Results:
         """Every sound record of a store.
 
         Collecting garbage waits meanwhile: thousands of records without a cycle would be searched again and again.
@@ -145,7 +161,7 @@ class Results:
         collecting = gc.isenabled()
         gc.disable()
         try:
-            return Results(found, intervals=intervals)
+            return Results(found)
         finally:
             if collecting:
                 gc.enable()
@@ -169,7 +185,3 @@ class Results:
     def presets(self) -> list[str]:
         """The presets that records were made under, `paper` before `demo`."""
         return sorted({record.spec.preset for record in self.records}, reverse=True)
-
-    def fractions(self) -> list[float]:
-        """The training fractions there are, ascending."""
-        return sorted({record.spec.fraction for record in self.records})

@@ -29,4 +29,4 @@ class Runtime:
     compiled: bool = False
     """Whether training steps go through torch.compile: faster on GPUs after minutes of compiling."""
     pack: int = 0
-    """How many runs that differ only in split, seed or rates are trained together; 0: as the method says, on CPUs."""
+    """How many runs that learn a head only are trained together on a CPU; 0: as the method says."""

@@ -17,7 +17,70 @@ SCHEMA = 2
 """Version of specs and records. A newer one is reported and left alone; an older one is read (bench/earlier.py)."""
 
 Scalar = bool | int | float | str
+PARTS = ("test", "all", "validation")
 _RECIPE_FROM = re.compile(r"default|tuned|(?:nested|transferred):\w+(?:,\w+)*")
+
+
+class Target(str):
+    """What a run is tested on: a part of a dataset, spelled "dataset:part" in specs, records and predictions."""
+
+    __slots__ = ()
+
+    @staticmethod
+    def of(dataset: str, part: str = "test") -> Target:
+        """The target that is a part of a dataset."""
+        return Target(f"{dataset}:{part}")
+
+    @staticmethod
+    def parse(text: str) -> Target:
+        """A target as somebody wrote it; what names no dataset or no part of one is an error."""
+        target = Target(text)
+        if target.part not in PARTS or not target.dataset:
+            known = [f"DATASET:{part}" for part in PARTS]
+            raise UsageError(f"The test target {text!r} is none of {', '.join(known[:-1])} and {known[-1]}.")
+        return target
+
+    @property
+    def dataset(self) -> str:
+        """The set."""
+        return self.rpartition(":")[0]
+
+    @property
+    def part(self) -> str:
+        """Which images of it: "test", "all" or "validation"."""
+        return self.rpartition(":")[2]
+
+
+RECIPE_MEANINGS: Mapping[str, str] = {
+    "epochs": "Passes over the training part.",
+    "batch": "Images a step at most; an epoch is cut into equal batches.",
+    "lr": "Learning rate of AdamW.",
+    "weight_decay": "Weight decay of AdamW.",
+    "schedule": "How the rate falls: along a half cosine to zero, or not at all.",
+    "warmup": "Steps in which the rate first grows to its value.",
+    "clip": "Largest norm of a step's gradient; 0: any.",
+    "loss": "What is made small: one minus the batch's correlation, a mixture with its square, or a distance to the "
+    "scores.",
+    "head": "The layer from feature to score: cosine with one learned direction, or linear.",
+    "dropout": "Dropout between feature and head.",
+    "short_side": "Pixels that an image's shorter side is resized to before views are cut; 0: its own size.",
+    "size": "Pixels a side of what the backbone sees.",
+    "interpolation": "How images are resized.",
+    "flips": "Whether training views are flipped at random.",
+    "train_views": "Views of each image in an epoch.",
+    "test_views": "Views of each image in a test, whose scores are averaged.",
+    "norm": "Mean and deviation that pixels are normalised with: ImageNet's, or those of the backbone's tag in timm.",
+    "selection": "Which epoch is tested: the last, the best on validation contents, or the best on the test part.",
+    "seed": "Another seed, other random numbers.",
+}
+"""What each field of the recipe means."""
+RECIPE_LEAST: Mapping[str, float] = {
+    **dict.fromkeys(("epochs", "batch", "size", "train_views", "test_views"), 1),
+    **dict.fromkeys(("lr", "weight_decay", "warmup", "clip", "short_side", "seed", "dropout"), 0),
+}
+"""The smallest value of a field that makes sense."""
+RECIPE_BELOW: Mapping[str, float] = {"dropout": 1}
+"""What a field must stay below."""
 
 
 @dataclass(frozen=True)
@@ -46,14 +109,12 @@ class Recipe:
 
     def __post_init__(self) -> None:
         _check_choices(self)
-        for name in ("epochs", "batch", "size", "train_views", "test_views"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"{name}={getattr(self, name)} must be at least 1.")
-        for name in ("lr", "weight_decay", "warmup", "clip", "short_side", "seed"):
-            if getattr(self, name) < 0:
-                raise UsageError(f"{name}={getattr(self, name)} must not be negative.")
-        if not 0 <= self.dropout < 1:
-            raise UsageError(f"dropout={self.dropout} must lie in [0, 1).")
+        for name, least in RECIPE_LEAST.items():
+            if not getattr(self, name) >= least:  # so that "not a number" is refused too
+                raise UsageError(f"{name}={getattr(self, name)} must be at least {least}.")
+        for name, end in RECIPE_BELOW.items():
+            if not getattr(self, name) < end:
+                raise UsageError(f"{name}={getattr(self, name)} must be less than {end}.")
         if self.loss.startswith("plcc") and self.batch < 2:
             raise UsageError(f"batch={self.batch} is too small for loss={self.loss}: it correlates a batch's images.")
 
@@ -72,7 +133,7 @@ class RunSpec:
 
     method: str
     train: str
-    tests: tuple[str, ...]
+    tests: tuple[Target, ...]
     split: int = 0
     options: Mapping[str, Scalar] = field(default_factory=dict)
     backbone: str = "vit_base_patch16_224.augreg2_in21k_ft_in1k"
@@ -93,7 +154,7 @@ class RunSpec:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "options", dict(sorted(self.options.items())))
-        object.__setattr__(self, "tests", tuple(sorted(set(self.tests))))
+        object.__setattr__(self, "tests", tuple(Target(target) for target in sorted(set(self.tests))))
         _check_choices(self)
         if not _RECIPE_FROM.fullmatch(self.recipe_from):
             raise UsageError(f"recipe_from={self.recipe_from!r} is none of default, nested:KEYS and transferred:KEYS.")
@@ -102,7 +163,7 @@ class RunSpec:
                 raise UsageError(f"{name}={getattr(self, name)} must not be negative.")
         if not 0 < self.fraction <= 0.8:
             raise UsageError(f"fraction={self.fraction} must lie in (0, 0.8]: 20% of a set is always kept for tests.")
-        seen = {f"{self.train}:all"} | ({f"{self.train}:test"} if self.source == "all" else set())
+        seen = {Target.of(self.train, "all")} | ({Target.of(self.train)} if self.source == "all" else set())
         if seen & set(self.tests):
             raise UsageError(f"{', '.join(sorted(seen & set(self.tests)))} would test on images that were trained on.")
 
@@ -132,14 +193,19 @@ class RunSpec:
         plain = {name: value for name, value in self.as_dict().items() if name not in ("split", "tests")}
         return key_of(canonical_json(plain), self.split)
 
-    def with_tests(self, tests: tuple[str, ...]) -> RunSpec:
+    def with_tests(self, tests: tuple[Target, ...]) -> RunSpec:
         """The same training, tested on other targets."""
         return replace(self, tests=tests)
 
     @property
     def datasets(self) -> set[str]:
         """The sets it trains and tests on."""
-        return {self.train, *(target.rpartition(":")[0] for target in self.tests)}
+        return {self.train, *(target.dataset for target in self.tests)}
+
+    @property
+    def validates(self) -> bool:
+        """Whether some contents are taken out of the training part, to choose an epoch or settings by them."""
+        return self.recipe.selection == "val" or any(target.part == "validation" for target in self.tests)
 
     def covers(self, wanted: RunSpec) -> bool:
         """Whether a record of this run answers for the wanted one: the same training, at least its tests."""
@@ -161,14 +227,19 @@ class RunSpec:
         tests = plain.get("tests", ())
         if not isinstance(tests, (list, tuple)) or not all(isinstance(t, str) for t in tests):
             raise UsageError("A spec's tests must be a list of targets.")
-        plain["tests"] = tuple(tests)
+        plain["tests"] = tuple(map(Target, tests))
         made: RunSpec = _checked(RunSpec, plain)
         return made
 
 
 def recipe_options() -> dict[str, Option]:
     """The recipe's fields as options a user can set."""
-    return {f.name: Option(f.name, _type_text(f.type), f.default) for f in fields(Recipe)}
+    return {f.name: _recipe_option(f.name, _type_text(f.type), f.default) for f in fields(Recipe)}
+
+
+def _recipe_option(name: str, kind: str, default: Any) -> Option:
+    least, below = RECIPE_LEAST.get(name), RECIPE_BELOW.get(name)
+    return Option(name, kind, default, least, below, RECIPE_MEANINGS[name])
 
 
 @cache

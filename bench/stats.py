@@ -1,4 +1,4 @@
-"""What the papers' tables lack: intervals, paired tests over identical splits, rankings, and what a gap can mean.
+"""What the papers' tables lack: paired tests over identical splits, who may be the best, rankings, a gap's meaning.
 
 Only numpy at import; scipy loads inside the functions that need a distribution, so that tables stay quick.
 Higher scores are better everywhere, except for `pareto_front`'s cost.
@@ -10,38 +10,17 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from bench.errors import RunError
-from bench.metrics import Vector, midranks, plcc, srcc, standardise
+from bench.metrics import Vector, midranks
 
-BLOCK_NUMBERS = 1_000_000  # weights held at once while bootstrapping: 8 MB, whatever the size of the test set
 NO_SPREAD = 1e-12  # differences whose standard deviation is below this part of the largest count as all equal
-
-Metric = Literal["srcc", "plcc"]
-
-
-@dataclass(frozen=True)
-class Interval:
-    """An estimate with its percentile bootstrap interval."""
-
-    estimate: float
-    low: float
-    high: float
-    level: float
-    resamples: int
-
-
-@dataclass(frozen=True)
-class SplitScores:
-    """One split's test predictions: three parallel sequences, `contents` naming what each image shows."""
-
-    predicted: ArrayLike
-    human: ArrayLike
-    contents: Sequence[str]
+FEWEST_SPLITS = 3
+"""Two splits leave one difference to judge another by: no test is made of them and nothing is marked."""
+NULL_DRAWS, DRAWS_AT_ONCE = 20_000, 2_000
+MOST_SIMULATED = 12  # methods; with more the bound over all pairs is used, which is a little stricter
 
 
 @dataclass(frozen=True)
@@ -68,132 +47,15 @@ class CriticalDifference:
     groups: list[tuple[str, ...]]
 
 
-# Bootstrap by content ------------------------------------------------------------------------------------------------
-
-
-def bootstrap_interval(
-    predicted: ArrayLike,
-    human: ArrayLike,
-    contents: Sequence[str] | None = None,
-    *,
-    metric: Metric = "srcc",
-    resamples: int = 1000,
-    level: float = 0.95,
-    seed: int = 0,
-) -> Interval:
-    """Percentile bootstrap (Efron, 1979) of one test set's SRCC or PLCC, resampling whole contents with replacement.
-
-    Versions of one reference are not independent, so contents are drawn and not images (Davison & Hinkley,
-    1997, section 3.8); without `contents` every image is its own. PLCC is of the scores as given: pass mapped
-    ones for the mapped PLCC, whose curve is then held fixed.
-    """
-    names = [str(i) for i in range(np.size(predicted))] if contents is None else contents
-    split = SplitScores(predicted, human, names)
-    return bootstrap_median_interval([split], metric=metric, resamples=resamples, level=level, seed=seed)
-
-
-def bootstrap_median_interval(
-    splits: Sequence[SplitScores],
-    *,
-    metric: Metric = "srcc",
-    resamples: int = 1000,
-    level: float = 0.95,
-    seed: int = 0,
-) -> Interval:
-    """Percentile bootstrap of the median SRCC or PLCC over splits, resampling contents with replacement.
-
-    The splits' test sets overlap, so a content is drawn once for all splits that hold it; drawing for each
-    split apart would treat the overlap as fresh evidence and give too narrow an interval.
-    """
-    if not splits:
-        raise RunError("a bootstrap needs at least one split")
-    measure = {"srcc": srcc, "plcc": plcc}[metric]
-    estimate = float(np.median([measure(split.predicted, split.human) for split in splits]))
-    universe = {name: i for i, name in enumerate(sorted({name for split in splits for name in split.contents}))}
-    if len(universe) < 2:
-        raise RunError("a bootstrap by content needs at least two contents")
-    prepared = [_prepare(split, universe, metric) for split in splits]
-    rng = np.random.default_rng(seed)
-    block = max(1, BLOCK_NUMBERS // max(len(universe), *(len(split.x) for split in prepared)))
-    medians = []
-    for start in range(0, resamples, block):
-        draws = _draw(rng, min(block, resamples - start), len(universe))
-        by_split = np.stack([_weighted_correlations(split, draws[:, split.content]) for split in prepared])
-        medians.append(_median_of_defined(by_split))
-    defined = np.concatenate(medians)
-    defined = defined[np.isfinite(defined)]
-    if len(defined) < resamples / 2:
-        raise RunError("most resamples are constant: too few contents for a bootstrap")
-    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(estimate, float(low), float(high), level, resamples)
-
-
-@dataclass(frozen=True)
-class _Prepared:
-    """A split in the form the resampling loop wants: scores standardised, or ordered for ranks; content as index."""
-
-    x: Vector
-    y: Vector
-    content: NDArray[np.intp]
-    by_rank: bool
-
-
-def _prepare(split: SplitScores, universe: Mapping[str, int], metric: Metric) -> _Prepared:
-    x, y = np.asarray(split.predicted, dtype=np.float64), np.asarray(split.human, dtype=np.float64)
-    if len(split.contents) != len(x):
-        raise RunError(f"{len(split.contents)} contents for {len(x)} images")
-    if metric == "plcc":  # z-scores first, so that the weighted sums below lose nothing to a large mean
-        x, y = standardise(x)[2], standardise(y)[2]
-    content = np.array([universe[name] for name in split.contents], dtype=np.intp)
-    return _Prepared(x, y, content, metric == "srcc")
-
-
-def _draw(rng: np.random.Generator, rows: int, contents: int) -> Vector:
-    """How often each content was drawn, one resample a row."""
-    picked = rng.integers(0, contents, size=(rows, contents)) + np.arange(rows)[:, None] * contents
-    return np.bincount(picked.ravel(), minlength=rows * contents).reshape(rows, contents).astype(np.float64)
-
-
-def _weighted_correlations(split: _Prepared, weights: Vector) -> Vector:
-    """The correlation in each row's resample, where an image drawn k times has weight k; NaN where undefined."""
-    x: Vector = _weighted_midranks(split.x, weights) if split.by_rank else split.x[None, :]
-    y: Vector = _weighted_midranks(split.y, weights) if split.by_rank else split.y[None, :]
-    total = weights.sum(axis=1, keepdims=True)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        x = x - (weights * x).sum(axis=1, keepdims=True) / total
-        y = y - (weights * y).sum(axis=1, keepdims=True) / total
-        variance_x, variance_y = (weights * x * x).sum(axis=1), (weights * y * y).sum(axis=1)
-        correlation = (weights * x * y).sum(axis=1) / np.sqrt(variance_x * variance_y)
-    constant = np.minimum(variance_x, variance_y) <= 1e-9 * total[:, 0]
-    return np.where(constant, np.nan, np.clip(correlation, -1, 1))
-
-
-def _weighted_midranks(values: Vector, weights: Vector) -> Vector:
-    """Each image's midrank within each resample, from one sort for all resamples."""
-    order = np.argsort(values, kind="stable")
-    _, first, inverse = np.unique(values[order], return_index=True, return_inverse=True)
-    tied = np.add.reduceat(weights[:, order], first, axis=1)
-    ranks = np.cumsum(tied, axis=1) - (tied - 1) / 2
-    back = np.empty_like(order)
-    back[order] = inverse
-    return ranks[:, back]
-
-
-def _median_of_defined(by_split: Vector) -> Vector:
-    """Median over the splits (rows) that are defined, NaN where none is."""
-    empty = np.isnan(by_split).all(axis=0)
-    return np.where(empty, np.nan, np.nanmedian(np.where(empty, 0.0, by_split), axis=0))
-
-
 # Comparisons over identical splits -----------------------------------------------------------------------------------
 
 
-def corrected_paired_test(
-    differences: Sequence[float], train_size: int, test_size: int, *, level: float = 0.95
-) -> PairedTest:
+def corrected_paired_test(differences: Sequence[float], ratio: float, *, level: float = 0.95) -> PairedTest:
     """The corrected resampled t-test of Nadeau & Bengio (2003): paired differences over overlapping splits.
 
-    Splits of one dataset share images, so the variance of the mean is s²(1/n + n_test/n_train) and not s²/n.
+    Splits of one dataset share pictures, so the variance of the mean is s²(1/n + ratio) and not s²/n. `ratio` is the
+    test part's share of a set over the rest's: 0.25 at 80/20 whatever part of the 80% is learned from, for it is by
+    their test parts that results hang together; 0 where nothing but the seed differs.
     One difference says nothing (p = 1, an unbounded interval). Differences that are all equal leave no spread
     to test against: p is 1 when they are 0 and 0 otherwise, and the interval is the value itself.
     """
@@ -201,8 +63,8 @@ def corrected_paired_test(
     n = len(values)
     if n == 0 or not np.isfinite(values).all():
         raise RunError("a paired test needs finite differences, one a split")
-    if train_size < 1 or test_size < 1:
-        raise RunError(f"a split of {train_size} training and {test_size} test images cannot be compared over")
+    if not 0 <= ratio < math.inf:
+        raise RunError(f"splits cannot overlap by a ratio of {ratio:g}")
     effect = float(values.mean())
     if n == 1:
         return PairedTest(effect, -math.inf, math.inf, 1.0, 1)
@@ -211,14 +73,14 @@ def corrected_paired_test(
         return PairedTest(effect, effect, effect, 1.0 if effect == 0 else 0.0, n)
     from scipy.special import stdtr
 
-    error = spread * math.sqrt(1 / n + test_size / train_size)
-    half = _t_quantile(n - 1, (1 + level) / 2) * error
+    error = spread * math.sqrt(1 / n + ratio)
+    half = t_quantile(n - 1, (1 + level) / 2) * error
     p = 2 * float(stdtr(n - 1, -abs(effect) / error))
     return PairedTest(effect, effect - half, effect + half, p, n)
 
 
 @lru_cache(maxsize=256)
-def _t_quantile(freedom: int, level: float) -> float:
+def t_quantile(freedom: float, level: float) -> float:
     """Student's t: all cells of a table with as many splits share it."""
     from scipy.special import stdtrit
 
@@ -237,36 +99,68 @@ def holm(pvalues: Sequence[float]) -> list[float]:
     return [float(value) for value in adjusted]
 
 
-def indistinguishable_from_best(
-    scores_by_method: Mapping[str, Sequence[float]], train_size: int, test_size: int, *, alpha: float = 0.05
-) -> dict[str, bool]:
-    """Which methods are not significantly worse than the best one, from their scores over identical splits.
+def best_set(
+    scores_by_method: Mapping[str, Sequence[float]], ratio: float, *, alpha: float = 0.05
+) -> frozenset[str] | None:
+    """The methods that may be the best of a column, by their scores over identical splits; None of too few splits.
 
-    The best has the highest median, as in the tables (then the highest mean, then the first name). Each other
-    method is compared with it by `corrected_paired_test` on the splits both have (NaN marks a missing one),
-    and Holm corrects over these comparisons. Fewer than two common splits distinguish nothing. A method
-    without any score is False.
+    The best has the highest median, as in the tables (then the highest mean, then the first name). It was picked from
+    the same scores, so each other's t against it (Nadeau & Bengio's) is held against the largest of such t among as
+    many equal methods, whose best was picked likewise. The worst is left out first, and the rest are judged as a
+    column of their own (as in a model confidence set: Hansen, Lunde & Nason, 2011). Under equal methods some method
+    is left out of `alpha` of all columns at most, whatever the methods' variances: each t has a spread of its own.
+    Only splits count that all methods have (NaN marks a missing one); a method without any score takes no part.
     """
     scores = {name: np.asarray(values, dtype=np.float64) for name, values in scores_by_method.items()}
     if len({len(values) for values in scores.values()}) > 1:
         raise RunError("methods compared over splits need one score a split, NaN where it is missing")
-    measured = [name for name, values in scores.items() if np.isfinite(values).any()]
-    marks = dict.fromkeys(scores_by_method, False)
-    if not measured:
-        return marks
-    best = min(measured, key=lambda name: (-np.nanmedian(scores[name]), -np.nanmean(scores[name]), name))
-    others = [name for name in measured if name != best]
-    tests = []
-    for name in others:
-        difference = scores[best] - scores[name]
-        difference = difference[np.isfinite(difference)]
-        unknown = PairedTest(0.0, -math.inf, math.inf, 1.0, 0)
-        tests.append(corrected_paired_test(difference.tolist(), train_size, test_size) if len(difference) else unknown)
-    marks[best] = True
-    for name, test, p in zip(others, tests, holm([test.p for test in tests]), strict=True):
-        # A lower median with a significantly higher mean is odd, but it is not worse.
-        marks[name] = p >= alpha or test.effect < 0
-    return marks
+    scores = {name: values for name, values in scores.items() if np.isfinite(values).any()}
+    common = np.isfinite(list(scores.values())).all(axis=0) if scores else np.zeros(0, dtype=bool)
+    n = int(common.sum())
+    if n < FEWEST_SPLITS:
+        return None
+    scores = {name: values[common] for name, values in scores.items()}
+    best = min(scores, key=lambda name: (-np.median(scores[name]), -scores[name].mean(), name))
+    behind = {name: _t_of(scores[best] - values, ratio) for name, values in scores.items() if name != best}
+    for name in sorted(behind, key=lambda name: (-behind[name], name)):
+        if behind[name] <= _largest_by_chance(len(behind) + 1, n, round(ratio, 1), alpha):
+            break
+        del behind[name]
+    return frozenset({best, *behind})
+
+
+def _t_of(differences: Vector, ratio: float) -> float:
+    """The corrected t of paired differences; infinite where they are all equal but not 0."""
+    effect, spread = float(differences.mean()), float(differences.std(ddof=1))
+    if spread <= NO_SPREAD * float(np.abs(differences).max()):
+        return math.copysign(math.inf, effect) if effect else 0.0
+    return effect / (spread * math.sqrt(1 / len(differences) + ratio))
+
+
+@lru_cache(maxsize=256)
+def _largest_by_chance(methods: int, splits: int, ratio: float, alpha: float) -> float:
+    """What the largest t against the picked best stays below in all but `alpha` of columns of equal methods.
+
+    Simulated for independent normal scores, of which any two splits share what Nadeau and Bengio's correction
+    supposes. Methods that are more alike, or that vary unequally, give smaller ones (docs/coverage.md).
+    """
+    if methods > MOST_SIMULATED:
+        return t_quantile(splits - 1, 1 - alpha / (methods * (methods - 1)))
+    rng = np.random.default_rng(0)
+    largest = [_largest_t(rng, methods, splits, ratio) for _ in range(NULL_DRAWS // DRAWS_AT_ONCE)]
+    return float(np.quantile(np.concatenate(largest), 1 - alpha))
+
+
+def _largest_t(rng: np.random.Generator, methods: int, splits: int, ratio: float) -> Vector:
+    """The largest t against the picked best in columns of equal methods."""
+    scores = rng.normal(size=(DRAWS_AT_ONCE, methods, splits))
+    scores += math.sqrt(ratio) * rng.normal(size=(DRAWS_AT_ONCE, methods, 1))
+    best = np.median(scores, axis=2).argmax(axis=1)
+    behind = scores[np.arange(DRAWS_AT_ONCE), best][:, None, :] - scores
+    spread = behind.std(axis=2, ddof=1)
+    spread[np.arange(DRAWS_AT_ONCE), best] = 1.0
+    t: Vector = (behind.mean(axis=2) / (spread * math.sqrt(1 / splits + ratio))).max(axis=1)
+    return t
 
 
 # Rankings over datasets ----------------------------------------------------------------------------------------------
@@ -348,7 +242,7 @@ def srcc_standard_error(n: int, rho: float) -> float:
     """Standard error of one split's SRCC: (1 − ρ²) sqrt((1 + ρ²/2) / (n − 3)).
 
     Bonett & Wright's (2000) variance of Fisher's z for Spearman's rho, carried back by the delta method. It
-    supposes independent images, so with several versions of one reference it is a lower bound.
+    supposes independent images: for several versions of one content see `bench.contents.standard_error`.
     """
     if n < 4 or not -1 <= rho <= 1:
         raise RunError(f"no standard error for an SRCC of {rho:g} over {n} images")

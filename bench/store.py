@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import hashlib
 import io
 import json
@@ -14,9 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.claims import Claims
+from bench.code import made_by_other_code
 from bench.earlier import earlier_key, spec_of
 from bench.errors import StoreError, UsageError
-from bench.files import write_bytes, write_text
+from bench.files import explain, write_bytes, write_text
 from bench.numbers import meaningful
 from bench.spec import SCHEMA, RunSpec, key_of
 
@@ -32,12 +34,23 @@ class Problem:
     why: str
 
 
+@dataclass(frozen=True)
+class Known:
+    """What a sound record answers for, and which other code than today's it was made by ("" for today's)."""
+
+    spec: RunSpec
+    status: str
+    other_code: str
+
+
 @dataclass
 class Store:
-    """The results folder of a bench: runs/, states/, claims/, checkpoints/, tables/, figures/."""
+    """The results folder of a bench: runs/, states/, claims/, checkpoints/, tables/, figures/, set_aside/."""
 
     root: Path
     problems: list[Problem] = field(default_factory=list)
+    made_by: list[str] = field(default_factory=list)
+    """Of the wanted runs that `pending` was last asked about: whose other code made those that today's did not."""
 
     @property
     def runs(self) -> Path:
@@ -75,29 +88,56 @@ class Store:
         probe.unlink(missing_ok=True)
 
     def write(self, record: Mapping[str, Any], predictions: Mapping[str, np.ndarray] | None = None) -> Path:
-        """Write one run's record; its predictions first, so that a record never lacks them."""
+        """Write one run's record; its predictions first, so that a record never lacks them.
+
+        What stood under its name is put aside, sound or not, unless it is the very same.
+        """
         body = {k: v if k == "spec" else meaningful(v) for k, v in record.items() if k != "sha256"}
-        if predictions:
-            data = _npz(predictions)
+        path, data = self.runs / f"{record['key']}.json", _npz(predictions) if predictions else b""
+        if data:
             body["predictions_sha256"] = hashlib.sha256(data).hexdigest()
-            write_bytes(self.runs / f"{record['key']}.npz", data)
         body["sha256"] = record_hash(body)
-        path = self.runs / f"{record['key']}.json"
-        self._set_aside_unsound(path)
-        write_text(path, record_text(body))
+        text = record_text(body)
+        if path.exists() and path.read_bytes() != text.encode():
+            self.put_aside(path, path.with_suffix(".npz"))
+        if data:
+            write_bytes(path.with_suffix(".npz"), data)
+        write_text(path, text)
+        if not data:  # a run that was done by other code has failed by today's
+            path.with_suffix(".npz").unlink(missing_ok=True)
         return path
 
-    def _set_aside_unsound(self, path: Path) -> None:
-        """A file under a record's name that is no sound record is kept, elsewhere, before its place is taken."""
-        if not path.exists():
-            return
+    def put_aside(self, first: Path, *others: Path, within: str = "") -> None:
+        """Keep files that are about to go in set_aside/, under a number that no other file there has.
+
+        They stand where they stood, too, until their successors are written. What was kept already (the writer was
+        killed before it wrote) is not kept twice.
+        """
+        folder = self.root / "set_aside" / within
+        number = 0
         try:
-            self.read(path)
-        except StoreError:
-            aside = self.root / "set_aside"
-            aside.mkdir(parents=True, exist_ok=True)
-            number = len(list(aside.glob(f"{path.stem}.*")))
-            path.rename(aside / f"{path.stem}.{number}.json")
+            folder.mkdir(parents=True, exist_ok=True)
+            while not _linked(first, folder / f"{first.stem}.{number}{first.suffix}"):
+                number += 1
+            for path in others:
+                with suppress(FileNotFoundError, FileExistsError):
+                    os.link(path, folder / f"{first.stem}.{number}{path.suffix}")
+        except OSError as error:
+            raise explain(error, folder) from error
+
+    def forget_training(self, spec: RunSpec) -> None:
+        """Put aside what is kept of a training, finished or not, so that it begins anew."""
+        for path in (self.state_path(spec), self.checkpoint_path(spec)):
+            if path.exists():
+                self.put_aside(path, within=path.parent.name)
+                path.unlink(missing_ok=True)
+
+    def set_aside(self, key: str) -> None:
+        """Keep a run's record and predictions elsewhere, so that their place can be taken."""
+        record, predictions = self.runs / f"{key}.json", self.runs / f"{key}.npz"
+        self.put_aside(record, predictions)
+        record.unlink(missing_ok=True)
+        predictions.unlink(missing_ok=True)
 
     def read(self, path: Path) -> dict[str, Any]:
         """One record, checked; anything doubtful is a StoreError that says what."""
@@ -137,19 +177,29 @@ class Store:
                 "and `bench run` makes that run again."
             ) from error
 
-    def index(self) -> dict[str, list[tuple[RunSpec, str, str]]]:
-        """training key → (spec, status, record key) of every sound record."""
-        found: dict[str, list[tuple[RunSpec, str, str]]] = {}
+    def index(self) -> dict[str, list[Known]]:
+        """training key → what every sound record of it answers for."""
+        found: dict[str, list[Known]] = {}
         for record, spec in self.sound():
-            found.setdefault(spec.training_key, []).append((spec, record["status"], record["key"]))
+            known = Known(spec, record["status"], made_by_other_code(record))
+            found.setdefault(spec.training_key, []).append(known)
         return found
 
-    def pending(self, wanted: Iterable[RunSpec], overwrite: str = "never") -> list[RunSpec]:
-        """The wanted runs that must be made: not done, and not failed unless failed ones are asked for again."""
-        if overwrite == "always":
-            return list(wanted)
+    def pending(self, wanted: Iterable[RunSpec], overwrite: str = "changed") -> list[RunSpec]:
+        """The wanted runs that must be made; `made_by` then says whose other code has made some of the wanted.
+
+        never: those without any record. changed: those without one by today's code. failed: those, too, that today's
+        code has failed in. always: all.
+        """
+        pending, self.made_by = [], []
         index = self.index()
-        return [spec for spec in wanted if not _answered(spec, index.get(spec.training_key, []), overwrite)]
+        for spec in wanted:
+            covering = [known for known in index.get(spec.training_key, []) if known.spec.covers(spec)]
+            if covering and all(known.other_code for known in covering):
+                self.made_by.append(covering[0].other_code)
+            if not _answered(covering, overwrite):
+                pending.append(spec)
+        return pending
 
 
 class Specs:
@@ -192,9 +242,24 @@ def _checked(path: Path | str, name: str, specs: Specs) -> tuple[dict[str, Any],
     return record, check_record(record, name, text, specs)
 
 
-def _answered(spec: RunSpec, known: list[tuple[RunSpec, str, str]], overwrite: str) -> bool:
-    covering = [status for have, status, _ in known if have.covers(spec)]
-    return "done" in covering or ("failed" in covering and overwrite == "never")
+def _answered(covering: list[Known], overwrite: str) -> bool:
+    if overwrite == "always":
+        return False
+    if overwrite == "never":
+        return bool(covering)
+    statuses = {known.status for known in covering if not known.other_code}
+    return "done" in statuses or (overwrite == "changed" and "failed" in statuses)
+
+
+def _linked(path: Path, name: Path) -> bool:
+    """Link a file to a name that must be free, or of the very same file; False where it is another's."""
+    try:
+        os.link(path, name)
+    except FileExistsError:
+        return filecmp.cmp(path, name, shallow=False)
+    except FileNotFoundError:  # it went in this moment: its successor is another's
+        return True
+    return True
 
 
 def record_hash(record: Mapping[str, Any]) -> str:

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
+from typing import TYPE_CHECKING
 
 from bench.registry import DATASETS
 from bench.results import Experiment, Record
 from bench.table import Cost, Number
 
+if TYPE_CHECKING:
+    from bench.contents import ModelScores
+
 DIGITS = 3
 """Numbers that print the same are the same for ranking."""
+NO_INTERVAL = "no interval"
 
 
 @dataclass(frozen=True, eq=False)
 class Cell:
-    """The runs behind one number: one record a split, done ones before failed ones."""
+    """The runs behind one number: one record a split, by today's code before other, done before failed."""
 
     experiment: Experiment
     metric: str
@@ -28,7 +33,7 @@ class Cell:
     def of(records: Sequence[Record], experiment: Experiment, metric: str) -> Cell:
         """The cell of all records of an arm in an experiment; several of one split are one training: the first."""
         chosen: dict[int, Record] = {}
-        for record in sorted(records, key=lambda record: (not record.done, record.key)):
+        for record in sorted(records, key=lambda record: (record.other_code != "", not record.done, record.key)):
             chosen.setdefault(record.spec.split, record)
         return Cell(experiment, metric, dict(sorted(chosen.items())))
 
@@ -53,14 +58,37 @@ class Cell:
         found = {split: record.value(self.experiment.target, self.metric) for split, record in self.by_split.items()}
         return {split: value for split, value in found.items() if value is not None}
 
-    def sizes(self) -> tuple[int, int]:
-        """Training and test images of a split, as the paired test needs them; a failed run does not know them."""
+    def overlap(self) -> float:
+        """Nadeau and Bengio's ratio: the test part of the source's split over the rest of it.
+
+        In contents, in images where a record is too old to know them; 0 where the whole source is learned from, for
+        then nothing but the seed differs between splits. A failed run does not know its split's sizes.
+        """
+        if self.experiment.source == "all":
+            return 0.0
         for record in self.records:
             train = record.section("data").get("train", {})
-            n_train, n_test = int(train.get("n_train") or 0), int(train.get("n_test") or 0)
-            if n_train and n_test:
-                return n_train, n_test
-        return 80, 20
+            for whole, part in (("contents", "contents_test"), ("n", "n_test")):
+                n, n_test = int(train.get(whole) or 0), int(train.get(part) or 0)
+                if 0 < n_test < n:
+                    return n_test / (n - n_test)
+        return 0.25
+
+    def predictions(self, splits: Collection[int] | None = None) -> dict[int, ModelScores]:
+        """The stored predictions of each done split (of those named) as the metric takes them; those there are."""
+        from bench.contents import ModelScores
+
+        done = {split: record for split, record in self.by_split.items() if record.done}
+        found = {
+            split: record.predictions(self.experiment.target)
+            for split, record in done.items()
+            if splits is None or split in splits
+        }
+        return {
+            split: ModelScores.of(self.metric, predictions.predicted, predictions.human, predictions.group)
+            for split, predictions in found.items()
+            if predictions is not None
+        }
 
     def follows_papers(self) -> bool:
         """Whether all runs had the papers' data: the whole sets, split 80/20 at random (by content where there is any).
@@ -76,9 +104,8 @@ def _whole(record: Record, experiment: Experiment) -> bool:
     """Whether a run saw as many images as its sets have in the papers: no part of one, no other set of its name."""
     data = record.section("data")
     seen = {experiment.train: data.get("train", {}).get("n")}
-    dataset, _, part = experiment.target.rpartition(":")
-    if part == "all":
-        seen[dataset] = data.get("tests", {}).get(experiment.target, {}).get("n")
+    if experiment.part == "all":
+        seen[experiment.tested] = data.get("tests", {}).get(experiment.target, {}).get("n")
     return all(n and _images(name) == n for name, n in seen.items())
 
 
@@ -91,8 +118,15 @@ def _images(dataset: str) -> int:
 def summarise(
     cells: Sequence[Sequence[Cell]], of: int, contests: Sequence[str], *, intervals: bool
 ) -> list[list[Number]]:
-    """The numbers of a block of cells, ranked and marked column by column among the rows of one contest."""
+    """The numbers of a block of cells, ranked and marked column by column among the rows of one contest.
+
+    Of fewer than three splits nothing is marked: no test of the differences can be made, and an order would claim one.
+    """
+    from bench.stats import FEWEST_SPLITS
+
     numbers = [[_number(cell, of, intervals=intervals) for cell in row] for row in cells]
+    if of < FEWEST_SPLITS:
+        return numbers
     for rows in _by_contest(contests):
         for j in range(len(cells[0])):
             column = [numbers[i][j] for i in rows]
@@ -166,35 +200,26 @@ def _deviation(values: list[float]) -> float | None:
 
 
 def _interval(cell: Cell, values: list[float], *, intervals: bool) -> tuple[float | None, float | None, str]:
-    """A 95% interval: of the mean over splits from their spread, or (on request) of the median by bootstrap."""
+    """A 95% interval: of the mean over splits from their spread, or (on request) of these models on other contents."""
     if intervals:
-        return _bootstrap(cell)
+        return _over_contents(cell)
     if len(values) < 2:
         return None, None, ""
     from bench.stats import corrected_paired_test
 
-    test = corrected_paired_test(values, *cell.sizes())
+    test = corrected_paired_test(values, cell.overlap())
     return test.low, test.high, "95% of the mean (Nadeau-Bengio)"
 
 
-def _bootstrap(cell: Cell) -> tuple[float | None, float | None, str]:
-    """The percentile interval of the median SRCC or PLCC; other metrics, and test parts of one content, have none."""
-    from bench.metrics import fit_logistic
-    from bench.stats import SplitScores, bootstrap_median_interval
+def _over_contents(cell: Cell) -> tuple[float | None, float | None, str]:
+    """The interval of the mean over splits by the contents of their test parts."""
+    from bench.contents import interval
 
-    if cell.metric not in ("srcc", "plcc", "plcc_raw"):
-        return None, None, ""
-    splits = []
-    for record in cell.records:
-        found = record.predictions(cell.experiment.target) if record.done else None
-        if found is not None:
-            mapping = fit_logistic(found.predicted, found.human) if cell.metric == "plcc" else None
-            scores = mapping(found.predicted) if mapping and mapping.ok and not mapping.decreasing else found.predicted
-            splits.append(SplitScores(scores, found.human, found.group.tolist()))
-    if len({content for split in splits for content in split.contents}) < 2:
-        return None, None, ""
-    interval = bootstrap_median_interval(splits, metric="srcc" if cell.metric == "srcc" else "plcc")
-    return interval.low, interval.high, "95% of the median (bootstrap by content)"
+    tested = list(cell.predictions().values())
+    if not tested:
+        return None, None, f"{NO_INTERVAL}: no predictions"
+    found = interval(tested, cell.metric)
+    return found.low, found.high, f"{NO_INTERVAL}: {found.why}" if found.why else "95% of the mean over contents"
 
 
 def _ranks(values: Sequence[float | None]) -> list[int]:
@@ -212,12 +237,12 @@ def _tied(cells: Sequence[Cell], numbers: Sequence[Number], ranks: Sequence[int]
     rows = [i for i, number in enumerate(numbers) if number.complete]
     if len(rows) < 2:
         return [False] * len(cells)
-    from bench.stats import indistinguishable_from_best
+    from bench.stats import best_set
 
     splits = sorted({split for i in rows for split in cells[i].by_split})
     scores = {str(i): [cells[i].values.get(split, math.nan) for split in splits] for i in rows}
-    marks = indistinguishable_from_best(scores, *cells[rows[0]].sizes())
-    return [marks.get(str(i), False) and ranks[i] != 1 for i in range(len(cells))]
+    best = best_set(scores, cells[rows[0]].overlap()) or frozenset()
+    return [str(i) in best and ranks[i] != 1 for i in range(len(cells))]
 
 
 def _median(values: Sequence[object]) -> float | None:

@@ -53,8 +53,8 @@ def make_tables(
     command which would make them. When no protocol is named, a table that only repeats the numbers of earlier ones
     is left out. With `complain`, a protocol whose own code fails is complained of and left out, and where none is
     named so is one whose stored predictions cannot be read.
-    `intervals` asks for bootstrap intervals, which read the stored predictions (a second or so a number at KonIQ's
-    size). `strict` refuses a table whose numbers were not made alike. The same records give the same bytes.
+    `intervals` asks for intervals over contents, which read the stored predictions (a third of a second a number at
+    KonIQ's size). `strict` refuses a table whose numbers were not made alike. The same records give the same bytes.
     """
     check_formats(formats)
     kept = Results(results.records, intervals=intervals or results.intervals)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,8 +14,9 @@ from bench.console import grid, note, say
 from bench.data.locate import loader_name
 from bench.driver import report_problems
 from bench.errors import RunError, UsageError
-from bench.executors import Orders, execute_serial
-from bench.planning import Plan, sort_settings, weights_token
+from bench.executors import execute_serial
+from bench.orders import ExecutionOptions
+from bench.planning import Plan, Settings, recipes_of_methods, sort_settings, weights_token
 from bench.preflight import look_ahead
 from bench.presets import Preset, preset_named
 from bench.progress import Display, counted
@@ -40,6 +42,7 @@ class Wish:
     backbone: str
     weights: str
     settings: tuple[str, ...]
+    file: Settings
 
 
 def run_search(wish: Wish, results: Path, make_runtime: Callable[..., Runtime]) -> int:
@@ -57,7 +60,9 @@ def run_search(wish: Wish, results: Path, make_runtime: Callable[..., Runtime]) 
         f"{len(tried) - len(pending)} tried before."
     )
     with Display() as display:
-        summary = execute_serial(pending, runtime, Orders(report=display.report, say=display.line))
+        beside = {candidate.spec.key: _text(candidate.settings) for candidate in tried}
+        options = ExecutionOptions(report=display.report, say=display.line, beside=beside)
+        summary = execute_serial(pending, runtime, options)
     report_problems(store)
     if summary.interrupted:
         return 130
@@ -84,6 +89,7 @@ def _search(wish: Wish, data: Mapping[str, Any]) -> tuple[Search, dict[str, Path
     settings = sort_settings(wish.settings, [wish.method], [])
     if settings.spec:
         raise UsageError(f"--set {', '.join(settings.spec)}: tuning is inside random splits and whole training parts.")
+    own = recipes_of_methods(wish.file, settings).get(wish.method, {})
     search = Search(
         wish.method,
         dataset,
@@ -93,8 +99,8 @@ def _search(wish: Wish, data: Mapping[str, Any]) -> tuple[Search, dict[str, Path
         option=name,
         values=[value for value in values.split(",") if value],
         common=common,
-        recipe={**settings.recipe, **settings.recipes.get(wish.method, {})},
-        options=settings.methods.get(wish.method, {}),
+        recipe={**wish.file.recipe, **settings.recipe, **own},
+        options={**wish.file.methods.get(wish.method, {}), **settings.methods.get(wish.method, {})},
     )
     return search, files
 
@@ -120,7 +126,8 @@ def _show(search: Search, found: Trials) -> None:
     """A row for each candidate, a column for each split, and why some failed."""
     rows = [_row([tried[i] for tried in found.values()]) for i in range(len(next(iter(found.values()))))]
     title = f"{search.method} on {search.dataset}: validation SRCC by split"
-    grid(("candidate", *map(str, found), "mean"), rows, title=title)
+    grid(("candidate", *map(str, found), "mean", "s.e."), rows, title=title)
+    say("s.e.: standard error of the mean, by the number of validation pictures; versions of one content raise it.")
     for why in dict.fromkeys(trial.why for tried in found.values() for trial in tried if trial.why):
         say(f"Failed: {why}")
 
@@ -128,7 +135,16 @@ def _show(search: Search, found: Trials) -> None:
 def _row(tried: Sequence[Trial]) -> tuple[str, ...]:
     known = [trial.srcc for trial in tried if trial.srcc is not None]
     values = ["-" if trial.srcc is None else f"{trial.srcc:.3f}" for trial in tried]
-    return _text(tried[0].settings), *values, f"{statistics.fmean(known):.3f}" if len(known) == len(tried) else "-"
+    mean = f"{statistics.fmean(known):.3f}" if len(known) == len(tried) else "-"
+    return _text(tried[0].settings), *values, mean, _standard_error(tried)
+
+
+def _standard_error(tried: Sequence[Trial]) -> str:
+    """Of the mean over splits, from how many pictures each was scored on."""
+    from bench.stats import srcc_standard_error
+
+    each = [srcc_standard_error(trial.n, trial.srcc) for trial in tried if trial.srcc is not None and trial.n > 3]
+    return f"{math.hypot(*each) / len(each):.3f}" if len(each) == len(tried) else "-"
 
 
 def _chosen(found: Trials) -> str:

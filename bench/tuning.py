@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.choices import Trial
+from bench.code import made_by_other_code
 from bench.errors import UsageError
 from bench.planning import sort_settings
 from bench.presets import Preset
 from bench.protocol import MethodChoice, Request
 from bench.registry import METHODS
-from bench.spec import RunSpec, Scalar, recipe_options
+from bench.spec import RunSpec, Scalar, Target, recipe_options
 from bench.store import Store
 
 RATES = (1e-4, 3e-4, 1e-3, 3e-3)
@@ -71,12 +72,14 @@ def _candidate(search: Search, settings: Mapping[str, Scalar], split: int) -> Ca
     options = {name: value for name, value in settings.items() if name in own}
     request = Request(preset=search.preset, recipe={**search.recipe, **recipe}, common=search.common)
     choice = MethodChoice(search.method, {**search.options, **options})
-    return Candidate(split, settings, request.spec(choice, search.dataset, (f"{search.dataset}:validation",), split))
+    return Candidate(
+        split, settings, request.spec(choice, search.dataset, (Target.of(search.dataset, "validation"),), split)
+    )
 
 
 def trials(tried: Sequence[Candidate], store: Store, failed: Mapping[str, str] | None = None) -> dict[int, list[Trial]]:
     """By split, how every candidate did by its record; `failed` says why by key, for those that left none."""
-    records = {record["key"]: record for record in store.records()}
+    records = {record["key"]: record for record in store.records() if not made_by_other_code(record)}
     found: dict[int, list[Trial]] = {}
     for candidate in tried:
         record = records.get(candidate.spec.key)
@@ -89,5 +92,6 @@ def _trial(candidate: Candidate, record: Mapping[str, Any] | None, failed: Mappi
         return Trial(candidate.settings, None, failed.get(candidate.spec.key, "not run"))
     if record["status"] == "failed":
         return Trial(candidate.settings, None, record["error"]["message"])
-    (metrics,) = record["metrics"].values()
-    return Trial(candidate.settings, float(metrics["srcc"]))
+    ((target, metrics),) = record["metrics"].items()
+    count = record.get("data", {}).get("tests", {}).get(target, {}).get("n", 0)
+    return Trial(candidate.settings, float(metrics["srcc"]), n=count)

@@ -32,7 +32,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.lending import cast_frozen_weights_once
 from bench.losses import plcc_squared
 from bench.machine import DTYPES, autocast
 from bench.registry import METHODS
@@ -52,12 +51,11 @@ def ours(method: str, precision: str) -> dict[str, Step]:
     built = METHODS.load(method)()
     vit, _ = load_vit("vit_base_patch16_224", "random", SIZE, files={}, cache=Path())
     model = built.build(vit, Recipe(), toolbox({}, Path(), random=True))
-    cast_frozen_weights_once(model, precision)
     optimiser = torch.optim.AdamW(built.parameter_groups(model, 3e-4), lr=3e-4, weight_decay=1e-2, fused=True)
     inputs = dict.fromkeys(model.features.pictures, pictures)
     mixed = partial(autocast, "cpu", precision)
     with torch.no_grad(), mixed():
-        inputs |= {name: frozen.compute(pictures).float() for name, frozen in model.features.needed().items()}
+        inputs |= {name: frozen.compute(pictures).float() for name, frozen in model.features.frozen.items()}
 
     def train() -> None:
         model.train()

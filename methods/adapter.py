@@ -22,8 +22,11 @@ class Adapter(Method):
     least: ClassVar[Mapping[str, float]] = {"bottleneck": 1, "init_std": 1e-6, "scale": 1e-6}
 
     bottleneck: int = 64
+    """Width of the bottleneck."""
     position: Literal["houlsby", "pfeiffer", "adaptformer"] = "houlsby"
+    """Behind attention and MLP, behind the MLP, or beside the MLP."""
     init_std: float = 0.01
+    """Standard deviation of the weights' start; no matter to AdaptFormer."""
     scale: float = 0.1
     """AdaptFormer's fixed factor on its branch; the other positions have none."""
 

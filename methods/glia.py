@@ -28,20 +28,35 @@ class Glia(Method):
     tiles: ClassVar[Mapping[str, str]] = {"grid": "fragment"}
 
     rank: int = 64
+    """Width of the latent space in which the two streams meet."""
     heads: int = 4
+    """Heads of the cross-attention."""
     lambda_init: float = 0.02
+    """Where the learned weights of the cross-attention (λ_d, λ_s) start."""
     placement: Literal["between", "before_each"] = "between"
+    """GLIA blocks between the ViT's blocks, or one before each of them."""
     residual: Literal["added", "literal"] = "added"
+    """Whether Eq. 3 adds its bottleneck to the tokens, or replaces them, as its letters say."""
     lgf: bool = True
+    """Local-global fusion (Eq. 3): the main stream is told what the guiding one sees."""
     glr: bool = True
+    """Global-local refinement (Eq. 4): the guiding stream is told what the main one sees."""
     without_lgf: Literal["adapter", "mean"] = "adapter"
+    """What stands in for the fusion when it is off: the bare bottleneck, or the mean guidance token added to it."""
     guidance: Literal["semantic", "detail"] = "semantic"
+    """The view that guides: the whole image (semantic) or grid fragments (detail)."""
     main: Literal["semantic", "detail"] = "detail"
+    """The view that is scored: grid fragments (detail) or the whole image (semantic)."""
     grid: int = 7
+    """Fragments a side."""
     fragment: int = 32
+    """Pixels a side of a fragment; grid × fragment is the recipe's size."""
     offset: Literal["random", "corner"] = "random"
+    """Where in its cell a fragment is cut: drawn anew, or always at the top-left corner."""
     fragments_from: Literal["original", "resized"] = "original"
+    """Fragments of the image in its own resolution, or of the resized one."""
     flips: bool = True
+    """Whether the main stream is flipped in training."""
 
     def views(self, recipe: Recipe) -> dict[str, View]:
         """The streams in use. The main one is flipped in training, the guiding one never, whichever view each is."""

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from bench.backbone import Vit, VitShape, cnn_channels
 from bench.layers import CrossAttention, cross_attention_size, mlp, mlp_size, small_random
-from bench.method import Features, Frozen, Method, Toolbox
+from bench.method import Features, Method, Toolbox
 
 
 class Loda(Method):
@@ -25,12 +25,19 @@ class Loda(Method):
     divides: ClassVar[Mapping[str, str]] = {"heads": "latent"}
 
     cnn: str = "resnet50.a1_in1k"
+    """The frozen CNN that sees distortions, by its timm name."""
     latent: int = 64
+    """Width of the latent space of the cross-attention."""
     heads: int = 4
+    """Heads of the cross-attention."""
     pool: int = 7
+    """Tokens a side that each stage of the CNN is pooled to."""
     injector: bool = True
+    """Cross-attention to the CNN's tokens; off: these are added to the ViT's (Table 7)."""
     projection: Literal["code", "eq4"] = "code"
+    """Whether the ViT's tokens alone are projected, as in the code, or the CNN's too (Eq. 4)."""
     bn: Literal["eval", "train"] = "eval"
+    """Batch norms of the CNN: as pretrained, or of the batch itself as in the authors' code."""
 
     def assemble(self, vit: Vit, toolbox: Toolbox) -> Features:
         """The CNN, its extractor, and an injector (or a plain addition) before every block."""
@@ -103,34 +110,6 @@ class Injector(nn.Module):
         return tokens + self.scale * self.up(low)
 
 
-class Stages:
-    """The frozen CNN's last stages, and the same numbers as one row a picture, as they are kept for tests."""
-
-    def __init__(self, cnn: nn.Module, used: int) -> None:
-        self.cnn, self.used = cnn, used
-        self.shapes: dict[int, list[torch.Size]] = {}
-
-    def maps(self, pictures: Tensor) -> list[Tensor]:
-        """[B, channels, m, n] each."""
-        with torch.no_grad():
-            maps: list[Tensor] = self.cnn(pictures.contiguous(memory_format=torch.channels_last))
-        return maps[-self.used :]
-
-    def rows(self, pictures: Tensor) -> Tensor:
-        """[B, all of them], every map with its channels last."""
-        found = [stage.permute(0, 2, 3, 1) for stage in self.maps(pictures)]
-        self.shapes[pictures.shape[-1]] = [stage.shape[1:] for stage in found]
-        return torch.cat([stage.flatten(1) for stage in found], 1)
-
-    def of_rows(self, rows: Tensor, side: int) -> list[Tensor]:
-        """The maps of kept rows, laid out in memory as the CNN lays them out."""
-        if side not in self.shapes:
-            self.rows(rows.new_zeros(1, 3, side, side))
-        shapes = self.shapes[side]
-        parts = zip(rows.split([shape.numel() for shape in shapes], 1), shapes, strict=True)
-        return [part.contiguous().unflatten(1, shape).permute(0, 3, 1, 2) for part, shape in parts]
-
-
 class _WithCnn(Features):
     """What both variants share: the frozen CNN's last four stages through their extractors."""
 
@@ -146,15 +125,11 @@ class _WithCnn(Features):
             Extractor(c, options.latent, out, options.pool) for c in cnn_channels(options.cnn)
         )
 
-        self.stages = Stages(self.cnn, len(self.extractors))
-        if not self.batch_statistics:  # float32: what is kept must not change what a test says
-            self.frozen = {"stages": Frozen("crop", "stages", self.stages.rows, dtype=torch.float32, optional=True)}
-
     def distortion(self, inputs: Mapping[str, Tensor]) -> list[Tensor]:
-        """Tokens of each stage. Crops change every epoch, so in training the CNN runs here; in tests it need not."""
+        """Tokens of each stage. Crops change every epoch, so the CNN runs here and is no frozen input."""
         self.cnn.train(self.batch_statistics and self.training)
-        crop, kept = inputs["crop"], inputs.get("stages")
-        stages = self.stages.maps(crop) if kept is None else self.stages.of_rows(kept, crop.shape[-1])
+        with torch.no_grad():
+            stages = self.cnn(inputs["crop"].contiguous(memory_format=torch.channels_last))[-len(self.extractors) :]
         return [extract(stage) for extract, stage in zip(self.extractors, stages, strict=True)]
 
 

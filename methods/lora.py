@@ -22,8 +22,11 @@ class Lora(Method):
     below: ClassVar[Mapping[str, float]] = {"dropout": 1}
 
     rank: int = 8
+    """Width of the low-rank update."""
     alpha: float = 16.0
+    """The update is scaled by alpha / rank."""
     dropout: float = 0.0
+    """Dropout in front of the update."""
 
     def assemble(self, vit: Vit, toolbox: Toolbox) -> Features:
         """peft's LoRA, injected; the target is a pattern because the word "proj" would hit the patch embedding."""

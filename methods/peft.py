@@ -7,9 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-import torch
 from peft.utils import PeftType
-from torch import Tensor, nn
 
 from bench.backbone import Vit, VitShape
 from bench.errors import UsageError
@@ -35,8 +33,6 @@ TUNERS: dict[str, Tuner] = {
     "dora": Tuner("LORA", {"r": 8, "lora_alpha": 16, "use_dora": True}),
     "rslora": Tuner("LORA", {"r": 8, "lora_alpha": 16, "use_rslora": True}),
     "pissa": Tuner("LORA", {"r": 8, "lora_alpha": 8, "init_lora_weights": "pissa"}),
-    # peft wants the number of steps now; `after_step` tells it the true one
-    "adalora": Tuner("ADALORA", {"init_r": 12, "target_r": 8, "lora_alpha": 16, "total_step": 10**9}),
     "vera": Tuner("VERA", {"r": 256}),
     "boft": Tuner("BOFT", {"boft_block_size": 8, "boft_n_butterfly_factor": 1}),
     "oft": Tuner("OFT", {"r": 0, "oft_block_size": 32}),
@@ -50,16 +46,7 @@ TUNERS: dict[str, Tuner] = {
 }
 """The tuners whose sizes are pinned by tests. Every other one of peft that works on layers opens by its name."""
 
-KNOBS = {
-    "lora": "r",
-    "dora": "r",
-    "rslora": "r",
-    "pissa": "r",
-    "adalora": "init_r",
-    "loha": "r",
-    "hra": "r",
-    "fourierft": "n_frequency",
-}
+KNOBS = {"lora": "r", "dora": "r", "rslora": "r", "pissa": "r", "loha": "r", "hra": "r", "fourierft": "n_frequency"}
 """The options that `--budget` may turn; the sizes of the other tuners do not follow a rank."""
 
 NOT_FOR_VITS = {
@@ -80,6 +67,7 @@ class Peft(Method):
     family: ClassVar[bool] = True
 
     config: str = ""
+    """The tuner's own options, as in r=4,alpha=8."""
     target: str = ""
     """A pattern for the modules to adapt; empty: what the tuner is known for."""
 
@@ -90,10 +78,8 @@ class Peft(Method):
     def assemble(self, vit: Vit, toolbox: Toolbox) -> Features:
         """The tuner, injected into the ViT."""
         self.size(vit.shape)  # refuses what peft would quietly change
-        tuner = inject(vit, self._config())
-        features = _AdaLora(vit, tuner) if self._tuner().kind == "ADALORA" else ViewFeature(vit)
-        features.reads_weights = True  # DoRA takes their norms, OFT turns them
-        return features
+        inject(vit, self._config())
+        return ViewFeature(vit)
 
     def size(self, shape: VitShape) -> int:
         """From the tuner's formula (bench/peft_sizes.py); others are counted on a stand-in."""
@@ -103,11 +89,9 @@ class Peft(Method):
         return documented_size(config, shape)
 
     def budget_choices(self, shape: VitShape) -> range:
-        """Ranks up to the width (AdaLoRA's start above the ranks it ends with); frequencies up to the whole map's."""
+        """Ranks up to the width; frequencies up to the whole map's."""
         if self.variant not in KNOBS or self.target:
             return range(0)
-        if self.variant == "adalora":
-            return range(self._config().target_r + 1, shape.width + 1)
         return range(1, (shape.width * shape.qkv if self.variant == "fourierft" else shape.width) + 1)
 
     def resized(self, choice: int) -> dict[str, Scalar]:
@@ -118,7 +102,9 @@ class Peft(Method):
     def _tuner(self) -> Tuner:
         if self.variant in TUNERS:
             return TUNERS[self.variant]
-        others = {kind.value.lower() for kind in PeftType} - NOT_FOR_VITS
+        others = {kind.value.lower() for kind in PeftType} - NOT_FOR_VITS - {"adalora"}
+        if self.variant == "adalora":
+            raise UsageError("AdaLoRA changes its loss and ranks at every step, which no method here may: use lora.")
         if self.variant in NOT_FOR_VITS:
             raise UsageError(f"peft's {self.variant} works on language models only; for prompts in a ViT use vpt.")
         if self.variant in others:
@@ -131,64 +117,6 @@ class Peft(Method):
     def _config(self) -> Any:
         tuner = self._tuner()
         given = parse_config(self.config)
-        if tuner.kind in ("LORA", "ADALORA"):
+        if tuner.kind == "LORA":
             given = {SHORT_NAMES.get(name, name): value for name, value in given.items()}
         return make_config(tuner.kind, {**tuner.options, **given}, self.target or tuner.target)
-
-
-class _AdaLora(ViewFeature):
-    """AdaLoRA also prunes ranks after every step and keeps its singular vectors orthogonal."""
-
-    drifting = ("importance",)
-
-    def __init__(self, vit: Vit, tuner: Any) -> None:
-        super().__init__(vit)
-        self._tuner = (tuner,)  # in a tuple: a submodule would list every weight under a second name
-        self.importance = nn.Module()  # running importance is state: a run taken up again must prune the same ranks
-        for name, p in self._factors():
-            for average in ("exp_avg_ipt", "exp_avg_unc"):
-                self.importance.register_buffer(_buffer(average, name), torch.zeros_like(p))
-            if "lora_E" in name:
-                self.importance.register_buffer(_buffer("kept", name), torch.ones_like(p))
-
-    def penalty(self) -> Tensor:
-        """γ · mean ‖PᵀP − I‖ over all singular-vector factors (AdaLoRA Eq. 4)."""
-        gaps = []
-        for name, p in self._factors():
-            if "lora_E" not in name:
-                gram = p @ p.T if "lora_A" in name else p.T @ p
-                gaps.append(torch.linalg.matrix_norm(gram - torch.eye(len(gram), device=p.device, dtype=p.dtype)))
-        return self._settings.orth_reg_weight * torch.stack(gaps).mean()
-
-    def after_step(self, step: int, steps: int) -> None:
-        """Spend the rank budget where the gradients say it matters."""
-        allocator, settings = self._tuner[0].rankallocator, self._settings
-        if steps <= settings.tinit + settings.tfinal:
-            raise UsageError(f"AdaLoRA's tinit and tfinal leave none of this run's {steps} steps to prune in.")
-        settings.total_step = steps
-        singular = [name for name, _ in self._factors() if "lora_E" in name]
-        settings.rank_pattern = {name: self._state("kept", name).view(-1).bool().tolist() for name in singular}
-        for name, p in self._factors():
-            allocator.ipt.setdefault(name, torch.zeros_like(p))
-            for average in ("exp_avg_ipt", "exp_avg_unc"):
-                getattr(allocator, average)[name] = self._state(average, name)
-        self._tuner[0].update_and_allocate(step)
-        for average in ("exp_avg_ipt", "exp_avg_unc"):
-            for name, value in getattr(allocator, average).items():
-                self._state(average, name).copy_(value)
-        for name, kept in settings.rank_pattern.items():
-            self._state("kept", name).copy_(torch.tensor(kept).view(-1, 1))
-
-    def _state(self, what: str, name: str) -> Tensor:
-        return self.importance.get_buffer(_buffer(what, name))
-
-    def _factors(self) -> list[tuple[str, Tensor]]:
-        return [(n, p) for n, p in self.vit.model.named_parameters() if "lora_" in n]
-
-    @property
-    def _settings(self) -> Any:
-        return self._tuner[0].peft_config["default"]
-
-
-def _buffer(what: str, name: str) -> str:
-    return f"{what}/{name}".replace(".", "/")

@@ -23,6 +23,7 @@ class Ssf(Method):
     least: ClassVar[Mapping[str, float]] = {"init_std": 0}
 
     init_std: float = 0.02
+    """Standard deviation of the start around γ = 1 and β = 0."""
 
     def assemble(self, vit: Vit, toolbox: Toolbox) -> Features:
         """A pair of vectors behind each place."""

@@ -24,8 +24,11 @@ class Vpt(Method):
     below: ClassVar[Mapping[str, float]] = {"dropout": 1}
 
     kind: Literal["deep", "shallow"] = "deep"
+    """New prompts before every block (deep), or before the first only (shallow)."""
     prompts: int = 50
+    """Learned tokens a block."""
     dropout: float = 0.1
+    """Dropout on the prompts."""
 
     def assemble(self, vit: Vit, toolbox: Toolbox) -> Features:
         """Prompts for one or all blocks."""

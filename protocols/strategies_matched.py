@@ -9,7 +9,7 @@ from bench.errors import UsageError
 from bench.layout import Layout, Line, PresetResults, by_preset, fill, own_columns
 from bench.protocol import MethodChoice, Protocol, Request
 from bench.results import Results
-from bench.spec import RunSpec, Scalar
+from bench.spec import RunSpec, Scalar, Target
 from bench.table import Table
 
 BUDGETS = {"paper": 8_000_000, "demo": 2_000_000}
@@ -43,6 +43,7 @@ class StrategiesMatched(Protocol):
     least: ClassVar[Mapping[str, float]] = {"budget": 0}
 
     budget: int = 0
+    """Trainable parameters of every strategy; 0: the preset's, 8,000,000 (paper) or 2,000,000 (demo)."""
 
     def plan(self, request: Request) -> list[RunSpec]:
         """Every strategy that can be sized; those that cannot (a linear probe) are left out."""
@@ -53,7 +54,7 @@ class StrategiesMatched(Protocol):
             if (options := _sized(request, method, budget)) is not None
         ]
         return [
-            request.spec(method, dataset, [f"{dataset}:test"], split, budget=budget)
+            request.spec(method, dataset, [Target.of(dataset)], split, budget=budget)
             for split in range(request.splits)
             for dataset in request.wanted(request.preset.strategies)
             for method in sized

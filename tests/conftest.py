@@ -17,3 +17,12 @@ settings.load_profile("steady")
 def own_cache(monkeypatch, tmp_path_factory):
     """The user's own cache is never read or written, unless a test asks for the shared one by name."""
     monkeypatch.setenv("GLIA_BENCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture
+def own_methods(monkeypatch):
+    """What a test registers is forgotten after it."""
+    from bench.registry import METHODS
+
+    monkeypatch.setattr(METHODS, "_targets", dict(METHODS._table()))
+    monkeypatch.setattr(METHODS, "_origin", dict(METHODS._origin))

@@ -81,7 +81,9 @@ def test_two_commands_make_runs_once_and_a_table(home):
     assert "4 done, 0 failed, 0 running" in bench("status").output
     compared = bench("compare", "glia", "linear_probe")
     assert compared.exit_code == 0, compared.output
-    assert "near" in compared.output
+    told = [line for line in compared.output.splitlines() if line.startswith("near")]
+    assert len(told) == 2  # its row of the table, and a sentence
+    assert told[1].startswith("near: 2 common splits cannot tell GLIA")
 
 
 def test_a_dry_run_makes_nothing_and_estimates_from_records(home):
@@ -483,6 +485,13 @@ def test_tuning_chooses_on_validation_contents_and_runs_use_it(home):
     assert tuned.exit_code == 0, tuned.output
     assert "4 candidates for linear_probe on near, 2 in each of 2 splits; 0 tried before." in tuned.output
     assert "Chosen: lr=" in tuned.output
+    for rate, split in ((0.001, 0), (0.1, 1)):
+        assert f"done    linear_probe on near, split {split}, lr={rate}  SRCC" in tuned.output, (
+            "which candidate is said"
+        )
+    assert "s.e.: standard error of the mean" in tuned.output
+    (row,) = [line.split("│") for line in tuned.output.splitlines() if line.startswith("lr=0.001 ")]
+    assert 0 < float(row[-1]) < 1
     result = bench(
         "run", "-m", "linear_probe", "-p", "main", "-d", "near", "--splits", 2, "--recipe", "tuned",
         "--backbone", TINY, "--weights", "random", "--preset", "demo", "--set", "size=32", "--set", "epochs=1",

@@ -38,7 +38,6 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeTensorMode]:
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device=None: (1 << 36, 1 << 37))
     with FakeTensorMode(allow_non_fake_inputs=True) as mode:
         yield mode
-    placed.give_back()  # what is fake must not outlive its mode
 
 
 def to_gpu(module: nn.Module) -> None:
@@ -68,8 +67,6 @@ def test_every_tensor_of_a_method_is_where_its_model_is(name: str, training: boo
     scores = model(inputs)
     assert scores.device == torch.device("cuda:0")
     assert scores.shape == (4,)
-    penalty = model.features.penalty()
-    assert penalty is None or penalty.device.type == "cuda"
     assert all(loss(scores.float(), human).device.type == "cuda" for loss in LOSSES.values())
 
 
@@ -84,14 +81,12 @@ def test_a_whole_step_stays_on_a_device_that_is_not_the_cpu(
     model = build(name, small_vit(), **OPTIONS.get(name, {})).train().to(device)
     pictures = torch.empty(5, 3, 64, 64, device=device)
     inputs = dict.fromkeys(model.features.pictures, pictures)
-    inputs |= {key: frozen.compute(pictures).float() for key, frozen in model.features.needed().items()}
+    inputs |= {key: frozen.compute(pictures).float() for key, frozen in model.features.frozen.items()}
     trained = [p for p in model.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(trained, lr=1e-3)
     for _step in range(2):
         given = (model, inputs, torch.empty(5, device=device), LOSSES["plcc"], nullcontext)
         value = gradients(*given) if parts == 1 else gradients_in_parts(*given, parts)
-        if (penalty := model.features.penalty()) is not None:
-            penalty.backward()
         assert value.device == device
         assert all(p.grad is not None and p.grad.device == device for p in trained)
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
@@ -134,13 +129,13 @@ def test_views_end_on_the_gpu_wherever_the_store_lies(
 def test_runs_of_a_process_share_a_store_on_the_gpu_until_another_needs_the_room(
     fake: FakeTensorMode, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    dataset, checked, room = make_dataset(tmp_path / "pictures"), [], [True]
+    dataset, checked, room, stores = make_dataset(tmp_path / "pictures"), [], [True], placed.PlacedStores()
     monkeypatch.setattr(PixelStore, "verify", lambda store, rows: checked.append(store.folder.name))
     monkeypatch.setattr(placed, "has_room", lambda *_: room[0])
 
     def flat(size: int) -> Tensor:
         recipe = Recipe(size=size, short_side=0)
-        maker = ViewMaker(dataset, {"v": View("resize", size)}, recipe, tmp_path, "cuda", MEAN, STD)
+        maker = ViewMaker(dataset, {"v": View("resize", size)}, recipe, tmp_path, "cuda", MEAN, STD, placed=stores)
         maker.pictures("v", np.arange(2), epoch=0, number=0, training=True)
         return next(iter(maker._flats.values()))
 

@@ -76,8 +76,14 @@ def test_missing_sets_are_one_error(tmp_path):
     [
         ({"backbone": "resnet18"}, r"^--backbone resnet18: ResNet is not a plain timm VisionTransformer"),
         ({"backbone": "vit_smal_patch16_224"}, "timm has no network 'vit_smal_patch16_224'. Did you mean vit_small"),
-        ({"backbone": "vit_small_patch16_18x2_224"}, "18x2_224: Its ParallelThingsBlock blocks are no attention and MLP"),
-        ({"backbone": "vit_pwee_patch16_reg1_gap_256", "methods": ("vpt", "lora")}, "lora: peft.s LORA cannot be put into this ViT"),
+        (
+            {"backbone": "vit_small_patch16_18x2_224"},
+            "18x2_224: Its ParallelThingsBlock blocks are no attention and MLP",
+        ),
+        (
+            {"backbone": "vit_pwee_patch16_reg1_gap_256", "methods": ("vpt", "lora")},
+            "lora: peft.s LORA cannot be put into this ViT",
+        ),
         ({"methods": ("peft",)}, "peft: Say which of peft's tuners as peft:NAME"),
         ({"methods": ("peft:nope",)}, "peft:nope: Say which of peft's tuners as peft:NAME; 'nope' is none"),
         ({"methods": ("peft:lora",), "settings": ("config=r=4,rnak=3",)}, "peft's LORA has no option 'rnak'"),

@@ -9,7 +9,8 @@ import pytest
 from bench.errors import RunError
 from bench.run import make_run
 from bench.session import prepare
-from bench.states import take_up_state
+from bench.signals import Signals
+from bench.states import restore_trained
 from bench.store import Store
 from bench.train import Interrupted, batches_per_epoch, epoch_order
 from tests.methods.vits import SMALL_CNN
@@ -59,7 +60,7 @@ def test_an_interrupted_run_resumes_to_the_bit(steps, tmp_path, data):
     runtime = tiny_runtime(tmp_path / "parts", data)
     stop, report = stop_after(steps)
     with pytest.raises(Interrupted):
-        make_run(tiny_spec(recipe={"epochs": 3}), runtime, report, stop=stop)
+        make_run(tiny_spec(recipe={"epochs": 3}), runtime, report, signals=Signals(stop))
     assert Store(runtime.results).checkpoint_path(tiny_spec(recipe={"epochs": 3})).exists()
     seen = []
     resumed = make_run(
@@ -74,7 +75,7 @@ def test_a_damaged_checkpoint_only_costs_time(tmp_path, data):
     runtime = tiny_runtime(tmp_path, data)
     stop, report = stop_after(2)
     with pytest.raises(Interrupted):
-        make_run(tiny_spec(), runtime, report, stop=stop)
+        make_run(tiny_spec(), runtime, report, signals=Signals(stop))
     path = Store(runtime.results).checkpoint_path(tiny_spec())
     damaged = bytearray(path.read_bytes())
     damaged[-7] ^= 0xFF
@@ -139,6 +140,14 @@ def test_the_record_says_what_was_done_and_where(runtime):
     assert len(record["loss"]) == 2
 
 
+def test_the_record_counts_the_contents_of_each_part(runtime):
+    spec = tiny_spec("linear_probe", fraction=0.5, tests=("near:test", "far:all"), recipe={"selection": "val"})
+    data = make_run(spec, runtime)[0]["data"]
+    train = data["train"]
+    assert [train[f"contents{part}"] for part in ("", "_train", "_validation", "_test")] == [6, 3, 1, 1]
+    assert {target: test["contents"] for target, test in data["tests"].items()} == {"near:test": 1, "far:all": 6}
+
+
 def test_training_and_test_contents_are_disjoint_and_validation_is_not_trained_on(runtime):
     session = prepare(tiny_spec(recipe={"selection": "val"}), runtime)
     groups = session.dataset.table["group"].to_numpy()
@@ -198,9 +207,9 @@ def test_kept_tensors_are_of_one_split_and_one_network(tmp_path, data):
     runtime = tiny_runtime(tmp_path, data)
     record, _ = make_run(tiny_spec("adapter"), runtime)
     session = prepare(tiny_spec("adapter"), runtime)
-    assert take_up_state(session, Store(runtime.results))["loss"] == record["loss"]
-    session.split = replace(session.split, test=session.split.test[:-1])
-    assert take_up_state(session, Store(runtime.results)) is None
+    assert list(restore_trained(session, Store(runtime.results)).loss) == record["loss"]
+    session = replace(session, split=replace(session.split, test=session.split.test[:-1]))
+    assert restore_trained(session, Store(runtime.results)) is None
     before = session.weights_hash()
-    session.spec = replace(session.spec, backbone="another_activation")
+    session = replace(session, spec=replace(session.spec, backbone="another_activation"))
     assert session.weights_hash() != before

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import time
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -12,135 +12,24 @@ from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
 from bench.errors import RunError
-from bench.metrics import plcc, srcc
+from bench.metrics import srcc
 from bench.stats import (
-    SplitScores,
-    _prepare,
-    _weighted_correlations,
-    bootstrap_interval,
-    bootstrap_median_interval,
+    _largest_by_chance,
+    best_set,
     corrected_paired_test,
     critical_difference,
     holm,
-    indistinguishable_from_best,
     nemenyi_cd,
     pareto_front,
     srcc_standard_error,
 )
-
-
-def contents_of(references: int, versions: int) -> list[str]:
-    return [f"ref{i:02}" for i in range(references) for _ in range(versions)]
-
-
-def noisy(n: int, noise: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(seed)
-    human = rng.normal(size=n)
-    return human + noise * rng.normal(size=n), human
-
-
-# Bootstrap
-
-
-@pytest.mark.parametrize("metric", ["srcc", "plcc"])
-@pytest.mark.parametrize("decimals", [0, 6], ids=["ties", "no ties"])
-def test_a_weighted_resample_equals_the_metric_of_the_repeated_images(metric, decimals: int):
-    x, y = noisy(40, 0.8)
-    x, y = x.round(decimals), y.round(decimals)
-    names = contents_of(8, 5)
-    drawn = np.array([[2, 0, 1, 3, 0, 1, 1, 0]])
-    universe = {name: i for i, name in enumerate(sorted(set(names)))}
-    prepared = _prepare(SplitScores(x, y, names), universe, metric)
-    repeated = np.repeat(np.arange(40), drawn[0][prepared.content])
-    expected = {"srcc": srcc, "plcc": plcc}[metric](x[repeated], y[repeated])
-    measured = _weighted_correlations(prepared, drawn[:, prepared.content].astype(float))
-    assert measured == pytest.approx([expected], abs=1e-10)
-
-
-def test_the_bootstrap_repeats_with_its_seed_and_holds_the_estimate():
-    x, y = noisy(200, 0.5)
-    first = bootstrap_interval(x, y, contents_of(20, 10), seed=3)
-    assert first == bootstrap_interval(x, y, contents_of(20, 10), seed=3)
-    assert first != bootstrap_interval(x, y, contents_of(20, 10), seed=4)
-    assert first.estimate == srcc(x, y)
-    assert first.low < first.estimate < first.high
-
-
-def test_the_bootstrap_does_not_depend_on_its_block_size(monkeypatch: pytest.MonkeyPatch):
-    x, y = noisy(60, 0.5)
-    whole = bootstrap_interval(x, y, metric="plcc", resamples=200)
-    monkeypatch.setattr("bench.stats.BLOCK_NUMBERS", 700)
-    blocks = bootstrap_interval(x, y, metric="plcc", resamples=200)
-    assert (blocks.low, blocks.high) == pytest.approx((whole.low, whole.high), abs=1e-12)
-
-
-def test_versions_of_one_reference_widen_the_interval():
-    rng = np.random.default_rng(0)
-    human = rng.normal(size=200)
-    error_of_content = np.repeat(rng.normal(size=20), 10)  # a model that misjudges whole contents
-    predicted = human + error_of_content
-    by_content = bootstrap_interval(predicted, human, contents_of(20, 10))
-    by_image = bootstrap_interval(predicted, human)
-    assert by_content.high - by_content.low > 1.2 * (by_image.high - by_image.low)
-
-
-def test_the_interval_by_image_agrees_with_the_standard_error():
-    x, y = noisy(400, 0.5)
-    interval = bootstrap_interval(x, y, resamples=2000)
-    expected = 2 * 1.96 * srcc_standard_error(400, interval.estimate)
-    assert interval.high - interval.low == pytest.approx(expected, rel=0.25)
-
-
-def test_identical_splits_are_no_fresh_evidence_for_the_median():
-    x, y = noisy(100, 0.6)
-    split = SplitScores(x, y, contents_of(20, 5))
-    once, ten_times = bootstrap_median_interval([split]), bootstrap_median_interval([split] * 10)
-    assert (ten_times.low, ten_times.high) == pytest.approx((once.low, once.high), abs=1e-12)
-
-
-def test_disjoint_splits_narrow_the_interval_of_the_median():
-    splits = []
-    for i in range(9):
-        x, y = noisy(60, 0.6, seed=i)
-        splits.append(SplitScores(x, y, [f"split{i}-{name}" for name in contents_of(12, 5)]))
-    alone, median = bootstrap_median_interval(splits[:1]), bootstrap_median_interval(splits)
-    assert median.high - median.low < 0.6 * (alone.high - alone.low)
-
-
-def test_outliers_leave_the_bootstrap_finite():
-    x, y = noisy(100, 0.5)
-    x[3] = 1e300
-    for metric in ("srcc", "plcc"):
-        interval = bootstrap_interval(x, y, metric=metric)
-        assert math.isfinite(interval.low)
-        assert math.isfinite(interval.high)
-
-
-def test_a_bootstrap_without_two_contents_or_with_torn_input_is_refused():
-    x, y = noisy(10, 0.5)
-    with pytest.raises(RunError, match="two contents"):
-        bootstrap_interval(x, y, ["one"] * 10)
-    with pytest.raises(RunError, match="9 contents for 10 images"):
-        bootstrap_interval(x, y, contents_of(3, 3))
-    with pytest.raises(RunError, match="at least one split"):
-        bootstrap_median_interval([])
-    with pytest.raises(RunError, match="undefined"):
-        bootstrap_interval(np.ones(10), y)
-
-
-def test_a_thousand_resamples_of_a_large_test_set_take_seconds():
-    x, y = noisy(2015, 0.4)
-    started = time.perf_counter()
-    bootstrap_interval(x, y)
-    assert time.perf_counter() - started < 5
-
 
 # Corrected paired test
 
 
 def test_the_corrected_test_by_hand():
     # s² = 0.025/100 with n = 5; the variance of the mean is s²(1/5 + 1/4); t(4, .975) = 2.776.
-    test = corrected_paired_test([0.01, 0.03, 0.02, 0.05, 0.04], train_size=800, test_size=200)
+    test = corrected_paired_test([0.01, 0.03, 0.02, 0.05, 0.04], 0.25)
     error = math.sqrt(0.00025 * (1 / 5 + 1 / 4))
     assert test.effect == pytest.approx(0.03)
     assert test.high - test.effect == pytest.approx(2.776 * error, rel=1e-3)
@@ -150,7 +39,7 @@ def test_the_corrected_test_by_hand():
 
 def test_without_overlap_the_corrected_test_is_scipys_paired_t_test():
     differences = np.random.default_rng(0).normal(0.1, 1, size=12)
-    test = corrected_paired_test(differences.tolist(), train_size=10**12, test_size=1)
+    test = corrected_paired_test(differences.tolist(), 0.0)
     plain = scipy_stats.ttest_1samp(differences, 0)
     interval = plain.confidence_interval()
     expected = (plain.pvalue, interval.low, interval.high)
@@ -160,7 +49,7 @@ def test_without_overlap_the_corrected_test_is_scipys_paired_t_test():
 def test_the_correction_makes_ten_splits_less_certain():
     differences = [0.01, 0.012, 0.003, 0.02, 0.004, 0.015, -0.002, 0.011, 0.006, 0.009]
     corrected, plain = (
-        corrected_paired_test(differences, 80, 20).p,
+        corrected_paired_test(differences, 0.25).p,
         scipy_stats.ttest_1samp(differences, 0).pvalue,
     )
     assert corrected > 5 * plain
@@ -168,20 +57,22 @@ def test_the_correction_makes_ten_splits_less_certain():
 
 @pytest.mark.parametrize(("value", "p"), [(0.0, 1.0), (0.1, 0.0), (-0.1, 0.0)])
 def test_equal_differences_have_no_spread_to_test(value: float, p: float):
-    test = corrected_paired_test([value] * 10, 80, 20)
+    test = corrected_paired_test([value] * 10, 0.25)
     assert test.p == p
     assert (test.low, test.effect, test.high) == pytest.approx((value, value, value))
 
 
 def test_one_split_says_nothing():
-    test = corrected_paired_test([0.2], 80, 20)
+    test = corrected_paired_test([0.2], 0.25)
     assert (test.p, test.low, test.high) == (1.0, -math.inf, math.inf)
 
 
-@pytest.mark.parametrize(("differences", "sizes"), [([], (8, 2)), ([0.1, math.nan], (8, 2)), ([0.1, 0.2], (0, 2))])
-def test_a_paired_test_of_nothing_is_refused(differences: list[float], sizes: tuple[int, int]):
+@pytest.mark.parametrize(
+    ("differences", "ratio"), [([], 0.25), ([0.1, math.nan], 0.25), ([0.1, 0.2], -1), ([0.1, 0.2], math.inf)]
+)
+def test_a_paired_test_of_nothing_is_refused(differences: list[float], ratio: float):
     with pytest.raises(RunError):
-        corrected_paired_test(differences, *sizes)
+        corrected_paired_test(differences, ratio)
 
 
 # Holm, and the mark in the tables
@@ -208,52 +99,117 @@ def test_holm_lies_between_no_correction_and_bonferroni_and_keeps_the_order(pval
 def test_a_clear_loser_is_told_from_the_best_and_a_close_second_is_not():
     rng = np.random.default_rng(0)
     base = 0.9 + 0.02 * rng.normal(size=10)
-    marks = indistinguishable_from_best(
-        {
-            "best": base,
-            "close": base - 0.001 + 0.01 * rng.normal(size=10),
-            "loser": base - 0.05 + 0.002 * rng.normal(size=10),
-            "absent": [math.nan] * 10,
-        },
-        train_size=80,
-        test_size=20,
-    )
-    assert marks == {"best": True, "close": True, "loser": False, "absent": False}
+    scores = {
+        "best": base,
+        "close": base - 0.001 + 0.01 * rng.normal(size=10),
+        "loser": base - 0.05 + 0.002 * rng.normal(size=10),
+        "absent": [math.nan] * 10,
+    }
+    assert best_set(scores, 0.25) == {"best", "close"}
 
 
 def test_pairing_finds_a_small_gap_that_the_spread_over_splits_hides():
     rng = np.random.default_rng(1)
     base = 0.8 + 0.05 * rng.normal(size=10)  # the splits differ far more than the methods
-    marks = indistinguishable_from_best({"a": base, "b": base - 0.01 + 0.001 * rng.normal(size=10)}, 80, 20)
-    assert marks == {"a": True, "b": False}
+    assert best_set({"a": base, "b": base - 0.01 + 0.001 * rng.normal(size=10)}, 0.25) == {"a"}
 
 
 def test_more_comparisons_need_stronger_evidence():
     differences = np.array([0.01, 0.03, 0.02, 0.05, 0.04, 0.02, 0.01, 0.03, 0.06, 0.01])
     alone = {"best": np.full(10, 0.9), "b": 0.9 - differences}
-    assert 0.01 < corrected_paired_test(differences.tolist(), 80, 20).p < 0.05
+    assert 0.01 < corrected_paired_test(differences.tolist(), 0.25).p < 0.05
     crowd = alone | {f"other{i}": 0.9 - differences for i in range(8)}
-    assert indistinguishable_from_best(alone, 80, 20)["b"] is False
-    assert indistinguishable_from_best(crowd, 80, 20)["b"] is True
+    assert best_set(alone, 0.25) == {"best"}
+    assert best_set(crowd, 0.25) == set(crowd)
 
 
-def test_missing_splits_are_compared_on_the_common_ones():
+def test_once_the_worst_are_left_out_fewer_comparisons_remain():
+    differences = np.array([0.01, 0.03, 0.02, 0.05, 0.04, 0.02, 0.01, 0.03, 0.06, 0.01])
+    scores = {"best": np.full(10, 0.9), "b": 0.9 - differences}
+    losers = {f"loser{i}": 0.5 - differences for i in range(8)}
+    assert best_set(scores | losers, 0.25) == {"best"}
+
+
+def test_two_splits_tell_nothing_and_a_third_may():
+    scores = {"a": [0.9, 0.9, 0.9], "b": [0.5, 0.51, 0.5]}
+    assert best_set({name: values[:2] for name, values in scores.items()}, 0.25) is None
+    assert best_set(scores, 0.25) == {"a"}
+
+
+def test_only_splits_that_all_methods_have_are_compared():
     full = [0.90, 0.91, 0.92, 0.93]
-    two = [0.5, 0.52, math.nan, math.nan]
-    assert indistinguishable_from_best({"a": full, "b": two}, 80, 20)["b"] is False
-    assert indistinguishable_from_best({"a": full, "b": [math.nan] * 3 + [0.5]}, 80, 20)["b"] is True
+    assert best_set({"a": full, "b": [0.5, 0.52, 0.51, math.nan]}, 0.25) == {"a"}
+    assert best_set({"a": full, "b": [0.5, 0.52, math.nan, math.nan]}, 0.25) is None
     half, other = [0.9, 0.9, math.nan, math.nan], [math.nan, math.nan, 0.5, 0.5]
-    assert indistinguishable_from_best({"a": half, "b": other}, 80, 20)["b"] is True
+    assert best_set({"a": half, "b": other}, 0.25) is None
 
 
-def test_the_mark_does_not_depend_on_the_order_of_methods():
+def test_the_best_set_does_not_depend_on_the_order_of_methods():
     rng = np.random.default_rng(2)
     scores = {name: 0.9 + 0.01 * rng.normal(size=10) for name in "abcde"}
     turned = dict(reversed(scores.items()))
-    assert indistinguishable_from_best(scores, 80, 20) == indistinguishable_from_best(turned, 80, 20)
-    assert indistinguishable_from_best({}, 80, 20) == {}
+    assert best_set(scores, 0.25) == best_set(turned, 0.25)
+    assert best_set({}, 0.25) is None
     with pytest.raises(RunError, match="one score a split"):
-        indistinguishable_from_best({"a": [0.1], "b": [0.1, 0.2]}, 80, 20)
+        best_set({"a": [0.1], "b": [0.1, 0.2]}, 0.25)
+
+
+@pytest.mark.parametrize("splits", [3, 5, 10])
+@pytest.mark.parametrize("spreads", [np.ones(6), np.geomspace(1, 10, 6)], ids=["alike", "unlike"])
+def test_among_equal_methods_some_is_called_worse_in_one_of_twenty_columns(splits: int, spreads: np.ndarray):
+    rng = np.random.default_rng(splits)
+    called = 0
+    for _ in range(1000):
+        shared, own = rng.normal(size=(6, 1)), rng.normal(size=(6, splits))
+        scores = spreads[:, None] * (math.sqrt(0.2) * shared + math.sqrt(0.8) * own)
+        called += len(best_set({str(i): row for i, row in enumerate(scores)}, 0.25) or ()) < 6
+    assert called / 1000 < 0.05 + 3 * math.sqrt(0.05 * 0.95 / 1000)
+
+
+def test_thirteen_methods_are_judged_at_least_as_strictly_as_twelve():
+    bounds = [_largest_by_chance(methods, 10, 0.2, 0.05) for methods in (2, 3, 7, 12, 13, 40)]
+    assert all(one < other for one, other in pairwise(bounds))
+    assert bounds[0] == pytest.approx(scipy_stats.t.ppf(0.975, 9), rel=0.02)  # two methods: a two-sided t-test
+
+
+# What other libraries say
+
+
+def test_holm_is_statsmodels():
+    from statsmodels.stats.multitest import multipletests
+
+    pvalues = np.random.default_rng(0).beta(0.5, 3, size=9)
+    assert holm(pvalues.tolist()) == pytest.approx(multipletests(pvalues, method="holm")[1].tolist())
+
+
+def test_the_interval_without_overlap_is_statsmodels():
+    from statsmodels.stats.weightstats import DescrStatsW
+
+    differences = np.random.default_rng(1).normal(0.1, 1, size=7)
+    test = corrected_paired_test(differences.tolist(), 0.0, level=0.9)
+    assert (test.low, test.high) == pytest.approx(DescrStatsW(differences).tconfint_mean(alpha=0.1))
+
+
+def test_the_corrected_test_is_baycomps_correlated_t_test():
+    from baycomp import CorrelatedTTest
+
+    first, second = np.random.default_rng(2).normal(0.9, 0.02, size=(2, 10))
+    posterior = CorrelatedTTest(first, second + 0.01, 0.0)  # of ten folds: 1 of 10 is tested, 9 are learned from
+    test = corrected_paired_test((second + 0.01 - first).tolist(), 1 / 9)
+    assert 2 * min(posterior.probs()) == pytest.approx(test.p)
+    assert test.effect == pytest.approx(posterior.mean)
+
+
+def test_friedman_and_nemenyi_are_scikit_posthocs():
+    from scikit_posthocs import posthoc_nemenyi_friedman
+
+    scores = np.random.default_rng(3).normal(size=(12, 5)) + np.arange(5) / 2
+    result = critical_difference({str(i): column for i, column in enumerate(scores.T)})
+    pvalues = posthoc_nemenyi_friedman(scores).to_numpy()
+    for i in range(5):
+        for j in range(i):
+            gap = abs(result.mean_ranks[str(i)] - result.mean_ranks[str(j)])
+            assert (gap > result.cd) == (pvalues[i, j] < 0.05)
 
 
 # Critical difference

@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from bench.code import code_of
 from bench.errors import StoreError
 from bench.files import atomic, explain
 from bench.spec import SCHEMA, RunSpec
@@ -18,8 +19,9 @@ from bench.store import Store, record_hash, record_text
 SPEC = RunSpec("glia", "demo_a", ("demo_a:test",))
 
 
-def record(spec=SPEC, status="done"):
-    return {"schema": SCHEMA, "key": spec.key, "spec": spec.as_dict(), "status": status, "error": None, "metrics": {}}
+def record(spec=SPEC, status="done", **more):
+    known = {"schema": SCHEMA, "key": spec.key, "spec": spec.as_dict(), "code": code_of(spec.method)}
+    return known | {"status": status, "error": None, "metrics": {}, **more}
 
 
 @pytest.fixture

@@ -98,7 +98,10 @@ def test_a_plan_of_which_nothing_is_configured_says_where_to_say_so():
             {"protocols": ("main", "components"), "methods": ("lora",)},
             "components has no run with --method lora; without it there are",
         ),
-        ({"protocols": ("cross",), "train_on": ("near",), "test_on": ("near",)}, "cross has no run with --train-on near"),
+        (
+            {"protocols": ("cross",), "train_on": ("near",), "test_on": ("near",)},
+            "cross has no run with --train-on near",
+        ),
     ],
 )
 def test_a_name_that_plays_no_part_is_refused_by_name(lab, asked, says):

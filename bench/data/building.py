@@ -32,8 +32,6 @@ SAMPLE = 200
 """How many picture headers are read to estimate a store's size."""
 SMALLER = "Pictures in their own size take most: GLIA reads smaller ones with --set fragments_from=resized."
 POLL_SECONDS = 0.3
-FLUSH_BYTES = 64 << 20
-"""So much is written before the disk is asked to take it."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -196,45 +194,17 @@ def _decode_rest(
 
     write_text(part / JOURNAL, "".join(map(_line, entries)))
     with _appending(part / PIXELS, end) as pixels, (part / JOURNAL).open("a") as journal:
-        with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool, _Flushing(pixels) as flushing:
+        with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
             for picture, crc in ordered(pool, load, names[len(entries) :], ahead=2 * workers):
                 if claim.lost.is_set():
                     return
                 pixels.write(picture.reshape(-1).data)
-                flushing.wrote(picture.nbytes)
+                pixels.flush()  # before the journal speaks of it; a full disk is an error here, not at the end
                 entries.append((picture.shape[0], picture.shape[1], crc))
                 journal.write(_line(entries[-1]))
                 journal.flush()
                 report(len(entries))
         os.fsync(pixels.fileno())
-
-
-class _Flushing:
-    """Has the disk take what was written while the next pictures are decoded, instead of gigabytes at the end."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self.file = file
-        self.waiting = 0
-        self.pool = ThreadPoolExecutor(1, thread_name_prefix="flush")
-        self.last: Future[None] | None = None
-
-    def __enter__(self) -> _Flushing:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self.pool.shutdown()
-        if kind is None and self.last is not None:
-            self.last.result()  # the system tells of a failed write once: a later fsync would know nothing of it
-
-    def wrote(self, count: int) -> None:
-        """Note bytes that were written; a full disk is an error here, not at the end."""
-        self.file.flush()
-        self.waiting += count
-        if self.waiting >= FLUSH_BYTES and (self.last is None or self.last.done()):
-            if self.last is not None:
-                self.last.result()
-            self.last = self.pool.submit(os.fsync, self.file.fileno())
-            self.waiting = 0
 
 
 def ordered(pool: ThreadPoolExecutor, call: Callable[[T], R], items: Iterable[T], ahead: int) -> Iterator[R]:

@@ -96,8 +96,8 @@ class DatasetSource:
     """From whom to get it, in one line."""
     layout: ClassVar[str] = ""
     """How its folder should look, in one line."""
-    settings: ClassVar[tuple[str, ...]] = ()
-    """What `[data.NAME]` of bench.toml may say of it besides `path`, `loader` and `download`."""
+    settings: ClassVar[Mapping[str, str]] = {}
+    """What `[data.NAME]` of bench.toml may say of it besides `path`, `loader` and `download`, and what that means."""
 
     def __init__(self, name: str, place: Place) -> None:
         self.name, self.place = name, place

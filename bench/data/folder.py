@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -28,7 +29,16 @@ class Folder(DatasetSource):
     name = "folder"
     title: ClassVar[str] = "own pictures"
     kind: ClassVar[str] = "authentic"
-    settings: ClassVar[tuple[str, ...]] = ("csv", "image", "score", "group", "std", "higher_is_better", "images")
+    settings: ClassVar[Mapping[str, str]] = {
+        "csv": "The csv or xlsx with the scores, below `path` or anywhere (labels.csv).",
+        "image": "Its column of pictures (image).",
+        "score": "Its column of scores (score).",
+        "group": "Its column of contents: pictures of one content stay on one side of a split. Without it each picture "
+        "is a content of its own.",
+        "std": "Its column of the opinions' standard deviations.",
+        "higher_is_better": "false where a high score is a bad one (true).",
+        "images": "The pictures' folder, below `path` or anywhere, where the column's names begin there.",
+    }
 
     def load(self) -> Dataset:
         """The labelled pictures; others in the folder are left alone."""

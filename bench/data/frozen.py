@@ -4,9 +4,6 @@ A value is always computed among the same 32 consecutive rows of the dataset's t
 half precision, whether it then comes from disk, from memory or fresh from the network. So it depends neither on
 split nor on batch, and a run's numbers are the same with and without the cache. The one exception: an input too
 large for cache and memory both is computed batch by batch, and may differ by a rounding step of half precision.
-
-An optional input (LoDa's CNN in tests) is only read or kept where that costs nothing: on a CPU, on disk, row by row as
-tests ask for them, and only where all test views of the set fit OPTIONAL_SHARE of the cache. Elsewhere there is none.
 """
 
 from __future__ import annotations
@@ -23,14 +20,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from bench.code import NUMERICS
 from bench.data.batches import ViewMaker, send, stream
 from bench.data.buffers import BufferPool
 from bench.data.caches import fits
 from bench.data.dataset import Dataset
 from bench.data.placed import has_room
-from bench.data.sheets import CHUNK, Form, MemorySheet, Sheet, create_sheet, open_sheet, sheet_bytes
+from bench.data.sheets import CHUNK, MemorySheet, Sheet, create_sheet, open_sheet, sheet_bytes
 from bench.errors import RunError
 from bench.machine import kernels_of
 from bench.method import Frozen
@@ -38,11 +36,11 @@ from bench.progress import Report, silent
 from bench.threads import is_vector, one_thread
 
 FORMAT = 1
+HARNESS = frozenset({"bench", "timm", "torch"})
+"""Whose networks' code a key holds already: by NUMERICS, the weights' hash and torch's version."""
 OPEN_SHEETS = 64
 MEMORY_BYTES = 4 << 30
 """What sheets kept in memory may take together, where nothing is stored on disk."""
-OPTIONAL_SHARE = 1 / 8
-"""Of the cache's limit, what an optional input may take with all test views of one dataset."""
 
 
 @dataclass(frozen=True)
@@ -72,36 +70,36 @@ class FrozenInputs:
         autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
         progress: Report | None = None,
         memory_bytes: int = MEMORY_BYTES,
+        code: str = "",
     ) -> None:
+        """`code` is the hash of the method's code, by which an input goes that the method itself computes."""
         self.dataset, self.maker, self.frozen = dataset, maker, dict(frozen)
         self.weights_hash, self.cache, self.limit_bytes = weights_hash, cache, limit_bytes
         self.enabled, self.device, self.autocast = enabled, torch.device(device), autocast
         self.report, self.memory_bytes = progress or silent, memory_bytes
-        self._precision = _precision(autocast, self.device)
+        self._precision, self._code = _precision(autocast, self.device), code
         self._keys: dict[_Ask, str] = {}
         self._shapes: dict[str, tuple[int, ...]] = {}
         self._sheets: OrderedDict[str, Sheet] = OrderedDict()
         self._resident: dict[str, Tensor] = {}
-        self._forgone: set[str] = set()
         self._pool = BufferPool()
         self._lock = threading.RLock()
 
     def get(self, name: str, rows: np.ndarray, *, epoch: int, number: np.ndarray | int, training: bool) -> Tensor:
         """The input for rows of the table, float32 on the device; `number` may differ by row."""
-        found = self.find(name, rows, epoch=epoch, number=number, training=training, compute=True)
-        assert found is not None
-        return found
+        values = self._of_rows(name, rows, epoch, number, training, compute=True)
+        assert values is not None
+        return values
 
     def find(
-        self, name: str, rows: np.ndarray, *, epoch: int, number: np.ndarray | int, training: bool, compute: bool
+        self, name: str, rows: np.ndarray, *, epoch: int, number: np.ndarray | int, training: bool
     ) -> Tensor | None:
-        """As `get`; without `compute`, None where the network would have to be asked. Safe from any thread.
+        """As `get`, but None where the network would have to be asked. Safe from any thread."""
+        return self._of_rows(name, rows, epoch, number, training, compute=False)
 
-        Optional inputs are None where the model is to do without, and are not looked up ahead: reading them takes a
-        hundredth of the model's time, and they are too large to wait in memory by the batch.
-        """
-        if self.frozen[name].optional and (training or not compute or not self.enabled or self.device.type != "cpu"):
-            return None
+    def _of_rows(
+        self, name: str, rows: np.ndarray, epoch: int, number: np.ndarray | int, training: bool, compute: bool
+    ) -> Tensor | None:
         rows, numbers = np.asarray(rows, dtype=np.int64), np.atleast_1d(number)
         distinct = np.unique(numbers)
         if len(distinct) == 1:
@@ -118,8 +116,7 @@ class FrozenInputs:
 
     def _find(self, ask: _Ask, rows: np.ndarray, compute: bool) -> Tensor | None:
         """In the precision it is kept in; in full precision where it is not worth keeping."""
-        frozen = self.frozen[ask.name]
-        if not frozen.keep:
+        if not self.frozen[ask.name].keep:
             return self._compute(ask, rows) if compute else None
         with self._lock:
             key = self._key(ask)
@@ -127,12 +124,11 @@ class FrozenInputs:
                 return self._resident[key][send(rows, self.device)]
             sheet = self._sheet(key, ask, rows)
             if sheet is not None and sheet.whole() is None:
-                if not compute and sheet.missing(np.unique(rows // sheet.form.chunk)):
+                if not compute and sheet.missing(np.unique(rows // CHUNK)):
                     return None
-                sheet = (self._fill_rows if frozen.optional else self._fill)(key, sheet, ask, rows)
+                sheet = self._fill(key, sheet, ask, rows)
             if sheet is None:
-                compute = compute and not frozen.optional
-                return _rounded(ask.name, self._compute(ask, rows), frozen.dtype) if compute else None
+                return _rounded(ask.name, self._compute(ask, rows)) if compute else None
             return self._take(key, sheet, ask, rows)
 
     def _spread(self, part: Tensor, where: np.ndarray, whole: Tensor | None, rows: int) -> Tensor:
@@ -155,10 +151,6 @@ class FrozenInputs:
         on_cpu = self.device.type == "cpu"
         return self._pool.empty(shape, dtype) if on_cpu else torch.empty(tuple(shape), dtype=dtype, device=self.device)
 
-    def key(self, name: str, *, epoch: int, number: int, training: bool) -> str:
-        """The cache's name for an input: everything that its values depend on."""
-        return self._key(_Ask(name, epoch, number, training))
-
     def _key(self, ask: _Ask) -> str:
         if ask not in self._keys:
             self._keys[ask] = hashlib.sha256(json.dumps(self._facts(ask)).encode()).hexdigest()[:20]
@@ -166,7 +158,6 @@ class FrozenInputs:
 
     def _facts(self, ask: _Ask) -> dict[str, object]:
         frozen, maker = self.frozen[ask.name], self.maker
-        form = _form(frozen)
         return {
             "format": FORMAT,
             "dataset": self.dataset.name,
@@ -179,7 +170,8 @@ class FrozenInputs:
             "precision": self._precision,
             "kernels": kernels_of(self.device),
             "torch": torch.__version__,
-            **({} if form == Form() else {"form": [form.bits, form.chunk]}),
+            "numerics": NUMERICS,
+            **({} if _by_harness(frozen.compute) else {"code": self._code}),
         }
 
     def _drawn(self, ask: _Ask) -> str:
@@ -198,12 +190,11 @@ class FrozenInputs:
         if values is not None and has_room(self.device, sheet.bytes):
             self._resident[key] = torch.from_numpy(np.array(values)).to(self.device)
         shape = (len(rows), *sheet.shape)
-        dtype = self.frozen[ask.name].dtype
         if self.device.type == "cpu":
-            kept = self._pool.empty(shape, dtype)
+            kept = self._pool.empty(shape, torch.float16)
             sheet.take(rows, kept.numpy())
             return kept
-        kept = torch.empty(shape, dtype=dtype, pin_memory=self.device.type == "cuda")
+        kept = torch.empty(shape, dtype=torch.float16, pin_memory=self.device.type == "cuda")
         sheet.take(rows, kept.numpy())
         return kept.to(self.device, non_blocking=self.device.type == "cuda")
 
@@ -214,7 +205,7 @@ class FrozenInputs:
         for done, chunk in enumerate(missing):
             self.report(done, len(missing), what)
             inside = np.arange(chunk * CHUNK, min((chunk + 1) * CHUNK, len(self.dataset)))
-            values = _rounded(ask.name, self._compute(ask, inside), self.frozen[ask.name].dtype).cpu().numpy()
+            values = _rounded(ask.name, self._compute(ask, inside)).cpu().numpy()
             try:
                 sheet.put(chunk, values)
             except OSError as error:
@@ -227,38 +218,16 @@ class FrozenInputs:
             self.report(len(missing), len(missing), what)
         return sheet
 
-    def _fill_rows(self, key: str, sheet: Sheet, ask: _Ask, rows: np.ndarray) -> Sheet | None:
-        """Compute just those of these rows that are not there yet, so that an empty cache costs no more than none."""
-        wanted = np.unique(rows)
-        missing = np.array(sheet.missing(wanted), dtype=np.int64)
-        if len(missing):
-            # few pictures may take another algorithm than many, rounded in another way: so never very few of many
-            company = np.setdiff1d(wanted, missing)[: max(0, CHUNK - len(missing))]
-            computed = self._compute(ask, np.concatenate([missing, company]))
-            values = _rounded(ask.name, computed, self.frozen[ask.name].dtype).cpu().numpy()
-            try:
-                for row, value in zip(missing, values, strict=False):
-                    sheet.put(int(row), value[None])
-            except OSError:
-                self._forgone.add(key)
-                del self._sheets[key]
-                return None
-        return sheet
-
     def _sheet(self, key: str, ask: _Ask, rows: np.ndarray) -> Sheet | None:
         """Where the input is kept: on disk, else in memory, else (None) nowhere."""
         if key in self._sheets:
             self._sheets.move_to_end(key)
             return self._sheets[key]
-        if key in self._forgone:
-            return None
-        folder, frozen = self.cache / "frozen" / f"{self.dataset.name}-{ask.name}-{key}", self.frozen[ask.name]
-        sheet: Sheet | None = open_sheet(folder, len(self.dataset), _form(frozen)) if self.enabled else None
+        folder = self.cache / "frozen" / f"{self.dataset.name}-{ask.name}-{key}"
+        sheet: Sheet | None = open_sheet(folder, len(self.dataset)) if self.enabled else None
         if sheet is None:
             shape = self._shape(ask, rows)
             sheet = self._on_disk(folder, ask, shape) or self._in_memory(key, ask, shape)
-        if sheet is None and frozen.optional:
-            self._forgone.add(key)
         if sheet is not None:
             self._sheets[key] = sheet
             while len(self._sheets) > OPEN_SHEETS:
@@ -273,50 +242,48 @@ class FrozenInputs:
     def _on_disk(self, folder: Path, ask: _Ask, shape: tuple[int, ...]) -> Sheet | None:
         if not self.enabled:
             return None
-        frozen = self.frozen[ask.name]
-        needed = sheet_bytes(len(self.dataset), shape, _form(frozen))
-        if frozen.optional and needed * self.maker.recipe.test_views > OPTIONAL_SHARE * self.limit_bytes:
-            return None
+        needed = sheet_bytes(len(self.dataset), shape)
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
             if fits(self.cache, self.limit_bytes, needed):
-                return create_sheet(folder, len(self.dataset), shape, self._facts(ask), _form(frozen))
+                return create_sheet(folder, len(self.dataset), shape, self._facts(ask))
             self._warn(ask.name, f"needs {needed / 1e9:.1f} GB more than cache_limit_gb or the disk allows")
         except OSError as error:
             self._warn(ask.name, f"cannot be stored ({error.strerror})")
         return None
 
     def _in_memory(self, key: str, ask: _Ask, shape: tuple[int, ...]) -> Sheet | None:
-        form = _form(self.frozen[ask.name])
-        needed = sheet_bytes(len(self.dataset), shape, form)
-        if self.frozen[ask.name].optional or needed > self.memory_bytes:
+        needed = sheet_bytes(len(self.dataset), shape)
+        if needed > self.memory_bytes:
             return None
         for old, sheet in list(self._sheets.items()):
             held = sum(s.bytes for s in self._sheets.values() if isinstance(s, MemorySheet))
             if held + needed > self.memory_bytes and isinstance(sheet, MemorySheet):
                 del self._sheets[old]
-        self._sheets[key] = MemorySheet(len(self.dataset), shape, form)
+        self._sheets[key] = MemorySheet(len(self.dataset), shape)
         return self._sheets[key]
 
     def _warn(self, name: str, why: str) -> None:
-        if self.frozen[name].optional:  # then the model does as it does where nothing is kept
-            return
         warnings.warn(
             f"{self.dataset.name}: the frozen input {name} {why}; it is computed again in every run.", stacklevel=3
         )
 
 
-def _form(frozen: Frozen) -> Form:
-    """How an input is laid out on disk."""
-    return Form(8 * frozen.dtype.itemsize, 1 if frozen.optional else CHUNK)
+def _by_harness(compute: Callable[[Tensor], Tensor]) -> bool:
+    """Whether an input is computed by networks of the harness alone: such are shared by methods, whatever theirs do."""
+    network = getattr(compute, "__self__", None)
+    if not isinstance(network, nn.Module):
+        return False
+    made_by = {type(module).__module__.partition(".")[0] for module in network.modules()}
+    return made_by <= HARNESS and compute.__func__.__module__.startswith("bench.")  # type: ignore[attr-defined]
 
 
-def _rounded(name: str, values: Tensor, dtype: torch.dtype) -> Tensor:
+def _rounded(name: str, values: Tensor) -> Tensor:
     """As it is kept; what half precision cannot hold is an error, not an infinity."""
-    kept = values.to(dtype)
-    if kept is not values and bool((kept.isinf() & values.isfinite()).any()):
+    half = values.half()
+    if bool((half.isinf() & values.isfinite()).any()):
         raise RunError(f"The frozen input {name} has values beyond half precision; set keep=False for it.")
-    return kept
+    return half
 
 
 def _precision(autocast: Callable[[], AbstractContextManager[object]], device: torch.device) -> str:

@@ -8,6 +8,7 @@ The score here is always the one on 0 to 100; a csv whose numbers are of the oth
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import ClassVar
 
 from bench.data.assemble import Labels, Row, assemble, label_file
@@ -38,7 +39,7 @@ class Koniq10k(DatasetSource):
         "koniq10k/1024x768/*.jpg or koniq10k/512x384/*.jpg, and koniq10k_distributions_sets.csv "
         "or koniq10k_scores_and_distributions.csv"
     )
-    settings: ClassVar[tuple[str, ...]] = ("size",)
+    settings: ClassVar[Mapping[str, str]] = {"size": "1024x768 or 512x384; the larger one that is there if not given."}
 
     def load(self) -> Dataset:
         """All photographs; the larger size unless `size` says otherwise."""

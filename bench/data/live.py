@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -35,7 +36,7 @@ class Live(DatasetSource):
     layout: ClassVar[str] = (
         "databaserelease2/{refimgs,jp2k,jpeg,wn,gblur,fastfading}/*.bmp, refnames_all.mat and dmos_realigned.mat"
     )
-    settings: ClassVar[tuple[str, ...]] = ("scores",)
+    settings: ClassVar[Mapping[str, str]] = {"scores": "realigned, as the papers use them (the default), or old."}
 
     def load(self) -> Dataset:
         """The distorted pictures; pristine copies are told by `orgs`, never by a DMOS of 0."""

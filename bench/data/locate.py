@@ -6,7 +6,7 @@ import difflib
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,15 @@ from bench.errors import UsageError
 from bench.progress import Report, silent
 from bench.registry import DATASETS
 
-COMMON_SETTINGS = ("path", "loader", "download")
-SETTINGS_OF_ALL = ("root",)
+COMMON_SETTINGS = {
+    "path": "The set's folder.",
+    "loader": 'Who reads it, for a set of your own: "folder", or the name of a plugin\'s dataset.',
+    "download": "Addresses for `bench data download`, as URL#sha256=HEX.",
+}
+"""What `[data.NAME]` may say of any set, and what it means."""
+OWN_SETTINGS = {"title": "How tables and figures call a set of your own."}
+"""What it may say of a set of the user's own besides."""
+SETTINGS_OF_ALL = {"root": "The folder below which the registered sets lie, each under one of its usual names."}
 """What `[data]` itself may say, beside a section for each set."""
 TITLES: dict[str, str] = {}
 """How tables and figures call the user's own sets, where bench.toml says so: name → title."""
@@ -32,13 +39,37 @@ def dataset_names(data_config: Mapping[str, Any]) -> list[str]:
     return sorted((set(DATASETS.names()) - {"folder"}) | set(own))
 
 
-def refuse_unknown_settings(data_config: Mapping[str, Any]) -> None:
-    """Whatever `[data]` says beside its sets' sections must be a setting there is."""
+def refuse_unknown_settings(data_config: Mapping[str, Any], *, of_sets: bool = True) -> None:
+    """Whatever `[data]` says must be a setting there is; `of_sets`: its sets' sections too."""
     for setting, value in data_config.items():
-        if not isinstance(value, Mapping) and setting not in SETTINGS_OF_ALL:
+        if isinstance(value, Mapping):
+            if of_sets:
+                refuse_unknown_of_set(setting, value, data_config)
+        elif setting not in SETTINGS_OF_ALL:
             close = difflib.get_close_matches(setting, SETTINGS_OF_ALL, n=1)
             hint = f"did you mean {close[0]}?" if close else f"a set is a section, written [data.{setting}]."
             raise UsageError(f"bench.toml: [data] has no setting {setting!r}; {hint}")
+
+
+def refuse_unknown_of_set(name: str, entry: Mapping[str, Any], data_config: Mapping[str, Any]) -> None:
+    """The same for one set's section, as far as its loader can be read without importing it."""
+    try:
+        loader = loader_name(name, data_config)
+        own = DATASETS.card(loader).facts.get("settings", {} if DATASETS.origin(loader) == "built-in" else None)
+    except UsageError:
+        return  # a wrong loader is said where the set is used, and stops no other
+    if isinstance(own, Mapping | tuple):  # a plugin's class may have them from a base in another file
+        _refuse_others(name, entry, own)
+
+
+def _refuse_others(name: str, entry: Mapping[str, Any], own: Iterable[str]) -> None:
+    """Refuse what a set's section says that is no setting of it; `own` are its loader's."""
+    allowed = (*COMMON_SETTINGS, *own, *(() if name in DATASETS else OWN_SETTINGS))
+    for setting in entry:
+        if setting not in allowed:
+            close = difflib.get_close_matches(setting, allowed, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(allowed)}."
+            raise UsageError(f"[data.{name}] has no setting {setting!r}; {hint}")
 
 
 def take_titles(data_config: Mapping[str, Any]) -> None:
@@ -113,13 +144,8 @@ def place_of(
 ) -> Place:
     """Where a set lies: `[data.NAME] path`, else one of its usual folder names below `[data] root`."""
     source, entry = loader_of(name, data_config), _entry(name, data_config)
-    allowed = (*COMMON_SETTINGS, *source.settings, *(() if name in DATASETS else ("title",)))
-    for setting in entry:
-        if setting not in allowed:
-            close = difflib.get_close_matches(setting, allowed, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(allowed)}."
-            raise UsageError(f"[data.{name}] has no setting {setting!r}; {hint}")
-    options = {key: value for key, value in entry.items() if key not in (*COMMON_SETTINGS, "title")}
+    _refuse_others(name, entry, source.settings)
+    options = {key: value for key, value in entry.items() if key not in (*COMMON_SETTINGS, *OWN_SETTINGS)}
     return Place(_folder(name, source, entry, data_config), cache, options, partial, progress)
 
 

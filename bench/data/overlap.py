@@ -67,9 +67,7 @@ class Overlap:
         )
 
 
-def overlap(
-    first: Dataset, second: Dataset, *, distance: int = DISTANCE, workers: int = 1, progress: Report = silent
-) -> Overlap:
+def overlap(first: Dataset, second: Dataset, *, workers: int = 1, progress: Report = silent) -> Overlap:
     """Find the pictures two sets share; both are decoded once."""
     hashes, alive = [], []
     for dataset in (first, second):
@@ -77,7 +75,7 @@ def overlap(
         hashes.append(perceptual_hashes(thumbs))
         alive.append(thumbs.std(axis=(1, 2)) >= FLAT)
     kept = [np.flatnonzero(mask) for mask in alive]
-    found = near_pairs(hashes[0][kept[0]], hashes[1][kept[1]], distance)
+    found = near_pairs(hashes[0][kept[0]], hashes[1][kept[1]], DISTANCE)
     names = [dataset.table["image"].to_numpy() for dataset in (first, second)]
     pairs = [Pair(str(names[0][kept[0][i]]), str(names[1][kept[1][j]]), bits) for i, j, bits in found]
     pairs.sort(key=lambda pair: (pair.distance, pair.first, pair.second))

@@ -10,12 +10,12 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def prefetched(items: Iterable[T], depth: int = 2) -> Iterator[T]:
-    """The items in their order, made by one thread at most `depth` ahead; its exceptions are raised here.
+def prefetched(items: Iterable[T]) -> Iterator[T]:
+    """The items in their order, made by one thread at most two ahead; its exceptions are raised here.
 
     Leaving the loop early ends the thread.
     """
-    ready: queue.Queue[tuple[str, T | BaseException | None]] = queue.Queue(maxsize=max(1, depth))
+    ready: queue.Queue[tuple[str, T | BaseException | None]] = queue.Queue(maxsize=2)
     stop = threading.Event()
 
     def put(kind: str, value: T | BaseException | None) -> bool:

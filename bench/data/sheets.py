@@ -10,7 +10,6 @@ import uuid
 import warnings
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,33 +19,8 @@ from bench.data.caches import mark_in_use
 
 CHUNK = 32
 """Rows of the dataset's table that are computed together, always the same ones."""
-CHECKS, ABOUT = "crc.u32", "about.json"
-
-
-@dataclass(frozen=True)
-class Form:
-    """What a sheet's values are kept in, and how many rows are filled and checked together."""
-
-    bits: int = 16
-    chunk: int = CHUNK
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The values' number format."""
-        return np.dtype(f"f{self.bits // 8}")
-
-    @property
-    def file(self) -> str:
-        """The file that holds the values."""
-        return f"values.f{self.bits}"
-
-    def chunks(self, rows: int) -> int:
-        """How many chunks so many rows make."""
-        return -(-rows // self.chunk)
-
-
-HALF = Form()
-VALUES = HALF.file
+VALUES, CHECKS, ABOUT = "values.f16", "crc.u32", "about.json"
+HALF = np.dtype(np.float16)
 
 
 class Sheet(Protocol):
@@ -54,7 +28,6 @@ class Sheet(Protocol):
 
     bytes: int
     shape: tuple[int, ...]
-    form: Form
 
     def missing(self, chunks: np.ndarray) -> list[int]:
         """Which of these chunks must be computed."""
@@ -76,10 +49,10 @@ class Sheet(Protocol):
 class MemorySheet:
     """Kept by this process only; memory is used as it fills."""
 
-    def __init__(self, rows: int, shape: tuple[int, ...], form: Form = HALF) -> None:
-        self._values = np.zeros((rows, *shape), dtype=form.dtype)
-        self._present = np.zeros(form.chunks(rows), dtype=bool)
-        self.bytes, self.shape, self.form = self._values.nbytes, shape, form
+    def __init__(self, rows: int, shape: tuple[int, ...]) -> None:
+        self._values = np.zeros((rows, *shape), dtype=HALF)
+        self._present = np.zeros(_chunks(rows), dtype=bool)
+        self.bytes, self.shape = self._values.nbytes, shape
 
     def missing(self, chunks: np.ndarray) -> list[int]:
         """See Sheet."""
@@ -87,7 +60,7 @@ class MemorySheet:
 
     def put(self, chunk: int, values: np.ndarray) -> None:
         """See Sheet."""
-        self._values[chunk * self.form.chunk : chunk * self.form.chunk + len(values)] = values
+        self._values[chunk * CHUNK : chunk * CHUNK + len(values)] = values
         self._present[chunk] = True
 
     def take(self, rows: np.ndarray, out: np.ndarray) -> None:
@@ -106,32 +79,31 @@ class FileSheet:
     crash; two processes that compute the same chunk write the same bytes. Every chunk is checked once a process.
     """
 
-    def __init__(self, folder: Path, rows: int, shape: tuple[int, ...], form: Form = HALF) -> None:
-        self.folder, self.bytes, self.shape, self.form = folder, sheet_bytes(rows, shape, form), shape, form
+    def __init__(self, folder: Path, rows: int, shape: tuple[int, ...]) -> None:
+        self.folder, self.bytes, self.shape = folder, sheet_bytes(rows, shape), shape
         self._rows = rows
         mark_in_use(folder, self)
-        for name, size in ((form.file, self.bytes), (CHECKS, 4 * form.chunks(rows))):
+        for name, size in ((VALUES, self.bytes), (CHECKS, 4 * _chunks(rows))):
             if (folder / name).stat().st_size < size:
                 os.truncate(folder / name, size)  # cut short: the checksums will tell which chunks are gone
-        self._values = np.memmap(folder / form.file, dtype=form.dtype, mode="r", shape=(rows, *shape))
-        self._checks = np.memmap(folder / CHECKS, dtype=np.uint32, mode="r", shape=(form.chunks(rows),))
+        self._values = np.memmap(folder / VALUES, dtype=HALF, mode="r", shape=(rows, *shape))
+        self._checks = np.memmap(folder / CHECKS, dtype=np.uint32, mode="r", shape=(_chunks(rows),))
         self._sound = np.zeros(len(self._checks), dtype=bool)
 
     def missing(self, chunks: np.ndarray) -> list[int]:
         """See Sheet; a chunk that does not fit its checksum counts as missing."""
-        size = self.form.chunk
         for chunk in chunks[~self._sound[chunks]]:
             if self._checks[chunk]:
-                self._sound[chunk] = _check(self._values[chunk * size : (chunk + 1) * size]) == self._checks[chunk]
+                self._sound[chunk] = _check(self._values[chunk * CHUNK : (chunk + 1) * CHUNK]) == self._checks[chunk]
                 if not self._sound[chunk]:
                     warnings.warn(f"{self.folder}: chunk {chunk} is damaged and is computed again.", stacklevel=4)
         return [int(chunk) for chunk in chunks[~self._sound[chunks]]]
 
     def put(self, chunk: int, values: np.ndarray) -> None:
         """See Sheet; raises OSError where the disk does not take it."""
-        values = np.ascontiguousarray(values, dtype=self.form.dtype)
+        values = np.ascontiguousarray(values, dtype=HALF)
         row_bytes = self.bytes // self._rows
-        _write(self.folder / self.form.file, chunk * self.form.chunk * row_bytes, values.tobytes())
+        _write(self.folder / VALUES, chunk * CHUNK * row_bytes, values.tobytes())
         _write(self.folder / CHECKS, chunk * 4, np.uint32(_check(values)).tobytes())
         self._sound[chunk] = True
 
@@ -144,40 +116,42 @@ class FileSheet:
         return self._values if self._sound.all() else None
 
 
-def open_sheet(folder: Path, rows: int, form: Form = HALF) -> FileSheet | None:
+def open_sheet(folder: Path, rows: int) -> FileSheet | None:
     """A sheet of so many rows that an earlier run or another process began, or None where it cannot be trusted."""
     try:
         about = json.loads((folder / ABOUT).read_text())
         shape = tuple(int(n) for n in about["shape"])
-        return FileSheet(folder, rows, shape, form) if about["check"] == _check_form(rows, shape) else None
+        return FileSheet(folder, rows, shape) if about["check"] == _check_form(rows, shape) else None
     except (OSError, ValueError, TypeError, KeyError):
         return None
 
 
-def create_sheet(
-    folder: Path, rows: int, shape: tuple[int, ...], about: Mapping[str, Any], form: Form = HALF
-) -> FileSheet:
+def create_sheet(folder: Path, rows: int, shape: tuple[int, ...], about: Mapping[str, Any]) -> FileSheet:
     """An empty sheet at `folder`, or the one that another process put there first. Raises OSError."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     fresh = folder.with_name(f".{uuid.uuid4().hex}.new")
     fresh.mkdir()
-    for name, size in ((form.file, sheet_bytes(rows, shape, form)), (CHECKS, 4 * form.chunks(rows))):
+    for name, size in ((VALUES, sheet_bytes(rows, shape)), (CHECKS, 4 * _chunks(rows))):
         with (fresh / name).open("wb") as file:
             file.truncate(size)
     told = {"rows": rows, "shape": list(shape), "check": _check_form(rows, shape)}
     (fresh / ABOUT).write_text(json.dumps({**about, **told}, indent=1))
     with contextlib.suppress(OSError):  # somebody was faster; an unreadable one is moved out of the way
-        if folder.exists() and open_sheet(folder, rows, form) is None:
+        if folder.exists() and open_sheet(folder, rows) is None:
             folder.rename(fresh.with_suffix(".gone"))
         fresh.rename(folder)
     shutil.rmtree(fresh, ignore_errors=True)
     shutil.rmtree(fresh.with_suffix(".gone"), ignore_errors=True)
-    return FileSheet(folder, rows, shape, form)
+    return FileSheet(folder, rows, shape)
 
 
-def sheet_bytes(rows: int, shape: tuple[int, ...], form: Form = HALF) -> int:
+def sheet_bytes(rows: int, shape: tuple[int, ...]) -> int:
     """The size of a sheet's values."""
-    return int(rows * np.prod(shape, dtype=np.int64) * form.dtype.itemsize)
+    return int(rows * np.prod(shape, dtype=np.int64) * HALF.itemsize)
+
+
+def _chunks(rows: int) -> int:
+    return -(-rows // CHUNK)
 
 
 def _check_form(rows: int, shape: tuple[int, ...]) -> int:

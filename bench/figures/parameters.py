@@ -1,23 +1,26 @@
-"""SRCC against trainable parameters, one spot a method whose area is the model's total size (LoDa Fig. 1)."""
+"""SRCC against trainable parameters: one spot per method, its area the model's total size (LoDa Fig. 1)."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from bench.arms import count_text
 from bench.figures.figure import Figure
-from bench.figures.labels import Name, name_points
 from bench.figures.scene import Drawing, Scene, Subject, spread, title_of
-from bench.figures.style import GREY, Legend, Look, panels
+from bench.figures.style import GREY, Legend, Look, panels, wrapped
 from bench.published import rows as published_rows
 from bench.results import Experiment
 from bench.summary import cost_of
 
 AREA = 1.6  # square points a million total parameters
 SIZES = (1e6, 25e6, 100e6)
+PUBLISHED_AREA = 110.0
+"""Room for two digits; the size of a published model is unknown."""
+LINE_INCHES = 0.155
+NAME_LETTERS = 34
 SOURCES = (("GLIA", "1"), ("LoDa", "1"))
 
 
@@ -36,8 +39,8 @@ class Spot:
 
     @property
     def area(self) -> float:
-        """In square points; a published number's model size is unknown, its mark is small."""
-        return max(9.0, AREA * self.total / 1e6) if self.look else 18.0
+        """In square points."""
+        return max(9.0, AREA * self.total / 1e6) if self.look else PUBLISHED_AREA
 
 
 class Parameters(Figure):
@@ -73,52 +76,58 @@ def _published(dataset: str) -> list[Spot]:
 
 
 def _figure(scene: Scene, experiment: Experiment, subjects: list[Subject], spots: list[Spot]) -> Drawing:
-    figure, (axes,) = panels(1, columns=1, size=(7.2, 4.6))
-    for spot in spots:
-        _draw_spot(axes, spot)
+    names = [wrapped(f"{n}  {spot.name}  {spot.srcc:.3f}", NAME_LETTERS) for n, spot in enumerate(spots, start=1)]
+    lines = sum(name.count("\n") + 1 for name in names)
+    figure, (axes,) = panels(1, columns=1, size=(8.4, max(4.6, LINE_INCHES * lines + 0.6)))
+    handles = [_draw_spot(axes, spot) for spot in spots]
+    beside = {"loc": "upper left", "bbox_to_anchor": (1, 1), "borderaxespad": 0, "borderpad": 1.5}
+    axes.legend(handles, names, frameon=False, fontsize=7.5, labelspacing=0.35, **beside)
     axes.set_xscale("log")
     _margins(axes, spots)
     axes.set_xlabel("trainable parameters")
     axes.set_ylabel("SRCC")
     axes.xaxis.set_major_formatter(lambda value, _: count_text(value))
-    how = "Spot area: total parameters, frozen ones included."
+    axes.xaxis.set_minor_formatter("")
+    how = (
+        "Numbers lead to the names at the side, where the SRCC stands as well. Spot area: total parameters, frozen "
+        "ones included."
+    )
     if any(spot.look is None for spot in spots):
         how += " Grey diamonds: published (GLIA and LoDa, Table 1) at the parameters printed there; total unknown."
     title, parts = f"SRCC against trainable parameters on {title_of(experiment)}", ("parameters", experiment.train)
     legend = _size_legend()
     drawing = scene.drawing(parts, figure, title, subjects, [experiment], how=how, legend=legend, whiskers=True)
-    name_points(axes, [_name(spot) for spot in spots])
+    number_spots(axes, spots)
     return drawing
 
 
-def _name(spot: Spot) -> Name:
-    whisker = (spot.low, spot.high) if spot.look else None
-    return Name(
-        spot.name, (spot.trainable, spot.srcc), math.sqrt(spot.area) / 2, "black" if spot.look else GREY, whisker
-    )
+def number_spots(axes: Any, spots: Sequence[Spot]) -> None:
+    """Write each spot's number on it, or to its right or left where another number stands."""
+    taken: list[Any] = []
+    for number, spot in enumerate(spots, start=1):
+        place = {"xytext": (0, 0), "textcoords": "offset points", "ha": "center", "va": "center"}
+        text = axes.annotate(str(number), (spot.trainable, spot.srcc), fontsize=6.5, zorder=5, **place)
+        for step in range(2 * len(spots)):
+            text.xyann = ((step + 1) // 2 * 9 * (-1) ** (step + 1), 0)
+            if not any(text.get_window_extent().overlaps(box) for box in taken):
+                break
+        taken.append(text.get_window_extent())
 
 
-def _draw_spot(axes: Any, spot: Spot) -> None:
+def _draw_spot(axes: Any, spot: Spot) -> Any:
+    """Draw it; the mark for the legend."""
     if spot.look is None:
-        axes.scatter(
-            spot.trainable, spot.srcc, s=spot.area, marker="D", facecolor="none", edgecolor=GREY, linewidth=0.9
-        )
-        return
+        look = {"marker": "D", "facecolor": "white", "edgecolor": GREY, "linewidth": 0.9}
+        axes.scatter(spot.trainable, spot.srcc, s=spot.area, zorder=1.5, **look)
+        return axes.scatter([], [], s=30, **look)
     axes.vlines(spot.trainable, spot.low, spot.high, color=spot.look.colour, linewidth=0.9)
-    axes.scatter(
-        spot.trainable,
-        spot.srcc,
-        s=spot.area,
-        color=spot.look.colour,
-        alpha=0.45,
-        edgecolor=spot.look.colour,
-        linewidth=1,
-    )
-    axes.scatter(spot.trainable, spot.srcc, s=5, color=spot.look.colour)
+    paint = {"color": spot.look.colour, "alpha": 0.45, "edgecolor": spot.look.colour, "linewidth": 1}
+    axes.scatter(spot.trainable, spot.srcc, s=spot.area, **paint)
+    return axes.scatter([], [], s=40, **paint)
 
 
 def _margins(axes: Any, spots: list[Spot]) -> None:
-    """Room for spots and names: half a decade on both sides, a fifth of the range above and below."""
+    """Room for spots and numbers: two thirds of a decade on both sides, a fifth of the range above and below."""
     xs = [spot.trainable for spot in spots]
     lows, highs = [s.low or s.srcc for s in spots], [s.high or s.srcc for s in spots]
     axes.set_xlim(min(xs) / 10**0.7, max(xs) * 10**0.7)

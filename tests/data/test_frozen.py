@@ -22,6 +22,7 @@ from bench.errors import RunError
 from bench.method import Frozen
 from bench.spec import Recipe
 from tests.data.test_batches import MEAN, STD, make_dataset
+from tests.methods.vits import small_vit
 
 ROWS = 75  # three chunks, the last one short
 FIRST = {"epoch": 0, "number": 0, "training": False}
@@ -92,19 +93,21 @@ def test_a_fixed_view_is_computed_once_for_all_epochs_and_numbers(opened: Open, 
     assert len(sheets(tmp_path)) == 1
 
 
-def test_a_random_view_has_one_sheet_an_epoch_and_number_in_training_and_a_number_in_tests(opened: Open) -> None:
+def test_a_random_view_has_one_sheet_per_epoch_and_number_in_training_and_per_number_in_tests(
+    opened: Open, tmp_path: Path
+) -> None:
     inputs, _ = opened("crop")
-    keys = {inputs.key("f", epoch=e, number=n, training=True) for e in (0, 1) for n in (0, 1)}
-    tests = {inputs.key("f", epoch=e, number=n, training=False) for e in (0, 1) for n in (0, 1)}
-    assert len(keys) == 4
-    assert len(tests) == 2
-    assert not keys & tests
+    for training, count in ((True, 4), (False, 4 + 2)):
+        for epoch, number in ((0, 0), (0, 1), (1, 0), (1, 1)):
+            inputs.get("f", np.arange(2), epoch=epoch, number=number, training=training)
+        assert len(sheets(tmp_path)) == count
 
 
-def test_other_weights_and_another_precision_have_their_own_sheets(opened: Open) -> None:
-    keys = {opened(weights=w)[0].key("f", **FIRST) for w in ("w1", "w2")}
-    halved = opened(autocast=lambda: torch.autocast("cpu", dtype=torch.bfloat16))[0]
-    assert len(keys | {halved.key("f", **FIRST)}) == 3
+def test_other_weights_and_another_precision_have_their_own_sheets(opened: Open, tmp_path: Path) -> None:
+    halved = {"autocast": lambda: torch.autocast("cpu", dtype=torch.bfloat16)}
+    for changes in ({"weights": "w1"}, {"weights": "w2"}, halved, {"weights": "w1"}):
+        opened(**changes)[0].get("f", np.arange(2), **FIRST)
+    assert len(sheets(tmp_path)) == 3
 
 
 @pytest.mark.parametrize("harm", ["flip", "truncate", "checks"])
@@ -275,9 +278,46 @@ def test_two_processes_may_fill_one_sheet(tmp_path: Path) -> None:
     assert (values.reshape(64, -1) == np.arange(64)[:, None]).all()
 
 
-def test_machines_of_unlike_kernels_share_a_cache_and_no_vectors(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    keys = set()
-    for kernels in ("x86_64 AVX2", "x86_64 AVX512"):
+def test_machines_of_unlike_kernels_share_a_cache_and_no_vectors(
+    opened: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for kernels in ("x86_64 AVX2", "x86_64 AVX512", "x86_64 AVX2"):
         monkeypatch.setattr("bench.machine.instruction_set", lambda kernels=kernels: kernels)
-        keys.add(opened()[0].key("f", **FIRST))
-    assert len(keys) == 2
+        opened()[0].get("f", np.arange(2), **FIRST)
+    assert len(sheets(tmp_path)) == 2
+
+
+def test_an_input_that_a_methods_own_code_computes_goes_by_that_code(opened: Open, tmp_path: Path) -> None:
+    for code in ("a", "b", "a"):
+        opened(code=code)[0].get("f", np.arange(2), **FIRST)
+    assert len(sheets(tmp_path)) == 2
+
+
+def test_an_input_of_the_harness_alone_is_shared_whatever_a_method_does_beside_it(opened: Open, tmp_path: Path) -> None:
+    vit = small_vit(16)
+
+    def made_anew(compute: Callable[[Tensor], Tensor]) -> int:
+        before = len(sheets(tmp_path))
+        for code in ("a", "b"):
+            inputs, _ = opened(code=code, weights=f"w{before}")
+            inputs.frozen = {"f": Frozen("whole", "net", compute)}
+            inputs.get("f", np.arange(2), **FIRST)
+        return len(sheets(tmp_path)) - before
+
+    assert made_anew(vit.tokens) == made_anew(vit.forward) == 1
+    assert made_anew(lambda pictures: vit.tokens(pictures)) == 2
+    vit.append("blocks.0.ls1", Mine())
+    assert made_anew(vit.tokens) == 2
+
+
+class Mine(nn.Identity):
+    """A method's own layer inside the ViT."""
+
+
+def test_a_raised_number_of_the_harness_computes_anew(
+    opened: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened()[0].get("f", np.arange(2), **FIRST)
+    monkeypatch.setattr("bench.data.frozen.NUMERICS", -1)
+    opened()[0].get("f", np.arange(2), **FIRST)
+    assert len(sheets(tmp_path)) == 2

@@ -123,7 +123,7 @@ def test_nothing_before_the_first_trained_tensor_records_a_gradient() -> None:
     assert recorded == [False, True, True]
 
 
-@pytest.mark.parametrize("name", ["glia", "adapter", "loda", "peft:adalora", "linear_probe"])
+@pytest.mark.parametrize("name", ["glia", "adapter", "loda", "peft:dora", "linear_probe"])
 def test_a_copy_of_a_model_computes_with_its_own_weights(name: str) -> None:
     options = {"glia": {"grid": 4, "fragment": 16}, "loda": {"cnn": "test_efficientnet"}}.get(name, {})
     model = build(name, small_vit(), **options).eval()

@@ -10,7 +10,7 @@ from bench.errors import UsageError
 from bench.registry import METHODS
 
 VIT_B16 = "vit_base_patch16_224"
-SIZED = ["adapter", "lora", "vpt", "loda", "glia", "peft:dora", "peft:adalora", "peft:loha", "peft:fourierft"]
+SIZED = ["adapter", "lora", "vpt", "loda", "glia", "peft:dora", "peft:loha", "peft:fourierft"]
 
 
 def _size(name: str, options: dict) -> int:

@@ -60,18 +60,12 @@ class _Fake(Method):
 
         features = ViewFeature(vit)
         features.used = nn.Parameter(torch.zeros(48))
-        outer, layer = self.flaw, vit.model.blocks[0].mlp.fc1
-        norm = layer.weight.norm()
+        outer = self.flaw
 
         def forward(inputs):
             pooled = vit(inputs["crop"]) + features.used
             if outer == "moves":
                 vit.model.cls_token.data += 1e-3
-            if outer == "reads":
-                pooled = pooled + 100 * (layer.weight.norm() - norm)
-            if outer == "outside":
-                with torch.autocast("cpu", enabled=False):
-                    pooled = pooled + 0 * layer(pooled.float())[:, :48]
             if outer == "random":
                 pooled = pooled + torch.rand_like(pooled)
             if outer == "order":
@@ -107,16 +101,6 @@ def test_a_flaw_fails_the_check_that_is_about_it(flaw: str, broken: set[str], mo
     failed = {result.name for result in check_method("flawed") if not result.passed}
     assert broken <= failed
     assert broken or not failed
-
-
-@pytest.mark.parametrize("flaw", ["reads", "outside"])
-@pytest.mark.parametrize("says_so", [True, False])
-def test_who_reads_frozen_weights_must_say_so(flaw: str, says_so: bool, monkeypatch) -> None:
-    monkeypatch.setattr(METHODS, "load", lambda name: type("Flawed", (_Fake,), {"flaw": flaw}))
-    monkeypatch.setattr(ViewFeature, "reads_weights", says_so)
-    failed = [result for result in check_method("flawed") if not result.passed]
-    assert [result.name for result in failed] == ([] if says_so else ["scores are finite and of the right shape"])
-    assert says_so or "set reads_weights = True" in failed[0].detail
 
 
 def test_a_refused_backbone_is_an_error_and_not_a_failed_check() -> None:

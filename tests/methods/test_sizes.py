@@ -27,7 +27,6 @@ PINNED = [
     ("peft:dora", {}, 322_560),
     ("peft:rslora", {}, 294_912),
     ("peft:pissa", {}, 294_912),
-    ("peft:adalora", {}, 442_512),
     ("peft:vera", {}, 30_720),
     ("peft:boft", {}, 101_376),
     ("peft:oft", {}, 142_848),

@@ -47,6 +47,18 @@ def test_gmad_is_the_competition_of_the_stored_predictions():
         assert shown[method].cells[3].value == pytest.approx(expected.resistance_score[method])
 
 
+def test_gmad_is_fought_by_the_runs_of_todays_code():
+    specs = specs_of("gmad", "demo", "glia,lora", splits=1)
+    first = next(spec for spec in specs if spec.method == "glia")
+    older = record_of(first.with_tests((*first.tests, "demo_a:test")), code={"method": "another", "numerics": 1})
+    older.__dict__["_arrays"] = {name: values[::-1] for name, values in predictions(first).items()}
+    known, among = (
+        tables_of("gmad", records)["gmad_demo_a_demo_b_demo"]
+        for records in (records_of(specs), [older, *records_of(specs)])
+    )
+    assert [row.cells for row in among.rows] == [row.cells for row in known.rows]
+
+
 def test_gmad_pairs_name_images_and_their_gap():
     pairs = tables_of("gmad", results_of("gmad", "demo", "glia,lora", splits=1))["gmad_demo_a_demo_b_pairs_demo"]
     assert {row.lead[2] for row in pairs.rows} <= {"low", "high"}

@@ -2,14 +2,19 @@
 
 import json
 import time
+from dataclasses import replace
 
 import pytest
+from typer.testing import CliRunner
 
-from bench.attempt import failed_record
+from bench.attempt import AnswersSincePlan, claim_run
 from bench.claims import LEASE_SECONDS, Claims
+from bench.cli import app
 from bench.driver import report_problems
-from bench.errors import RunError
-from bench.planned import note_plan
+from bench.errors import DataError, RunError
+from bench.outcome import Result, failure, write_result
+from bench.planned import forget_plans, note_failure, note_plan
+from bench.record import failed_record
 from bench.status import describe_holder, print_status, read_status
 from bench.store import Problem, Store
 from tests.survive.makers import record_of, specs
@@ -96,3 +101,72 @@ def test_a_beat_carries_what_the_run_is_doing(tmp_path):
 def test_a_file_that_is_not_used_is_named_with_one_full_stop(tmp_path, capsys):
     report_problems(Store(tmp_path, [Problem(tmp_path / "a.json", "holds a spec that cannot be read: x is wrong.")]))
     assert capsys.readouterr().err == "Not used: a.json holds a spec that cannot be read: x is wrong.\n"
+
+
+def test_rows_say_preset_and_backbone_where_these_differ_and_the_title_where_not(tmp_path, capsys):
+    store = Store(tmp_path)
+    one, two = specs(2)
+    store.write(record_of(one))
+    print_status(tmp_path)
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"preset paper, backbone {one.backbone}" in said
+    store.write(record_of(replace(two, preset="demo", backbone="vit_small_patch14_dinov2")))
+    print_status(tmp_path)
+    said = capsys.readouterr().out
+    for word in ("paper", one.backbone, "demo", "vit_small_patch14_dinov2"):
+        assert word in said
+
+
+def test_a_pending_and_a_running_run_know_their_preset_and_backbone(tmp_path):
+    store = Store(tmp_path)
+    wanted = specs(2)
+    note_plan(store, wanted)
+    claim = claim_run(store, wanted[0], AnswersSincePlan(store, wanted, "never"))
+    counts = read_status(store).counts
+    claim.release()
+    assert list(counts) == [("glia", "demo_a", "paper", wanted[0].backbone)]
+    assert counts["glia", "demo_a", "paper", wanted[0].backbone] == {"running": 1, "pending": 1}
+
+
+def test_a_plan_noted_before_presets_were_is_still_read(tmp_path):
+    store, (spec,) = Store(tmp_path), specs(1)
+    path = note_plan(store, [spec])
+    noted = json.loads(path.read_text())
+    path.write_text(json.dumps(noted | {"runs": [run[:4] for run in noted["runs"]]}))
+    assert read_status(store).counts == {("glia", "demo_a", "?", "?"): {"pending": 1}}
+
+
+def test_an_attempt_that_left_no_record_is_listed_with_why_until_it_is_made(tmp_path, capsys):
+    store, (spec,) = Store(tmp_path), specs(1)
+    note_plan(store, [spec])
+    write_result(store, spec, failure(spec, DataError("demo_a: no folder is configured")))
+    print_status(tmp_path)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "tried glia on demo_a, split 0: demo_a: no folder is configured" in said
+    assert "1 pending" in said
+    write_result(store, spec, Result("done", record_of(spec)))
+    print_status(tmp_path)
+    assert "tried" not in capsys.readouterr().out
+
+
+def test_plans_that_were_given_up_can_be_forgotten_and_nothing_else_is(store, capsys):
+    note_failure(store, specs(4)[3], "no such folder")
+    kept = forget_plans(store)
+    assert (kept.plans, kept.kept) == (0, 1), "a run of this plan is being made"
+    note_plan(store, specs(2, method="lora"))
+    gone = forget_plans(store)
+    assert (gone.plans, gone.runs, gone.kept) == (1, 2, 1)
+    totals = read_status(store)
+    assert totals.total("done") == 1
+    assert totals.total("failed") == 1
+    assert totals.total("pending") == 2
+    assert not totals.unmade
+
+
+def test_the_command_forgets_plans_and_says_what_that_means(tmp_path):
+    note_plan(Store(tmp_path), specs(3))
+    words = ["status", "--results", str(tmp_path)]
+    assert "`bench status --forget` forgets plans that were given up." in CliRunner().invoke(app, words).stdout
+    said = CliRunner().invoke(app, [*words, "--forget"]).stdout
+    assert said.startswith("1 plan with 3 pending runs forgotten.")
+    assert "0 pending" in said

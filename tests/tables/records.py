@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.code import code_of
 from bench.registry import DATASETS
 from bench.results import Record
 from bench.spec import SCHEMA, RunSpec
@@ -100,9 +101,14 @@ def body_of(spec: RunSpec, *, error: tuple[str, str] | None = None, **changes: A
                 "n_train": 240,
                 "n_test": 60,
                 "n_validation": 0,
+                "contents": 60,
+                "contents_train": 48,
+                "contents_test": CONTENTS,
+                "contents_validation": 0,
             },
             "tests": {
-                target: {"hash": f"data-{target.partition(':')[0]}", "n": tested_on(target)} for target in spec.tests
+                target: {"hash": f"data-{target.partition(':')[0]}", "n": tested_on(target), "contents": CONTENTS}
+                for target in spec.tests
             },
         },
         "weights": {"backbone": spec.backbone, "hash": "0123456789abcdef", "source": "made up"},
@@ -115,6 +121,7 @@ def body_of(spec: RunSpec, *, error: tuple[str, str] | None = None, **changes: A
         "selection": {"rule": spec.recipe.selection, "epoch": spec.recipe.epochs, "curve": []},
         "metrics": metrics,
         "numerics": {"trained": {**MADE_ON, "precision": spec.precision}},
+        "code": code_of(spec.method),
         "run": {"git_commit": "c0ffee" * 6, "git_dirty": False, "started": "2025-01-01T00:00:00"},
     }
     return body | changes

@@ -156,6 +156,34 @@ def test_a_row_on_other_weights_says_so(specs, records):
     assert not any("Backbone weights" in note for note in row_named(table, "GLIA").notes)
 
 
+def test_a_row_with_another_cnn_says_so():
+    def with_cnn(spec, known):
+        further = {"resnet50.a1_in1k": {"hash": known, "source": "hub"}}
+        return record_of(spec, weights={"backbone": spec.backbone, "hash": "0123456789abcdef", "further": further})
+
+    loda = specs_of("main", "paper", "loda", ["livec"])
+    larger = [replace(spec, options={**spec.options, "latent": 128}) for spec in loda]
+    usual = [with_cnn(spec, "ab" * 8) for spec in loda]
+    table = tables_of("main", [*usual, *(with_cnn(spec, "ab" * 8) for spec in larger)])["main"]
+    assert not any("CNN weights" in note for row in table.rows for note in row.notes)
+    table = tables_of("main", [*usual, *(with_cnn(spec, "cd" * 8) for spec in larger[1:])])["main"]
+    (note,) = [note for row in table.rows for note in row.notes if "CNN weights" in note]
+    assert note == "CNN weights cdcdcdcdcdcd: not those of the table's other runs, so not comparable."
+
+
+def test_of_two_records_of_a_split_the_one_by_todays_code_is_shown(specs, records):
+    """An older one with more tests lies beside it: only where it alone was tested is its number still shown."""
+    first = next(spec for spec in specs if spec.method == "glia" and spec.train == "livec" and not spec.split)
+    other = record_of(first.with_tests((*first.tests, "csiq:all")), code={"method": "another", "numerics": 1})
+    other.body["metrics"][first.tests[0]]["srcc"] = 0.999
+    table = tables_of("main", [other, *records])["main"]
+    assert not any("older glia.py" in note for note in row_named(table, "GLIA").notes)
+    without = [record for record in records if record.key != first.key]
+    marked = tables_of("main", [other, *without])["main"]
+    notes = row_named(marked, "GLIA").notes
+    assert any(note.startswith("1 of ") and note.endswith(" was made by an older glia.py.") for note in notes)
+
+
 def test_fewer_splits_than_were_asked_for_are_counted_as_they_are(records):
     table = tables_of("main", [record for record in records if record.spec.split < 4])["main"]
     assert table.notes[0].startswith("Medians over 4 of 10 splits.")
@@ -283,8 +311,24 @@ def test_intervals_by_content_read_the_stored_predictions(records):
     table = tables_of("main", Results(few, intervals=True))["main"]
     assert [name for _, name in table.header] == ["SRCC", "PLCC"]
     for cell in table.rows[0].cells:
-        assert "bootstrap by content" in cell.interval
-        assert cell.low < cell.value < cell.high
+        assert cell.interval == "95% of the mean over contents"
+        assert cell.low < cell.mean < cell.high
+
+
+def test_too_few_contents_give_no_interval_and_the_table_says_so(records):
+    def alone(record):
+        arrays = record.arrays()
+        return replace(
+            record,
+            arrays=lambda: {k: np.array(["x"] * len(v)) if k.endswith("/group") else v for k, v in arrays.items()},
+        )
+
+    few = [alone(r) for r in records if r.spec.train == "livec"]
+    table = tables_of("main", Results(few, intervals=True))["main"]
+    numbers = [cell for cell in table.rows[0].cells if isinstance(cell, Number)]
+    assert numbers
+    assert all((number.low, number.high) == (None, None) for number in numbers)
+    assert "No interval over contents for some numbers: 1 content where it takes 8." in table.notes
 
 
 def test_indistinguishable_rows_are_marked_and_the_best_is_not(main):

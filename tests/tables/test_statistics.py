@@ -7,12 +7,14 @@ import pytest
 
 from bench import published
 from bench.compare import compare
+from bench.contents import ModelScores, standard_error
 from bench.costs import HEADER, pareto_rows, with_cost
 from bench.errors import StoreError, UsageError
 from bench.ranking import ranking_table
-from bench.results import Results
+from bench.results import Experiment, Results
 from bench.stats import corrected_paired_test
 from bench.store import Store, record_hash, record_text
+from bench.summary import Cell
 from bench.table import Number
 from bench.tables import make_tables
 from tests.tables.records import body_of, record_of, records_of
@@ -81,12 +83,56 @@ def test_compare_pairs_by_split_and_says_what_it_means(results):
         for record in results.records
         if record.spec.train == "demo_a"
     }
-    expected = corrected_paired_test([values["glia", s] - values["loda", s] for s in range(4)], 240, 60)
-    assert (row.effect, row.n) == (pytest.approx(expected.effect), 4)
-    assert row.p >= expected.p  # Holm never makes a p smaller
+    expected = corrected_paired_test([values["glia", s] - values["loda", s] for s in range(4)], 12 / 48)
+    assert (row.effect, row.low, row.high, row.p, row.n) == pytest.approx(
+        (expected.effect, expected.low, expected.high, expected.p, 4)
+    )
+    assert row.p_holm >= row.p
     assert row.verdict == 1
-    assert "GLIA is better than LoDa by SRCC" in row.sentence
+    assert found.sentences[0].startswith("Demo A: GLIA is better than LoDa by SRCC")
     assert found.summary.startswith("Of 3 comparisons, GLIA is better in 3")
+
+
+def test_compare_says_once_what_each_dataset_shows():
+    (found,) = compare(results_of("cross", "demo", "glia,loda", splits=4), "glia", "loda")
+    assert len(found.rows) > len(found.sentences) == len({row.experiment.train for row in found.rows})
+    for sentence, row in zip(found.sentences, found.rows[:1], strict=False):
+        assert sentence.startswith(f"{row.title.partition(' → ')[0]}: of ")
+
+
+def test_compare_says_over_contents_what_splits_alone_cannot():
+    (found,) = compare(results_of("main", "demo", "glia,loda", ["demo_a"], splits=2), "glia", "loda")
+    (row,) = found.rows
+    assert (row.verdict, row.verdict_over_contents, row.contents.contents) == (0, 1, 12)
+    assert found.sentences[0].endswith(
+        "2 common splits cannot tell GLIA from LoDa "
+        f"(SRCC {row.effect:.3f} over 2 splits); over contents GLIA is better."
+    )
+
+
+def test_compare_without_stored_predictions_is_over_splits_alone(results, tmp_path):
+    lost = Results(replace(record, arrays=lambda: Store(tmp_path).predictions("lost")) for record in results.records)
+    (found,) = compare(lost, "glia", "loda")
+    assert all(row.contents is None and row.verdict == 1 for row in found.rows)
+
+
+def test_compare_takes_the_mean_over_the_seeds_that_both_have():
+    plan = specs_of("main", "demo", "glia,lora", ["demo_a"], splits=4)
+    seeds = [replace(s, recipe=replace(s.recipe, seed=seed)) for s in plan for seed in range(3)]
+    alone = [s for s in seeds if not (s.method == "lora" and s.recipe.seed == 2)]
+    (both,), (one,) = (
+        compare(Results(records_of(alone)), "glia", "lora"),
+        compare(Results(records_of(alone)), "glia,seed=1", "lora"),
+    )
+    assert (both.seeds, one.seeds) == (2, 1)
+    values = {
+        (r.spec.method, r.spec.split, r.spec.recipe.seed): r.value("demo_a:test", "srcc") for r in records_of(alone)
+    }
+    means = [sum(values["glia", s, seed] - values["lora", s, seed] for seed in (0, 1)) / 2 for s in range(4)]
+    expected = corrected_paired_test(means, 12 / 48)
+    assert (both.rows[0].effect, both.rows[0].p, both.rows[0].n) == pytest.approx((expected.effect, expected.p, 4))
+    assert both.rows[0].contents.estimate == pytest.approx(expected.effect)
+    assert one.rows[0].effect == pytest.approx(sum(values["glia", s, 1] - values["lora", s, 1] for s in range(4)) / 4)
 
 
 def test_compare_turns_round_with_its_arguments(results):
@@ -98,7 +144,7 @@ def test_a_lower_error_is_the_better_one(results):
     (found,) = compare(results, "glia", "loda", metric="rmse")
     assert all(row.effect < 0 for row in found.rows)
     assert {row.verdict for row in found.rows} == {1}
-    assert found.rows[0].sentence.startswith("Demo A: GLIA is better")
+    assert found.sentences[0].startswith("Demo A: GLIA is better")
 
 
 def test_a_failed_first_split_changes_no_interval_of_the_others():
@@ -122,6 +168,17 @@ def test_compare_prefers_like_with_like_and_warns_of_what_else_differs(results):
     assert not found.cautions
     (mixed,) = compare(both, "loda", "lora")
     assert "differ in more than the method" in mixed.cautions[0]
+
+
+def test_compare_says_which_runs_other_code_has_made(results):
+    older = {"method": "another", "numerics": 1}
+    plan = specs_of("main", "demo", "glia", ["demo_a"], splits=4)
+    aged = [record_of(spec, code=older) for spec in plan[:2]]
+    others = [record for record in results.records if record.key not in {old.key for old in aged}]
+    (found,) = compare(Results([*aged, *others]), "glia", "loda")
+    assert found.cautions == ("Warning: 2 runs were made by an older glia.py.",)
+    (found,) = compare(Results([*aged, *others]), "lora", "loda")
+    assert found.cautions == ()
 
 
 def test_compare_marks_the_oracle_as_optimistic(results):
@@ -182,8 +239,8 @@ def test_compare_finds_an_arm_by_its_changed_option(results):
 
 def test_one_common_split_says_nothing():
     (found,) = compare(results_of("main", "demo", "glia,lora", ["demo_a"], splits=1), "glia", "lora")
-    assert found.rows[0].p == 1
-    assert "says nothing about chance" in found.rows[0].sentence
+    assert (found.rows[0].p, found.rows[0].low, found.rows[0].verdict) == (None, None, 0)
+    assert "1 common split cannot tell GLIA from LoRA" in found.sentences[0]
 
 
 def test_compare_without_common_runs_names_the_command(results):
@@ -254,10 +311,99 @@ def test_a_thousand_records_are_read_and_shown_in_a_tenth_of_the_promised_time(t
     assert best < 0.6, f"{best:.2f} s for 1,000 records (0.3 s is meant; twice that allows for a busy machine)"
 
 
-def test_the_error_of_a_split_is_that_of_the_best_median_not_of_the_luckiest_split(results):
-    table = tables_of("main", results)["main_demo"]
-    column = [row.cells[0] for row in table.rows]
-    best = max(number.value for number in column)
-    error = (1 - best**2) * ((1 + best**2 / 2) / (60 - 3)) ** 0.5
+def error_of(table, dataset: str) -> str:
+    """What a table's note says of the standard error of a set."""
     (line,) = (note for note in table.notes if note.startswith("Standard error"))
-    assert f"Demo A {error:.3f}" in line
+    return line.partition(f"{dataset} ")[2].partition(",")[0].partition(". Smaller")[0]
+
+
+def of_set(table, dataset: str) -> Number:
+    """The number of the column's best median."""
+    place = next(j for j, (group, _) in enumerate(table.header) if group == dataset)
+    return max((row.cells[place] for row in table.rows), key=lambda number: number.value)
+
+
+def test_the_error_of_a_split_is_by_content_where_the_test_part_has_any(results):
+    table = tables_of("main", results)["main_demo"]
+    best = of_set(table, "Demo A").facts["method"]
+    runs = [r for r in results.records if r.spec.train == "demo_a" and r.spec.method == best]
+    assert len(runs) == 4
+    parts = [r.predictions("demo_a:test") for r in runs]
+    expected = standard_error([ModelScores.of("srcc", p.predicted, p.human, p.group) for p in parts])
+    assert error_of(table, "Demo A") == f"{expected:.3f}"
+
+
+def with_contents(results: Results, contents: int) -> Results:
+    """The same results as if the test part of Demo A had so many contents."""
+
+    def changed(record):
+        data = record.body["data"]
+        tests = {target: {**test, "contents": contents} for target, test in data["tests"].items()}
+        return replace(record, body={**record.body, "data": {**data, "tests": tests}})
+
+    return Results(changed(record) for record in results.records)
+
+
+def test_the_error_of_pictures_that_stand_alone_is_that_of_the_best_median(results):
+    table = tables_of("main", with_contents(results, 60))["main_demo"]
+    best = of_set(table, "Demo A").value
+    error = (1 - best**2) * ((1 + best**2 / 2) / (60 - 3)) ** 0.5
+    assert error_of(table, "Demo A") == f"{error:.3f}"
+
+
+def test_without_predictions_the_error_is_at_least_that_of_pictures_that_stand_alone(results, tmp_path):
+    lost = Results(replace(record, arrays=lambda: Store(tmp_path).predictions("lost")) for record in results.records)
+    assert error_of(tables_of("main", lost)["main_demo"], "Demo A").startswith("at least 0.0")
+
+
+@pytest.mark.parametrize(
+    ("source", "train", "ratio"),
+    [
+        ("split", {"n": 600, "n_train": 48, "n_test": 120}, 0.25),  # an old record; a tenth is learned from
+        ("split", {"n": 600, "n_test": 110, "contents": 30, "contents_test": 6}, 0.25),  # unequal groups
+        ("split", {"n": 600, "n_test": 120, "contents": 30, "contents_test": 10}, 0.5),
+        ("split", {}, 0.25),  # nothing is known
+        ("all", {"n": 600, "n_test": 120, "contents": 30, "contents_test": 6}, 0.0),
+    ],
+)
+def test_splits_overlap_as_the_source_is_split_whatever_is_learned_from_or_tested_on(source, train, ratio):
+    spec = specs_of("cross", "demo", "glia", splits=1)[0]
+    record = record_of(spec, data={"train": train, "tests": {}})
+    for fraction in (0.1, 0.8):
+        cell = Cell.of([record], Experiment(spec.train, spec.tests[0], fraction, source), "srcc")
+        assert cell.overlap() == ratio
+
+
+def test_a_logistic_that_did_not_converge_is_a_footnote_of_its_row(results):
+    def damaged(record, ok: bool, **changes):
+        found = record.body["metrics"]["demo_a:test"]
+        return replace(
+            record, body={**record.body, "metrics": {"demo_a:test": {**found, "logistic_ok": ok, **changes}}}
+        )
+
+    here = [r for r in results.records if r.spec.train == "demo_a" and r.spec.method in ("glia", "lora")]
+    raw = next(r for r in here if r.spec.method == "glia" and r.spec.split == 0).value("demo_a:test", "plcc_raw")
+    made = Results(
+        damaged(r, False, plcc=raw)
+        if (r.spec.method, r.spec.split) == ("glia", 0)
+        else damaged(r, r.spec.method != "glia" or r.spec.split != 1)
+        for r in here
+    )
+    glia, lora = (
+        next(row for row in tables_of("main", made)["main_demo"].rows if row.label.startswith(name))
+        for name in ("GLIA", "LoRA")
+    )
+    assert [note for note in glia.notes if note.startswith("PLCC")] == [
+        "PLCC: the logistic did not converge in 1 of 4 splits of Demo A: its best curve is used.",
+        "PLCC: no logistic could be fitted in 1 of 4 splits of Demo A: the raw PLCC stands in.",
+    ]
+    assert not any(note.startswith("PLCC") for note in lora.notes)
+
+
+def test_below_three_splits_nothing_is_marked_and_the_legend_says_so():
+    two = tables_of("main", results_of("main", "demo", "glia,loda", splits=2))["main_demo"]
+    three = tables_of("main", results_of("main", "demo", "glia,loda", splits=3))["main_demo"]
+    marked = [any(cell.rank or cell.tied for row in table.rows for cell in row.cells) for table in (two, three)]
+    assert marked == [False, True]
+    assert any("Nothing is marked: with fewer than 3 splits" in note for note in two.notes)
+    assert not any("Nothing is marked" in note for note in three.notes)
