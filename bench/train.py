@@ -120,7 +120,7 @@ class TrainingState:
         self.position.step, self.position.epoch = self.position.step + 1, epoch
 
     def shown(self) -> str:
-        """The epoch and its mean loss so far, for whoever watches. Looking at a loss waits for the device: it is rare."""
+        """The epoch and its mean loss so far, for whoever watches. A look waits for the device, so it is rare."""
         now, epoch = time.monotonic(), self.position.epoch
         if now - self._looked > LOOK_SECONDS:
             made = (self.position.step - 1) % self.per_epoch + 1

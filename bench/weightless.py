@@ -75,7 +75,7 @@ def count_picture_work(spec: RunSpec) -> PictureWork:
     pictures = {name: torch.zeros(1, 3, size, size, device="meta") for name in views}
     inputs: dict[str, Tensor] = {name: pictures[name] for name in features.pictures}
     frozen = {True: 0.0, False: 0.0}
-    for name, one in features.needed().items():
+    for name, one in features.frozen.items():
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
             inputs[name] = one.compute(pictures[one.view])
         frozen[views[one.view].fixed] += counter.get_total_flops()

@@ -2,7 +2,8 @@
 
 import re
 
-from bench.executors import Orders, execute_serial
+from bench.executors import execute_serial
+from bench.orders import ExecutionOptions
 from bench.status import describe_holder
 from tests.world import make_world, tiny_runtime, tiny_spec
 
@@ -15,7 +16,7 @@ def watched(home, specs, **changes):
         told.append((what, shown or what))
 
     runtime = tiny_runtime(home, make_world(home / "sets"), **changes)
-    assert len(execute_serial(specs, runtime, Orders(report=report)).done) == len(specs)
+    assert len(execute_serial(specs, runtime, ExecutionOptions(report=report)).done) == len(specs)
     return told
 
 
