@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from bench.backbone import vit_shape
 from bench.ceilings import matmul_rate
 from bench.data.locate import source_of
 from bench.machine import pick_device, set_up
@@ -24,18 +25,35 @@ def rough_seconds(specs: Sequence[RunSpec], runtime: Runtime) -> float:
     device = pick_device(runtime.device)
     rates = {precision: matmul_rate(device, precision) for precision in {spec.precision for spec in specs}}
     images = _images(specs, runtime)
-    works: dict[tuple[object, ...], PictureWork] = {}
+    works: dict[str, tuple[RunSpec, PictureWork]] = {}
     groups: dict[str, list[RunSpec]] = {}
     for spec in specs:
         groups.setdefault(spec.beside_split, []).append(spec)
     total = SECONDS_EACH * len(specs)
     for alike in groups.values():
         spec = alike[0]
-        kind = (spec.method, spec.backbone, spec.recipe.size, *spec.options.items())
-        if kind not in works:
-            works[kind] = _work(spec)
-        total += operations(spec, len(alike), images, works[kind]) / (REACHED * rates[spec.precision])
+        if spec.method not in works:
+            works[spec.method] = spec, _work(spec)
+        work = resized(*works[spec.method], spec)
+        total += operations(spec, len(alike), images, work) / (REACHED * rates[spec.precision])
     return total
+
+
+def resized(counted: RunSpec, work: PictureWork, spec: RunSpec) -> PictureWork:
+    """The work of a method that was counted on one backbone, on another: as their own passes are to each other.
+
+    Counting takes half a second, and a plan may have a hundred combinations of method, backbone and options.
+    """
+    ratio = _one_pass(spec) / _one_pass(counted)
+    sizes = ("training", "scoring", "frozen", "frozen_each")
+    return replace(work, **{name: ratio * getattr(work, name) for name in sizes})
+
+
+def _one_pass(spec: RunSpec) -> float:
+    """Operations of a plain ViT on one picture: its linear maps and its attention, block by block."""
+    shape = vit_shape(spec.backbone)
+    tokens = (spec.recipe.size // shape.patch) ** 2 + shape.prefix
+    return shape.depth * (24 * tokens * shape.width**2 + 4 * tokens**2 * shape.width)
 
 
 def _work(spec: RunSpec) -> PictureWork:

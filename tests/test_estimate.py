@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.estimate import operations, rough_seconds
+from bench.estimate import operations, resized, rough_seconds
 from bench.run import make_run
 from bench.weightless import PictureWork, count_picture_work
 from tests.world import make_world, tiny_runtime, tiny_spec
@@ -38,6 +38,30 @@ def test_the_work_counted_without_weights_is_that_of_a_real_run(method, tmp_path
         assert 1.5 < work.training / work.scoring < 2.5, "frozen weights have no gradient of their own"
     if method == "full_finetune":
         assert 2.5 < work.training / work.scoring < 3.2
+
+
+@pytest.mark.parametrize("method", ["glia", "lora", "linear_probe", "full_finetune"])
+@pytest.mark.parametrize("backbone", ["vit_small_patch16_224", "vit_base_patch32_224"])
+def test_a_method_counted_on_one_backbone_is_known_on_others(method, backbone):
+    options = {"grid": 7, "fragment": 32} if method == "glia" else {}
+    backbones = ("vit_tiny_patch16_224", backbone)
+    tiny, other = (tiny_spec(method, backbone=name, options=options, recipe={"size": 224}) for name in backbones)
+    found, counted = resized(tiny, count_picture_work(tiny), other), count_picture_work(other)
+    for part in ("training", "scoring", "frozen", "frozen_each"):
+        assert getattr(found, part) == pytest.approx(getattr(counted, part), rel=0.35), part
+
+
+def test_a_method_is_counted_once_for_a_plan_of_many_kinds_of_runs(tmp_path, monkeypatch):
+    counted = []
+
+    def count(spec):
+        counted.append(spec.method)
+        return WORK
+
+    monkeypatch.setattr("bench.estimate.count_picture_work", count)
+    specs = [tiny_spec("lora", options={"rank": rank}, recipe={"size": size}) for rank in (2, 4) for size in (160, 320)]
+    rough_seconds([*specs, tiny_spec("glia")], tiny_runtime(tmp_path, make_world(tmp_path / "sets")))
+    assert counted == ["lora", "glia"]
 
 
 def test_a_method_that_cannot_be_counted_is_taken_for_a_full_fine_tune(tmp_path):
