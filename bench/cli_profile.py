@@ -31,8 +31,8 @@ def profile(
         Optional[bool], typer.Option("--compile/--no-compile", help="Training steps through torch.compile.")
     ] = None,
     dataset: Annotated[
-        str, typer.Option("--dataset", "-d", help="Pictures of this set; synthetic ones if not given.")
-    ] = "",
+        Optional[list[str]], typer.Option("--dataset", "-d", help="Pictures of this set; synthetic ones if not given.")
+    ] = None,
     settings: Annotated[
         Optional[list[str]], typer.Option("--set", help="KEY=VALUE or METHOD.KEY=VALUE of the methods.")
     ] = None,
@@ -51,7 +51,7 @@ def profile(
     """Measure each method the same way. Work, speed, where a step's time goes, memory, share of the machine."""
     from bench.config import file_settings
     from bench.errors import UsageError
-    from bench.invocation import configure, runtime_of
+    from bench.invocation import configure, one_set, runtime_of
     from bench.profile_command import profile_methods
     from bench.profile_figure import draw_profile
     from bench.profile_report import LEGEND, SPEED_HEADER, WORK_HEADER, read_report, speed_rows, work_rows, write_report
@@ -63,7 +63,7 @@ def profile(
     if against and against.resolve() == path.resolve():
         raise UsageError(f"--against {against} is the file that this profile is written to: give it another --name.")
     before = read_report(against) if against else None
-    setting = Setting(backbone, weights, batch, size, precision, steps, dataset)
+    setting = Setting(backbone, weights, batch, size, precision, steps, one_set(dataset, "bench profile"))
     runtime = runtime_of(config, plugin, **({"threads": threads} if threads else {}))
     with Display() as display:
         own = file_settings(config).methods

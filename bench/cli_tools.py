@@ -170,17 +170,13 @@ def tune(
 ) -> None:
     """Choose a learning rate, and one option at most, in each split. Contents of its own training part decide."""
     from bench.config import file_settings
-    from bench.errors import UsageError
-    from bench.invocation import configure, runtime_of, words_of
+    from bench.invocation import configure, one_set, runtime_of
     from bench.tune_command import Wish, run_search
 
-    sets = words_of(dataset)
-    if len(sets) > 1:
-        raise UsageError(f"bench tune chooses on one set at a time, not on {', '.join(sets)}.")
     config = configure(plugin, preset=preset, device=device, results=results, splits=splits)
     wish = Wish(
         method,
-        "".join(sets),
+        one_set(dataset, "bench tune"),
         config["splits"],
         rates,
         option,

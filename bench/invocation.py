@@ -51,6 +51,14 @@ def words_of(given: str | Sequence[str] | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys(word.strip() for text in texts for word in text.split(",") if word.strip()))
 
 
+def one_set(given: Sequence[str] | None, command: str) -> str:
+    """The set named for a command that looks at one, empty where none is; several are refused, not dropped."""
+    names = words_of(given)
+    if len(names) > 1:
+        raise UsageError(f"{command} takes one set at a time, not {', '.join(names)}.")
+    return "".join(names)
+
+
 def results_folder(config: Config, command: str = "bench run") -> Path:
     """The results folder, which must be there; `command` makes the records that are looked for in it."""
     root = Path(config["results"])

@@ -64,14 +64,15 @@ def test_bare_words_are_answered_with_how_several_names_are_written(home):
         assert said in result.output
 
 
-def test_tables_may_be_narrowed_by_repeated_options_and_tune_takes_one_set(home):
+def test_tables_may_be_narrowed_by_repeated_options_and_who_takes_one_set_refuses_two(home):
     bench("run", "-m", "linear_probe,bitfit", "-p", "main", "--splits", 1, "-d", "near,far", *TINY_FLAGS)
     table = bench("table", "main", "-m", "linear_probe", "-m", "bitfit", "-d", "near", "-d", "far").output
     for word in ("Linear probe", "BitFit", "near", "far"):
         assert word in table
-    tuned = bench("tune", "linear_probe", "-d", "near", "-d", "far")
-    assert tuned.exit_code == 2
-    assert "one set at a time, not on near, far" in tuned.output
+    for command in ("tune", "profile"):
+        result = bench(command, "linear_probe", "-d", "near", "-d", "far")
+        assert result.exit_code == 2
+        assert f"bench {command} takes one set at a time, not near, far" in result.output
 
 
 def test_without_a_name_the_plan_is_what_is_configured_and_one_line_says_what_is_left_out(home):

@@ -108,6 +108,14 @@ def test_a_new_method_protocol_and_dataset_go_together_from_plan_to_table(tmp_pa
     assert (tmp_path / "results" / "tables" / "my_protocol_demo.tex").exists()
 
 
+def test_a_new_protocol_says_so_where_no_set_is_configured(tmp_path):
+    plugin = new_package("protocol", "my_idea", tmp_path)[0].parent / "bench_my_idea.py"
+    words = ("run", "-p", "my_idea", "--preset", "paper", "--dry-run", "--plugin", plugin)
+    run = python("-m", "bench.cli", *words, path=[ROOT], cwd=tmp_path)
+    assert run.returncode == 2
+    assert "Protocol my_idea: none of its sets is configured" in run.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["method", "protocol", "dataset"])
 def test_a_new_package_is_built_installed_tested_and_found(kind, tmp_path):
