@@ -15,7 +15,7 @@ from bench.config_file import FILE, SECTIONS
 from bench.data.locate import COMMON_SETTINGS, OWN_SETTINGS, SETTINGS_OF_ALL
 from bench.planning import SPEC_MEANINGS, SPEC_SETTINGS
 from bench.presets import PRESETS, preset_named
-from bench.registry import DATASETS, METHODS, PROTOCOLS, Registry
+from bench.registry import DATASETS, METHODS, PROTOCOLS, Registry, stem_of
 from bench.spec import Recipe, recipe_options
 
 TYPES = {"str": "text", "int": "whole number", "float": "number", "bool": "true or false"}

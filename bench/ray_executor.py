@@ -25,7 +25,7 @@ from bench.attempt import AnswersSincePlan, Maker, after_deaths, claim_run, fini
 from bench.claims import Claim, Deaths
 from bench.errors import PlanError, RunError, UsageError
 from bench.files import write_text
-from bench.options import POLL_SECONDS, ExecutionOptions, Summary, in_order, stop_on_ctrl_c, tell
+from bench.orders import POLL_SECONDS, ExecutionOptions, Summary, in_order, stop_on_ctrl_c, tell
 from bench.outcome import Result, describe_run, failure
 from bench.ray_cluster import look_at_cluster
 from bench.ray_worker import Delivery, ProgressBoard, Task, work
