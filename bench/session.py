@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from bench.checkpoint import Identity
-from bench.code import code_of, load_method
+from bench.code import code_of, method_of
 from bench.data.batches import ViewMaker
 from bench.data.contents import pixels_hash
 from bench.data.dataset import Dataset
@@ -147,8 +147,7 @@ def load_set(spec: RunSpec, name: str, runtime: Runtime, report: Report) -> Data
 
 def make_method(spec: RunSpec) -> Method:
     """The method of a spec with its options."""
-    variant = spec.method.partition(":")[2]
-    method: Method = load_method(spec.method)(variant=variant, **spec.options)
+    method: Method = method_of(spec.method, spec.options)
     return method
 
 

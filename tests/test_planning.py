@@ -136,7 +136,7 @@ from bench.method import Method
 
 class Turned(Method):
     """Options that may be zero or less, beside a size that may not."""
-    least: ClassVar[dict] = {"width": 2}
+    bounds: ClassVar[dict] = {"width": {"least": 2}}
     shift: int = -3
     width: int = 8
 '''

@@ -21,7 +21,7 @@ class {cls}(Method):
 
 @pytest.fixture
 def registry():
-    return Registry("method", "methods", marker="Method")
+    return Registry("method", "methods", base="bench.method:Method")
 
 
 def plugin(folder: Path, name: str, cls: str = "Mine") -> Path:
@@ -86,7 +86,7 @@ def test_a_broken_entry_point_is_a_warning_that_names_it(monkeypatch):
 
     broken = metadata.EntryPoint("ghost", "no_such_module:Thing", "bench.methods")
     monkeypatch.setattr(metadata, "entry_points", lambda group: [broken] if group == "bench.methods" else [])
-    registry = Registry("method", "methods", marker="Method")
+    registry = Registry("method", "methods", base="bench.method:Method")
     with pytest.warns(UserWarning, match="ghost"):
         names = registry.names()
     assert "ghost" not in names
