@@ -11,7 +11,7 @@ from bench.choices import chosen_keys
 from bench.errors import UsageError
 from bench.fitting import fitted
 from bench.presets import Preset, preset_named
-from bench.registry import METHODS
+from bench.registry import METHODS, stem_of
 from bench.results import Record
 from bench.spec import SCHEMA, Recipe, RunSpec, Scalar
 
@@ -81,7 +81,7 @@ class Arm:
 
     def order(self) -> tuple[object, ...]:
         """Where the arm stands in a table: as in the papers, plain arms before changed ones."""
-        stem = self.method.partition(":")[0]
+        stem = stem_of(self.method)
         if stem in PAPER_ORDER:
             place = PAPER_ORDER.index(stem)
         elif stem in PAPER_LAST:
@@ -176,7 +176,7 @@ def _default_options(method: str, preset: str, backbone: str, size: int) -> Mapp
         card = METHODS.card(method)
     except UsageError:  # a plugin that can no longer be read: its records still tell what they were
         return None
-    plain = {**card.defaults(), **preset_named(preset).method_options.get(method.partition(":")[0], {})}
+    plain = {**card.defaults(), **preset_named(preset).method_options.get(stem_of(method), {})}
     try:
         return fitted(card, plain, (), backbone, size)
     except UsageError:  # nothing fits this backbone unless it is asked for

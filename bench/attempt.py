@@ -1,30 +1,23 @@
-"""One attempt at one run: claim it, make it, write its record; shared by every executor."""
+"""One attempt at one run, the same for all executors: claim it, run it, write its record."""
 
 from __future__ import annotations
 
-import platform
-import threading
-import traceback
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from typing import Any, Literal
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
 
 from bench.claims import Claim, Deaths
 from bench.code import code_of, made_by_other_code
-from bench.errors import BenchError, ClaimLost, DataError, Interrupted, PlanError, RunError, StoreError, UsageError
-from bench.planned import forget_failure, note_failure
-from bench.progress import Report, clock
-from bench.results import FEW_PICTURES
+from bench.errors import RunError, StoreError
+from bench.outcome import Result, result_of, write_result
+from bench.progress import Report
+from bench.record import Outcome
 from bench.runtime import Runtime
-from bench.spec import SCHEMA, RunSpec
+from bench.shared import Shared
+from bench.signals import Signals
+from bench.spec import RunSpec
 from bench.store import Store
 
-Maker = Callable[..., tuple[dict[str, Any], dict[str, Any]]]
-"""make(spec, runtime, report, stop=..., lost=...) → (record, predictions)"""
-Made = tuple[dict[str, Any], dict[str, Any]] | Exception
-PackMaker = Callable[..., Iterator[tuple[int, Made]]]
-"""make(specs, runtime, report, stop=..., lost=[...]) → which run, and what came of it, as each is done"""
 SPLIT_PARTS = 4
 """A run that ran out of memory is tried once more with its batches computed in this many parts."""
 MEMORY_DEATHS = 2
@@ -33,21 +26,24 @@ UNEXPLAINED_DEATHS = 8
 """So many makers in a row that died without getting further (kill -9, power, a crash) make a run failed, too."""
 
 
-@dataclass(frozen=True)
-class Result:
-    """What came of making a run, before anything is written."""
+class Maker(Protocol):
+    """Runs a spec to its end: its record and predictions, or an exception."""
 
-    status: Literal["done", "failed", "stopped", "lost"]
-    record: dict[str, Any] | None = None
-    predictions: dict[str, Any] | None = None
-    said: str = ""
-    trace: str = ""
-    mendable: bool = False
-    """Whether it failed for want of data or settings: no record is kept of that, and the next plan tries again."""
+    def __call__(
+        self, spec: RunSpec, runtime: Runtime, report: Report, signals: Signals, shared: Shared, /
+    ) -> Outcome: ...
 
 
-class Answers:
-    """Which of the wanted runs others have made since this plan was begun, and which it has begun anew itself."""
+class PackMaker(Protocol):
+    """Runs several specs together: yields the number of each and its outcome, as soon as it is there."""
+
+    def __call__(
+        self, specs: Sequence[RunSpec], runtime: Runtime, report: Report, signals: Sequence[Signals], shared: Shared, /
+    ) -> Iterator[tuple[int, Outcome | Exception]]: ...
+
+
+class AnswersSincePlan:
+    """Which runs others have answered since this plan was begun, and which it has begun anew itself."""
 
     def __init__(self, store: Store, specs: Sequence[RunSpec], overwrite: str) -> None:
         self.store, self.overwrite = store, overwrite
@@ -80,7 +76,7 @@ class Answers:
             return None
 
 
-def claim_run(store: Store, spec: RunSpec, answers: Answers, together: int = 1) -> Claim | None:
+def claim_run(store: Store, spec: RunSpec, answers: AnswersSincePlan, together: int = 1) -> Claim | None:
     """The claim on a run that still has to be made; None where it is made, or being made, by others.
 
     `together`: how many runs its maker means to make at once.
@@ -104,72 +100,24 @@ def claim_run(store: Store, spec: RunSpec, answers: Answers, together: int = 1) 
     return None
 
 
-def make_result(
-    spec: RunSpec,
-    runtime: Runtime,
-    report: Report,
-    make: Maker,
-    *,
-    stop: threading.Event,
-    lost: threading.Event,
-) -> Result:
-    """Make a run and return what came of it; what every run lacks, or a second Ctrl-C, is raised."""
+def attempt(spec: RunSpec, runtime: Runtime, report: Report, make: Maker, signals: Signals, shared: Shared) -> Result:
+    """Execute one run. Errors that concern every run, and a second Ctrl-C, propagate."""
     try:
-        made: Made = make(spec, runtime, report, stop=stop, lost=lost)
+        outcome: Outcome | Exception = make(spec, runtime, report, signals, shared)
     except Exception as error:
-        made = error
-    return result_of(spec, made)
+        outcome = error
+    return result_of(spec, outcome)
 
 
-def result_of(spec: RunSpec, made: Made) -> Result:
-    """What a record and predictions, or the exception in their place, mean for a run."""
-    if isinstance(made, PlanError):
-        raise made
-    if isinstance(made, Interrupted):
-        return Result("stopped")
-    if isinstance(made, ClaimLost):
-        return Result("lost")
-    if isinstance(made, Exception):
-        return failure(spec, made)
-    record, predictions = made
-    return Result("done", record, predictions, _headline(record))
-
-
-def failure(spec: RunSpec, error: Exception) -> Result:
-    """A run that failed, with the reason. What the user can mend (data, settings) is no answer to the run."""
-    mendable = isinstance(error, DataError | UsageError)
-    kind = "" if isinstance(error, BenchError) else f"{type(error).__name__}: "
-    said = f"{kind}{str(error).strip() or 'no message'}"
-    trace = "".join(traceback.format_exception(error))
-    return Result("failed", None if mendable else failed_record(spec, error), None, said, trace, mendable)
-
-
-def failed_record(spec: RunSpec, error: BaseException) -> dict[str, Any]:
-    """The record of a run that failed: its spec and why."""
-    return {
-        "schema": SCHEMA,
-        "key": spec.key,
-        "spec": spec.as_dict(),
-        "status": "failed",
-        "error": {"kind": type(error).__name__, "message": str(error).strip()[:2000]},
-        "metrics": {},
-        "code": code_of(spec.method),
-        "run": {"host": platform.node(), "finished": datetime.now(UTC).isoformat(timespec="seconds")},
-    }
-
-
-def write_result(store: Store, spec: RunSpec, result: Result) -> None:
-    """Keep the record of a run that is done or failed; what was kept of it while unfinished goes.
-
-    So it does where no record is kept of a failure: mended data must not go on from what others had taught.
-    """
-    if result.record is not None:
-        store.write(result.record, result.predictions)
-        forget_failure(store, spec)
-    elif result.mendable:
-        note_failure(store, spec, result.said)
-    if result.record is not None or result.mendable:
-        store.checkpoint_path(spec).unlink(missing_ok=True)
+def finish(store: Store, spec: RunSpec, claim: Claim, result: Result) -> Result:
+    """Write a run's record, while the run is still ours, and give its claim back."""
+    try:
+        if result.is_to_be_kept and not claim.holds():
+            return Result("lost")
+        write_result(store, spec, result)
+        return result
+    finally:
+        claim.release()
 
 
 def after_deaths(deaths: Deaths, runtime: Runtime) -> tuple[Runtime, str]:
@@ -197,26 +145,26 @@ def after_deaths(deaths: Deaths, runtime: Runtime) -> tuple[Runtime, str]:
     return runtime, ""
 
 
-def run_with_retry(spec: RunSpec, runtime: Runtime, report: Report, **events: Any) -> Any:
-    """Make a run; out of memory, once more with its batches in parts (the gradient stays that of the whole batch)."""
+def run_with_retry(spec: RunSpec, runtime: Runtime, report: Report, signals: Signals, shared: Shared) -> Outcome:
+    """Run a spec; out of memory, once more with its batches in parts (the gradient stays that of the whole batch)."""
     from bench.run import make_run
 
     try:
-        return make_run(spec, runtime, report, **events)
+        return make_run(spec, runtime, report, signals, shared)
     except Exception as error:
         if not out_of_memory(error) or runtime.parts > 1:
             raise
-    free_memory()
-    return make_run(spec, replace(runtime, parts=SPLIT_PARTS), report, **events)
+    shared.free_memory()
+    return make_run(spec, replace(runtime, parts=SPLIT_PARTS), report, signals, shared)
 
 
 def run_together(
-    specs: Sequence[RunSpec], runtime: Runtime, report: Report, **events: Any
-) -> Iterator[tuple[int, Made]]:
-    """Make runs as a pack."""
+    specs: Sequence[RunSpec], runtime: Runtime, report: Report, signals: Sequence[Signals], shared: Shared
+) -> Iterator[tuple[int, Outcome | Exception]]:
+    """Run specs as a pack."""
     from bench.packed import make_pack
 
-    return make_pack(specs, runtime, report, **events)
+    return make_pack(specs, runtime, report, signals, shared)
 
 
 def out_of_memory(error: BaseException) -> bool:
@@ -224,44 +172,3 @@ def out_of_memory(error: BaseException) -> bool:
     text = str(error).lower()
     signs = ("out of memory", "can't allocate memory", "cannot allocate memory", "cublas_status_alloc_failed")
     return isinstance(error, MemoryError) or any(sign in text for sign in signs)
-
-
-def free_memory() -> None:
-    """Give back what a failed run held, and the stores that runs share."""
-    import gc
-
-    import torch
-
-    from bench.data.placed import give_back
-
-    give_back()
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-
-
-def describe_run(spec: RunSpec) -> str:
-    """One run in a few words."""
-    part = "" if spec.fraction == 0.8 else f" {spec.fraction:.0%}"
-    return f"{spec.method} on {spec.train}{part}, split {spec.split}"
-
-
-def describe_result(spec: RunSpec, result: Result, seconds: float, beside: str = "") -> str:
-    """What is said of a run when it ends; `beside` follows its name."""
-    run = ", ".join(filter(None, [describe_run(spec), beside]))
-    if result.status == "stopped":
-        return f"stopped {run}: kept where it was; the same command goes on from there."
-    if result.status == "lost":
-        return f"left    {run}: another process took it over."
-    said = result.said.removeprefix(f"{spec.train}: ")  # the set was just named
-    return f"{result.status:<7} {run}  {said}  {clock(seconds)}"
-
-
-def _headline(record: dict[str, Any]) -> str:
-    """The run's SRCC on every target, with the number of its pictures where so few say little."""
-    said, tests = [], record.get("data", {}).get("tests", {})
-    for target, metrics in record["metrics"].items():
-        count = tests.get(target, {}).get("n", FEW_PICTURES)
-        few = f" ({count} pictures)" if count < FEW_PICTURES else ""
-        said.append(f"SRCC {metrics['srcc']:z.3f} on {target}{few}")
-    return ", ".join(said)

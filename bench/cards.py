@@ -181,15 +181,18 @@ def _card(classes: dict[str, ast.ClassDef], node: ast.ClassDef, module_doc: str)
             facts[statement.targets[0].id] = _literal(statement.value)
         elif isinstance(statement, ast.FunctionDef):
             methods[statement.name] = ast.get_docstring(statement) or ""
-    for name, bound in _bounds(node.name, facts.get("bounds", {})).items():
+    for name, bound in _bounds(node.name, facts).items():
         if name in options:
             options[name] = replace(options[name], **bound)
     return Card(ast.get_docstring(node) or module_doc, options, facts, methods)
 
 
-def _bounds(owner: str, declared: Any) -> Mapping[str, Bound]:
+def _bounds(owner: str, facts: Mapping[str, Any]) -> Mapping[str, Bound]:
     """What a class says in `bounds`, once it is known to be bounds."""
-    kinds = get_type_hints(Bound)
+    kinds, declared = get_type_hints(Bound), facts.get("bounds", {})
+    for kind in kinds:
+        if isinstance(facts.get(kind), dict):  # how version 0.1.0 had it: nothing would be refused
+            raise UsageError(f"{owner}: {kind} is said in bounds, as in bounds = {{'rank': {{'least': 1}}}}.")
     if not isinstance(declared, dict) or not all(isinstance(bound, dict) for bound in declared.values()):
         raise UsageError(f"{owner}: bounds must be written out, as in bounds = {{'rank': {{'least': 1}}}}.")
     for option, bound in declared.items():

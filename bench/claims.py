@@ -91,7 +91,7 @@ class Claim:
         with suppress(OSError):  # somebody is claiming the key anew
             self.path.parent.rmdir()
 
-    def lay_down(self) -> None:
+    def abandon(self) -> None:
         """Stop beating and leave the claim to whoever takes it next, with the deaths that it knows of."""
         HEART.forget(self)
         with self._beating:

@@ -22,7 +22,7 @@ from typing import Any
 from bench.cards import source_of
 from bench.errors import UsageError
 from bench.progress import counted
-from bench.registry import METHODS
+from bench.registry import METHODS, stem_of
 from bench.source import Import, Source
 
 NUMERICS = 1
@@ -299,7 +299,7 @@ def _refactorings(method: str) -> Mapping[str, str]:
     files = code_files(method)
     path = files[0].parent / REFACTORINGS if files else Path()
     stamps = _stamps([path]) if files else ()
-    return _declared(path, stamps).get(method.partition(":")[0], {}) if stamps else {}
+    return _declared(path, stamps).get(stem_of(method), {}) if stamps else {}
 
 
 @lru_cache(maxsize=64)

@@ -330,8 +330,7 @@ def _tally(names: Sequence[str], verdicts: Sequence[int]) -> str:
 
 def _where(experiment: Experiment) -> str:
     source = dataset_title(experiment.train)
-    test, _, part = experiment.target.partition(":")
-    text = source if test == experiment.train and part == "test" else f"{source} → {dataset_title(test)}"
+    text = source if experiment.is_own_test else f"{source} → {dataset_title(experiment.tested)}"
     text += f" ({100 * experiment.fraction:g}% for training)" if experiment.fraction != 0.8 else ""
     return text + (" (whole source)" if experiment.source == "all" else "")
 

@@ -15,7 +15,7 @@ from bench.config_file import FILE, SECTIONS
 from bench.data.locate import COMMON_SETTINGS, OWN_SETTINGS, SETTINGS_OF_ALL
 from bench.planning import SPEC_MEANINGS, SPEC_SETTINGS
 from bench.presets import PRESETS, preset_named
-from bench.registry import DATASETS, METHODS, PROTOCOLS, Registry
+from bench.registry import DATASETS, METHODS, PROTOCOLS, Registry, stem_of
 from bench.spec import Recipe, recipe_options
 
 TYPES = {"str": "text", "int": "whole number", "float": "number", "bool": "true or false"}
@@ -125,7 +125,7 @@ def recipe_in_force(config: Config) -> list[tuple[str, str, str]]:
 
 def recipes_of_method(name: str) -> list[str]:
     """What presets and the method's own paper change for it, a line each."""
-    stem, own = name.partition(":")[0], METHODS.card(name).facts["recipe"]
+    stem, own = stem_of(name), METHODS.card(name).facts["recipe"]
     lines = [f"its paper's recipe (preset paper): {_said(own)}"] if own else []
     for preset in PRESETS.values():
         if changed := preset.method_recipe.get(stem):

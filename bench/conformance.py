@@ -205,10 +205,10 @@ def _some(names: list[str]) -> str:
 def _declared(bench: _Bench) -> tuple[bool, str]:
     """Facts are known by their names, and their source says what the class does: listings and plans read only that."""
     card, method = METHODS.card(bench.name), bench.method()
-    facts = set(METHODS.base_card.facts)
+    facts = METHODS.facts
     wrong = [f"{name} is a fact, not an option: say it without an annotation" for name in facts & set(card.options)]
     wrong += [f"{name} is no fact: did you mean {meant}?" for name, meant in _typing_errors(method, set(card.options))]
-    unread = sorted(name for name in facts - {"name"} if card.facts[name] != getattr(method, name))
+    unread = sorted(name for name in facts - {"name", *card.options} if card.facts[name] != getattr(method, name))
     wrong += [f"{name} cannot be read from the source: write it out in the class itself" for name in unread]
     named = {name for bound in card.facts["bounds"].values() for name in (bound.get("divides"), bound.get("tiles"))}
     strangers = sorted({*card.facts["bounds"], *named} - {None} - set(card.options))
@@ -219,10 +219,9 @@ def _declared(bench: _Bench) -> tuple[bool, str]:
 
 def _typing_errors(method: Method, options: Collection[str]) -> list[tuple[str, str]]:
     """Class attributes that nothing reads and that look like facts, each with the fact."""
-    facts = set(METHODS.base_card.facts)
     classes = type(method).__mro__[: type(method).__mro__.index(Method)]
-    attributes = sorted({name for cls in classes for name in vars(cls)} - set(dir(Method)) - set(options))
-    likely = [(name, closest(name, facts, count=1, likeness=0.75)) for name in attributes if not name.startswith("_")]
+    unknown = sorted({name for cls in classes for name in vars(cls)} - set(dir(Method)) - set(options))
+    likely = [(name, closest(name, METHODS.facts, count=1, likeness=0.75)) for name in unknown if name[0] != "_"]
     return [(name, meant[0]) for name, meant in likely if meant]
 
 

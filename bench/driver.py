@@ -13,7 +13,8 @@ from bench.code import told_apart
 from bench.config import Config
 from bench.console import DEBUG, grid, note, say, show
 from bench.errors import StoreError, UsageError
-from bench.executors import Orders, Summary, execute_serial
+from bench.executors import execute_serial
+from bench.orders import ExecutionOptions, Summary
 from bench.packs import can_pack, refuse_packs
 from bench.planned import note_plan
 from bench.planning import Plan
@@ -67,9 +68,7 @@ def warn_of_shared_pictures(plan: Plan, runtime: Runtime) -> None:
     from bench.data.overlap import overlap
     from bench.data.pixels import usable_cores
 
-    pairs = sorted(
-        {(s.train, t.rpartition(":")[0]) for s in plan.specs for t in s.tests if t.rpartition(":")[0] != s.train}
-    )
+    pairs = sorted({(s.train, target.dataset) for s in plan.specs for target in s.tests if target.dataset != s.train})
     with Display() as display:
         sets = {
             name: load_dataset(name, runtime.data, runtime.cache, partial=runtime.partial, progress=display.report)
@@ -103,10 +102,10 @@ def execute(plan: Plan, runtime: Runtime, config: Config, debug: bool) -> int:
     with Display() as display:
         display.report(0, len(pending), "runs")
         part = share()
-        orders = Orders(
+        options = ExecutionOptions(
             config["overwrite"], display.report, display.line, debug, share=part or (0, 1), wait=part is None
         )
-        summary = _executed(pending, runtime, orders, config)
+        summary = _executed(pending, runtime, options, config)
     made, failed, others = len(summary.done), len(summary.failed), len(summary.elsewhere)
     if summary.interrupted:
         note(f"Stopped: {made} made, {len(pending) - made - failed - others} left. The same command goes on from here.")
@@ -191,12 +190,12 @@ def check_packs(specs: Sequence[RunSpec], runtime: Runtime, config: Config) -> N
     refuse_packs(specs)
 
 
-def _executed(pending: Sequence[RunSpec], runtime: Runtime, orders: Orders, config: Config) -> Summary:
+def _executed(pending: Sequence[RunSpec], runtime: Runtime, options: ExecutionOptions, config: Config) -> Summary:
     if config["executor"] == "serial":
-        return execute_serial(pending, runtime, orders)
+        return execute_serial(pending, runtime, options)
     from bench.ray_executor import execute_ray
 
-    return execute_ray(pending, runtime, orders, config["address"] or None)
+    return execute_ray(pending, runtime, options, config["address"] or None)
 
 
 def write_slurm(

@@ -21,8 +21,8 @@ VECTOR_BATCH = 1024
 GPU_BATCH = 512
 """Rows that are tried first on a GPU; half as many as often as memory does not suffice."""
 
-_fitting: dict[tuple[object, ...], int] = {}
-"""What was found to fit, by kind of model: found once a process."""
+BatchSizes = dict[tuple[object, ...], int]
+"""How many rows were found to fit, by kind of model."""
 
 
 def score(
@@ -32,15 +32,17 @@ def score(
     *,
     views: int,
     autocast: Autocast,
+    batch_sizes: BatchSizes | None = None,
     report: Report = silent,
     what: str = "scoring",
 ) -> np.ndarray:
-    """Mean predicted score of each row, float64, in the largest batches that fit."""
+    """Mean predicted score of each row, float64, in the largest batches that fit; `batch_sizes` remembers which do."""
     model.eval()
+    fitting = {} if batch_sizes is None else batch_sizes
     device = next(model.parameters()).device
     kind = (str(device), type(model.features), sum(p.numel() for p in model.parameters()))
     first = GPU_BATCH if device.type == "cuda" else CPU_BATCH if feed.pictures else VECTOR_BATCH
-    size = _fitting.setdefault(kind, first)
+    size = fitting.setdefault(kind, first)
     while True:
         try:
             return _score(model, feed, rows, feed.test_views(views), size, autocast, device, report, what)
@@ -49,7 +51,7 @@ def score(
                 raise
         if device.type == "cuda":
             torch.cuda.empty_cache()
-        size = _fitting[kind] = size // 2
+        size = fitting[kind] = size // 2
 
 
 @torch.inference_mode()

@@ -33,8 +33,8 @@ def fitted(card: Card, options: Mapping[str, Any], asked: Collection[str], backb
     """A method's options with those that tile its picture made to fit; what was asked for is kept or refused.
 
     A method says in its bounds that `grid` tiles `fragment`: so many pieces of so many pixels make the picture's side,
-    and each lies on whole patches. Where nobody chose, the defaults hold if they fit; else a piece is two patches wide, as
-    32 pixels are on ViT-B/16, or one where two do not divide the side.
+    and each lies on whole patches. Where nobody chose, the defaults hold if they fit; else a piece is two patches
+    wide, as 32 pixels are on ViT-B/16, or one where two do not divide the side.
     """
     fitting = dict(options)
     for count, piece in ((name, option.tiles) for name, option in card.options.items() if option.tiles):

@@ -14,6 +14,7 @@ from bench.errors import StoreError
 from bench.mixing import blocks_of, made_on
 from bench.presets import Preset, preset_named
 from bench.progress import counted
+from bench.registry import stem_of
 from bench.results import FEW_PICTURES, Experiment, Record
 from bench.spec import SCHEMA, RunSpec
 from bench.summary import NO_INTERVAL, Cell
@@ -112,7 +113,7 @@ def line_notes(arm: Arm, records: Sequence[Record], usual: Mapping[Network, str]
         notes.append(f"Backbone weights from a file given by hand ({arm.weights}).")
     if arm.cnn_weights != "pretrained":
         notes.append(f"CNN weights from a file given by hand ({arm.cnn_weights}).")
-    own = arm.plain.method_recipe.get(arm.method.partition(":")[0], {})
+    own = arm.plain.method_recipe.get(stem_of(arm.method), {})
     if kept := ", ".join(f"{k}={v}" for k, v in own.items() if k not in dict(arm.recipe)):
         notes.append(f"The {arm.preset} preset gives it a recipe of its own: {kept}.")
     if arm.recipe_from == "tuned":

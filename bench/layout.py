@@ -16,7 +16,7 @@ from bench.published import rows as published_rows
 from bench.registry import DATASETS
 from bench.results import Experiment, Record
 from bench.selection import PresetResults, by_preset
-from bench.spec import SCHEMA
+from bench.spec import SCHEMA, Target
 from bench.summary import Cell, cost_of, rank_published, summarise
 from bench.table import Number, Row, Table
 
@@ -101,7 +101,7 @@ def dataset_title(name: str) -> str:
 def own_columns(datasets: Iterable[str], metrics: Sequence[str] = ("srcc", "plcc"), **changes: object) -> list[Column]:
     """Columns for sets tested on their own held-out part: SRCC and PLCC under each set's name."""
     return [
-        Column(dataset_title(name), Experiment(name, f"{name}:test", **changes), metric)  # type: ignore[arg-type]
+        Column(dataset_title(name), Experiment(name, Target.of(name), **changes), metric)  # type: ignore[arg-type]
         for name in datasets
         for metric in metrics
     ]
@@ -256,7 +256,7 @@ def _same_setting(line: Line, row: PublishedRow, preset: Preset) -> bool:
 
 
 def _published_key(column: Column) -> tuple[str, str, str]:
-    return column.experiment.train, column.experiment.target.partition(":")[0], column.metric
+    return column.experiment.train, column.experiment.tested, column.metric
 
 
 def _published_rows(layout: Layout, sources: Sequence[Source]) -> list[Row]:

@@ -1,4 +1,4 @@
-"""Pretrained networks, loaded once a process: each run gets a copy of the structure on the same frozen memory."""
+"""Pretrained networks, loaded once: each run gets a copy of the structure on the same frozen memory."""
 
 from __future__ import annotations
 
@@ -18,35 +18,46 @@ from bench.spec import RunSpec
 from bench.weights import CNN_FILE, CnnToolbox, LoadedWeights, load_vit, toolbox
 
 Network = TypeVar("Network", bound=nn.Module)
+Load = Callable[[], tuple[Network, LoadedWeights]]
 
 
 @dataclass
-class _Kept:
+class _Loaded:
     key: tuple[object, ...]
     network: nn.Module
     weights: LoadedWeights
 
 
-_KEPT: dict[str, _Kept] = {}
-"""The ViT and the CNN that were loaded last; plans go through their backbones one after the other."""
+class SharedNetworks:
+    """The ViT and the CNN that were loaded last; plans go through their backbones one after the other."""
+
+    def __init__(self) -> None:
+        self._loaded: dict[str, _Loaded] = {}
+
+    def shared_vit(self, spec: RunSpec, runtime: Runtime, report: Report) -> tuple[Vit, LoadedWeights]:
+        """The ViT of a run, its memory shared with other runs."""
+        key = (spec.backbone, spec.weights, spec.recipe.size, *_origin(runtime, spec.weights))
+
+        def load() -> tuple[Vit, LoadedWeights]:
+            files, cache = runtime.weight_files, runtime.cache
+            return load_vit(spec.backbone, spec.weights, spec.recipe.size, files=files, cache=cache, progress=report)
+
+        return self.shared("vit", key, load)
+
+    def shared(self, kind: str, key: tuple[object, ...], load: Load[Network]) -> tuple[Network, LoadedWeights]:
+        """A copy of the network of a kind, which is loaded where the last one was another."""
+        if kind not in self._loaded or self._loaded[kind].key != key:
+            self._loaded.pop(kind, None)  # before the next is loaded, or both would be in memory
+            self._loaded[kind] = _Loaded(key, *load())
+        loaded = self._loaded[kind]
+        return _copy(loaded.network), loaded.weights
 
 
-def lend_vit(spec: RunSpec, runtime: Runtime, report: Report) -> tuple[Vit, LoadedWeights]:
-    """The ViT of a run, its memory shared with other runs of this process."""
-    key = (spec.backbone, spec.weights, spec.recipe.size, *_origin(runtime, spec.weights))
-
-    def load() -> tuple[Vit, LoadedWeights]:
-        files, cache = runtime.weight_files, runtime.cache
-        return load_vit(spec.backbone, spec.weights, spec.recipe.size, files=files, cache=cache, progress=report)
-
-    return _lend("vit", key, load)
-
-
-class LendingToolbox:
+class SharedToolbox:
     """The toolbox of a run: as bench.weights gives CNNs, but each loaded once; `loaded` says which were asked for."""
 
-    def __init__(self, spec: RunSpec, runtime: Runtime, report: Report) -> None:
-        self._spec, self._runtime = spec, runtime
+    def __init__(self, networks: SharedNetworks, spec: RunSpec, runtime: Runtime, report: Report) -> None:
+        self._networks, self._spec, self._runtime = networks, spec, runtime
         self._tools: CnnToolbox = toolbox(
             runtime.weight_files, runtime.cache, random=spec.weights == "random", progress=report
         )
@@ -58,28 +69,18 @@ class LendingToolbox:
         key = (name, spec.cnn_weights, spec.weights == "random", *_origin(self._runtime, CNN_FILE))
 
         def load() -> tuple[nn.Module, LoadedWeights]:
-            with torch.random.fork_rng(devices=[]):  # a run's own draws must not tell whether it was loaded or lent
+            with torch.random.fork_rng(devices=[]):  # a run's own draws must not tell whether it was loaded or shared
                 return self._tools(name), self._tools.loaded[name]
 
-        network, self.loaded[name] = _lend("cnn", key, load)
+        network, self.loaded[name] = self._networks.shared("cnn", key, load)
         return network
 
 
 def own_what_is_trained(model: nn.Module) -> None:
-    """Give the trained tensors memory of their own, so that training never writes on lent memory."""
+    """Give the trained tensors memory of their own, so that training never writes on shared memory."""
     for parameter in model.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.clone()
-
-
-def _lend(
-    kind: str, key: tuple[object, ...], load: Callable[[], tuple[Network, LoadedWeights]]
-) -> tuple[Network, LoadedWeights]:
-    if kind not in _KEPT or _KEPT[kind].key != key:
-        _KEPT.pop(kind, None)  # before the next is loaded, or both would be in memory
-        _KEPT[kind] = _Kept(key, *load())
-    kept = _KEPT[kind]
-    return _copy(kept.network), kept.weights
 
 
 def _copy(network: Any) -> Any:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from bench.attempt import describe_run
 from bench.errors import StoreError, UsageError
 from bench.files import write_bytes
+from bench.outcome import describe_run
 from bench.progress import Report, counted, silent
 from bench.spec import RunSpec
 from bench.store import Store

@@ -1,8 +1,8 @@
 """What a fine-tuning strategy is: frozen options, the views it eats, and the module it builds on a frozen ViT.
 
 A subclass is one short file: what it says of itself (the class attributes of `Method`), its options, `assemble` and
-`size`, and `views` where it looks at more than one crop. Freezing, the quality head, normalisation and training are the harness's work and
-the same for all, so that no method can forget or improve them.
+`size`, and `views` where it looks at more than one crop. Freezing, the quality head, normalisation and training are
+the harness's work and the same for all, so that no method can forget or improve them.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class Method:
 
 
         class Blend(Method):
-            "The mean of several crops' worth of channels: a learned gain for each channel of the pooled feature."
+            "A learned gain for each channel of the pooled feature."
 
             title = "Blend"
             identity_at_start = True

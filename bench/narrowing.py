@@ -8,6 +8,7 @@ from typing import Any
 
 from bench.errors import UsageError
 from bench.progress import counted
+from bench.registry import stem_of
 from bench.results import Record, Results
 
 
@@ -57,13 +58,13 @@ def _said(wish: Narrowing) -> str:
 
 def _is_wanted(record: Record, wish: Narrowing) -> bool:
     spec = record.spec
-    method = not wish.methods or bool({spec.method, spec.method.partition(":")[0]} & set(wish.methods))
+    method = not wish.methods or bool({spec.method, stem_of(spec.method)} & set(wish.methods))
     return method and wish.preset in ("", spec.preset)
 
 
 def _within(record: Record, datasets: set[str]) -> Record | None:
     """A record with only those of its tests that are of these sets; None where it is of others."""
-    tests = tuple(test for test in record.spec.tests if test.rpartition(":")[0] in datasets)
+    tests = tuple(test for test in record.spec.tests if test.dataset in datasets)
     if record.spec.train not in datasets or not tests:
         return None
     return record if tests == record.spec.tests else replace(record, spec=record.spec.with_tests(tests))
@@ -75,7 +76,7 @@ def _look_at_names(results: Results, wish: Narrowing, data: Mapping[str, Any], t
     from bench.registry import METHODS
 
     specs = [record.spec for record in results.records]
-    have = {spec.method for spec in specs} | {spec.method.partition(":")[0] for spec in specs}
+    have = {spec.method for spec in specs} | {stem_of(spec.method) for spec in specs}
     for name in sorted(set(wish.methods) - have):
         METHODS.target(name)
         tell(f"No record here is of {name}.")

@@ -15,7 +15,7 @@ from bench.errors import UsageError, suggest
 from bench.hashes import file_token
 from bench.presets import Preset, preset_named
 from bench.protocol import MethodChoice, Protocol, Request, merge
-from bench.registry import METHODS, PROTOCOLS
+from bench.registry import METHODS, PROTOCOLS, stem_of
 from bench.spec import RunSpec, Scalar, recipe_options
 
 RECIPE = "recipe"
@@ -272,7 +272,7 @@ def _sized(method: str, options: Mapping[str, Scalar], ask: Ask, preset: Preset)
     if not ask.budget:
         return options
     wanted = parse_count(ask.budget)
-    known = METHODS.card(method).defaults() | dict(preset.method_options.get(method.partition(":")[0], {}))
+    known = METHODS.card(method).defaults() | dict(preset.method_options.get(stem_of(method), {}))
     sized = size_to_budget(method, {**known, **options}, ask.backbone or preset.backbone, wanted)
     return {**options, **{name: value for name, value in sized.items() if value != known.get(name)}}
 

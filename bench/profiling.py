@@ -22,7 +22,8 @@ from bench.phases import TimedFeed, watch
 from bench.profile_pictures import synthetic_set
 from bench.runtime import Runtime
 from bench.session import Session, prepare
-from bench.spec import Recipe, RunSpec, Scalar
+from bench.shared import Shared
+from bench.spec import Recipe, RunSpec, Scalar, Target
 from bench.step import gradients
 from bench.train import Job, epoch_batches, train
 from bench.work import Work, count_work
@@ -55,9 +56,10 @@ class Setting:
 def profile_method(method: str, options: Mapping[str, Scalar], setting: Setting, runtime: Runtime) -> dict[str, Any]:
     """Everything measured of one method. Peak memory is the process's own: call it in a fresh one."""
     spec, runtime = _spec(method, options, setting, runtime)
-    first = prepare(spec, runtime).seconds
+    shared = Shared()  # what the second start of a process finds there
+    first = prepare(spec, runtime, shared=shared).seconds
     forget_peak_memory(runtime.device)  # of the first, which is gone
-    session = prepare(spec, runtime)
+    session = prepare(spec, runtime, shared=shared)
     parameters = list(session.model.parameters())
     trainable = sum(p.numel() for p in parameters if p.requires_grad)
     job = _job(session, setting.pictures)
@@ -111,7 +113,7 @@ def _spec(method: str, options: Mapping[str, Scalar], setting: Setting, runtime:
     spec = RunSpec(
         method=method,
         train=name,
-        tests=(f"{name}:test",),
+        tests=(Target.of(name),),
         options=options,
         backbone=setting.backbone,
         weights=setting.weights,
@@ -177,7 +179,14 @@ def _time_scoring(session: Session) -> tuple[float, float]:
     rows = _some_rows(session)
 
     def cached() -> None:
-        score(session.model, session.feed, rows, views=1, autocast=session.autocast)
+        score(
+            session.model,
+            session.feed,
+            rows,
+            views=1,
+            autocast=session.autocast,
+            batch_sizes=session.shared.batch_sizes,
+        )
 
     speeds = []
     for work in (lambda: _score_fresh(session, rows), cached):

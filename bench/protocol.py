@@ -11,7 +11,8 @@ from bench.choices import NESTED, Choices, origin_text
 from bench.errors import UsageError
 from bench.fitting import check_size, fitted
 from bench.presets import Preset
-from bench.spec import Recipe, RunSpec, Scalar, recipe_options
+from bench.registry import stem_of
+from bench.spec import Recipe, RunSpec, Scalar, Target, recipe_options
 
 if TYPE_CHECKING:
     from bench.results import Results
@@ -82,7 +83,7 @@ class Request:
         base = RunSpec(
             method=method.name,
             train=train,
-            tests=tuple(tests),
+            tests=tuple(map(Target, tests)),
             split=split,
             options=self._checked_options(method, chosen, whole["backbone"], made.size),
             recipe=made,
@@ -99,7 +100,7 @@ class Request:
         self, method: MethodChoice, train: str, tests: Sequence[str], split: int, whole: Mapping[str, Any]
     ) -> tuple[Mapping[str, Scalar], str]:
         """What was tuned for a run, and where; what has seen what the run is tested on is refused."""
-        tested = {target.rpartition(":")[0] for target in tests} - {train}
+        tested = {Target(target).dataset for target in tests} - {train}
         chosen, origin = self.tuned.of(method.name, train, tested, split)
         if origin == NESTED and (whole.get("limit") or whole.get("split_rule", "random") != "random"):
             raise UsageError(
@@ -125,7 +126,7 @@ class Request:
 
         card = METHODS.card(method.name)
         known = card.defaults()
-        preset = self.preset.method_options.get(method.name.partition(":")[0], {})
+        preset = self.preset.method_options.get(stem_of(method.name), {})
         unknown = sorted(set(method.options) - set(known))
         if unknown:
             raise UsageError(f"{method.name} has no option {', '.join(unknown)}; it has: {', '.join(known) or 'none'}.")
@@ -204,7 +205,7 @@ def usual_recipe(preset: Preset, train: str, method: str) -> dict[str, Scalar]:
     recipe = {**preset.recipe, **preset.dataset_recipe(train)}
     if preset.name == "paper" and method in METHODS:
         recipe |= METHODS.card(method).facts["recipe"]
-    return recipe | dict(preset.method_recipe.get(method.partition(":")[0], {}))
+    return recipe | dict(preset.method_recipe.get(stem_of(method), {}))
 
 
 def merge(specs: Sequence[RunSpec]) -> list[RunSpec]:

@@ -21,23 +21,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from bench.attempt import (
-    Answers,
-    Maker,
-    Result,
-    after_deaths,
-    claim_run,
-    describe_run,
-    failure,
-    run_with_retry,
-    write_result,
-)
+from bench.attempt import AnswersSincePlan, Maker, after_deaths, claim_run, finish, run_with_retry
 from bench.claims import Claim, Deaths
 from bench.errors import PlanError, RunError, UsageError
-from bench.executors import POLL_SECONDS, Orders, Summary, in_order, stop_on_ctrl_c, tell
 from bench.files import write_text
+from bench.options import POLL_SECONDS, ExecutionOptions, Summary, in_order, stop_on_ctrl_c, tell
+from bench.outcome import Result, describe_run, failure
 from bench.ray_cluster import look_at_cluster
-from bench.ray_worker import Board, Delivery, Task, work
+from bench.ray_worker import Delivery, ProgressBoard, Task, work
 from bench.runtime import Runtime
 from bench.shares import Shares
 from bench.spec import RunSpec
@@ -50,7 +41,7 @@ LOOK_SECONDS = 20.0
 def execute_ray(
     specs: Sequence[RunSpec],
     runtime: Runtime,
-    orders: Orders,
+    options: ExecutionOptions,
     address: str | None = None,
     make: Maker = run_with_retry,
 ) -> Summary:
@@ -58,16 +49,16 @@ def execute_ray(
     store = Store(runtime.results)
     store.ready()
     runtime = replace(runtime, results=runtime.results.resolve(), cache=runtime.cache.resolve())
-    with _connected(address) as ray, _token(runtime.results) as (token, secret), stop_on_ctrl_c(orders.say) as stop:
-        spread = Spread(ray, Store(runtime.results), runtime, orders, make, token, secret, stop, specs)
+    with _connected(address) as ray, _token(runtime.results) as (token, secret), stop_on_ctrl_c(options.say) as stop:
+        execution = ClusterExecution(ray, Store(runtime.results), runtime, options, make, token, secret, stop, specs)
         try:
-            return spread.run()
+            return execution.run()
         finally:
-            spread.close()
+            execution.close()
 
 
 @dataclass
-class Flight:
+class InFlight:
     """A run that is with a worker, or waits for one."""
 
     spec: RunSpec
@@ -80,7 +71,7 @@ class Flight:
     """Whether it is trained from the start, whatever its worker keeps of it; not when it is sent again."""
 
 
-class Spread:
+class ClusterExecution:
     """One plan being made on a cluster."""
 
     def __init__(
@@ -88,24 +79,24 @@ class Spread:
         ray: Any,
         store: Store,
         runtime: Runtime,
-        orders: Orders,
+        options: ExecutionOptions,
         make: Maker,
         token: Path,
         secret: str,
         stop: threading.Event,
         specs: Sequence[RunSpec],
     ) -> None:
-        self.ray, self.store, self.runtime, self.orders, self.make = ray, store, runtime, orders, make
+        self.ray, self.store, self.runtime, self.options, self.make = ray, store, runtime, options, make
         self.token, self.secret, self.stop, self.wanted = token, secret, stop, len(specs)
-        self.answers = Answers(store, specs, orders.overwrite)
-        self.queue = deque(in_order(specs, store, orders))
-        self.flying: dict[Any, Flight] = {}
+        self.answers = AnswersSincePlan(store, specs, options.overwrite)
+        self.queue = deque(in_order(specs, store, options))
+        self.flying: dict[Any, InFlight] = {}
         self.waiting: list[RunSpec] = []
         self.summary = Summary()
         self.shares = Shares(runtime.threads).learn_all(store.records())
         self.cluster = look_at_cluster(ray, cards=any(key[0] == "cuda" for key in self.shares.peaks))
         self.looked_at = self.read_at = time.monotonic()
-        self.board = _beside_driver(ray, Board, max_restarts=-1).remote()
+        self.board = _beside_driver(ray, ProgressBoard, max_restarts=-1).remote()
         self.work = ray.remote(work)
         self.home = hashlib.sha256(f"{platform.node()}:{runtime.results}".encode()).hexdigest()[:20]
 
@@ -119,7 +110,7 @@ class Spread:
             self._land()
             self._look()
             if not self.queue and not self.flying and self.waiting:
-                if not self.orders.wait:
+                if not self.options.wait:
                     break
                 self.stop.wait(POLL_SECONDS)
             if not self.queue and self.waiting:
@@ -146,20 +137,20 @@ class Spread:
             claim = claim_run(self.store, spec, self.answers)
             if claim is not None:
                 mark, anew = self.store.progress_mark(spec), spec.key in self.answers.anew
-                self._send(Flight(spec, claim, claim.deaths, mark, anew=anew))
+                self._send(InFlight(spec, claim, claim.deaths, mark, anew=anew))
             elif self.answers.given(spec):
                 self.summary.elsewhere.append(spec.key)
             else:
                 self.waiting.append(spec)
 
-    def _send(self, flight: Flight) -> None:
+    def _send(self, flight: InFlight) -> None:
         try:
             runtime, warning = after_deaths(flight.deaths, self.runtime)
         except RunError as error:
             self._settle(flight, failure(flight.spec, error))
             return
         if warning:
-            self.orders.say(f"again   {describe_run(flight.spec)}: {warning}.")
+            self.options.say(f"again   {describe_run(flight.spec)}: {warning}.")
         wishes = self.shares.wishes(flight.spec, self.cluster)
         runtime = replace(runtime, threads=runtime.threads or int(wishes["num_cpus"]))
         claim = flight.claim
@@ -185,7 +176,7 @@ class Spread:
                 self.flying[reference] = flight  # its claim is given back by close()
                 raise
 
-    def _received(self, flight: Flight, reference: Any) -> None:
+    def _received(self, flight: InFlight, reference: Any) -> None:
         errors = self.ray.exceptions
         try:
             delivery: Delivery = self.ray.get(reference)
@@ -202,7 +193,7 @@ class Spread:
             flight.where = delivery.where
             self._settle(flight, delivery.result)
 
-    def _lost(self, flight: Flight, error: Exception, memory: bool) -> None:
+    def _lost(self, flight: InFlight, error: Exception, memory: bool) -> None:
         """A worker is gone: its run is done if its record is there, and sent again if not."""
         if self.answers.given(flight.spec):
             self._settle(flight, Result("done", said="recorded by a worker that was lost afterwards"))
@@ -212,22 +203,17 @@ class Spread:
         flight.deaths = Deaths(before.memory + memory, before.unexplained + (not memory))
         flight.mark = mark
         why = "for memory" if memory else type(error).__name__
-        self.orders.say(f"lost    {describe_run(flight.spec)}: its worker is gone ({why}); it is sent again.")
+        self.options.say(f"lost    {describe_run(flight.spec)}: its worker is gone ({why}); it is sent again.")
         if self.stop.is_set():
             self._settle(flight, Result("stopped"))
         else:
             self._send(flight)
 
-    def _settle(self, flight: Flight, result: Result) -> None:
+    def _settle(self, flight: InFlight, result: Result) -> None:
         """The end of a run: write what a worker could not, let go of the claim, say so."""
-        try:
-            if (result.record is not None or result.mendable) and not flight.claim.holds():
-                result = Result("lost")
-            write_result(self.store, flight.spec, result)
-        finally:
-            flight.claim.release()
-        tell(flight.spec, result, time.monotonic() - flight.begin, self.orders, self.summary, flight.where)
-        self.orders.report(self._finished(), self.wanted, "runs")
+        result = finish(self.store, flight.spec, flight.claim, result)
+        tell(flight.spec, result, time.monotonic() - flight.begin, self.options, self.summary, flight.where)
+        self.options.report(self.summary.finished, self.wanted, "runs")
 
     def _look(self) -> None:
         """From time to time: what the workers say, which of them to call back, and how large the cluster is now."""
@@ -251,10 +237,7 @@ class Spread:
             flight.claim.note(**facts)
             flight.where = facts["where"]
             what = f"{facts['where']}: {describe_run(flight.spec)}, {facts.get('doing', 'beginning')}"
-            self.orders.report(facts.get("at", 0), facts.get("of", 0) or 1, what)
-
-    def _finished(self) -> int:
-        return len(self.summary.done) + len(self.summary.failed) + len(self.summary.elsewhere)
+            self.options.report(facts.get("at", 0), facts.get("of", 0) or 1, what)
 
 
 @contextmanager

@@ -8,15 +8,20 @@ import platform
 import tempfile
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from bench.attempt import Maker, Result, make_result, write_result
+from bench.attempt import Maker, attempt
 from bench.claims import still_held
 from bench.errors import PlanError
+from bench.outcome import Result, write_result
 from bench.runtime import Runtime
+from bench.shared import Shared
+from bench.signals import Signals
 from bench.spec import RunSpec
 from bench.store import Store
 
@@ -53,7 +58,7 @@ class Delivery:
     unwritable: str = ""
 
 
-class Board:
+class ProgressBoard:
     """How far all workers are, and whether they shall stop; lives as one small actor beside the driver."""
 
     def __init__(self) -> None:
@@ -109,13 +114,19 @@ def work(task: Task, board: Any) -> Delivery:
         Store(runtime.results).forget_training(task.spec)
     with Reporter(task.spec.key, where, board) as report:
         try:
-            result = make_result(task.spec, runtime, report, task.make, stop=report.stop, lost=threading.Event())
+            result = attempt(task.spec, runtime, report, task.make, Signals(report.stop), shared_by_worker())
             facts = _facts(result)
-            if shared and (result.record is not None or result.mendable):
+            if shared and result.is_to_be_kept:
                 result = _write(task, result)
         except PlanError as error:
             return Delivery(Result("stopped"), where, time.monotonic() - begin, {}, str(error))
     return Delivery(result, where, time.monotonic() - begin, facts)
+
+
+@cache
+def shared_by_worker() -> Shared:
+    """What the runs of this worker's process share: Ray sends it several, one after the other."""
+    return Shared()
 
 
 def place() -> str:
@@ -145,5 +156,5 @@ def _write(task: Task, result: Result) -> Result:
 
 def _facts(result: Result) -> dict[str, Any]:
     """What shares are learnt from, of a record."""
-    record = result.record or {}
+    record: Mapping[str, Any] = result.record or {}
     return {name: record[name] for name in ("spec", "status", "memory_peak_bytes", "numerics") if name in record}

@@ -26,6 +26,16 @@ from bench.errors import UsageError, suggest
 T = TypeVar("T")
 
 
+def stem_of(name: str) -> str:
+    """The registered name in that of a variant: "peft" of "peft:lora", and a plain name itself."""
+    return name.partition(":")[0]
+
+
+def variant_of(name: str) -> str:
+    """The variant in a name: "lora" of "peft:lora", "" of a plain name."""
+    return name.partition(":")[2]
+
+
 class Registry(Generic[T]):
     """Names of one kind of thing, each with where it comes from.
 
@@ -43,7 +53,7 @@ class Registry(Generic[T]):
         return sorted(self._table())
 
     def __contains__(self, name: str) -> bool:
-        return name.partition(":")[0] in self._table()
+        return stem_of(name) in self._table()
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names())
@@ -60,29 +70,34 @@ class Registry(Generic[T]):
     def origin(self, name: str) -> str:
         """Who registered the name: "built-in", a distribution, or a plugin file."""
         self.target(name)
-        return self._origin[name.partition(":")[0]]
+        return self._origin[stem_of(name)]
 
     def target(self, name: str) -> str:
         """The `"module:Class"` behind a name; an unknown one is an error with suggestions.
 
         A name may carry a variant behind a colon ("peft:dora"): the part before it is what is registered.
         """
-        stem = name.partition(":")[0]
+        stem = stem_of(name)
         table = self._table()
         if stem not in table:
             raise UsageError(f"Unknown {self.kind} {name!r}. {suggest(stem, table)}")
         return table[stem]
 
     @cached_property
-    def base_card(self) -> Card:
-        """The base class, whose class attributes are the facts that there are."""
-        return read_card(self.base)
+    def facts(self) -> frozenset[str]:
+        """The facts that there are: what the base class declares."""
+        return frozenset(read_card(self.base).facts)
+
+    @cached_property
+    def _base_facts(self) -> Mapping[str, Any]:
+        """What holds where a class is silent; nothing for its name."""
+        return {fact: value for fact, value in read_card(self.base).facts.items() if value is not MISSING}
 
     def card(self, name: str) -> Card:
         """What the class says of itself, without importing it; the base class speaks where it is silent."""
         own = self.own_card(name)
-        facts = {fact: value for fact, value in (self.base_card.facts | own.facts).items() if value is not MISSING}
-        return replace(own, facts=facts)
+        readable = {fact: value for fact, value in own.facts.items() if value is not MISSING}
+        return replace(own, facts={**self._base_facts, **readable})
 
     def own_card(self, name: str) -> Card:
         """The same without what the base class says."""
@@ -105,8 +120,8 @@ class Registry(Generic[T]):
     def make(self, name: str, options: Mapping[str, Any] = {}) -> T:
         """One of its kind with these options; what a name has behind a colon goes in as the option `variant`."""
         cls: Any = self.load(name)
-        variant = name.partition(":")[2]
-        thing: T = cls(**({"variant": variant} if variant else {}), **options)
+        variant = {"variant": variant_of(name)} if variant_of(name) else {}
+        thing: T = cls(**variant, **options)
         return thing
 
     def add_plugin(self, path: Path) -> list[str]:

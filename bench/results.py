@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from bench.code import made_by_other_code
 from bench.earlier import spec_of
 from bench.errors import StoreError
-from bench.spec import RunSpec
+from bench.spec import RunSpec, Target
 
 if TYPE_CHECKING:
     import numpy as np
@@ -121,7 +121,17 @@ class Experiment:
     @property
     def tested(self) -> str:
         """The set that is tested on, a part of it or all."""
-        return self.target.rpartition(":")[0]
+        return Target(self.target).dataset
+
+    @property
+    def part(self) -> str:
+        """Which part of that set: "test", "all" or "validation"."""
+        return Target(self.target).part
+
+    @property
+    def is_own_test(self) -> bool:
+        """Whether it tests on the held-out part of the set that it trains on."""
+        return self.target == Target.of(self.train)
 
     @property
     def datasets(self) -> set[str]:

@@ -119,7 +119,7 @@ class PresetResults:
 
     def across(self, source: str = "split") -> list[Experiment]:
         """Every experiment that tests on the whole of a set, trained on the usual share of a source or on all of it."""
-        found = [e for e in self.experiments() if e.target.endswith(":all") and e.source == source]
+        found = [e for e in self.experiments() if e.part == "all" and e.source == source]
         return sorted((e for e in found if e.fraction == 0.8), key=lambda e: (e.train, e.target))
 
     def competitions(self) -> list[Experiment]:
@@ -131,7 +131,7 @@ class PresetResults:
 
     def own_test_sets(self, first: Sequence[str] = ()) -> list[str]:
         """The datasets that something was trained and tested on, those of `first` in its order before others."""
-        found = {e.train for e in self.experiments() if e.target == f"{e.train}:test"}
+        found = {e.train for e in self.experiments() if e.is_own_test}
         return [name for name in first if name in found] + sorted(found - set(first))
 
 

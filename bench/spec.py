@@ -17,7 +17,38 @@ SCHEMA = 2
 """Version of specs and records. A newer one is reported and left alone; an older one is read (bench/earlier.py)."""
 
 Scalar = bool | int | float | str
+PARTS = ("test", "all", "validation")
 _RECIPE_FROM = re.compile(r"default|tuned|(?:nested|transferred):\w+(?:,\w+)*")
+
+
+class Target(str):
+    """What a run is tested on: a part of a dataset, spelled "dataset:part" in specs, records and predictions."""
+
+    __slots__ = ()
+
+    @staticmethod
+    def of(dataset: str, part: str = "test") -> Target:
+        """The target that is a part of a dataset."""
+        return Target(f"{dataset}:{part}")
+
+    @staticmethod
+    def parse(text: str) -> Target:
+        """A target as somebody wrote it; what names no dataset or no part of one is an error."""
+        target = Target(text)
+        if target.part not in PARTS or not target.dataset:
+            known = [f"DATASET:{part}" for part in PARTS]
+            raise UsageError(f"The test target {text!r} is none of {', '.join(known[:-1])} and {known[-1]}.")
+        return target
+
+    @property
+    def dataset(self) -> str:
+        """The set."""
+        return self.rpartition(":")[0]
+
+    @property
+    def part(self) -> str:
+        """Which images of it: "test", "all" or "validation"."""
+        return self.rpartition(":")[2]
 
 
 RECIPE_MEANINGS: Mapping[str, str] = {
@@ -102,7 +133,7 @@ class RunSpec:
 
     method: str
     train: str
-    tests: tuple[str, ...]
+    tests: tuple[Target, ...]
     split: int = 0
     options: Mapping[str, Scalar] = field(default_factory=dict)
     backbone: str = "vit_base_patch16_224.augreg2_in21k_ft_in1k"
@@ -123,7 +154,7 @@ class RunSpec:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "options", dict(sorted(self.options.items())))
-        object.__setattr__(self, "tests", tuple(sorted(set(self.tests))))
+        object.__setattr__(self, "tests", tuple(Target(target) for target in sorted(set(self.tests))))
         _check_choices(self)
         if not _RECIPE_FROM.fullmatch(self.recipe_from):
             raise UsageError(f"recipe_from={self.recipe_from!r} is none of default, nested:KEYS and transferred:KEYS.")
@@ -132,7 +163,7 @@ class RunSpec:
                 raise UsageError(f"{name}={getattr(self, name)} must not be negative.")
         if not 0 < self.fraction <= 0.8:
             raise UsageError(f"fraction={self.fraction} must lie in (0, 0.8]: 20% of a set is always kept for tests.")
-        seen = {f"{self.train}:all"} | ({f"{self.train}:test"} if self.source == "all" else set())
+        seen = {Target.of(self.train, "all")} | ({Target.of(self.train)} if self.source == "all" else set())
         if seen & set(self.tests):
             raise UsageError(f"{', '.join(sorted(seen & set(self.tests)))} would test on images that were trained on.")
 
@@ -162,14 +193,19 @@ class RunSpec:
         plain = {name: value for name, value in self.as_dict().items() if name not in ("split", "tests")}
         return key_of(canonical_json(plain), self.split)
 
-    def with_tests(self, tests: tuple[str, ...]) -> RunSpec:
+    def with_tests(self, tests: tuple[Target, ...]) -> RunSpec:
         """The same training, tested on other targets."""
         return replace(self, tests=tests)
 
     @property
     def datasets(self) -> set[str]:
         """The sets it trains and tests on."""
-        return {self.train, *(target.rpartition(":")[0] for target in self.tests)}
+        return {self.train, *(target.dataset for target in self.tests)}
+
+    @property
+    def validates(self) -> bool:
+        """Whether some contents are taken out of the training part, to choose an epoch or settings by them."""
+        return self.recipe.selection == "val" or any(target.part == "validation" for target in self.tests)
 
     def covers(self, wanted: RunSpec) -> bool:
         """Whether a record of this run answers for the wanted one: the same training, at least its tests."""
@@ -191,7 +227,7 @@ class RunSpec:
         tests = plain.get("tests", ())
         if not isinstance(tests, (list, tuple)) or not all(isinstance(t, str) for t in tests):
             raise UsageError("A spec's tests must be a list of targets.")
-        plain["tests"] = tuple(tests)
+        plain["tests"] = tuple(map(Target, tests))
         made: RunSpec = _checked(RunSpec, plain)
         return made
 

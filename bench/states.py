@@ -1,12 +1,11 @@
-"""Trained tensors kept beside a run's record, and taken up again for further tests and for figures."""
+"""Trained tensors kept beside a run's record, and restored for further tests and for figures."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -14,6 +13,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from bench.files import write_bytes
+from bench.record import TrainingFacts
 
 if TYPE_CHECKING:
     from bench.session import Session
@@ -23,7 +23,7 @@ KEPT_BYTES = 64 << 20
 """Trained tensors up to this size are kept for later tests and figures, unless asked otherwise."""
 
 
-def keep_state(session: Session, store: Store, facts: Mapping[str, Any]) -> None:
+def keep_trained(session: Session, store: Store, facts: TrainingFacts) -> None:
     """Keep the trained tensors with what training left behind, so that later questions need no training."""
     state = {name: value.cpu().contiguous() for name, value in session.model.trainable_state().items()}
     size = sum(value.numel() * value.element_size() for value in state.values())
@@ -31,13 +31,13 @@ def keep_state(session: Session, store: Store, facts: Mapping[str, Any]) -> None
     if wish == "never" or (wish == "auto" and size > KEPT_BYTES):
         return
     about = {
-        "facts": json.dumps(facts, sort_keys=True),
+        "facts": facts.to_json(),
         "sha256": _state_hash(state),
     }
     write_bytes(store.state_path(session.spec), save(state, metadata=session.identity().facts() | about))
 
 
-def take_up_state(session: Session, store: Store) -> dict[str, Any] | None:
+def restore_trained(session: Session, store: Store) -> TrainingFacts | None:
     """Put kept tensors of the same training into the session's model and give its facts.
 
     None, and an untouched model, where none are kept, or not whole, or of other data, another split, other weights or
@@ -55,10 +55,11 @@ def take_up_state(session: Session, store: Store) -> dict[str, Any] | None:
     if not session.identity().fits(about) or about.get("sha256") != _state_hash(state):
         return None
     try:
+        facts = TrainingFacts.from_json(about["facts"])
         session.model.load_trainable_state(state)
-    except KeyError:
+    except (KeyError, TypeError, ValueError):
         return None
-    return dict(json.loads(about["facts"]))
+    return facts
 
 
 def _state_hash(state: Mapping[str, Tensor]) -> str:

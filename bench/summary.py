@@ -104,9 +104,8 @@ def _whole(record: Record, experiment: Experiment) -> bool:
     """Whether a run saw as many images as its sets have in the papers: no part of one, no other set of its name."""
     data = record.section("data")
     seen = {experiment.train: data.get("train", {}).get("n")}
-    dataset, _, part = experiment.target.rpartition(":")
-    if part == "all":
-        seen[dataset] = data.get("tests", {}).get(experiment.target, {}).get("n")
+    if experiment.part == "all":
+        seen[experiment.tested] = data.get("tests", {}).get(experiment.target, {}).get("n")
     return all(n and _images(name) == n for name, n in seen.items())
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,13 +15,14 @@ from torch import Tensor
 from bench.checkpoint import Identity, Position, load_checkpoint, save_checkpoint
 from bench.data.batches import prefetched, send
 from bench.errors import ClaimLost, Interrupted, RunError
-from bench.evaluate import score
+from bench.evaluate import BatchSizes, score
 from bench.feed import Batch, Feed
 from bench.losses import LOSSES
 from bench.method import Method, QualityModel
 from bench.metrics import srcc
 from bench.optimiser import Optimiser
 from bench.progress import Report, silent
+from bench.signals import Signals
 from bench.spec import Recipe
 from bench.step import Autocast, gradients, gradients_in_parts
 from bench.threads import one_thread, trains_little
@@ -47,8 +47,8 @@ class Job:
     parts: int = 1
     compiled: bool = False
     numerics: Mapping[str, Any] = field(default_factory=dict)
-    stop: threading.Event = field(default_factory=threading.Event)
-    lost: threading.Event = field(default_factory=threading.Event)
+    signals: Signals = field(default_factory=Signals)
+    batch_sizes: BatchSizes = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,8 @@ class Trained:
     """On what it was trained: one entry where it was never taken up elsewhere, or in another way."""
 
 
-class Lane:
-    """One job under way: its optimiser, where it stands, and what it has seen."""
+class TrainingState:
+    """A training under way: its optimiser, where it stands, and what it has seen."""
 
     def __init__(self, job: Job) -> None:
         self.job = job
@@ -80,7 +80,7 @@ class Lane:
         self.begin()
 
     def begin(self, together: int = 1) -> None:
-        """The clocks from here on; of the time that several runs take `together` each has its share."""
+        """Start the clocks anew. Of `together` runs that are trained at once, each is charged its share of the time."""
         self.together, self.before = together, self.position.seconds
         self.began, self.saved = time.perf_counter(), time.monotonic()
 
@@ -116,7 +116,7 @@ class Lane:
         self.position.step, self.position.epoch = self.position.step + 1, epoch
 
     def due(self) -> bool:
-        """Whether the state was kept long enough ago."""
+        """Whether a checkpoint is due."""
         return time.monotonic() - self.saved > self.job.checkpoint_seconds
 
     def keep(self, stopping: bool) -> None:
@@ -131,8 +131,8 @@ class Lane:
         job = self.job
         self.position.seconds, self.position.places = self.seconds(), self.places()
         adamw = self.optimiser.adamw
-        state = (job.model, adamw, self.position, self.running, self.best)
-        save_checkpoint(job.checkpoint, *state, job.device, job.identity)
+        standing = (job.model, adamw, self.position, self.running, self.best)
+        save_checkpoint(job.checkpoint, *standing, job.device, job.identity)
         self.saved = time.monotonic()
 
     def end_epoch(self, epoch: int) -> None:
@@ -148,7 +148,14 @@ class Lane:
 
     def _select(self, epoch: int) -> None:
         job, curve = self.job, self.position.curve
-        predicted = score(job.model, job.feed, job.validation, views=job.recipe.test_views, autocast=job.autocast)
+        predicted = score(
+            job.model,
+            job.feed,
+            job.validation,
+            views=job.recipe.test_views,
+            autocast=job.autocast,
+            batch_sizes=job.batch_sizes,
+        )
         quality = srcc(predicted, job.feed.scores()[job.validation])
         if not curve or quality > max(curve):
             self.position.best_epoch = epoch
@@ -183,22 +190,22 @@ def train(job: Job, report: Report = silent) -> Trained:
             "Memory ran out, and its batches cannot be computed in parts: statistics of whole batches belong to its "
             "model (bn=train). Use a smaller batch or a device with more memory."
         )
-    lane = Lane(job)
-    lane.resume()
-    for epoch in range(lane.position.epoch, job.recipe.epochs):
+    state = TrainingState(job)
+    state.resume()
+    for epoch in range(state.position.epoch, job.recipe.epochs):
         job.model.train()
-        for batch, loaded in _stream(job, epoch, lane.made(epoch)):
-            with one_thread(lane.little and job.feed.only_vectors(loaded)):
-                lane.advance(epoch, _step(lane, batch, loaded))
-            report(lane.position.step, lane.steps, "training")
-            if job.lost.is_set():
+        for batch, loaded in _stream(job, epoch, state.made(epoch)):
+            with one_thread(state.little and job.feed.only_vectors(loaded)):
+                state.advance(epoch, _step(state, batch, loaded))
+            report(state.position.step, state.steps, "training")
+            if job.signals.lost.is_set():
                 raise ClaimLost
-            if lane.position.step % lane.per_epoch:
-                lane.keep(job.stop.is_set())
-        lane.end_epoch(epoch)
+            if state.position.step % state.per_epoch:
+                state.keep(job.signals.stop.is_set())
+        state.end_epoch(epoch)
         if epoch + 1 < job.recipe.epochs:
-            lane.keep(job.stop.is_set())
-    return lane.finish()
+            state.keep(job.signals.stop.is_set())
+    return state.finish()
 
 
 def batches_per_epoch(images: int, recipe: Recipe) -> int:
@@ -224,7 +231,7 @@ def epoch_batches(job: Job, epoch: int) -> list[Batch]:
 
 
 def _stream(job: Job, epoch: int, skip: int) -> Iterator[tuple[Batch, dict[str, Tensor]]]:
-    """An epoch's batches with what could be loaded ahead; `skip` of them were made before a stop."""
+    """An epoch's batches, loaded ahead; the first `skip` were trained before a stop."""
     return prefetched((batch, job.feed.load(batch)) for batch in epoch_batches(job, epoch)[skip:])
 
 
@@ -238,13 +245,13 @@ def _targets(job: Job) -> Tensor:
     return torch.from_numpy((scores - part.mean()) / spread).float().to(job.device)
 
 
-def _step(lane: Lane, batch: Batch, loaded: dict[str, Tensor]) -> Tensor:
+def _step(state: TrainingState, batch: Batch, loaded: dict[str, Tensor]) -> Tensor:
     """The gradients of one batch, and its loss."""
-    job = lane.job
+    job = state.job
     inputs = job.feed.inputs(batch, loaded)
-    target = lane.human[send(batch.rows, job.device)]
+    target = state.human[send(batch.rows, job.device)]
     loss = LOSSES[job.recipe.loss]
-    lane.optimiser.adamw.zero_grad(set_to_none=True)
+    state.optimiser.adamw.zero_grad(set_to_none=True)
     if job.parts > 1:
-        return gradients_in_parts(lane.forward, inputs, target, loss, job.autocast, job.parts)
-    return gradients(lane.forward, inputs, target, loss, job.autocast)
+        return gradients_in_parts(state.forward, inputs, target, loss, job.autocast, job.parts)
+    return gradients(state.forward, inputs, target, loss, job.autocast)

@@ -13,7 +13,8 @@ from bench.console import grid, note, say
 from bench.data.locate import loader_name
 from bench.driver import report_problems
 from bench.errors import RunError, UsageError
-from bench.executors import Orders, execute_serial
+from bench.executors import execute_serial
+from bench.orders import ExecutionOptions
 from bench.planning import Settings, recipes_of_methods, sort_settings, weights_token
 from bench.presets import preset_named
 from bench.progress import Display, counted
@@ -55,7 +56,8 @@ def run_search(wish: Wish, results: Path, make_runtime: Callable[..., Runtime]) 
     )
     with Display() as display:
         beside = {candidate.spec.key: _text(candidate.settings) for candidate in tried}
-        summary = execute_serial(pending, runtime, Orders(report=display.report, say=display.line, beside=beside))
+        options = ExecutionOptions(report=display.report, say=display.line, beside=beside)
+        summary = execute_serial(pending, runtime, options)
     report_problems(store)
     if summary.interrupted:
         return 130

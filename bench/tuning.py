@@ -17,7 +17,7 @@ from bench.planning import sort_settings
 from bench.presets import Preset
 from bench.protocol import MethodChoice, Request
 from bench.registry import METHODS
-from bench.spec import RunSpec, Scalar, recipe_options
+from bench.spec import RunSpec, Scalar, Target, recipe_options
 from bench.store import Store
 
 RATES = (1e-4, 3e-4, 1e-3, 3e-3)
@@ -72,7 +72,9 @@ def _candidate(search: Search, settings: Mapping[str, Scalar], split: int) -> Ca
     options = {name: value for name, value in settings.items() if name in own}
     request = Request(preset=search.preset, recipe={**search.recipe, **recipe}, common=search.common)
     choice = MethodChoice(search.method, {**search.options, **options})
-    return Candidate(split, settings, request.spec(choice, search.dataset, (f"{search.dataset}:validation",), split))
+    return Candidate(
+        split, settings, request.spec(choice, search.dataset, (Target.of(search.dataset, "validation"),), split)
+    )
 
 
 def trials(tried: Sequence[Candidate], store: Store, failed: Mapping[str, str] | None = None) -> dict[int, list[Trial]]:

@@ -14,7 +14,7 @@ from bench.errors import BenchError, DataError, StoreError
 from bench.metrics import score_metrics
 from bench.progress import Report, counted, silent
 from bench.results import official_in_name_only
-from bench.spec import SCHEMA, RunSpec
+from bench.spec import SCHEMA, RunSpec, Target
 from bench.store import Store
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class DataNow:
     def complaints(self, record: Mapping[str, Any], spec: RunSpec) -> Iterator[str]:
         """What a finished run saw otherwise than it would be now; nothing of sets that are not on this machine."""
         for target, known in record["data"]["tests"].items():
-            name = target.rpartition(":")[0]
+            name = Target(target).dataset
             if name != spec.train:
                 yield from self._differences(name, spec, known)
         known, dataset = record["data"]["train"], self._set(spec.train, spec.limit)
@@ -168,10 +168,9 @@ class DataNow:
         return self._sets[name, limit]
 
     def _split_hash(self, spec: RunSpec, dataset: Dataset) -> str:
-        from bench.session import split_of
+        from bench.data.splits import split_of
 
-        validation = spec.recipe.selection == "val" or any(test.endswith(":validation") for test in spec.tests)
-        about = (spec.train, spec.limit, spec.split, spec.fraction, spec.source, spec.split_rule, validation)
+        about = (spec.train, spec.limit, spec.split, spec.fraction, spec.source, spec.split_rule, spec.validates)
         if about not in self._splits:
             self._splits[about] = split_of(spec, dataset).hash(dataset.table["image"].tolist())
         return self._splits[about]

@@ -21,8 +21,9 @@ import torch
 from PIL import Image
 
 from bench.backbone import Vit
-from bench.executors import Orders, execute_serial
+from bench.executors import execute_serial
 from bench.feed import Batch
+from bench.orders import ExecutionOptions
 from bench.presets import PAPER
 from bench.protocol import MethodChoice, Request
 from bench.runtime import Runtime
@@ -67,7 +68,7 @@ def timed(specs: list[RunSpec], runtime: Runtime) -> float:
     """Seconds for all runs, from the first look at the data to the last record."""
     shutil.rmtree(runtime.results, ignore_errors=True)
     begin = time.perf_counter()
-    summary = execute_serial(specs, runtime, Orders())
+    summary = execute_serial(specs, runtime, ExecutionOptions())
     seconds = time.perf_counter() - begin
     if len(summary.done) != len(specs):
         raise SystemExit(f"Some runs failed: {summary.failed}")

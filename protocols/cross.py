@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from bench.layout import Column, Layout, Line, PresetResults, by_preset, dataset_title, fill
 from bench.protocol import Protocol, Request
 from bench.results import Experiment, Results
-from bench.spec import RunSpec
+from bench.spec import RunSpec, Target
 from bench.table import Table
 from protocols.variants import belongs_to_an_ablation
 
@@ -34,7 +34,7 @@ class Cross(Protocol):
     def plan(self, request: Request) -> list[RunSpec]:
         """One training per source and split; its model is tested on every target of that source."""
         pairs = request.paired(request.preset.cross)
-        targets = {train: [f"{test}:all" for source, test in pairs if source == train] for train, _ in pairs}
+        targets = {train: [Target.of(test, "all") for source, test in pairs if source == train] for train, _ in pairs}
         return [
             request.spec(method, train, tests, split, source=self.source)
             for split in range(request.splits)
@@ -50,13 +50,9 @@ class Cross(Protocol):
 
 
 def _table(part: PresetResults, source: str) -> Table | None:
-    found = {(e.train, e.target) for e in part.across(source)}
-    known = [(train, f"{test}:all") for train, test in part.preset.cross]
-    pairs = [pair for pair in known if pair in found] + sorted(found - set(known))
-    columns = [
-        Column(dataset_title(train), Experiment(train, target, source=source), "srcc", dataset_title(target[:-4]))
-        for train, target in pairs
-    ]
+    found = {(e.train, e.tested) for e in part.across(source)}
+    pairs = [pair for pair in part.preset.cross if pair in found] + sorted(found - set(part.preset.cross))
+    columns = [_column(train, test, source) for train, test in pairs]
     arms = [arm for arm in part.arms_in(columns) if not belongs_to_an_ablation(arm, part)]
     if not arms:
         return None
@@ -71,3 +67,8 @@ def _table(part: PresetResults, source: str) -> Table | None:
         notes=(SOURCES[source], TARGET_NOTE),
     )
     return fill(part, layout)
+
+
+def _column(train: str, test: str, source: str) -> Column:
+    experiment = Experiment(train, Target.of(test, "all"), source=source)
+    return Column(dataset_title(train), experiment, "srcc", dataset_title(test))

@@ -8,7 +8,7 @@ from bench.errors import UsageError
 from bench.layout import Layout, Line, PresetResults, by_preset, fill, own_columns
 from bench.protocol import Protocol, Request
 from bench.results import Results
-from bench.spec import RunSpec
+from bench.spec import RunSpec, Target
 from bench.table import Table
 from protocols.variants import base_of
 
@@ -27,7 +27,7 @@ class DataEfficiency(Protocol):
     def plan(self, request: Request) -> list[RunSpec]:
         """Every fraction of every split, and the full training part."""
         return [
-            request.spec(method, dataset, [f"{dataset}:test"], split, fraction=fraction)
+            request.spec(method, dataset, [Target.of(dataset)], split, fraction=fraction)
             for split in range(request.splits)
             for dataset in request.wanted(request.preset.data_efficiency)
             for fraction in _parse(self.fractions)
@@ -52,7 +52,7 @@ def _parse(text: str) -> list[float]:
 
 
 def _table(part: PresetResults) -> Table | None:
-    smaller = [e for e in part.experiments() if e.fraction != FULL and e.target == f"{e.train}:test"]
+    smaller = [e for e in part.experiments() if e.fraction != FULL and e.is_own_test]
     datasets = [name for name in part.own_test_sets(part.preset.main) if name in {e.train for e in smaller}]
     lines = []
     compared = {arm for e in smaller for arm in part.arms if part.runs(arm, e)}

@@ -10,7 +10,7 @@ from bench.breakdown import FEWEST, by_distortion, by_family, family_of, place_o
 from bench.layout import Column, Layout, Line, PresetResults, by_preset, dataset_title, fill, transposed
 from bench.protocol import Protocol, Request
 from bench.results import Experiment, Predictions, Record, Results
-from bench.spec import RunSpec
+from bench.spec import RunSpec, Target
 from bench.table import Table
 from protocols.variants import belongs_to_an_ablation
 
@@ -28,7 +28,7 @@ class Distortions(Protocol):
     def plan(self, request: Request) -> list[RunSpec]:
         """The runs of `main` on these sets: nothing is trained for this protocol alone."""
         return [
-            request.spec(method, dataset, [f"{dataset}:test"], split)
+            request.spec(method, dataset, [Target.of(dataset)], split)
             for split in range(request.splits)
             for dataset in request.wanted(request.preset.distortions)
             for method in request.chosen("full_finetune", "adapter", "vpt", "loda", "glia")
@@ -45,7 +45,7 @@ class Distortions(Protocol):
 
 
 def _tables(part: PresetResults, dataset: str) -> list[Table]:
-    experiment = Experiment(dataset, f"{dataset}:test")
+    experiment = Experiment(dataset, Target.of(dataset))
     arms = [arm for arm in part.arms_in([Column("", experiment)]) if not belongs_to_an_ablation(arm, part)]
     records = [record for arm in arms for record in part.runs(arm, experiment)]
     scored, kinds = _scored(records, experiment.target)

@@ -10,7 +10,7 @@ from bench.arms import Arm
 from bench.layout import Column, Layout, Line, PresetResults, by_preset, dataset_title, fill
 from bench.protocol import Protocol, Request
 from bench.results import Experiment, Predictions, Record, Results
-from bench.spec import RunSpec
+from bench.spec import RunSpec, Target
 from bench.table import Number, Row, Table
 from protocols.variants import belongs_to_an_ablation
 
@@ -48,7 +48,7 @@ class Gmad(Protocol):
     def plan(self, request: Request) -> list[RunSpec]:
         """The runs of `cross` for these pairs of sets: nothing is trained for this protocol alone."""
         return [
-            request.spec(method, train, [f"{test}:all"], split)
+            request.spec(method, train, [Target.of(test, "all")], split)
             for split in range(request.splits)
             for train, test in request.paired(request.preset.gmad)
             for method in request.chosen("linear_probe", "full_finetune", "adapter", "lora", "vpt", "loda", "glia")

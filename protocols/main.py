@@ -8,7 +8,7 @@ from bench.layout import Layout, Line, by_preset, fill, own_columns
 from bench.protocol import Protocol, Request
 from bench.ranking import ranking_table
 from bench.results import Results
-from bench.spec import RunSpec
+from bench.spec import RunSpec, Target
 from bench.table import Table
 from protocols.variants import belongs_to_an_ablation
 
@@ -21,7 +21,7 @@ class Main(Protocol):
     def plan(self, request: Request) -> list[RunSpec]:
         """Split by split, so that an unfinished plan already compares all methods."""
         return [
-            request.spec(method, dataset, [f"{dataset}:test"], split)
+            request.spec(method, dataset, [Target.of(dataset)], split)
             for split in range(request.splits)
             for dataset in request.wanted(request.preset.main)
             for method in request.chosen("linear_probe", "full_finetune", "adapter", "lora", "vpt", "loda", "glia")

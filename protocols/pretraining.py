@@ -9,7 +9,7 @@ from bench.arms import Arm
 from bench.layout import Layout, Line, PresetResults, by_preset, fill, own_columns
 from bench.protocol import Protocol, Request
 from bench.results import Results
-from bench.spec import RunSpec
+from bench.spec import RunSpec, Target
 from bench.table import Table
 from protocols.variants import base_of
 
@@ -42,7 +42,7 @@ class Pretraining(Protocol):
         if len(kinds) == 1:
             kinds.append({**kinds[0], "weights": "random"})
         return [
-            request.spec(method, dataset, [f"{dataset}:test"], split, **kind)
+            request.spec(method, dataset, [Target.of(dataset)], split, **kind)
             for split in range(request.splits)
             for dataset in request.wanted(request.preset.pretraining)
             for kind in kinds

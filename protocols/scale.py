@@ -9,7 +9,7 @@ from bench.arms import Arm
 from bench.layout import Layout, Line, PresetResults, by_preset, fill, own_columns
 from bench.protocol import Protocol, Request
 from bench.results import Results
-from bench.spec import RunSpec
+from bench.spec import RunSpec, Target
 from bench.table import Table
 from protocols.variants import base_of
 
@@ -24,7 +24,7 @@ class Scale(Protocol):
     def plan(self, request: Request) -> list[RunSpec]:
         """Every size on the sets of Table 4."""
         return [
-            request.spec(method, dataset, [f"{dataset}:test"], split, backbone=backbone)
+            request.spec(method, dataset, [Target.of(dataset)], split, backbone=backbone)
             for split in range(request.splits)
             for dataset in request.wanted(request.preset.scale)
             for backbone in request.preset.scales

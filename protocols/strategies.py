@@ -7,7 +7,7 @@ from typing import ClassVar
 from bench.layout import Layout, Line, by_preset, fill, own_columns
 from bench.protocol import Protocol, Request
 from bench.results import Results
-from bench.spec import RunSpec
+from bench.spec import RunSpec, Target
 from bench.table import Table
 from protocols.variants import belongs_to_an_ablation
 
@@ -20,7 +20,7 @@ class Strategies(Protocol):
     def plan(self, request: Request) -> list[RunSpec]:
         """Every strategy on the sets of Table 6."""
         return [
-            request.spec(method, dataset, [f"{dataset}:test"], split)
+            request.spec(method, dataset, [Target.of(dataset)], split)
             for split in range(request.splits)
             for dataset in request.wanted(request.preset.strategies)
             for method in request.chosen("linear_probe", "full_finetune", "adapter", "lora", "vpt", "loda", "glia")

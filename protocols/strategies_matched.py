@@ -10,7 +10,7 @@ from bench.errors import UsageError
 from bench.layout import Layout, Line, PresetResults, by_preset, fill, own_columns
 from bench.protocol import MethodChoice, Protocol, Request
 from bench.results import Results
-from bench.spec import RunSpec, Scalar
+from bench.spec import RunSpec, Scalar, Target
 from bench.table import Table
 
 BUDGETS = {"paper": 8_000_000, "demo": 2_000_000}
@@ -55,7 +55,7 @@ class StrategiesMatched(Protocol):
             if (options := _sized(request, method, budget)) is not None
         ]
         return [
-            request.spec(method, dataset, [f"{dataset}:test"], split, budget=budget)
+            request.spec(method, dataset, [Target.of(dataset)], split, budget=budget)
             for split in range(request.splits)
             for dataset in request.wanted(request.preset.strategies)
             for method in sized

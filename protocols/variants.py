@@ -11,7 +11,7 @@ from bench.presets import Preset
 from bench.protocol import MethodChoice, Request
 from bench.published import PublishedRow
 from bench.results import Experiment, Results
-from bench.spec import RunSpec, Scalar
+from bench.spec import RunSpec, Scalar, Target
 from bench.table import Table
 
 
@@ -61,7 +61,7 @@ def plan_variants(request: Request, variants: Sequence[Variant], datasets: Seque
     chosen = {method: request.about(method) for method in {variant.method for variant in variants}}
     return [
         request.spec(
-            MethodChoice(choice.name, {**choice.options, **variant.options}), dataset, [f"{dataset}:test"], split
+            MethodChoice(choice.name, {**choice.options, **variant.options}), dataset, [Target.of(dataset)], split
         )
         for split in range(request.splits)
         for dataset in request.wanted(datasets)
@@ -84,7 +84,7 @@ def variant_tables(
         shown = [
             name
             for name in part.own_test_sets(list(dict.fromkeys((*datasets(part.preset), *part.preset.main))))
-            if any(part.runs(arm, Experiment(name, f"{name}:test")) for arm in switched)
+            if any(part.runs(arm, Experiment(name, Target.of(name))) for arm in switched)
         ]
         columns = tuple(own_columns(shown))
         kept = set(part.arms_in(columns))

@@ -10,11 +10,13 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from bench.errors import RunError, StoreError
-from bench.executors import Orders, execute_serial
+from bench.executors import execute_serial
+from bench.orders import ExecutionOptions
 from bench.ray_worker import Task, own_results, work
 from bench.run import make_run
 from bench.runtime import Runtime
 from bench.session import prepare
+from bench.signals import Signals
 from bench.spec import RunSpec
 from bench.store import Store
 from bench.train import Interrupted
@@ -61,7 +63,7 @@ def bench_run(runtime, *specs, overwrite="changed"):
             steps.append(done)
 
     pending = Store(runtime.results).pending(specs, overwrite)
-    summary = execute_serial(pending, runtime, Orders(overwrite, report=report))
+    summary = execute_serial(pending, runtime, ExecutionOptions(overwrite, report=report))
     assert not summary.failed
     return steps
 
@@ -114,14 +116,14 @@ def test_never_keeps_what_other_code_has_made(mine, tmp_path, data):
 def test_failed_makes_again_what_changed_and_what_failed_and_changed_what_other_code_failed_in(mine, tmp_path):
     runtime = Runtime(tmp_path / "results", tmp_path / "cache")
     store, wanted = Store(runtime.results), [spec_of(split=split) for split in range(4)]
-    execute_serial(wanted, runtime, Orders(), failing)  # the odd ones fail
+    execute_serial(wanted, runtime, ExecutionOptions(), failing)  # the odd ones fail
     assert store.pending(wanted, "changed") == []
     assert store.pending(wanted, "failed") == [wanted[1], wanted[3]]
     assert store.pending(wanted, "always") == wanted
     edit(mine, *ADDED)
     assert store.pending(wanted, "never") == []
     assert store.pending(wanted, "changed") == store.pending(wanted, "failed") == wanted
-    execute_serial([wanted[1]], runtime, Orders(), instant)
+    execute_serial([wanted[1]], runtime, ExecutionOptions(), instant)
     assert store.pending(wanted, "changed") == [wanted[0], wanted[2], wanted[3]]
 
 
@@ -165,10 +167,10 @@ def test_always_really_trains_again_and_puts_kept_tensors_and_checkpoints_aside(
 
 def test_a_run_that_is_stopped_under_always_goes_on_from_its_own_checkpoint_in_the_same_plan(mine, tmp_path, data):
     """A pack that cannot go on is made one by one; a lost worker's run is sent again: neither begins from nothing."""
-    from bench.attempt import Answers, claim_run
+    from bench.attempt import AnswersSincePlan, claim_run
 
     store, spec = Store(tmp_path), spec_of()
-    answers = Answers(store, [spec], "always")
+    answers = AnswersSincePlan(store, [spec], "always")
     for checkpoint in (b"of another plan", b"of this plan"):
         store.checkpoint_path(spec).parent.mkdir(exist_ok=True)
         store.checkpoint_path(spec).write_bytes(checkpoint)
@@ -177,13 +179,13 @@ def test_a_run_that_is_stopped_under_always_goes_on_from_its_own_checkpoint_in_t
 
 
 def test_a_run_whose_kept_tensors_cannot_be_put_aside_is_let_go_of(mine, tmp_path):
-    from bench.attempt import Answers, claim_run
+    from bench.attempt import AnswersSincePlan, claim_run
 
     store, spec = Store(tmp_path), spec_of()
     store.state_path(spec).parent.mkdir()
     store.state_path(spec).write_bytes(b"kept")
     (tmp_path / "set_aside").write_text("a file where a folder should be")
-    answers = Answers(store, [spec], "always")
+    answers = AnswersSincePlan(store, [spec], "always")
     with pytest.raises(StoreError):
         claim_run(store, spec, answers)
     assert store.claims.held() == {}
@@ -222,7 +224,7 @@ def stopped_after(steps, spec, runtime):
             stop.set()
 
     with pytest.raises(Interrupted):
-        make_run(spec, runtime, report, stop=stop)
+        make_run(spec, runtime, report, signals=Signals(stop))
     assert Store(runtime.results).checkpoint_path(spec).exists()
 
 
@@ -290,7 +292,7 @@ def test_editing_a_line_makes_exactly_that_methods_runs_pending(mine, tmp_path):
     other = register(write_copy(mine.with_name("other.py"), "other"))
     wanted = [spec_of(method, split=split) for method in ("mine", "other", "glia") for split in range(2)]
     runtime = Runtime(tmp_path / "results", tmp_path / "cache")
-    execute_serial(wanted, runtime, Orders(), instant)
+    execute_serial(wanted, runtime, ExecutionOptions(), instant)
     store = Store(runtime.results)
     for old, new in (
         ("import torch\n", "import math\nimport torch\n"),
@@ -328,12 +330,12 @@ def test_a_record_with_more_tests_by_older_code_does_not_answer_for_fewer(mine, 
 
 
 def test_a_process_that_read_the_code_before_an_edit_does_not_make_its_own_runs_twice(mine, tmp_path):
-    from bench.attempt import Answers
+    from bench.attempt import AnswersSincePlan
     from bench.code import load_method
 
     store, spec = Store(tmp_path), spec_of()
     load_method("mine")
-    answers = Answers(store, [spec], "changed")
+    answers = AnswersSincePlan(store, [spec], "changed")
     mine.write_text(mine.read_text().replace(*ADDED))  # this process goes on with what it has read
     store.write(record_of(spec))
     assert answers.given(spec)

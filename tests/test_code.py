@@ -40,6 +40,8 @@ NOTHING = {
     "the title": ('    title = "mine"', '    title = "Mine, revised"'),
     "the origin": ("no public code", "no code at all"),
     "a bound": ('"rank": {"least": 1}', '"rank": {"least": 2}'),
+    "what must divide what": ('"least": 1, "divides": "rank"', '"least": 1'),
+    "what tiles what": (', "tiles": "fragment"', ""),
     "a documented size": ("8_035_861", "8_035_862"),
     "an import": ("import torch\n", "import math\nimport torch\n"),
     "an import for type checkers": ("import torch\n", "import torch\nif TYPE_CHECKING:\n    from os import PathLike\n"),

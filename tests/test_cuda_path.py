@@ -38,7 +38,6 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeTensorMode]:
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device=None: (1 << 36, 1 << 37))
     with FakeTensorMode(allow_non_fake_inputs=True) as mode:
         yield mode
-    placed.give_back()  # what is fake must not outlive its mode
 
 
 def to_gpu(module: nn.Module) -> None:
@@ -130,13 +129,13 @@ def test_views_end_on_the_gpu_wherever_the_store_lies(
 def test_runs_of_a_process_share_a_store_on_the_gpu_until_another_needs_the_room(
     fake: FakeTensorMode, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    dataset, checked, room = make_dataset(tmp_path / "pictures"), [], [True]
+    dataset, checked, room, stores = make_dataset(tmp_path / "pictures"), [], [True], placed.PlacedStores()
     monkeypatch.setattr(PixelStore, "verify", lambda store, rows: checked.append(store.folder.name))
     monkeypatch.setattr(placed, "has_room", lambda *_: room[0])
 
     def flat(size: int) -> Tensor:
         recipe = Recipe(size=size, short_side=0)
-        maker = ViewMaker(dataset, {"v": View("resize", size)}, recipe, tmp_path, "cuda", MEAN, STD)
+        maker = ViewMaker(dataset, {"v": View("resize", size)}, recipe, tmp_path, "cuda", MEAN, STD, placed=stores)
         maker.pictures("v", np.arange(2), epoch=0, number=0, training=True)
         return next(iter(maker._flats.values()))
 

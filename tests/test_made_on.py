@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from bench.attempt import failed_record
 from bench.errors import Interrupted, RunError
 from bench.machine import KERNEL_LIMITS
+from bench.record import failed_record
 from bench.run import make_run
+from bench.signals import Signals
 from bench.store import Store
 from tests.instruction_sets import OLDER_CPU, python
 from tests.methods.vits import SMALL_CNN
@@ -53,7 +54,9 @@ def machine(monkeypatch):
 def interrupted(spec, runtime):
     stop = threading.Event()
     with pytest.raises(Interrupted):
-        make_run(spec, runtime, lambda done, total, what: stop.set() if what == "training" else None, stop=stop)
+        make_run(
+            spec, runtime, lambda done, total, what: stop.set() if what == "training" else None, signals=Signals(stop)
+        )
 
 
 def test_a_run_made_in_one_place_names_it_once(tmp_path, data, machine):

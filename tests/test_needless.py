@@ -30,11 +30,11 @@ def spec_of(method, **changes):
     return tiny_spec(method, options={"cnn": SMALL_CNN} if method == "loda" else changes.pop("options", {}), **changes)
 
 
-def lane_of(spec, runtime):
+def training_of(spec, runtime):
     session = prepare(spec, runtime)
-    lane = train.Lane(job_of(session, Store(runtime.results)))
-    lane.job.model.train()
-    return session, lane
+    state = train.TrainingState(job_of(session, Store(runtime.results)))
+    state.job.model.train()
+    return session, state
 
 
 @pytest.mark.parametrize(
@@ -50,19 +50,19 @@ def lane_of(spec, runtime):
     ],
 )
 def test_no_gradient_is_recorded_before_the_first_trained_tensor(method, options, last_without, tmp_path, data):
-    session, lane = lane_of(tiny_spec(method, options=options), tiny_runtime(tmp_path, data))
+    session, state = training_of(tiny_spec(method, options=options), tiny_runtime(tmp_path, data))
     vit, seen = session.model.features.vit, {}
     for name in (last_without, "norm"):
         vit.part(name).register_forward_hook(lambda _m, _i, out, name=name: seen.update({name: out.requires_grad}))
-    train._step(lane, *next(train._stream(lane.job, 0, 0)))
+    train._step(state, *next(train._stream(state.job, 0, 0)))
     assert seen == {last_without: False, "norm": True}
 
 
 def test_a_linear_probe_records_nothing_but_its_head(tmp_path, data):
-    session, lane = lane_of(tiny_spec("linear_probe"), tiny_runtime(tmp_path, data))
+    session, state = training_of(tiny_spec("linear_probe"), tiny_runtime(tmp_path, data))
     seen = []
     session.model.head.register_forward_pre_hook(lambda _m, inputs: seen.append(inputs[0].requires_grad))
-    train._step(lane, *next(train._stream(lane.job, 0, 0)))
+    train._step(state, *next(train._stream(state.job, 0, 0)))
     assert seen == [False]
 
 
@@ -78,14 +78,14 @@ class Waits(TorchDispatchMode):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_step_never_waits_for_the_device(method, tmp_path, data):
-    _, lane = lane_of(spec_of(method, recipe={"clip": 1.0}), tiny_runtime(tmp_path, data))
-    lane.optimiser.step = lambda: None  # the fused one of GPUs does not wait; the CPU's reads its own counter
-    (batch, loaded), *_ = list(train._stream(lane.job, 0, 0))
-    loaded = lane.job.feed.inputs(batch, loaded)
+    _, state = training_of(spec_of(method, recipe={"clip": 1.0}), tiny_runtime(tmp_path, data))
+    state.optimiser.step = lambda: None  # the fused one of GPUs does not wait; the CPU's reads its own counter
+    (batch, loaded), *_ = list(train._stream(state.job, 0, 0))
+    loaded = state.job.feed.inputs(batch, loaded)
     with Waits() as waits:
-        lane.advance(0, train._step(lane, batch, loaded))
+        state.advance(0, train._step(state, batch, loaded))
         assert waits.count == 0
-        float(lane.running)
+        float(state.running)
     assert waits.count == 1
 
 
@@ -114,7 +114,6 @@ def test_a_run_whose_inputs_are_all_kept_touches_no_pixels(tmp_path, data, monke
     runtime = tiny_runtime(tmp_path, data, keep_weights="never")
     first = make_run(spec_of("linear_probe"), runtime)
     assert len(placed) == 1
-    monkeypatch.setattr(run, "_gflops", {})  # as in another process
     again = make_run(spec_of("linear_probe"), runtime)
     assert len(placed) == 1
     assert again[0]["gflops"] == first[0]["gflops"]
@@ -150,11 +149,10 @@ def test_a_run_is_scored_once_and_never_in_training_unless_epochs_are_selected(t
     assert calls == ["bench.train", "bench.train", "bench.run"]
 
 
-def test_scoring_uses_the_largest_batch_that_fits_and_finds_it_once(tmp_path, data, monkeypatch):
-    monkeypatch.setattr(evaluate, "_fitting", {})
+def test_scoring_uses_the_largest_batch_that_fits_and_finds_it_once(tmp_path, data):
     session = prepare(tiny_spec("adapter"), tiny_runtime(tmp_path, data))
     rows, tried = np.arange(24), []
-    ask = {"views": 2, "autocast": session.autocast}
+    ask = {"views": 2, "autocast": session.autocast, "batch_sizes": session.shared.batch_sizes}
     whole = evaluate.score(session.model, session.feed, rows, **ask)
 
     def small(_module, inputs):

@@ -13,14 +13,17 @@ from bench import executors
 from bench.cli import app
 from bench.data.frozen import FrozenInputs
 from bench.errors import ClaimLost, Interrupted, RunError, UsageError
-from bench.executors import Orders, execute_serial
+from bench.executors import execute_serial
 from bench.heads import quality_head
 from bench.losses import LOSSES
 from bench.method import Features, QualityModel
+from bench.orders import ExecutionOptions
 from bench.packed import make_pack
 from bench.packs import can_pack, groups
 from bench.run import make_run
 from bench.session import prepare
+from bench.shared import Shared
+from bench.signals import Signals
 from bench.stacked import refuse_unstackable
 from bench.store import Store
 from tests.methods.vits import SMALL_CNN
@@ -37,8 +40,8 @@ def probe(split=0, **changes):
 
 
 def pack(specs, runtime, report=lambda *_: None, stop=None, lost=None):
-    lost = lost or [threading.Event() for _ in specs]
-    return dict(make_pack(specs, runtime, report, stop=stop or threading.Event(), lost=lost))
+    stop, lost = stop or threading.Event(), lost or [threading.Event() for _ in specs]
+    return dict(make_pack(specs, runtime, report, [Signals(stop, one) for one in lost]))
 
 
 def assert_same_bits(alone, packed):
@@ -233,7 +236,7 @@ def test_a_run_that_leaves_a_pack_takes_neither_progress_nor_stops_with_it(tmp_p
 def test_a_stop_between_the_tests_of_a_pack_is_heeded_and_nothing_is_trained_again(tmp_path, data):
     specs = [probe(split) for split in range(3)]
     runtime, stop, tested = tiny_runtime(tmp_path, data), threading.Event(), []
-    made = make_pack(specs, runtime, stop=stop, lost=[threading.Event() for _ in specs])
+    made = make_pack(specs, runtime, signals=[Signals(stop) for _ in specs])
     tested.append(next(made)[0])
     stop.set()
     with pytest.raises(Interrupted):
@@ -275,7 +278,7 @@ def test_the_executor_packs_what_is_alike_and_nothing_that_learns_more_than_a_he
     specs = [probe(split) for split in range(3)] + [tiny_spec("vpt", split) for split in range(2)]
     for pack, sizes in ((0, [3, 3, 3, 1, 1]), (2, [2, 2, 1, 1, 1])):
         runtime = tiny_runtime(tmp_path / str(pack), data, pack=pack)
-        summary = execute_serial(specs, runtime, Orders())
+        summary = execute_serial(specs, runtime, ExecutionOptions())
         assert sorted(summary.done) == sorted(spec.key for spec in specs)
         packed = {r["key"]: r["numerics"]["trained"]["packed"] for r in Store(runtime.results).records()}
         assert [packed[spec.key] for spec in specs] == sizes
@@ -284,7 +287,7 @@ def test_the_executor_packs_what_is_alike_and_nothing_that_learns_more_than_a_he
 def test_a_plugin_that_is_wrong_about_its_packs_is_made_one_by_one_and_the_line_says_why(tmp_path, data, monkeypatch):
     monkeypatch.setattr(executors, "groups", lambda specs, _limit: [list(specs)])
     specs, said = [tiny_spec("vpt", split) for split in range(2)], []
-    summary = execute_serial(specs, tiny_runtime(tmp_path, data), Orders(say=said.append))
+    summary = execute_serial(specs, tiny_runtime(tmp_path, data), ExecutionOptions(say=said.append))
     assert len(summary.done) == 2
     assert "made one by one: its features learn." in said[0]
 
@@ -297,7 +300,7 @@ def test_packs_are_for_plain_steps_on_a_cpu(tmp_path, data, monkeypatch):
         runtime = tiny_runtime(tmp_path / place, data, **changes)
         assert can_pack(runtime) == (place == "cpu")
         monkeypatch.setattr(executors, "groups", lambda specs, limit: limits.append(limit) or groups(specs, limit))
-        execute_serial([], runtime, Orders())
+        execute_serial([], runtime, ExecutionOptions())
     assert limits == [0, 1, 1]
 
 
@@ -328,13 +331,13 @@ def test_runs_are_alike_where_only_split_or_rates_differ():
 
 
 def test_frozen_memory_is_shared_and_lent_memory_is_never_written(tmp_path, data):
-    specs = [tiny_spec("bitfit", split) for split in range(2)]
-    sessions = [prepare(spec, tiny_runtime(tmp_path, data)) for spec in specs]
+    specs, shared = [tiny_spec("bitfit", split) for split in range(2)], Shared()
+    sessions = [prepare(spec, tiny_runtime(tmp_path, data), shared=shared) for spec in specs]
     first, second = (dict(session.model.named_parameters()) for session in sessions)
     for name, tensor in first.items():
         assert (tensor.data_ptr() == second[name].data_ptr()) == (not tensor.requires_grad), name
     for tensor in first.values():
         if tensor.requires_grad:
             tensor.data += 1
-    again = dict(prepare(specs[1], tiny_runtime(tmp_path, data)).model.named_parameters())
+    again = dict(prepare(specs[1], tiny_runtime(tmp_path, data), shared=shared).model.named_parameters())
     assert all(again[name].equal(second[name]) for name in second)

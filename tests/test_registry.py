@@ -97,3 +97,17 @@ def test_a_variant_behind_a_colon_belongs_to_its_family(registry, tmp_path):
     registry.add_plugin(plugin(tmp_path, "mine"))
     assert registry.target("mine:special") == registry.target("mine")
     assert "mine:special" in registry
+
+
+def test_a_thing_is_made_with_its_options_and_the_variant_that_its_name_carries(registry):
+    lora, dora = registry.make("lora", {"rank": 4}), registry.make("peft:dora")
+    assert (lora.rank, lora.variant, dora.variant) == (4, "", "dora")
+    assert registry.make("lora").rank == registry.card("lora").options["rank"].default
+
+
+def test_a_fact_that_cannot_be_read_counts_as_not_said(registry, tmp_path):
+    path = plugin(tmp_path, "mine")
+    path.write_text(path.read_text() + "    vit_b = 3 * 256\n    packs = 2\n")
+    registry.add_plugin(path)
+    facts = registry.card("mine").facts
+    assert (facts["vit_b"], facts["packs"], facts["family"]) == (None, 2, False)

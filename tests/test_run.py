@@ -9,7 +9,8 @@ import pytest
 from bench.errors import RunError
 from bench.run import make_run
 from bench.session import prepare
-from bench.states import take_up_state
+from bench.signals import Signals
+from bench.states import restore_trained
 from bench.store import Store
 from bench.train import Interrupted, batches_per_epoch, epoch_order
 from tests.methods.vits import SMALL_CNN
@@ -59,7 +60,7 @@ def test_an_interrupted_run_resumes_to_the_bit(steps, tmp_path, data):
     runtime = tiny_runtime(tmp_path / "parts", data)
     stop, report = stop_after(steps)
     with pytest.raises(Interrupted):
-        make_run(tiny_spec(recipe={"epochs": 3}), runtime, report, stop=stop)
+        make_run(tiny_spec(recipe={"epochs": 3}), runtime, report, signals=Signals(stop))
     assert Store(runtime.results).checkpoint_path(tiny_spec(recipe={"epochs": 3})).exists()
     seen = []
     resumed = make_run(tiny_spec(recipe={"epochs": 3}), runtime, lambda done, total, what: seen.append((what, done)))
@@ -72,7 +73,7 @@ def test_a_damaged_checkpoint_only_costs_time(tmp_path, data):
     runtime = tiny_runtime(tmp_path, data)
     stop, report = stop_after(2)
     with pytest.raises(Interrupted):
-        make_run(tiny_spec(), runtime, report, stop=stop)
+        make_run(tiny_spec(), runtime, report, signals=Signals(stop))
     path = Store(runtime.results).checkpoint_path(tiny_spec())
     damaged = bytearray(path.read_bytes())
     damaged[-7] ^= 0xFF
@@ -202,9 +203,9 @@ def test_kept_tensors_are_of_one_split_and_one_network(tmp_path, data):
     runtime = tiny_runtime(tmp_path, data)
     record, _ = make_run(tiny_spec("adapter"), runtime)
     session = prepare(tiny_spec("adapter"), runtime)
-    assert take_up_state(session, Store(runtime.results))["loss"] == record["loss"]
-    session.split = replace(session.split, test=session.split.test[:-1])
-    assert take_up_state(session, Store(runtime.results)) is None
+    assert list(restore_trained(session, Store(runtime.results)).loss) == record["loss"]
+    session = replace(session, split=replace(session.split, test=session.split.test[:-1]))
+    assert restore_trained(session, Store(runtime.results)) is None
     before = session.weights_hash()
-    session.spec = replace(session.spec, backbone="another_activation")
+    session = replace(session, spec=replace(session.spec, backbone="another_activation"))
     assert session.weights_hash() != before

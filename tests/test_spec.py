@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bench.errors import BenchError, UsageError
 from bench.protocol import merge
-from bench.spec import SCHEMA, Recipe, RunSpec, canonical_json
+from bench.spec import SCHEMA, Recipe, RunSpec, Target, canonical_json
 
 SPEC = RunSpec("glia", "livec", ("livec:test",), options={"rank": 64, "lgf": True})
 
@@ -21,6 +21,20 @@ def test_the_order_of_options_and_tests_does_not_change_the_name():
     a = RunSpec("glia", "livec", ("a:test", "b:all"), options={"x": 1, "y": 2})
     b = RunSpec("glia", "livec", ("b:all", "a:test", "a:test"), options={"y": 2, "x": 1})
     assert a.key == b.key
+
+
+def test_a_target_knows_its_set_and_its_part_and_is_written_as_it_always_was():
+    spec = RunSpec("glia", "livec", ("my:set:all", "livec:test"))
+    assert [(target.dataset, target.part) for target in spec.tests] == [("livec", "test"), ("my:set", "all")]
+    assert spec.tests == ("livec:test", "my:set:all")
+    assert canonical_json(spec.as_dict()["tests"]) == '["livec:test","my:set:all"]'
+    assert Target.of("livec") == "livec:test"
+
+
+@pytest.mark.parametrize("text", ["livec", ":test", "livec:train", "livec:"])
+def test_a_target_that_names_no_set_or_no_part_is_refused_with_what_there_is(text):
+    with pytest.raises(UsageError, match="none of DATASET:test, DATASET:all and DATASET:validation"):
+        Target.parse(text)
 
 
 def test_every_field_changes_the_name():

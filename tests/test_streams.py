@@ -11,12 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from bench.attempt import make_result
+from bench.attempt import attempt
 from bench.cli import app
 from bench.console import LONGEST_WORD, column_widths, grid
-from bench.executors import Orders, execute_serial
+from bench.executors import execute_serial
+from bench.orders import ExecutionOptions
 from bench.progress import Display
 from bench.runtime import Runtime
+from bench.shared import Shared
+from bench.signals import Signals
 from bench.store import Store
 from bench.streams import ReaderGone, fitting, write_line
 from tests.survive.makers import failing, specs
@@ -72,13 +75,15 @@ def test_a_run_whose_output_nobody_reads_is_not_a_failed_run(tmp_path, monkeypat
     monkeypatch.setattr("sys.stderr", Broken())
     with Display() as display:
 
-        def making(spec, runtime, report, **_):
+        def making(spec, runtime, report, *_):
             display.line("a note from the middle of a run")
 
         with pytest.raises(ReaderGone):
-            make_result(specs(1)[0], None, display.report, making, stop=None, lost=None)
+            attempt(specs(1)[0], None, display.report, making, Signals(), Shared())
         with pytest.raises(ReaderGone):
-            execute_serial(specs(2), Runtime(results=tmp_path, cache=tmp_path), Orders(say=display.line), make=failing)
+            execute_serial(
+                specs(2), Runtime(results=tmp_path, cache=tmp_path), ExecutionOptions(say=display.line), make=failing
+            )
     assert [record["status"] for record in Store(tmp_path).records()] == ["done"]
     assert not Store(tmp_path).claims.held()
 

@@ -16,6 +16,7 @@ from bench.losses import LOSSES
 from bench.machine import keep_freed_memory
 from bench.packed import make_pack
 from bench.run import make_run
+from bench.shared import Shared
 from bench.threads import one_thread, trains_little
 from tests.world import make_world, tiny_runtime, tiny_spec
 
@@ -87,12 +88,12 @@ def test_another_thread_that_computes_alone_leaves_this_one_s_networks_their_thr
 
 def test_steps_of_a_linear_probe_take_one_thread_once_its_features_are_there(tmp_path, data, counted):
     spec = tiny_spec("linear_probe", recipe={"epochs": 1})
-    runtime = tiny_runtime(tmp_path, data, threads=2)
-    make_run(spec, runtime)
+    runtime, shared = tiny_runtime(tmp_path, data, threads=2), Shared()
+    make_run(spec, runtime, shared=shared)
     assert set(counted["network"]) == {2}
     for seen in counted.values():
         seen.clear()
-    make_run(tiny_spec("linear_probe", split=1, recipe={"epochs": 1}), runtime)
+    make_run(tiny_spec("linear_probe", split=1, recipe={"epochs": 1}), runtime, shared=shared)
     assert not counted["network"]
     assert set(counted["step"]) == set(counted["score"]) == {1}
     assert torch.get_num_threads() == 2
@@ -102,7 +103,7 @@ def test_packs_of_linear_probes_as_well(tmp_path, data, counted):
     specs = [tiny_spec("linear_probe", split=split) for split in range(3)]
     make_run(specs[0], tiny_runtime(tmp_path, data, threads=2))
     counted["step"].clear()
-    make = make_pack(specs[1:], tiny_runtime(tmp_path, data, threads=2), stop=Event(), lost=[Event(), Event()])
+    make = make_pack(specs[1:], tiny_runtime(tmp_path, data, threads=2))
     assert len(dict(make)) == 2
     assert set(counted["step"]) == {1}
 

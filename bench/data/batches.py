@@ -19,7 +19,7 @@ from torch import Tensor
 from bench.data.buffers import BufferPool
 from bench.data.dataset import Dataset
 from bench.data.pixels import PixelStore, Policy, open_store
-from bench.data.placed import on_device
+from bench.data.placed import PlacedStores
 from bench.data.prefetch import prefetched
 from bench.data.randomness import below, draws, name_keys
 from bench.data.views import View
@@ -52,7 +52,9 @@ class ViewMaker:
         *,
         progress: Report | None = None,
         limit_bytes: int | None = None,
+        placed: PlacedStores | None = None,
     ) -> None:
+        """`placed`: the stores that other makers of this process have brought to the GPU already."""
         for name, view in views.items():
             _check(name, view)
         self.dataset, self.views, self.recipe = dataset, dict(views), recipe
@@ -70,6 +72,7 @@ class ViewMaker:
         }
         self.stores: dict[str, PixelStore] = {name: stores[policy] for name, policy in policies.items()}
         self._flats: dict[str, Tensor] = {}
+        self._placed = PlacedStores() if placed is None else placed
         self._placing = threading.Lock()
         self._pool = BufferPool()
 
@@ -139,7 +142,7 @@ class ViewMaker:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the mapping is read-only, and nothing here writes to it
             flat = torch.from_numpy(store.flat)
-        placed = on_device(store, flat, self.device)
+        placed = self._placed.on_device(store, flat, self.device)
         return flat if placed is None else placed
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from bench.data.assemble import SHOWN, Labels, Match, match
 from bench.data.contents import Contents
-from bench.data.dataset import COLUMNS, Dataset, DatasetSource
+from bench.data.dataset import COLUMNS, Dataset
 from bench.data.decode import check_head, decode
 from bench.data.locate import LEAST_IMAGES, TITLES, dataset_names, is_absent, source_of
 from bench.errors import BenchError, DataError

@@ -16,6 +16,7 @@ import numpy as np
 from bench.data.dataset import Dataset
 from bench.errors import DataError, UsageError
 from bench.progress import counted
+from bench.spec import RunSpec
 
 TRAIN_SHARE = 0.8
 FEW_CONTENTS = 100
@@ -77,6 +78,18 @@ def make_split(
     rule = f"random {TRAIN_SHARE:.0%}/{1 - TRAIN_SHARE:.0%} of {unit}" if source == "split" else f"all {unit}"
     head = _head(dataset, train, number, images)
     return Split(head, _rows(groups, test), _rows(groups, held), rule)
+
+
+def split_of(spec: RunSpec, dataset: Dataset) -> Split:
+    """The split a spec asks of a dataset; the test part depends on the split's number only."""
+    return make_split(
+        dataset,
+        spec.split,
+        fraction=spec.fraction,
+        source=spec.source,
+        validate=spec.validates,
+        official=spec.split_rule == "official",
+    )
 
 
 def count_of_splits(dataset: Dataset) -> int | None:

@@ -36,6 +36,7 @@ from bench.figures.style import panels, wrapped
 from bench.results import Experiment, Record
 from bench.runtime import Runtime
 from bench.session import Session
+from bench.shared import Shared
 
 ACROSS = 6
 """Methods beside a picture before a further row of them begins."""
@@ -116,8 +117,9 @@ def _maps_of_all(
     """The pictures, chosen once, and every method's maps of them; one model is in memory at a time."""
     shown: Dataset | None = None
     found: dict[Subject, Maps] = {}
+    shared = Shared()
     for subject, record in kept.items():
-        session = open_trained(record, runtime)
+        session = open_trained(record, runtime, shared)
         if shown is None:
             shown = _chosen(session, record, experiment, image)
         found[subject] = attention_maps(session, shown)

@@ -34,7 +34,7 @@ class Cross(Figure):
     def draw(self, scene: Scene, source: str) -> Iterator[Drawing]:
         """One figure, a map per method."""
         pairs = _pairs(scene, source)
-        subjects = scene.subjects([e for e in pairs if e.target.endswith(":all")])
+        subjects = scene.subjects([e for e in pairs if e.part == "all"])
         if subjects:
             yield _figure(scene, source, pairs, subjects)
 
@@ -53,13 +53,13 @@ def _pairs(scene: Scene, source: str) -> list[Experiment]:
     every = [e for e in scene.part.experiments() if e.source == source and e.fraction == 0.8]
     across = [e for e in scene.part.across(source) if not scene.wish.datasets or e.datasets <= set(scene.wish.datasets)]
     seen = {name for e in across for name in e.datasets}
-    own = [e for e in every if e.target == f"{e.train}:test" and e.train in seen]
+    own = [e for e in every if e.is_own_test and e.train in seen]
     return sorted(across + own, key=lambda e: (e.train, e.target))
 
 
 def _figure(scene: Scene, source: str, pairs: list[Experiment], subjects: list[Subject]) -> Drawing:
     order = {name: place for place, name in enumerate(scene.part.preset.main)}
-    trains = sorted({e.train for e in pairs if e.target.endswith(":all")}, key=lambda n: (order.get(n, 99), n))
+    trains = sorted({e.train for e in pairs if e.part == "all"}, key=lambda n: (order.get(n, 99), n))
     tests = sorted({e.tested for e in pairs}, key=lambda n: (order.get(n, 99), n))
     maps = np.array([_matrix(scene, subject, pairs, trains, tests) for subject in subjects])
     scale = colour_scale(maps)

@@ -9,6 +9,7 @@ from bench.figures.figure import Figure
 from bench.figures.scene import Drawing, Scene, Subject, spread, title_of
 from bench.figures.style import Legend, keep_in_proportion, outer_labels, panels
 from bench.results import Experiment
+from bench.spec import Target
 
 DODGE = 0.10  # of the distance between fractions: how far apart the methods' whiskers stand
 
@@ -26,7 +27,7 @@ class DataEfficiency(Figure):
         """A panel per dataset that was trained on with at least two fractions, all on one scale."""
         fractions = _fractions(scene)
         sets = [n for n in scene.kept(scene.part.own_test_sets(scene.part.preset.data_efficiency)) if n in fractions]
-        experiments = [Experiment(name, f"{name}:test", f) for name in sets for f in fractions[name]]
+        experiments = [Experiment(name, Target.of(name), f) for name in sets for f in fractions[name]]
         subjects = scene.subjects([e for e in experiments if e.fraction < 0.8])
         if not subjects:
             return
@@ -34,7 +35,7 @@ class DataEfficiency(Figure):
         for axes, name in zip(every, sets, strict=True):
             for order, subject in enumerate(subjects):
                 _line(axes, scene, subject, [e for e in experiments if e.train == name], order, len(subjects))
-            axes.set_title(title_of(Experiment(name, f"{name}:test")))
+            axes.set_title(title_of(Experiment(name, Target.of(name))))
             axes.set_xticks([100 * f for f in fractions[name]])
         keep_in_proportion(every[0])
         outer_labels(every, "trained on, % of the dataset", "SRCC on the test part")
@@ -47,7 +48,7 @@ def _fractions(scene: Scene) -> dict[str, list[float]]:
     """Of every dataset tested on its own held-out part, the training fractions; those with one only are left out."""
     found: dict[str, set[float]] = {}
     for experiment in scene.part.experiments():
-        if experiment.target == f"{experiment.train}:test" and experiment.source == "split":
+        if experiment.is_own_test and experiment.source == "split":
             found.setdefault(experiment.train, set()).add(experiment.fraction)
     return {name: sorted(values) for name, values in found.items() if len(values) > 1}
 

@@ -22,7 +22,8 @@ from bench.figures.pictures import needing_pictures
 from bench.figures.scene import Scene, Subject
 from bench.results import Experiment, Record
 from bench.session import Session, prepare
-from bench.states import take_up_state
+from bench.shared import Shared
+from bench.states import restore_trained
 from bench.store import Store
 
 if TYPE_CHECKING:
@@ -54,11 +55,11 @@ def kept_runs(scene: Scene, experiment: Experiment) -> tuple[Kept, list[Subject]
     return kept, [subject for subject in subjects if subject not in kept]
 
 
-def open_trained(record: Record, runtime: Runtime) -> Session:
-    """The session of a run with its trained weights in place, in eval mode."""
+def open_trained(record: Record, runtime: Runtime, shared: Shared | None = None) -> Session:
+    """The session of a run with its trained weights in place, in eval mode; `shared` by several of a figure."""
     with needing_pictures(record.spec.train, runtime):
-        session = prepare(record.spec, runtime)
-    if take_up_state(session, Store(runtime.results)) is None:
+        session = prepare(record.spec, runtime, shared=shared)
+    if restore_trained(session, Store(runtime.results)) is None:
         raise UsageError(
             f"The kept weights of {record.spec.method} (run {record.key}) are damaged, or of other data or code. This "
             f"command makes them again: bench run -m {record.spec.method} -d {record.spec.train} --overwrite always"
@@ -108,7 +109,15 @@ def contiguous(session: Session) -> ViewMaker:
     runtime, maker = session.runtime, made.maker
     limit = runtime.cache_limit_bytes
     return ViewMaker(
-        made.dataset, views, maker.recipe, runtime.cache, session.device, maker.mean, maker.std, limit_bytes=limit
+        made.dataset,
+        views,
+        maker.recipe,
+        runtime.cache,
+        session.device,
+        maker.mean,
+        maker.std,
+        limit_bytes=limit,
+        placed=session.shared.stores,
     )
 
 

@@ -17,6 +17,7 @@ from bench.footers import SELECTION, demo_note
 from bench.layout import PresetResults, by_preset, dataset_title
 from bench.results import Experiment, Record, Results
 from bench.selection import Rules
+from bench.spec import Target
 from bench.summary import Cell
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ class Scene:
 
     def own_tests(self) -> list[Experiment]:
         """Every wanted dataset that was trained and tested on, in the papers' order: whole training parts of splits."""
-        return [Experiment(name, f"{name}:test") for name in self.kept(self.part.own_test_sets(self.part.preset.main))]
+        return [Experiment(name, Target.of(name)) for name in self.kept(self.part.own_test_sets(self.part.preset.main))]
 
     def kept(self, datasets: Iterable[str]) -> list[str]:
         """The datasets among these that the user wants."""

@@ -25,6 +25,7 @@ from bench.figures.scene import Drawing, Scene, Subject, title_of
 from bench.figures.style import Legend, colour_bar, outer_labels, panels, wrapped
 from bench.results import Experiment
 from bench.session import Session
+from bench.shared import Shared
 
 IMAGES, BATCH = 128, 16
 """Of the test part, as many images as LoDa averages over; and how many go through a model at once."""
@@ -100,8 +101,8 @@ def feature_spectra(session: Session, views: str = "same") -> np.ndarray:
 
 
 def _spectra_of_all(kept: Kept, scene: Scene) -> Spectra:
-    runtime, views = scene.wish.machine(), scene.wish.views
-    return {subject: feature_spectra(open_trained(record, runtime), views) for subject, record in kept.items()}
+    runtime, views, shared = scene.wish.machine(), scene.wish.views, Shared()
+    return {subject: feature_spectra(open_trained(record, runtime, shared), views) for subject, record in kept.items()}
 
 
 def _pictures(found: Spectra) -> Any:

@@ -14,7 +14,7 @@ from bench.figures.style import NARROWEST
 from bench.results import Results
 from bench.run import make_run
 from bench.session import prepare
-from bench.states import take_up_state
+from bench.states import restore_trained
 from bench.store import Store
 from tests.figures.drawn import drawings, panels_of, words
 from tests.world import make_world, tiny_runtime, tiny_spec
@@ -163,7 +163,7 @@ def test_damaged_weights_are_refused_with_the_command_that_mends_them(world, tmp
     sound = path.read_bytes()
     try:
         path.write_bytes(sound[:-4] + b"\0\1\2\3")
-        assert take_up_state(prepare(record.spec, runtime), store) is None
+        assert restore_trained(prepare(record.spec, runtime), store) is None
         with pytest.raises(UsageError, match="--overwrite always"):
             open_trained(record, runtime)
     finally:

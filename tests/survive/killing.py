@@ -18,7 +18,7 @@ MOMENTS = {
     "building a store": [("bench.data.building", "_line")],
     "training": [("bench.train", "_step"), ("bench.packed", "_Pack.step")],
     "writing anything": [("os", "replace"), ("os", "fsync"), ("os", "link"), ("bench.store", "write_text")],
-    "rendering a table": [("bench.tables", "_write"), ("bench.rendering.tidy", "tidy_csv")],
+    "rendering a table": [("bench.tables", "write_table"), ("bench.files", "write_text")],
 }
 """What a process is doing → functions whose n-th call it does not survive."""
 TIMINGS = re.compile(rb'"(?:train_seconds|images_per_second|memory_bytes)": [-+.e0-9]+')

@@ -27,32 +27,32 @@ def record_of(spec, **more):
     }
 
 
-def instant(spec, _runtime, _report, **_events):
+def instant(spec, _runtime, _report, *_rest):
     """A run that is done at once."""
     return record_of(spec), {}
 
 
-def failing(spec, _runtime, _report, **_events):
+def failing(spec, _runtime, _report, *_rest):
     """Odd splits fail."""
     if spec.split % 2:
         raise RunError(f"split {spec.split} is odd")
     return record_of(spec), {}
 
 
-def stopped(spec, _runtime, _report, *, stop, **_events):
+def stopped(spec, _runtime, _report, signals, _shared):
     """A run that goes on until somebody asks it to stop."""
-    if not stop.wait(30):
+    if not signals.stop.wait(30):
         raise TimeoutError
     raise Interrupted
 
 
-def brief(spec, _runtime, _report, **_events):
+def brief(spec, _runtime, _report, *_rest):
     """A run of a twentieth of a second."""
     time.sleep(0.05)
     return record_of(spec), {}
 
 
-def noting(spec, runtime, _report, **_events):
+def noting(spec, runtime, _report, *_rest):
     """A run that says on which card it was made, and from when to when (records round a date to seconds)."""
     begin = time.monotonic()
     time.sleep(0.4)
@@ -60,7 +60,7 @@ def noting(spec, runtime, _report, **_events):
     return record_of(spec, **facts, results=str(runtime.results), parts=runtime.parts), {}
 
 
-def waiting_for_company(spec, runtime, report, **events):
+def waiting_for_company(spec, runtime, _report, *_rest):
     """A run that lasts until another has begun on its card, but no longer than half a minute."""
     begin, card = time.monotonic(), os.environ.get("CUDA_VISIBLE_DEVICES", "")
     company = runtime.results / f"card_{card}"
@@ -71,7 +71,7 @@ def waiting_for_company(spec, runtime, report, **events):
     return record_of(spec, card=card, begin=begin, end=time.monotonic()), {}
 
 
-def logged(spec, runtime, _report, **_events):
+def logged(spec, runtime, _report, *_rest):
     """A run that leaves a line when it begins and one when it ends, in the shared folder."""
     log(runtime, f"begin {spec.key}")
     time.sleep(0.5)
@@ -79,7 +79,7 @@ def logged(spec, runtime, _report, **_events):
     return record_of(spec), {}
 
 
-def endless_away_from_home(spec, runtime, _report, **_events):
+def endless_away_from_home(spec, runtime, _report, *_rest):
     """A run that is soon done on the node that the file beside the results names, and never on another."""
     import ray
 
@@ -90,7 +90,7 @@ def endless_away_from_home(spec, runtime, _report, **_events):
     return record_of(spec), {}
 
 
-def deadly(spec, runtime, _report, **_events):
+def deadly(spec, runtime, _report, *_rest):
     """A run that kills its process as often as the file beside the results says."""
     log(runtime, spec.key)
     lives = int((runtime.results / "lives").read_text())
@@ -99,7 +99,7 @@ def deadly(spec, runtime, _report, **_events):
     return record_of(spec), {}
 
 
-def failing_and_logged(spec, runtime, _report, **_events):
+def failing_and_logged(spec, runtime, _report, *_rest):
     """A run that always fails."""
     log(runtime, spec.key)
     raise RunError("it cannot be done")

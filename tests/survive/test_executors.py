@@ -16,7 +16,8 @@ from bench import attempt, holders
 from bench.attempt import MEMORY_DEATHS, SPLIT_PARTS, UNEXPLAINED_DEATHS
 from bench.claims import Claims
 from bench.errors import DataError, StoreError, UsageError
-from bench.executors import Orders, execute_serial
+from bench.executors import execute_serial
+from bench.orders import ExecutionOptions
 from bench.runtime import Runtime
 from bench.store import Store
 from tests.survive.makers import brief, failing, instant, record_of, specs, stopped
@@ -30,16 +31,16 @@ def runtime(tmp_path):
 
 
 def test_every_run_is_made_once_and_leaves_nothing_but_its_record(runtime):
-    summary = execute_serial(specs(5), runtime, Orders(), instant)
+    summary = execute_serial(specs(5), runtime, ExecutionOptions(), instant)
     assert summary.done == [spec.key for spec in specs(5)]
     assert sorted(p.suffix for p in runtime.results.rglob("*") if p.is_file()) == [".json"] * 5
-    again = execute_serial(specs(5), runtime, Orders(), instant)
+    again = execute_serial(specs(5), runtime, ExecutionOptions(), instant)
     assert (again.done, len(again.elsewhere)) == ([], 5)
 
 
 def test_a_failed_run_is_recorded_with_its_reason_and_the_others_go_on(runtime):
     said = []
-    summary = execute_serial(specs(4), runtime, Orders(say=said.append), failing)
+    summary = execute_serial(specs(4), runtime, ExecutionOptions(say=said.append), failing)
     assert len(summary.done) == 2
     assert list(summary.failed.values()) == ["split 1 is odd", "split 3 is odd"]
     errors = [r["error"] for r in Store(runtime.results).records() if r["status"] == "failed"]
@@ -54,53 +55,53 @@ def test_what_the_user_can_mend_is_no_answer_and_is_tried_again_by_the_next_plan
     checkpoint.parent.mkdir(parents=True)
     checkpoint.write_bytes(b"taught by other labels")
 
-    def wanting(spec, *rest, **events):
+    def wanting(spec, *rest):
         if spec.split == 0:
             raise error
-        return failing(spec, *rest, **events)
+        return failing(spec, *rest)
 
-    summary = execute_serial(specs(3), runtime, Orders(say=said.append), wanting)
+    summary = execute_serial(specs(3), runtime, ExecutionOptions(say=said.append), wanting)
     assert (len(summary.done), len(summary.failed)) == (1, 2)
     assert summary.mendable == [specs(1)[0].key]
     assert any(str(error) in line for line in said)
     assert store.pending(specs(3)) == specs(1)
     assert not checkpoint.exists()
-    assert execute_serial(specs(1), runtime, Orders(), instant).done == [specs(1)[0].key]
+    assert execute_serial(specs(1), runtime, ExecutionOptions(), instant).done == [specs(1)[0].key]
 
 
 def test_a_run_that_another_process_took_over_keeps_that_ones_checkpoint(runtime):
     checkpoint = Store(runtime.results).checkpoint_path(specs(1)[0])
 
-    def overtaken(spec, *rest, **events):
+    def overtaken(spec, *rest):
         (runtime.results / "claims" / spec.training_key / "2").write_text('{"id": "another", "host": "elsewhere"}')
         checkpoint.parent.mkdir(parents=True)
         checkpoint.write_bytes(b"theirs")
         raise DataError("the disk was unplugged")
 
-    summary = execute_serial(specs(1), runtime, Orders(wait=False), overtaken)
+    summary = execute_serial(specs(1), runtime, ExecutionOptions(wait=False), overtaken)
     assert (summary.elsewhere, summary.failed) == ([specs(1)[0].key], {})
     assert checkpoint.exists()
 
 
 def test_failed_runs_alone_are_made_again_when_asked(runtime):
-    execute_serial(specs(4), runtime, Orders(), failing)
+    execute_serial(specs(4), runtime, ExecutionOptions(), failing)
     store = Store(runtime.results)
     pending = store.pending(specs(4), "failed")
     assert [spec.split for spec in pending] == [1, 3]
-    summary = execute_serial(pending, runtime, Orders(overwrite="failed"), instant)
+    summary = execute_serial(pending, runtime, ExecutionOptions(overwrite="failed"), instant)
     assert len(summary.done) == 2
     assert {r["status"] for r in store.records()} == {"done"}
 
 
 def test_overwriting_everything_makes_each_run_once_more_and_no_more(runtime):
-    execute_serial(specs(3), runtime, Orders(), instant)
+    execute_serial(specs(3), runtime, ExecutionOptions(), instant)
     made = Counter()
 
-    def counting(spec, *rest, **events):
+    def counting(spec, *rest):
         made[spec.key] += 1
         return record_of(spec, note="new"), {}
 
-    execute_serial(specs(3), runtime, Orders(overwrite="always"), counting)
+    execute_serial(specs(3), runtime, ExecutionOptions(overwrite="always"), counting)
     assert set(made.values()) == {1}
     assert {r["note"] for r in Store(runtime.results).records()} == {"new"}
 
@@ -108,11 +109,11 @@ def test_overwriting_everything_makes_each_run_once_more_and_no_more(runtime):
 def work(root, count, queue):
     made = []
 
-    def noting(spec, *rest, **events):
+    def noting(spec, *rest):
         made.append(spec.key)
-        return brief(spec, *rest, **events)
+        return brief(spec, *rest)
 
-    execute_serial(specs(count), Runtime(root, root), Orders(), noting)
+    execute_serial(specs(count), Runtime(root, root), ExecutionOptions(), noting)
     queue.put(made)
 
 
@@ -127,22 +128,22 @@ def test_several_processes_share_a_plan_and_make_no_run_twice(runtime):
 
 
 def test_a_killed_maker_is_succeeded_and_nothing_is_made_twice(runtime):
-    def kill_in_the_third(spec, *rest, **events):
+    def kill_in_the_third(spec, *rest):
         if spec.split == 2:
             os.kill(os.getpid(), signal.SIGKILL)
-        return instant(spec, *rest, **events)
+        return instant(spec, *rest)
 
-    process = FORK.Process(target=execute_serial, args=(specs(5), runtime, Orders(), kill_in_the_third))
+    process = FORK.Process(target=execute_serial, args=(specs(5), runtime, ExecutionOptions(), kill_in_the_third))
     process.start()
     process.join()
     assert process.exitcode == -signal.SIGKILL
-    assert execute_serial(specs(5), runtime, Orders(), instant).done == [spec.key for spec in specs(5)[2:]]
+    assert execute_serial(specs(5), runtime, ExecutionOptions(), instant).done == [spec.key for spec in specs(5)[2:]]
 
 
 def test_the_first_ctrl_c_stops_after_the_step_and_says_how_to_go_on(runtime):
     said = []
     threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
-    summary = execute_serial(specs(3), runtime, Orders(say=said.append), stopped)
+    summary = execute_serial(specs(3), runtime, ExecutionOptions(say=said.append), stopped)
     assert summary.interrupted
     assert not summary.failed
     assert "Ctrl-C again" in said[0]
@@ -152,14 +153,14 @@ def test_the_first_ctrl_c_stops_after_the_step_and_says_how_to_go_on(runtime):
 
 
 def test_the_second_ctrl_c_stops_at_once_and_lets_go_of_the_run(runtime):
-    def deaf(spec, *rest, **events):
+    def deaf(spec, *rest):
         time.sleep(30)
 
     for after in (0.2, 0.6):
         threading.Timer(after, os.kill, (os.getpid(), signal.SIGINT)).start()
     begin = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        execute_serial(specs(3), runtime, Orders(), deaf)
+        execute_serial(specs(3), runtime, ExecutionOptions(), deaf)
     assert time.monotonic() - begin < 10
     assert not Claims(runtime.results / "claims").held()
 
@@ -181,11 +182,11 @@ def parts_seen(runtime, monkeypatch, kills):
     monkeypatch.setattr("bench.claims.memory_kills", lambda: kills)
     seen = []
 
-    def noting(spec, its, *rest, **events):
+    def noting(spec, its, *rest):
         seen.append(its.parts)
         return record_of(spec), {}
 
-    summary = execute_serial(specs(1), runtime, Orders(), noting)
+    summary = execute_serial(specs(1), runtime, ExecutionOptions(), noting)
     return seen, summary
 
 
@@ -226,38 +227,38 @@ def test_getting_further_forgives_earlier_deaths(runtime, monkeypatch):
 
 def test_a_run_that_outlived_two_makers_is_made_last(runtime):
     die(runtime.results, 2)
-    order = execute_serial(specs(3), runtime, Orders(), instant).done
+    order = execute_serial(specs(3), runtime, ExecutionOptions(), instant).done
     assert order == [specs(3)[i].key for i in (1, 2, 0)]
 
 
 def test_out_of_memory_is_answered_once_with_split_batches(runtime, monkeypatch):
     tried = []
 
-    def hungry(spec, its, *rest, **events):
+    def hungry(spec, its, *rest):
         tried.append(its.parts)
         raise RuntimeError("CUDA out of memory. Tried to allocate 20 MiB")
 
     monkeypatch.setattr("bench.run.make_run", hungry)
-    summary = execute_serial(specs(1), runtime, Orders(), attempt.run_with_retry)
+    summary = execute_serial(specs(1), runtime, ExecutionOptions(), attempt.run_with_retry)
     assert tried == [1, SPLIT_PARTS]
     assert "out of memory" in next(iter(summary.failed.values()))
 
 
 def test_a_disk_that_fills_up_ends_the_plan_and_loses_nothing_finished(runtime, monkeypatch):
-    def fill(spec, *rest, **events):
+    def fill(spec, *rest):
         if spec.split == 2:
             monkeypatch.setattr("os.fsync", full)
-        return instant(spec, *rest, **events)
+        return instant(spec, *rest)
 
     def full(_descriptor):
         raise OSError(28, "No space left on device")
 
     with pytest.raises(StoreError, match="disk is full"):
-        execute_serial(specs(4), runtime, Orders(), fill)
+        execute_serial(specs(4), runtime, ExecutionOptions(), fill)
     monkeypatch.undo()
     assert len(list(Store(runtime.results).records())) == 2
     assert not list(runtime.results.rglob("*.tmp"))
-    assert execute_serial(specs(4), runtime, Orders(), instant).done == [spec.key for spec in specs(4)[2:]]
+    assert execute_serial(specs(4), runtime, ExecutionOptions(), instant).done == [spec.key for spec in specs(4)[2:]]
 
 
 def test_a_read_only_folder_is_told_before_any_work(runtime, monkeypatch):
@@ -267,29 +268,29 @@ def test_a_read_only_folder_is_told_before_any_work(runtime, monkeypatch):
     monkeypatch.setattr("tempfile.NamedTemporaryFile", read_only)
     made = []
     with pytest.raises(StoreError, match="--results DIR"):
-        execute_serial(specs(2), runtime, Orders(), lambda spec, *_, **__: made.append(spec))
+        execute_serial(specs(2), runtime, ExecutionOptions(), lambda spec, *_: made.append(spec))
     assert made == []
 
 
 def test_whoever_was_taken_for_dead_writes_nothing(runtime):
-    def overtaken(spec, *rest, **events):
+    def overtaken(spec, *rest):
         folder = runtime.results / "claims" / spec.training_key
         (folder / "2").write_text('{"id": "another", "host": "elsewhere"}')
-        return instant(spec, *rest, **events)
+        return instant(spec, *rest)
 
-    summary = execute_serial(specs(1), runtime, Orders(wait=False), overtaken)
+    summary = execute_serial(specs(1), runtime, ExecutionOptions(wait=False), overtaken)
     assert summary.elsewhere == [specs(1)[0].key]
     assert list(Store(runtime.results).records()) == []
 
 
 def test_a_share_of_the_plan_comes_first_and_the_rest_is_helped_with(runtime):
-    summary = execute_serial(specs(5), runtime, Orders(share=(1, 2)), instant)
+    summary = execute_serial(specs(5), runtime, ExecutionOptions(share=(1, 2)), instant)
     assert summary.done == [specs(5)[i].key for i in (1, 3, 0, 2, 4)]
 
 
 def test_a_member_of_an_array_does_not_wait_for_what_others_make(runtime):
     held = Claims(runtime.results / "claims").take(specs(2)[0].training_key)
-    summary = execute_serial(specs(2), runtime, Orders(wait=False), instant)
+    summary = execute_serial(specs(2), runtime, ExecutionOptions(wait=False), instant)
     held.release()
     assert summary.done == [specs(2)[1].key]
 
@@ -301,6 +302,6 @@ def test_the_count_of_memory_kills_is_read_where_the_machine_keeps_one(monkeypat
 def test_scheduling_costs_at_most_20_ms_a_run(in_memory):
     wanted = [replace(spec, train=f"demo_{n}", tests=(f"demo_{n}:test",)) for n in range(20) for spec in specs(100)]
     begin = time.perf_counter()
-    summary = execute_serial(wanted, Runtime(in_memory, in_memory), Orders(), instant)
+    summary = execute_serial(wanted, Runtime(in_memory, in_memory), ExecutionOptions(), instant)
     assert len(summary.done) == 2000
     assert (time.perf_counter() - begin) / len(wanted) < 0.02

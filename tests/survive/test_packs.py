@@ -9,7 +9,8 @@ import pytest
 from bench.attempt import UNEXPLAINED_DEATHS
 from bench.claims import Claims
 from bench.errors import ClaimLost, Interrupted, RunError, UsageError
-from bench.executors import Orders, execute_serial
+from bench.executors import execute_serial
+from bench.orders import ExecutionOptions
 from bench.runtime import Runtime
 from bench.store import Store
 from tests.survive.makers import instant, record_of, specs
@@ -26,13 +27,13 @@ def probes(count):
     return specs(count, "linear_probe")
 
 
-def together(wanted, runtime, _report, **_events):
+def together(wanted, runtime, _report, *_rest):
     """A pack that is made at once."""
     for run, spec in enumerate(wanted):
         yield run, (record_of(spec, size=len(wanted)), {})
 
 
-def refused(*_args, **_events):
+def refused(*_rest):
     """Runs that cannot be made together."""
     raise UsageError("they are shy")
     yield
@@ -45,32 +46,34 @@ def sizes(runtime):
 
 
 def test_ten_go_together_and_the_others_after_them(runtime):
-    summary = execute_serial(probes(12), runtime, Orders(), instant, together)
+    summary = execute_serial(probes(12), runtime, ExecutionOptions(), instant, together)
     assert sorted(summary.done) == sorted(spec.key for spec in probes(12))
     assert sizes(runtime) == [10] * 10 + [2] * 2
 
 
 def test_what_cannot_be_made_together_is_made_one_by_one_and_the_line_says_why(runtime):
     said = []
-    summary = execute_serial(probes(3), runtime, Orders(say=said.append), instant, refused)
+    summary = execute_serial(probes(3), runtime, ExecutionOptions(say=said.append), instant, refused)
     assert summary.done == [spec.key for spec in probes(3)]
     assert "made one by one: they are shy." in said[0]
     assert not Claims(runtime.results / "claims").held()
 
 
 def test_a_run_that_kills_its_maker_is_the_only_one_of_its_pack_that_fails(runtime):
-    def fatal_pack(*_args, **_events):
+    def fatal_pack(*_rest):
         os.kill(os.getpid(), signal.SIGKILL)
         yield
 
-    def fatal_first(spec, *rest, **events):
+    def fatal_first(spec, *rest):
         if spec.split == 0:
             os.kill(os.getpid(), signal.SIGKILL)
-        return instant(spec, *rest, **events)
+        return instant(spec, *rest)
 
     ends = []
     while 0 not in ends and len(ends) < 20:
-        process = FORK.Process(target=execute_serial, args=(probes(5), runtime, Orders(), fatal_first, fatal_pack))
+        process = FORK.Process(
+            target=execute_serial, args=(probes(5), runtime, ExecutionOptions(), fatal_first, fatal_pack)
+        )
         process.start()
         process.join(60)
         ends.append(process.exitcode)
@@ -84,37 +87,37 @@ def test_a_pack_killed_for_memory_is_made_one_by_one_with_whole_batches(runtime,
     kills = [0]
     monkeypatch.setattr("bench.claims.memory_kills", lambda: kills[0])
 
-    def fatal(*_args, **_events):
+    def fatal(*_rest):
         os.kill(os.getpid(), signal.SIGKILL)
         yield
 
-    process = FORK.Process(target=execute_serial, args=(probes(3), runtime, Orders(), instant, fatal))
+    process = FORK.Process(target=execute_serial, args=(probes(3), runtime, ExecutionOptions(), instant, fatal))
     process.start()
     process.join(60)
     assert process.exitcode == -signal.SIGKILL
     kills[0], parts = 1, []
 
-    def noting(spec, its, *rest, **events):
+    def noting(spec, its, *rest):
         parts.append(its.parts)
-        return instant(spec, its, *rest, **events)
+        return instant(spec, its, *rest)
 
-    assert len(execute_serial(probes(3), runtime, Orders(), noting, fatal).done) == 3
+    assert len(execute_serial(probes(3), runtime, ExecutionOptions(), noting, fatal).done) == 3
     assert parts == [1, 1, 1]
 
 
 def test_while_one_of_a_refused_pack_is_made_the_others_are_free(runtime):
     free = []
 
-    def looking(spec, *rest, **events):
+    def looking(spec, *rest):
         free.append(len(Claims(runtime.results / "claims").held()))
-        return instant(spec, *rest, **events)
+        return instant(spec, *rest)
 
-    execute_serial(probes(4), runtime, Orders(), looking, refused)
+    execute_serial(probes(4), runtime, ExecutionOptions(), looking, refused)
     assert free == [1, 1, 1, 1]
 
 
 def test_only_the_own_share_is_packed_and_others_are_helped_one_by_one(runtime):
-    execute_serial(probes(8), runtime, Orders(share=(1, 2), wait=False), instant, together)
+    execute_serial(probes(8), runtime, ExecutionOptions(share=(1, 2), wait=False), instant, together)
     assert sizes(runtime) == [1, 4, 1, 4, 1, 4, 1, 4]
 
 
@@ -124,20 +127,20 @@ def test_what_cannot_be_written_is_no_reason_to_lose_a_run(runtime, monkeypatch)
 
     monkeypatch.setattr(Store, "write", full)
     with pytest.raises(ValueError, match="Out of range"):
-        execute_serial(probes(2), runtime, Orders(), instant, together)
+        execute_serial(probes(2), runtime, ExecutionOptions(), instant, together)
     assert not Claims(runtime.results / "claims").held()
 
 
 def test_a_stop_in_a_pack_leaves_the_others_where_they_are(runtime):
-    def stopping(wanted, runtime, _report, *, stop, lost):
+    def stopping(wanted, _runtime, _report, signals, _shared):
         yield 0, (record_of(wanted[0]), {})
         yield 1, RunError("it diverged")
         yield 2, ClaimLost()
-        stop.set()
+        signals[0].stop.set()
         raise Interrupted
 
     said = []
-    summary = execute_serial(probes(5), runtime, Orders(say=said.append), instant, stopping)
+    summary = execute_serial(probes(5), runtime, ExecutionOptions(say=said.append), instant, stopping)
     assert summary.interrupted
     assert summary.done == [probes(5)[0].key]
     assert list(summary.failed.values()) == ["it diverged"]

@@ -21,7 +21,8 @@ from ray.cluster_utils import Cluster  # noqa: E402
 from bench.attempt import SPLIT_PARTS  # noqa: E402
 from bench.claims import Claims  # noqa: E402
 from bench.errors import UsageError  # noqa: E402
-from bench.executors import Orders, execute_serial  # noqa: E402
+from bench.executors import execute_serial  # noqa: E402
+from bench.orders import ExecutionOptions  # noqa: E402
 from bench.ray_executor import execute_ray  # noqa: E402
 from bench.ray_worker import Delivery  # noqa: E402
 from bench.runtime import Runtime  # noqa: E402
@@ -68,7 +69,7 @@ def wait_until_quiet(runtime, seconds=2.0):
 
 
 def test_every_run_has_a_card_of_its_own(two_cards, runtime):
-    summary = execute_ray(specs(6), runtime, Orders(), make=makers.noting)
+    summary = execute_ray(specs(6), runtime, ExecutionOptions(), make=makers.noting)
     assert len(summary.done) == 6
     by_card = {}
     for record in records(runtime):
@@ -83,7 +84,7 @@ def test_runs_of_little_memory_share_a_card(two_cards, runtime, monkeypatch):
     known = makers.record_of(specs(9)[8], memory_peak_bytes=1 << 30, numerics={"trained": {"device_type": "cuda"}})
     Store(runtime.results).write(known)
     monkeypatch.setattr("bench.ray_executor.look_at_cluster", lambda *_, **__: CARDS)
-    execute_ray(specs(4), runtime, Orders(), make=makers.waiting_for_company)
+    execute_ray(specs(4), runtime, ExecutionOptions(), make=makers.waiting_for_company)
     made = [r for r in records(runtime) if "card" in r]
     assert len(made) == 4
     pairs = [(a, b) for a in made for b in made if a is not b and a["card"] == b["card"]]
@@ -102,7 +103,7 @@ def own_folders(monkeypatch):
 
 
 def test_workers_without_the_folder_hand_their_records_to_the_driver(two_cards, runtime, own_folders):
-    assert len(execute_ray(specs(3), runtime, Orders(), make=makers.noting).done) == 3
+    assert len(execute_ray(specs(3), runtime, ExecutionOptions(), make=makers.noting).done) == 3
     found = records(runtime)
     assert len(found) == 3
     assert all(record["results"] != str(runtime.results) for record in found)
@@ -110,12 +111,12 @@ def test_workers_without_the_folder_hand_their_records_to_the_driver(two_cards, 
 
 def test_what_a_worker_keeps_for_itself_is_not_taken_up_where_all_is_trained_again(two_cards, runtime, own_folders):
     (spec,) = specs(1)
-    execute_ray([spec], runtime, Orders(), make=makers.noting)
+    execute_ray([spec], runtime, ExecutionOptions(), make=makers.noting)
     kept = Store(Path(records(runtime)[0]["results"])).state_path(spec)
     for overwrite in ("failed", "always"):
         kept.parent.mkdir(parents=True, exist_ok=True)
         kept.write_bytes(b"of an earlier training")
-        assert len(execute_ray([spec], runtime, Orders(overwrite), make=makers.noting).done) == 1
+        assert len(execute_ray([spec], runtime, ExecutionOptions(overwrite), make=makers.noting).done) == 1
         assert kept.exists() is (overwrite == "failed")
 
 
@@ -131,13 +132,13 @@ def test_a_worker_killed_for_memory_is_followed_by_one_with_split_batches(two_ca
 
     monkeypatch.setattr(ray, "get", get)
     said = []
-    assert len(execute_ray(specs(1), runtime, Orders(say=said.append), make=makers.noting).done) == 1
+    assert len(execute_ray(specs(1), runtime, ExecutionOptions(say=said.append), make=makers.noting).done) == 1
     assert [record["parts"] for record in records(runtime)] == [SPLIT_PARTS]
     assert any("gone (for memory)" in line for line in said)
 
 
 def test_a_failed_run_is_recorded_and_not_sent_again(two_cards, runtime):
-    summary = execute_ray(specs(2), runtime, Orders(), make=makers.failing_and_logged)
+    summary = execute_ray(specs(2), runtime, ExecutionOptions(), make=makers.failing_and_logged)
     assert set(summary.failed.values()) == {"it cannot be done"}
     assert Counter(lines(runtime)) == Counter(spec.key for spec in specs(2))
 
@@ -145,7 +146,7 @@ def test_a_failed_run_is_recorded_and_not_sent_again(two_cards, runtime):
 def test_a_run_whose_worker_was_lost_is_sent_again(two_cards, runtime):
     (runtime.results / "lives").write_text("1")
     said = []
-    summary = execute_ray(specs(3), runtime, Orders(say=said.append), make=makers.deadly)
+    summary = execute_ray(specs(3), runtime, ExecutionOptions(say=said.append), make=makers.deadly)
     assert len(summary.done) == 3
     assert Counter(lines(runtime))[specs(1)[0].key] == 2
     assert any(line.startswith("lost") for line in said)
@@ -154,14 +155,14 @@ def test_a_run_whose_worker_was_lost_is_sent_again(two_cards, runtime):
 def test_a_run_that_kills_every_worker_fails_in_the_end_with_the_reason(two_cards, runtime, monkeypatch):
     monkeypatch.setattr("bench.attempt.UNEXPLAINED_DEATHS", 2)
     (runtime.results / "lives").write_text("99")
-    summary = execute_ray(specs(3), runtime, Orders(), make=makers.deadly)
+    summary = execute_ray(specs(3), runtime, ExecutionOptions(), make=makers.deadly)
     assert len(summary.done) == 2
     assert "died 2 times in a row" in summary.failed[specs(1)[0].key]
 
 
 def test_ctrl_c_calls_all_workers_back(two_cards, runtime):
     threading.Timer(2.0, os.kill, (os.getpid(), signal.SIGINT)).start()
-    summary = execute_ray(specs(4), runtime, Orders(), make=makers.stopped)
+    summary = execute_ray(specs(4), runtime, ExecutionOptions(), make=makers.stopped)
     assert summary.interrupted
     assert records(runtime) == []
     assert not Claims(runtime.results / "claims").held()
@@ -171,11 +172,11 @@ def test_ctrl_c_calls_all_workers_back(two_cards, runtime):
 def test_a_driver_that_is_killed_loses_nothing_and_nothing_is_made_twice(two_cards, runtime):
     code = (
         "import sys; from pathlib import Path; from ray import cloudpickle; from tests.survive import makers\n"
-        "from bench.executors import Orders; from bench.ray_executor import execute_ray\n"
+        "from bench.orders import ExecutionOptions; from bench.ray_executor import execute_ray\n"
         "from bench.runtime import Runtime\n"
         "cloudpickle.register_pickle_by_value(makers)\n"
         "here = Runtime(Path(sys.argv[1]), Path(sys.argv[1]))\n"
-        "execute_ray(makers.specs(12), here, Orders(), sys.argv[2], makers.logged)"
+        "execute_ray(makers.specs(12), here, ExecutionOptions(), sys.argv[2], makers.logged)"
     )
     address = ray.get_runtime_context().gcs_address
     driver = subprocess.Popen([sys.executable, "-c", code, str(runtime.results), address])
@@ -186,19 +187,19 @@ def test_a_driver_that_is_killed_loses_nothing_and_nothing_is_made_twice(two_car
     driver.wait()
     wait_until_quiet(runtime)  # Ray ends the workers of a driver that is gone, in its own time
     kept = {record["key"]: record["sha256"] for record in records(runtime)}
-    summary = execute_serial(specs(12), runtime, Orders(), makers.instant)
+    summary = execute_serial(specs(12), runtime, ExecutionOptions(), makers.instant)
     assert len(kept) + len(summary.done) == 12
     assert kept.items() <= {record["key"]: record["sha256"] for record in records(runtime)}.items()
 
 
 def test_scheduling_costs_at_most_50_ms_a_run(two_cards, in_memory):
     runtime = Runtime(in_memory, in_memory)
-    execute_ray(specs(8), runtime, Orders(), make=makers.instant)  # workers are started once
+    execute_ray(specs(8), runtime, ExecutionOptions(), make=makers.instant)  # workers are started once
     took = []
     for attempt in range(3):  # the best of three: other processes of the machine are no part of the cost
         wanted = [replace(spec, train="demo_b", tests=("demo_b:test",), limit=attempt + 5) for spec in specs(300)]
         begin = time.perf_counter()
-        assert len(execute_ray(wanted, runtime, Orders(), make=makers.instant).done) == 300
+        assert len(execute_ray(wanted, runtime, ExecutionOptions(), make=makers.instant).done) == 300
         took.append((time.perf_counter() - begin) / 300)
         if took[-1] < 0.05:
             break
@@ -209,7 +210,7 @@ def test_a_cluster_that_does_not_answer_is_a_clear_error(runtime):
     if ray.is_initialized():
         ray.shutdown()
     with pytest.raises(UsageError, match="No Ray cluster answers"):
-        execute_ray(specs(1), runtime, Orders(), "127.0.0.1:1", makers.instant)
+        execute_ray(specs(1), runtime, ExecutionOptions(), "127.0.0.1:1", makers.instant)
 
 
 @pytest.mark.slow
@@ -233,7 +234,7 @@ def test_a_plan_ends_when_a_node_is_killed_in_the_middle(runtime):
         killer = threading.Thread(target=kill)
         killer.start()
         said = []
-        summary = execute_ray(specs(10), runtime, Orders(say=said.append), make=makers.endless_away_from_home)
+        summary = execute_ray(specs(10), runtime, ExecutionOptions(say=said.append), make=makers.endless_away_from_home)
         killer.join()
     finally:
         ray.shutdown()

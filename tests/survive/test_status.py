@@ -7,12 +7,14 @@ from dataclasses import replace
 import pytest
 from typer.testing import CliRunner
 
-from bench.attempt import Answers, Result, claim_run, failed_record, failure, write_result
+from bench.attempt import AnswersSincePlan, claim_run
 from bench.claims import LEASE_SECONDS, Claims
 from bench.cli import app
 from bench.driver import report_problems
 from bench.errors import DataError, RunError
+from bench.outcome import Result, failure, write_result
 from bench.planned import forget_plans, note_failure, note_plan
+from bench.record import failed_record
 from bench.status import describe_holder, print_status, read_status
 from bench.store import Problem, Store
 from tests.survive.makers import record_of, specs
@@ -119,7 +121,7 @@ def test_a_pending_and_a_running_run_know_their_preset_and_backbone(tmp_path):
     store = Store(tmp_path)
     wanted = specs(2)
     note_plan(store, wanted)
-    claim = claim_run(store, wanted[0], Answers(store, wanted, "never"))
+    claim = claim_run(store, wanted[0], AnswersSincePlan(store, wanted, "never"))
     counts = read_status(store).counts
     claim.release()
     assert list(counts) == [("glia", "demo_a", "paper", wanted[0].backbone)]
