@@ -220,7 +220,7 @@ def _declared(bench: _Bench) -> tuple[bool, str]:
 def _typing_errors(method: Method, options: Collection[str]) -> list[tuple[str, str]]:
     """Class attributes that nothing reads and that look like facts, each with the fact."""
     classes = type(method).__mro__[: type(method).__mro__.index(Method)]
-    unknown = sorted({name for cls in classes for name in vars(cls)} - set(dir(Method)) - set(options))
+    unknown = sorted({name for cls in classes for name in vars(cls)} - set(dir(Method)) - METHODS.facts - set(options))
     likely = [(name, closest(name, METHODS.facts, count=1, likeness=0.75)) for name in unknown if name[0] != "_"]
     return [(name, meant[0]) for name, meant in likely if meant]
 

@@ -108,6 +108,7 @@ def said_of(blend, line: str) -> str:
         ("sized_by: str = 'start'", "sized_by is a fact, not an option: say it without an annotation"),
         ("vit_b = 3 * 256", "vit_b cannot be read from the source: write it out in the class itself"),
         ("origin = 'a paper'", ""),
+        ("name = 'blend'", ""),
     ],
 )
 def test_a_fact_that_nobody_would_read_is_found_by_the_check(blend, line, said):

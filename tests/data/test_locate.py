@@ -256,7 +256,7 @@ def test_a_negative_standard_deviation_is_no_label(tmp_path):
 def test_what_is_no_setting_of_data_is_refused():
     for config, said in (
         ({"rot": "/x"}, r"\[data\] has no setting 'rot'. Did you mean root\?"),
-        ({"holiday": "/x"}, r"a set is a section, written \[data.holiday\]"),
+        ({"holiday": "/x"}, r"A set is a section, written \[data.holiday\]"),
     ):
         with pytest.raises(UsageError, match=said):
             refuse_unknown_settings(config)
