@@ -30,7 +30,7 @@ def test_the_demo_runs_from_nothing_to_its_table(tmp_path, monkeypatch):
     assert "--smoke" in bench("table", "cross").output
     table = bench("table", "cross", "--smoke")
     assert table.exit_code == 0, table.output
-    text = (tmp_path / "results" / "tables" / "cross_demo.md").read_text()
+    text = (tmp_path / "results" / "tables" / "cross_demo_smoke.md").read_text()
     assert "Demo" in text
     assert "GLIA" in text
     assert "DBCNN" not in text  # published numbers never stand beside demo numbers
