@@ -136,7 +136,7 @@ def method_title(name: str) -> str:
     """A method's title from its card, or its name where it has none (a variant, or a plugin that is not loaded)."""
     if ":" in name or name not in METHODS:
         return name
-    return str(METHODS.card(name).facts.get("title") or name)
+    return str(METHODS.card(name).facts["title"] or name)
 
 
 def _arm(spec: RunSpec, unregistered: Mapping[str, Mapping[str, Scalar]]) -> Arm:

@@ -6,10 +6,9 @@ from bisect import bisect_right
 from collections.abc import Mapping
 
 from bench.backbone import VitShape, vit_shape
-from bench.code import load_method
+from bench.code import method_of
 from bench.errors import UsageError
 from bench.method import Method
-from bench.registry import variant_of
 from bench.spec import Scalar
 
 CLOSE_ENOUGH = 0.9
@@ -24,7 +23,7 @@ def size_to_budget(
     The head is not counted. A method without a knob, or one that cannot come near the budget, is refused.
     """
     shape = vit_shape(backbone) if isinstance(backbone, str) else backbone
-    method = _make(name, options)
+    method: Method = method_of(name, options)
     choices = method.budget_choices(shape)
     if not choices:
         raise UsageError(f"{name} has no option that changes its size, so it cannot be fitted to a budget.")
@@ -39,10 +38,6 @@ def size_to_budget(
     return {**options, **method.resized(choices[place - 1])}
 
 
-def _make(name: str, options: Mapping[str, Scalar]) -> Method:
-    made: Method = load_method(name)(variant=variant_of(name), **options)
-    return made
-
-
 def _size(name: str, options: Mapping[str, Scalar], method: Method, choice: int, shape: VitShape) -> int:
-    return _make(name, {**options, **method.resized(choice)}).size(shape)
+    resized: Method = method_of(name, {**options, **method.resized(choice)})
+    return resized.size(shape)

@@ -13,17 +13,31 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, get_type_hints
 
-from bench.errors import UsageError
+from bench.errors import UsageError, suggest
 
 MISSING = object()
 _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 
+class Bound(TypedDict, total=False):
+    """Which values of an option make sense; others are refused before anything is run."""
+
+    least: float
+    """The smallest value."""
+    below: float
+    """What a value must stay below."""
+    divides: str
+    """The option that it must divide: heads share a rank."""
+    tiles: str
+    """The option by which many of its pieces make up the picture's side, on whole patches of the backbone. Where
+    nobody chose, both are derived from the backbone (bench/fitting.py)."""
+
+
 @dataclass(frozen=True)
 class Option:
-    """One option of a card: its name, its type as written, its default, and the numbers that make sense."""
+    """One option of a card: its name, its type as written, its default, and the values that make sense."""
 
     name: str
     type: str
@@ -36,6 +50,10 @@ class Option:
     """What it does, in a few words."""
     unset: str = ""
     """What an empty or zero value stands for, where it stands for something else."""
+    divides: str = ""
+    """The option that it must divide."""
+    tiles: str = ""
+    """The option that says how large each of so many pieces of the picture's side is."""
 
     @property
     def choices(self) -> tuple[Any, ...]:
@@ -109,7 +127,8 @@ class Card:
         for name, value in values.items():
             if name in self.options:
                 self.options[name].check(value)
-        for part, whole in _table(self.facts.get("divides")).items():
+        for part, option in self.options.items():
+            whole = option.divides
             if part in values and whole in values and (not values[part] or values[whole] % values[part]):
                 raise UsageError(f"{part}={values[part]} does not divide {whole}={values[whole]}: choose another.")
 
@@ -162,11 +181,28 @@ def _card(classes: dict[str, ast.ClassDef], node: ast.ClassDef, module_doc: str)
             facts[statement.targets[0].id] = _literal(statement.value)
         elif isinstance(statement, ast.FunctionDef):
             methods[statement.name] = ast.get_docstring(statement) or ""
-    for end in ("least", "below"):
-        for name, value in _table(facts.get(end)).items():
-            if name in options:
-                options[name] = replace(options[name], **{end: value})
+    for name, bound in _bounds(node.name, facts).items():
+        if name in options:
+            options[name] = replace(options[name], **bound)
     return Card(ast.get_docstring(node) or module_doc, options, facts, methods)
+
+
+def _bounds(owner: str, facts: Mapping[str, Any]) -> Mapping[str, Bound]:
+    """What a class says in `bounds`, once it is known to be bounds."""
+    kinds, declared = get_type_hints(Bound), facts.get("bounds", {})
+    for kind in kinds:
+        if isinstance(facts.get(kind), dict):  # how version 0.1.0 had it: nothing would be refused
+            raise UsageError(f"{owner}: {kind} is said in bounds, as in bounds = {{'rank': {{'least': 1}}}}.")
+    if not isinstance(declared, dict) or not all(isinstance(bound, dict) for bound in declared.values()):
+        raise UsageError(f"{owner}: bounds must be written out, as in bounds = {{'rank': {{'least': 1}}}}.")
+    for option, bound in declared.items():
+        for kind, value in bound.items():
+            if kind not in kinds:
+                raise UsageError(f"{owner}: the bounds of {option} know no {kind!r}. {suggest(str(kind), kinds)}")
+            if not isinstance(value, str if kinds[kind] is str else int | float):
+                what = "the name of an option" if kinds[kind] is str else "a number"
+                raise UsageError(f"{owner}: {kind} of {option} must be {what}, not {value!r}.")
+    return declared
 
 
 def _text_below(statement: ast.stmt | None) -> str:
@@ -174,11 +210,6 @@ def _text_below(statement: ast.stmt | None) -> str:
     value = statement.value if isinstance(statement, ast.Expr) else None
     text = value.value if isinstance(value, ast.Constant) else None
     return " ".join(text.split()) if isinstance(text, str) else ""
-
-
-def _table(fact: Any) -> dict[str, Any]:
-    """A fact that is a table by option; nothing where a class uses the word for something else."""
-    return fact if isinstance(fact, dict) else {}
 
 
 def _literal(node: ast.expr | None) -> Any:

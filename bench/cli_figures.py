@@ -47,7 +47,7 @@ def figure(
 ) -> None:
     """Draw figures from the records there are. Some need kept weights or the datasets' pictures."""
     from bench.driver import note_official_in_name_only, report_problems
-    from bench.figures import USUAL_FORMATS, fact, make_figures
+    from bench.figures import USUAL_FORMATS, facts, make_figures
     from bench.invocation import configure, results_folder, runtime_of, words_of
     from bench.results import Results
     from bench.store import Store
@@ -57,7 +57,7 @@ def figure(
         _list()
         return
     wanted = words_of(names)
-    protocols = dict.fromkeys(fact(name, "protocol") for name in wanted)
+    protocols = dict.fromkeys(facts(name)["protocol"] for name in wanted)
     store = Store(results_folder(config, f"bench run -p {','.join(protocols) or 'main'}"))
     found = Results.read(store)
     report_problems(store)
@@ -75,13 +75,13 @@ def figure(
 
 def _list() -> None:
     """Print every figure: what it shows, what it needs, and where it comes from."""
-    from bench.figures import FIGURES, fact
+    from bench.figures import FIGURES, facts
 
     rows = []
     for name in FIGURES:
-        needs = [f"runs of {fact(name, 'protocol')}"]
-        needs += ["pictures"] if fact(name, "needs_pictures") else []
-        needs += ["kept weights"] if fact(name, "needs_weights") else []
+        needs = [f"runs of {facts(name)['protocol']}"]
+        needs += ["pictures"] if facts(name)["needs_pictures"] else []
+        needs += ["kept weights"] if facts(name)["needs_weights"] else []
         rows.append((name, FIGURES.card(name).summary, ", ".join(needs), FIGURES.origin(name)))
     grid(("figure", "what it shows", "needs", "from"), rows)
 

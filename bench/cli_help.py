@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -15,6 +14,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from bench.cli_completion import add_completion, choices_of
 from bench.config import SETTINGS
+from bench.errors import closest
 from bench.spec import recipe_options
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
@@ -141,8 +141,8 @@ class NamesGroup(HelpGroup):
 
         registry = METHODS if self.name == "methods" else PROTOCOLS
         word = args[0] if args else ""
-        if word and word not in self.commands and not get_close_matches(word, self.commands):
-            meant = [word] if word in registry else get_close_matches(word, registry.names(), n=1)
+        if word and word not in self.commands and not closest(word, self.commands):
+            meant = [word] if word in registry else closest(word, registry, count=1)
             hint = f"Did you mean: bench {self.name} show {meant[0]}?" if meant else f"See bench {self.name} --help."
             ctx.fail(f"bench {self.name} has no command {word!r}. {hint}")
         return super().resolve_command(ctx, args)

@@ -46,9 +46,7 @@ def methods(context: typer.Context, plugin: Plugin = None) -> None:
     rows = []
     for name in METHODS.names():
         card = METHODS.card(name)
-        size = card.facts.get("vit_b")
-        trained = f"{size:,}" if isinstance(size, int) else "by option"
-        rows.append((name, trained, card.facts.get("origin", ""), METHODS.origin(name)))
+        rows.append((name, _size_text(card.facts["vit_b"]), card.facts["origin"], METHODS.origin(name)))
     grid(("method", "trainable on ViT-B/16, without head", "follows", "from"), rows)
     say("Sizes are of the default options. `bench methods show NAME` lists these, `… check NAME` tests what it claims.")
 
@@ -66,22 +64,24 @@ def methods_show(
     configure(plugin)
     card = METHODS.card(name)
     facts = card.facts
-    _print_head(name, facts.get("title"), card.doc)
-    size, sized_by = facts.get("vit_b"), facts.get("sized_by")
+    _print_head(name, facts["title"], card.doc)
+    size, sized_by = facts["vit_b"], facts["sized_by"]
     about = {
-        "follows": facts.get("origin"),
-        "trains": "the whole backbone" if facts.get("trains_backbone") else "what it adds to a frozen backbone",
-        "size": f"{size:,} on ViT-B/16 with default options, without head" if isinstance(size, int) else "by option",
+        "follows": facts["origin"],
+        "trains": "the whole backbone" if facts["trains_backbone"] else "what it adds to a frozen backbone",
+        "size": _size_text(size) + (" on ViT-B/16 with default options, without head" if size is not None else ""),
         "--budget": f"turns {sized_by}" if sized_by else "cannot size it",
-        "starts": "as the frozen backbone itself" if facts.get("identity_at_start") else "",
+        "starts": "as the frozen backbone itself" if facts["identity_at_start"] else "",
         "from": METHODS.origin(name),
     }
     _print_facts(about, recipes_of_method(name))
     _print_options(card.options.values(), f"--set {name}.KEY=VALUE, or [method.{name}] in bench.toml")
-    for part, whole in (facts.get("divides") or {}).items():
-        say(f"{part} must divide {whole}.")
-    for part, whole in (facts.get("tiles") or {}).items():
-        say(f"{part} × {whole} must be the picture's side; chosen to fit the backbone's patches if you do not.")
+    for option in card.options.values():
+        if option.divides:
+            say(f"{option.name} must divide {option.divides}.")
+        if option.tiles:
+            sides = f"{option.name} × {option.tiles}"
+            say(f"{sides} must be the picture's side; chosen to fit the backbone's patches if you do not.")
     say(f"The recipe's fields (`bench config --all`) can be set for it alone too: --set {name}.lr=1e-3")
 
 
@@ -126,11 +126,16 @@ def protocols_show(
 
     configure(plugin)
     card = PROTOCOLS.card(name)
-    _print_head(name, card.facts.get("title"), card.doc)
+    _print_head(name, card.facts["title"], card.doc)
     about = {"runs": card.methods.get("plan"), "tables": card.methods.get("tables"), "from": PROTOCOLS.origin(name)}
     _print_facts(about, [])
     _print_options(card.options.values(), f"--set {name}.KEY=VALUE")
     say(f"What it would run here: bench run -p {name} --dry-run")
+
+
+def _size_text(size: int | None) -> str:
+    """A documented count of parameters; None where options decide it."""
+    return "by option" if size is None else f"{size:,}"
 
 
 def _print_head(name: str, title: Any, doc: str) -> None:
@@ -188,8 +193,8 @@ def _dataset_row(name: str, config: Config) -> tuple[str, ...]:
     loader = loader_name(name, config.data)
     facts = DATASETS.card(loader).facts
     origin = DATASETS.origin(name) if name in DATASETS else f"bench.toml, read by {loader}"
-    title = TITLES.get(name) or facts.get("title", "")
-    return name, title, str(facts.get("images") or ""), facts.get("kind", ""), _place(name, config), origin
+    title = TITLES.get(name) or facts["title"]
+    return name, title, str(facts["images"] or ""), facts["kind"], _place(name, config), origin
 
 
 def _place(name: str, config: Config) -> str:

@@ -79,6 +79,12 @@ def load_method(name: str) -> type[Any]:
     return loaded
 
 
+def method_of(name: str, options: Mapping[str, Any]) -> Any:
+    """A method with its options, by the code that was loaded."""
+    load_method(name)
+    return METHODS.make(name, options)
+
+
 def _refuse_edited(method: str, code: _Code) -> None:
     known = [as_loaded for loaded, as_loaded in _LOADED.values() if _held(loaded)]
     loaded = {path: stamp for one in known for path, stamp in one.stamped.items()}

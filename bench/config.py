@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.cards import Option
-from bench.config_file import FILE, find_file, meant, read_file, shown
-from bench.errors import UsageError
+from bench.config_file import FILE, find_file, read_file, shown
+from bench.errors import UsageError, suggest
 
 if TYPE_CHECKING:
     from bench.planning import Settings
@@ -168,7 +168,7 @@ def _text(value: Any) -> str:
 
 def _checked(name: str, value: Any, file: str) -> Any:
     if name not in SETTINGS:
-        raise UsageError(f"{file}: [run] has no setting {name!r}{meant(name, SETTINGS)}")
+        raise UsageError(f"{file}: [run] has no setting {name!r}. {suggest(name, SETTINGS)}")
     setting = SETTINGS[name]
     words = [value] if isinstance(value, str) else value
     if setting.type == "str":

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.errors import UsageError
+from bench.errors import UsageError, suggest
 
 FILE = "bench.toml"
 SECTIONS: Mapping[str, str] = {
@@ -40,8 +39,7 @@ def read_file(path: Path) -> dict[str, Any]:
         raise UsageError(f"{name} cannot be read: {error}") from error
     for section in written:
         if section not in SECTIONS:
-            what = f"{name} has an unknown section {section}"
-            raise UsageError(f"{what}{meant(section, SECTIONS, 'it may hold')}")
+            raise UsageError(f"{name} has an unknown section {section}. {suggest(section, SECTIONS)}")
     for section in set(SECTIONS) - {"plugins"}:
         if not isinstance(written.get(section, {}), dict):
             raise UsageError(f"{name}: {section} must be a section, written [{section}].")
@@ -54,13 +52,6 @@ def read_file(path: Path) -> dict[str, Any]:
 def shown(path: Path) -> str:
     """How a file is called in messages: by its name in the working folder, elsewhere with its folder."""
     return path.name if path.resolve().parent == Path.cwd() else str(path)
-
-
-def meant(name: str, known: Iterable[str], otherwise: str = "there are") -> str:
-    """How an error about an unknown name ends: with what was probably meant, or with all there are."""
-    known = list(known)
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]}?" if close else f"; {otherwise} {', '.join(known)}."
 
 
 def _placed(written: dict[str, Any], path: Path) -> dict[str, Any]:

@@ -125,8 +125,8 @@ def recipe_in_force(config: Config) -> list[tuple[str, str, str]]:
 
 def recipes_of_method(name: str) -> list[str]:
     """What presets and the method's own paper change for it, a line each."""
-    stem, own = stem_of(name), METHODS.card(name).facts.get("recipe")
-    lines = [f"its paper's recipe (preset paper): {_said(own)}"] if isinstance(own, dict) and own else []
+    stem, own = stem_of(name), METHODS.card(name).facts["recipe"]
+    lines = [f"its paper's recipe (preset paper): {_said(own)}"] if own else []
     for preset in PRESETS.values():
         if changed := preset.method_recipe.get(stem):
             lines.append(f"recipe in preset {preset.name}: {_said(changed)}")
@@ -151,7 +151,7 @@ def page() -> str:
     parts += ["## `[data]`", _meanings(SETTINGS_OF_ALL), "### `[data.NAME]`, for every set", _meanings(COMMON_SETTINGS)]
     parts += ["### For sets of your own", _meanings(OWN_SETTINGS)]
     for name in _built_in(DATASETS):
-        if own := DATASETS.card(name).facts.get("settings"):
+        if own := DATASETS.card(name).facts["settings"]:
             parts += [f'### `loader = "{name}"`' if name == "folder" else f"### `[data.{name}]`", _meanings(own)]
     parts += ["## Environment variables", _meanings(VARIABLES)]
     return "\n\n".join(parts) + "\n"

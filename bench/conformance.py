@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,11 +14,12 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from bench.backbone import Vit
-from bench.errors import BenchError
+from bench.errors import BenchError, closest
 from bench.losses import plcc
 from bench.machine import autocast
 from bench.method import Method, QualityModel
-from bench.registry import METHODS, variant_of
+from bench.progress import counted
+from bench.registry import METHODS
 from bench.spec import Recipe, Scalar
 from bench.weights import load_vit
 
@@ -92,8 +93,8 @@ class _Bench:
         self.human = torch.randn(BATCH, generator=generator)
 
     def method(self) -> Method:
-        made: Method = METHODS.load(self.name)(variant=variant_of(self.name), **self.options)
-        return made
+        method: Method = METHODS.make(self.name, self.options)
+        return method
 
     def model(self, seed: int = 0) -> QualityModel:
         with torch.random.fork_rng(devices=[]):
@@ -201,7 +202,31 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
+def _declared(bench: _Bench) -> tuple[bool, str]:
+    """Facts are known by their names, and their source says what the class does: listings and plans read only that."""
+    card, method = METHODS.card(bench.name), bench.method()
+    facts = METHODS.facts
+    wrong = [f"{name} is a fact, not an option: say it without an annotation" for name in facts & set(card.options)]
+    wrong += [f"{name} is no fact: did you mean {meant}?" for name, meant in _typing_errors(method, set(card.options))]
+    unread = sorted(name for name in facts - {"name", *card.options} if card.facts[name] != getattr(method, name))
+    wrong += [f"{name} cannot be read from the source: write it out in the class itself" for name in unread]
+    named = {name for bound in card.facts["bounds"].values() for name in (bound.get("divides"), bound.get("tiles"))}
+    strangers = sorted({*card.facts["bounds"], *named} - {None} - set(card.options))
+    wrong += [f"bounds: there is no option {name}" for name in strangers]
+    said = facts & set(METHODS.own_card(bench.name).facts)
+    return not wrong, "; ".join(wrong) or f"{counted(len(said), 'fact')}, {counted(len(card.options), 'option')}"
+
+
+def _typing_errors(method: Method, options: Collection[str]) -> list[tuple[str, str]]:
+    """Class attributes that nothing reads and that look like facts, each with the fact."""
+    classes = type(method).__mro__[: type(method).__mro__.index(Method)]
+    unknown = sorted({name for cls in classes for name in vars(cls)} - set(dir(Method)) - METHODS.facts - set(options))
+    likely = [(name, closest(name, METHODS.facts, count=1, likeness=0.75)) for name in unknown if name[0] != "_"]
+    return [(name, meant[0]) for name, meant in likely if meant]
+
+
 CHECKS: dict[str, Callable[[_Bench], tuple[bool, str]]] = {
+    "what it says of itself can be read": _declared,
     "trainable parameters are as documented": _count,
     "frozen tensors stay bit-identical": _frozen_stays,
     "every trainable tensor gets a gradient": _all_learn,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class BenchError(Exception):
     """Anything the user can mend; the command prints it without a traceback."""
@@ -45,3 +48,16 @@ class Interrupted(Exception):
 
 class ClaimLost(Exception):
     """Another process took the run over while this one slept."""
+
+
+def closest(word: str, known: Iterable[str], count: int = 3, likeness: float = 0.5) -> list[str]:
+    """The names that somebody who wrote `word` may have meant, the likeliest first."""
+    return difflib.get_close_matches(word, list(known), n=count, cutoff=likeness)
+
+
+def suggest(word: str, known: Iterable[str], otherwise: str | None = None) -> str:
+    """How an error about an unknown name ends: with what was probably meant, else with `otherwise` or all there are."""
+    names = list(dict.fromkeys(known))
+    if close := closest(word, names):
+        return f"Did you mean {' or '.join(close)}?"
+    return f"There are: {', '.join(sorted(names)) or 'none'}." if otherwise is None else otherwise

@@ -32,20 +32,17 @@ def check_size(backbone: str, size: int) -> None:
 def fitted(card: Card, options: Mapping[str, Any], asked: Collection[str], backbone: str, size: int) -> dict[str, Any]:
     """A method's options with those that tile its picture made to fit; what was asked for is kept or refused.
 
-    A method says `tiles = {"grid": "fragment"}`: so many pieces of so many pixels make the picture's side, and each
-    lies on whole patches. Where nobody chose, the defaults hold if they fit; else a piece is two patches wide, as
-    32 pixels are on ViT-B/16, or one where two do not divide the side.
+    A method says in its bounds that `grid` tiles `fragment`: so many pieces of so many pixels make the picture's side,
+    and each lies on whole patches. Where nobody chose, the defaults hold if they fit; else a piece is two patches
+    wide, as 32 pixels are on ViT-B/16, or one where two do not divide the side.
     """
-    tiles = card.facts.get("tiles")
-    if not isinstance(tiles, dict):
-        return dict(options)
-    made = dict(options)
-    for count, piece in tiles.items():
+    fitting = dict(options)
+    for count, piece in ((name, option.tiles) for name, option in card.options.items() if option.tiles):
         n, f = _tiling(options[count], options[piece], (count in asked, piece in asked), patch_of(backbone), size)
         if n * f != size or f % (patch_of(backbone) or 1):
             raise UsageError(_misfit(count, piece, (n, f), backbone, size))
-        made |= {count: n, piece: f}
-    return made
+        fitting |= {count: n, piece: f}
+    return fitting
 
 
 def _tiling(n: int, f: int, asked: tuple[bool, bool], patch: int, size: int) -> tuple[int, int]:

@@ -90,10 +90,8 @@ def dataset_title(name: str) -> str:
     """A dataset as the papers' tables spell it, or as bench.toml calls the user's own."""
     if name in TITLES:
         return TITLES[name]
-    if name in DATASETS:
-        title = DATASETS.card(name).facts.get("title")
-        if isinstance(title, str) and title:
-            return title
+    if name in DATASETS and (title := DATASETS.card(name).facts["title"]):
+        return str(title)
     printed = {ours: theirs for theirs, ours in PUBLISHED_DATASETS.items()}
     return printed.get(name, name)
 

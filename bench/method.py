@@ -1,8 +1,8 @@
 """What a fine-tuning strategy is: frozen options, the views it eats, and the module it builds on a frozen ViT.
 
-A subclass is one short file. It says its options as annotated class fields with literal defaults, and fills
-`views`, `assemble` and `size`. Freezing, the quality head, normalisation and training are the harness's work and
-the same for all, so that no method can forget or improve them.
+A subclass is one short file: what it says of itself (the class attributes of `Method`), its options, `assemble` and
+`size`, and `views` where it looks at more than one crop. Freezing, the quality head, normalisation and training are
+the harness's work and the same for all, so that no method can forget or improve them.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor, nn
 
+from bench.cards import Bound
 from bench.data.views import View
 from bench.dropout import Dropout
 from bench.heads import quality_head
@@ -77,29 +78,76 @@ Toolbox = Callable[[str], nn.Module]
 
 
 class Method:
-    """Base of all strategies. Options are the annotated fields of the subclass; `__init__` sets them."""
+    """Base of all strategies: frozen options, and how a frozen ViT is extended.
 
+    Options are annotated class fields with literal defaults (`int`, `float`, `bool`, `str`, `Literal[...]`); the text
+    below one says what it means. What is not annotated, or as a `ClassVar`, is a fact about the method; the facts there
+    are stand below. Both are read from the source, without running it, so they are written out.
+
+    A method is found in `methods/`, behind an entry point of the group `bench.methods`, and in a file that
+    `--plugin FILE` names. This one, saved as `blend.py`, is shown by `bench methods show blend --plugin blend.py`,
+    checked by `bench methods check`, and run by `bench run -m blend`:
+
+        import torch
+        from torch import nn
+
+        from bench.method import Method, ViewFeature
+
+
+        class Blend(Method):
+            "A learned gain for each channel of the pooled feature."
+
+            title = "Blend"
+            identity_at_start = True
+            bounds = {"start": {"least": 0}}
+
+            start: float = 1.0
+            "Where every gain starts."
+
+            def assemble(self, vit, toolbox):
+                return Gained(vit, self.start)
+
+            def size(self, shape):
+                return shape.width
+
+            def starts_as_identity(self):
+                return self.start == 1
+
+
+        class Gained(ViewFeature):
+            def __init__(self, vit, start):
+                super().__init__(vit)
+                self.gain = nn.Parameter(torch.full((vit.shape.width,), start))
+
+            def forward(self, inputs):
+                return self.gain * super().forward(inputs)
+    """
+
+    name: ClassVar[str]
+    """What it goes by; without one, by the name of its file."""
     title: ClassVar[str] = ""
     """As the papers' tables spell it."""
     origin: ClassVar[str] = ""
     """Paper or code it follows, in a few words."""
     trains_backbone: ClassVar[bool] = False
+    """Whether every weight of the ViT learns; else all are frozen when `assemble` gets it."""
     recipe: ClassVar[Mapping[str, Scalar]] = {}
-    """What the method's own paper changes in the common recipe; empty for a fair fight."""
+    """What the method's own paper changes in the common recipe (under the preset `paper`); empty for a fair fight."""
     identity_at_start: ClassVar[bool] = False
     """Whether a fresh module must give the frozen backbone's own features (to 1e-5)."""
-
+    vit_b: ClassVar[int | None] = None
+    """What `size` gives on ViT-B/16 with the default options; None where options decide it. `bench methods` lists it
+    without loading torch, and `bench profile` measures the methods that say it unless told which."""
+    family: ClassVar[bool] = False
+    """Whether only its variants are methods (`peft:dora`): `--method all` leaves a family out."""
     packs: ClassVar[int] = 1
     """How many alike runs a CPU trains together. More than one only where the features learn and draw nothing: then
     the heads of several runs are computed as one, and each ends in the bits that it would have alone."""
     sized_by: ClassVar[str] = ""
     """The option that `--budget` turns; empty: the method has one size."""
-    least: ClassVar[Mapping[str, float]] = {}
-    """The smallest value of an option that makes sense; what is less is refused before anything is run."""
-    below: ClassVar[Mapping[str, float]] = {}
-    """What the value of an option must stay below."""
-    divides: ClassVar[Mapping[str, str]] = {}
-    """An option, and the one that it must divide (heads share a rank)."""
+    bounds: ClassVar[Mapping[str, Bound]] = {}
+    """Which values of its options make sense, as in {"rank": {"least": 1}, "heads": {"least": 1, "divides": "rank"}}
+    (bench.cards.Bound); others are refused before anything is run."""
 
     def __init__(self, variant: str = "", **options: Scalar) -> None:
         self.variant = variant

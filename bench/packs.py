@@ -53,7 +53,7 @@ def refuse_packs(specs: Sequence[RunSpec]) -> None:
 
 
 def _usual(spec: RunSpec) -> int:
-    usual: int = METHODS.card(spec.method).facts.get("packs", 1)
+    usual: int = METHODS.card(spec.method).facts["packs"]
     return usual
 
 

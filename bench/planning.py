@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,7 +11,7 @@ from typing import Any
 from bench.cards import Option
 from bench.choices import Choices
 from bench.data.locate import LEAST_IMAGES, loader_name
-from bench.errors import UsageError
+from bench.errors import UsageError, suggest
 from bench.hashes import file_token
 from bench.presets import Preset, preset_named
 from bench.protocol import MethodChoice, Protocol, Request, merge
@@ -165,7 +164,7 @@ def _refuse_parts_of_official_splits(specs: Sequence[RunSpec]) -> None:
 
 
 def _planned(name: str, request: Request, options: Mapping[str, Scalar]) -> list[RunSpec]:
-    protocol: Protocol = PROTOCOLS.load(name)(**options)
+    protocol: Protocol = PROTOCOLS.make(name, options)
     return protocol.plan(request)
 
 
@@ -173,7 +172,7 @@ def expand_methods(names: Sequence[str]) -> list[str]:
     """Method names in the order asked, "all" spelled out (families such as peft:NAME are asked for by name)."""
     found: list[str] = []
     for name in names:
-        every = [m for m in METHODS.names() if not METHODS.card(m).facts.get("family")]
+        every = [m for m in METHODS.names() if not METHODS.card(m).facts["family"]]
         for method in every if name == "all" else [name]:
             METHODS.target(method)
             if method not in found:
@@ -260,12 +259,10 @@ def _unknown(owner: str, key: str, methods: Sequence[str], protocols: Sequence[s
         known = [*cards[owner].options, *(recipe_options() if owner in methods else ())]
     else:
         known = [*recipe_options(), *SPEC_SETTINGS, *(name for card in cards.values() for name in card.options)]
-    close = difflib.get_close_matches(key, known, n=3, cutoff=0.5)
-    hint = f"Did you mean {' or '.join(close)}?" if close else f"Known: {', '.join(sorted(set(known))) or 'none'}."
     whose = "Neither the recipe nor a method or protocol asked for has an"
     if owner:
         whose = "The recipe has no" if owner == RECIPE else f"{owner} has no"
-    return f"{whose} option {key!r}. {hint}"
+    return f"{whose} option {key!r}. {suggest(key, known)}"
 
 
 def _stranger(owner: str, methods: Sequence[str], protocols: Sequence[str]) -> str:
@@ -275,9 +272,7 @@ def _stranger(owner: str, methods: Sequence[str], protocols: Sequence[str]) -> s
             named = f" ({', '.join(asked)})" if asked else f": name it with --{kind}"
             return f"{owner} is not among the {kind}s asked for{named}."
     names = [*methods, *protocols, *METHODS.names(), *PROTOCOLS.names()]
-    close = difflib.get_close_matches(owner, names, n=1, cutoff=0.5)
-    hint = f" Did you mean {close[0]}?" if close else ""
-    return f"There is no method or protocol {owner!r}.{hint}"
+    return f"There is no method or protocol {owner!r}. {suggest(owner, names)}"
 
 
 def weights_token(wish: str, flag: str = "--weights") -> tuple[dict[str, Path], str]:

@@ -34,7 +34,7 @@ def profile_methods(
     """
     from bench.profiling import report_of
 
-    wanted = list(names) or [name for name in METHODS.names() if isinstance(METHODS.card(name).facts.get("vit_b"), int)]
+    wanted = list(names) or [name for name in METHODS.names() if METHODS.card(name).facts["vit_b"] is not None]
     for name in wanted:
         METHODS.target(name)  # an unknown name is an error before anything is measured
     sorted_settings = sort_settings(settings, wanted, [])

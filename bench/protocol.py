@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bench.cards import Card
+from bench.cards import Bound, Card
 from bench.choices import NESTED, Choices, origin_text
 from bench.errors import UsageError
 from bench.fitting import check_size, fitted
@@ -138,13 +138,53 @@ class Request:
 
 
 class Protocol:
-    """Base of all protocols: pure, stateless; options are annotated class fields with literal defaults."""
+    """Base of all protocols: which runs answer a question, and the tables that show the answer. Pure, without torch.
 
+    Options are annotated class fields with literal defaults, as a method's are (bench.method.Method).
+
+    A protocol is found in `protocols/`, behind an entry point of the group `bench.protocols`, and in a file that
+    `--plugin FILE` names. This one, saved as `hurried.py`, is run by `bench run -p hurried --plugin hurried.py`, and
+    `bench table hurried` shows its table:
+
+        from bench.layout import Layout, Line, by_preset, fill, own_columns
+        from bench.protocol import Protocol
+
+
+        class Hurried(Protocol):
+            "What the methods learn in one epoch."
+
+            title = "In a hurry"
+            bounds = {"epochs": {"least": 1}}
+
+            epochs: int = 1
+            "Epochs of every run."
+
+            def plan(self, request):
+                return [
+                    request.spec(method, dataset, [f"{dataset}:test"], split, recipe={"epochs": self.epochs})
+                    for split in range(request.splits)
+                    for dataset in request.wanted(request.preset.main)
+                    for method in request.chosen("linear_probe", "glia")
+                ]
+
+            def tables(self, results):
+                hurried = results.where(lambda record: record.spec.recipe.epochs == self.epochs)
+                return [self.table(part) for part in by_preset(hurried)]
+
+            def table(self, part):
+                columns = own_columns(part.own_test_sets(part.preset.main))
+                lines = [Line((arm.title,), arm, arm) for arm in part.arms_in(columns)]
+                return fill(part, Layout("hurried", self.title, ("Method",), tuple(columns), tuple(lines)))
+    """
+
+    name: ClassVar[str]
+    """What it goes by; without one, by the name of its file."""
     title: ClassVar[str] = ""
-    least: ClassVar[Mapping[str, float]] = {}
-    """The smallest value of an option that makes sense."""
+    """As a heading has it."""
     pairs: ClassVar[bool] = False
     """Whether it trains on one set and tests on another (`Request.paired`): --train-on and --test-on are for such."""
+    bounds: ClassVar[Mapping[str, Bound]] = {}
+    """Which values of its options make sense, as in {"epochs": {"least": 1}}; others are refused."""
 
     def __init__(self, **options: Scalar) -> None:
         for name, value in options.items():
@@ -169,8 +209,7 @@ def usual_recipe(preset: Preset, train: str, method: str) -> dict[str, Scalar]:
 
     recipe = {**preset.recipe, **preset.dataset_recipe(train)}
     if preset.name == "paper" and method in METHODS:
-        own = METHODS.card(method).facts.get("recipe")
-        recipe |= own if isinstance(own, dict) else {}
+        recipe |= METHODS.card(method).facts["recipe"]
     return recipe | dict(preset.method_recipe.get(stem_of(method), {}))
 
 

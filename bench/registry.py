@@ -8,19 +8,20 @@ files a user names with `--plugin`.
 from __future__ import annotations
 
 import ast
-import difflib
 import hashlib
 import importlib
 import importlib.util
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import cached_property
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from bench.cards import Card, read_card
-from bench.errors import UsageError
+from bench.cards import MISSING, Card, read_card
+from bench.errors import UsageError, suggest
 
 T = TypeVar("T")
 
@@ -36,10 +37,14 @@ def variant_of(name: str) -> str:
 
 
 class Registry(Generic[T]):
-    """Names of one kind of thing, each with where it comes from."""
+    """Names of one kind of thing, each with where it comes from.
 
-    def __init__(self, kind: str, package: str, marker: str = "") -> None:
-        self.kind, self.package, self.marker = kind, package, marker
+    `package` holds the built-in ones; `base` is the class that all derive from, as "module:Class".
+    """
+
+    def __init__(self, kind: str, package: str, base: str) -> None:
+        self.kind, self.package, self.base = kind, package, base
+        self.marker = base.rpartition(":")[2]
         self._targets: dict[str, str] | None = None
         self._origin: dict[str, str] = {}
 
@@ -75,13 +80,27 @@ class Registry(Generic[T]):
         stem = stem_of(name)
         table = self._table()
         if stem not in table:
-            close = difflib.get_close_matches(stem, table, n=3, cutoff=0.5)
-            hint = f" Did you mean {' or '.join(close)}?" if close else f" There are: {', '.join(sorted(table))}."
-            raise UsageError(f"Unknown {self.kind} {name!r}.{hint}")
+            raise UsageError(f"Unknown {self.kind} {name!r}. {suggest(stem, table)}")
         return table[stem]
 
+    @cached_property
+    def facts(self) -> frozenset[str]:
+        """The facts that there are: what the base class declares."""
+        return frozenset(read_card(self.base).facts)
+
+    @cached_property
+    def _base_facts(self) -> Mapping[str, Any]:
+        """What holds where a class is silent; nothing for its name."""
+        return {fact: value for fact, value in read_card(self.base).facts.items() if value is not MISSING}
+
     def card(self, name: str) -> Card:
-        """What the class says of itself, without importing it."""
+        """What the class says of itself, without importing it; the base class speaks where it is silent."""
+        own = self.own_card(name)
+        readable = {fact: value for fact, value in own.facts.items() if value is not MISSING}
+        return replace(own, facts={**self._base_facts, **readable})
+
+    def own_card(self, name: str) -> Card:
+        """The same without what the base class says."""
         try:
             return read_card(self.target(name))
         except (ImportError, SyntaxError, OSError) as error:
@@ -93,17 +112,24 @@ class Registry(Generic[T]):
         module, _, attribute = target.rpartition(":")
         try:
             loaded = _import_file(Path(module)) if module.endswith(".py") else importlib.import_module(module)
-            found: type[T] = getattr(loaded, attribute)
+            cls: type[T] = getattr(loaded, attribute)
         except Exception as error:  # a plugin may fail in any way; its name is what the user needs
             raise UsageError(f"The {self.kind} {name!r} ({target}) cannot be loaded: {error}") from error
-        return found
+        return cls
+
+    def make(self, name: str, options: Mapping[str, Any] = {}) -> T:
+        """One of its kind with these options; what a name has behind a colon goes in as the option `variant`."""
+        cls: Any = self.load(name)
+        variant = {"variant": variant_of(name)} if variant_of(name) else {}
+        thing: T = cls(**variant, **options)
+        return thing
 
     def add_plugin(self, path: Path) -> list[str]:
         """Register every class of this kind that a file defines (found by its base class, nothing is run)."""
-        found = {name: f"{path.resolve()}:{cls}" for name, cls in _classes_in(path, self.marker)}
-        for name, target in found.items():
+        targets = {name: f"{path.resolve()}:{cls}" for name, cls in _classes_in(path, self.marker)}
+        for name, target in targets.items():
             self.register(name, target, f"plugin {path}")
-        return sorted(found)
+        return sorted(targets)
 
     def _table(self) -> dict[str, str]:
         if self._targets is None:
@@ -142,14 +168,14 @@ def _classes_in(path: Path, marker: str) -> list[tuple[str, str]]:
         tree = ast.parse(path.read_text(encoding="utf-8"))
     except (OSError, SyntaxError, UnicodeDecodeError) as error:
         raise UsageError(f"The plugin file {path} cannot be read: {error}") from error
-    found: list[tuple[str, str]] = []
+    classes: list[tuple[str, str]] = []
     kin = {marker}  # a class may build on another of the same file
     for node in tree.body:
         if isinstance(node, ast.ClassDef) and kin & {ast.unparse(base).split(".")[-1] for base in node.bases}:
             kin.add(node.name)
             if not node.name.startswith("_"):
-                found.append((_class_name_attribute(node) or path.stem, node.name))
-    return found
+                classes.append((_class_name_attribute(node) or path.stem, node.name))
+    return classes
 
 
 def _class_name_attribute(node: ast.ClassDef) -> str | None:
@@ -179,15 +205,17 @@ def _import_file(path: Path) -> Any:
     return module
 
 
-METHODS: Registry[Any] = Registry("method", "methods", marker="Method")
-PROTOCOLS: Registry[Any] = Registry("protocol", "protocols", marker="Protocol")
-DATASETS: Registry[Any] = Registry("dataset", "bench.data", marker="DatasetSource")
-FIGURES: Registry[Any] = Registry("figure", "bench.figures", marker="Figure")
+METHODS: Registry[Any] = Registry("method", "methods", base="bench.method:Method")
+PROTOCOLS: Registry[Any] = Registry("protocol", "protocols", base="bench.protocol:Protocol")
+DATASETS: Registry[Any] = Registry("dataset", "bench.data", base="bench.data.dataset:DatasetSource")
+FIGURES: Registry[Any] = Registry("figure", "bench.figures", base="bench.figures.figure:Figure")
+REGISTRIES: Mapping[str, Registry[Any]] = {one.kind: one for one in (METHODS, PROTOCOLS, DATASETS, FIGURES)}
 
 
 def add_plugin_file(path: Path) -> list[str]:
     """Register whatever methods, protocols, datasets and figures a file defines; none at all is an error."""
-    added = [name for registry in (METHODS, PROTOCOLS, DATASETS, FIGURES) for name in registry.add_plugin(path)]
+    added = [name for registry in REGISTRIES.values() for name in registry.add_plugin(path)]
     if not added:
-        raise UsageError(f"{path} defines no class derived from Method, Protocol, DatasetSource or Figure.")
+        *others, last = (registry.marker for registry in REGISTRIES.values())
+        raise UsageError(f"{path} defines no class derived from {', '.join(others)} or {last}.")
     return added

@@ -10,14 +10,15 @@ from string import Template
 
 from bench.errors import StoreError, UsageError
 from bench.files import write_text
-from bench.registry import DATASETS, METHODS, PROTOCOLS, Registry
+from bench.registry import REGISTRIES
 
-REGISTRIES: dict[str, Registry[object]] = {"method": METHODS, "protocol": PROTOCOLS, "dataset": DATASETS}
+KINDS = ("method", "protocol", "dataset")
+"""What there are skeletons of; a figure's is the example in bench.figures.Figure."""
 
 
 def new_package(kind: str, name: str, folder: Path) -> list[Path]:
     """Write `<folder>/glia-bench-NAME/` with one module, its test and an entry point."""
-    if kind not in REGISTRIES:
+    if kind not in KINDS:
         raise UsageError(f"bench new makes a method, a protocol or a dataset, not {kind!r}.")
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
         raise UsageError(

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from bench.checkpoint import Identity
-from bench.code import code_of, load_method
+from bench.code import code_of, method_of
 from bench.data.batches import ViewMaker
 from bench.data.contents import pixels_hash
 from bench.data.dataset import Dataset
@@ -27,7 +27,7 @@ from bench.lending import SharedToolbox, own_what_is_trained
 from bench.machine import autocast, pick_device, refuse_precision, set_up
 from bench.method import Method, QualityModel
 from bench.progress import Report, silent
-from bench.registry import add_plugin_file, variant_of
+from bench.registry import add_plugin_file
 from bench.runtime import Runtime
 from bench.shared import Shared
 from bench.spec import RunSpec, Target
@@ -191,7 +191,7 @@ def load_set(spec: RunSpec, name: str, runtime: Runtime, report: Report) -> Data
 
 def make_method(spec: RunSpec) -> Method:
     """The method of a spec with its options."""
-    method: Method = load_method(spec.method)(variant=variant_of(spec.method), **spec.options)
+    method: Method = method_of(spec.method, spec.options)
     return method
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 FACTS = frozenset({
-    "name", "title", "origin", "family", "vit_b", "sized_by", "least", "below", "divides", "packs", "identity_at_start",
+    "name", "title", "origin", "family", "vit_b", "sized_by", "bounds", "packs", "identity_at_start",
 })  # fmt: skip
 """What a class says of itself (bench.method.Method and its card): it names, bounds or lists, and changes no number.
 

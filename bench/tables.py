@@ -65,7 +65,7 @@ def make_tables(
     for name in protocols or sorted(PROTOCOLS.names(), key=lambda name: (name not in FIRST, name != "main", name)):
         PROTOCOLS.target(name)  # a wrong name is the user's error, not the protocol's
         try:
-            protocol: Protocol = PROTOCOLS.load(name)()
+            protocol: Protocol = PROTOCOLS.make(name)
             tables = protocol.tables(kept)
         except Exception as error:
             if complain is None or (protocols and isinstance(error, BenchError)):

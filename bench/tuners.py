@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-import difflib
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +14,7 @@ from torch import nn
 from torch.nn.utils import skip_init
 
 from bench.backbone import Vit, VitShape
-from bench.errors import UsageError
+from bench.errors import UsageError, suggest
 
 QKV = r"blocks\.\d+\.attn\.qkv"
 """The fused query-key-value map of every block; adapting it always adapts keys too."""
@@ -39,9 +38,7 @@ def make_config(kind: str, values: Mapping[str, Any], target: str) -> Any:
     known = {f.name for f in dataclasses.fields(cls)}
     for name in values:
         if name not in known:
-            close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-            hint = f" Did you mean {' or '.join(close)}?" if close else ""
-            raise UsageError(f"peft's {kind} has no option {name!r}.{hint}")
+            raise UsageError(f"peft's {kind} has no option {name!r}. {suggest(name, known)}")
     try:
         return cls(**{"target_modules": target, **values})
     except (TypeError, ValueError) as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import logging
 import os
@@ -21,7 +20,7 @@ from torch import Tensor, nn
 
 from bench import demo_weights
 from bench.backbone import Vit, cnn_channels
-from bench.errors import UsageError, WeightsError
+from bench.errors import UsageError, WeightsError, suggest
 from bench.hashes import TOKEN, file_token
 from bench.hub import hub_file
 from bench.progress import Report
@@ -146,8 +145,7 @@ def _known(name: str) -> Any:
     """timm's pretrained configuration of a name; an unknown one is an error with suggestions."""
     architecture, _, tag = name.partition(".")
     if not timm.is_model(architecture):
-        close = difflib.get_close_matches(architecture, timm.list_models(), n=3, cutoff=0.5)
-        hint = f"Did you mean {' or '.join(close)}?" if close else "timm.list_models() lists them."
+        hint = suggest(architecture, timm.list_models(), "timm.list_models() lists them.")
         raise UsageError(f"timm has no network {name!r}. {hint}")
     try:
         cfg = get_pretrained_cfg(name)

@@ -48,7 +48,7 @@ PAIRS = {"loda": ("official", "loda"), "glia": ("adapter", "glia")}
 def ours(method: str, precision: str) -> dict[str, Step]:
     """A method of the harness: the trainer's step and a scoring pass."""
     pictures, human = _batch()
-    built = METHODS.load(method)()
+    built = METHODS.make(method)
     vit, _ = load_vit("vit_base_patch16_224", "random", SIZE, files={}, cache=Path())
     model = built.build(vit, Recipe(), toolbox({}, Path(), random=True))
     optimiser = torch.optim.AdamW(built.parameter_groups(model, 3e-4), lr=3e-4, weight_decay=1e-2, fused=True)

@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 from torch import Tensor, nn
 
 from bench.backbone import Vit, VitShape
+from bench.cards import Bound
 from bench.method import Features, Method, Toolbox, ViewFeature
 
 
@@ -19,7 +20,11 @@ class Adapter(Method):
     origin: ClassVar[str] = "Houlsby et al. 2019, as LoDa's Table 6 cites it"
     vit_b: ClassVar[int] = 2_379_264
     sized_by: ClassVar[str] = "bottleneck"
-    least: ClassVar[Mapping[str, float]] = {"bottleneck": 1, "init_std": 1e-6, "scale": 1e-6}
+    bounds: ClassVar[Mapping[str, Bound]] = {
+        "bottleneck": {"least": 1},
+        "init_std": {"least": 1e-6},
+        "scale": {"least": 1e-6},
+    }
 
     bottleneck: int = 64
     """Width of the bottleneck."""

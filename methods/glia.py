@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.backbone import Vit, VitShape
+from bench.cards import Bound
 from bench.data.views import View
 from bench.errors import UsageError
 from bench.layers import CrossAttention, cross_attention_size, mlp, mlp_size, small_random
@@ -23,9 +24,12 @@ class Glia(Method):
     origin: ClassVar[str] = "the GLIA paper; no public code (docs/fidelity.md)"
     vit_b: ClassVar[int] = 8_035_861
     sized_by: ClassVar[str] = "rank"
-    least: ClassVar[Mapping[str, float]] = {"rank": 1, "heads": 1, "grid": 1, "fragment": 1}
-    divides: ClassVar[Mapping[str, str]] = {"heads": "rank"}
-    tiles: ClassVar[Mapping[str, str]] = {"grid": "fragment"}
+    bounds: ClassVar[Mapping[str, Bound]] = {
+        "rank": {"least": 1},
+        "heads": {"least": 1, "divides": "rank"},
+        "grid": {"least": 1, "tiles": "fragment"},
+        "fragment": {"least": 1},
+    }
 
     rank: int = 64
     """Width of the latent space in which the two streams meet."""

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.backbone import Vit, VitShape, cnn_channels
+from bench.cards import Bound
 from bench.layers import CrossAttention, cross_attention_size, mlp, mlp_size, small_random
 from bench.method import Features, Method, Toolbox
 
@@ -21,8 +22,11 @@ class Loda(Method):
     origin: ClassVar[str] = "the LoDa paper and the authors' public code of June 2024"
     vit_b: ClassVar[int] = 8_926_720
     sized_by: ClassVar[str] = "latent"
-    least: ClassVar[Mapping[str, float]] = {"latent": 1, "heads": 1, "pool": 1}
-    divides: ClassVar[Mapping[str, str]] = {"heads": "latent"}
+    bounds: ClassVar[Mapping[str, Bound]] = {
+        "latent": {"least": 1},
+        "heads": {"least": 1, "divides": "latent"},
+        "pool": {"least": 1},
+    }
 
     cnn: str = "resnet50.a1_in1k"
     """The frozen CNN that sees distortions, by its timm name."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from bench.backbone import Vit, VitShape
+from bench.cards import Bound
 from bench.method import Features, Method, Toolbox, ViewFeature
 from bench.tuners import QKV, inject, make_config
 
@@ -18,8 +19,11 @@ class Lora(Method):
     identity_at_start: ClassVar[bool] = True
     vit_b: ClassVar[int] = 294_912
     sized_by: ClassVar[str] = "rank"
-    least: ClassVar[Mapping[str, float]] = {"rank": 1, "alpha": 1e-6, "dropout": 0}
-    below: ClassVar[Mapping[str, float]] = {"dropout": 1}
+    bounds: ClassVar[Mapping[str, Bound]] = {
+        "rank": {"least": 1},
+        "alpha": {"least": 1e-6},
+        "dropout": {"least": 0, "below": 1},
+    }
 
     rank: int = 8
     """Width of the low-rank update."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -10,7 +9,7 @@ from typing import Any, ClassVar
 from peft.utils import PeftType
 
 from bench.backbone import Vit, VitShape
-from bench.errors import UsageError
+from bench.errors import UsageError, suggest
 from bench.method import Features, Method, Toolbox, ViewFeature
 from bench.peft_sizes import documented_size
 from bench.spec import Scalar
@@ -109,9 +108,7 @@ class Peft(Method):
             raise UsageError(f"peft's {self.variant} works on language models only; for prompts in a ViT use vpt.")
         if self.variant in others:
             return Tuner(self.variant.upper(), identity=False)
-        names = sorted(others | set(TUNERS))
-        close = difflib.get_close_matches(self.variant, names, n=3, cutoff=0.5)
-        hint = f"Did you mean {' or '.join(close)}?" if close else f"There are: {', '.join(names)}."
+        hint = suggest(self.variant, others | set(TUNERS))
         raise UsageError(f"Say which of peft's tuners as peft:NAME; {self.variant!r} is none. {hint}")
 
     def _config(self) -> Any:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.backbone import Vit, VitShape
+from bench.cards import Bound
 from bench.method import Features, Method, Toolbox, ViewFeature
 
 PLACES = ("norm1", "attn.qkv", "attn.proj", "norm2", "mlp.fc1", "mlp.fc2")
@@ -20,7 +21,7 @@ class Ssf(Method):
     title: ClassVar[str] = "SSF"
     origin: ClassVar[str] = "Lian et al. 2022"
     vit_b: ClassVar[int] = 205_824
-    least: ClassVar[Mapping[str, float]] = {"init_std": 0}
+    bounds: ClassVar[Mapping[str, Bound]] = {"init_std": {"least": 0}}
 
     init_std: float = 0.02
     """Standard deviation of the start around γ = 1 and β = 0."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.backbone import Vit, VitShape
+from bench.cards import Bound
 from bench.method import Features, Method, Toolbox
 
 
@@ -20,8 +21,7 @@ class Vpt(Method):
     origin: ClassVar[str] = "Jia et al. 2022"
     vit_b: ClassVar[int] = 460_800
     sized_by: ClassVar[str] = "prompts"
-    least: ClassVar[Mapping[str, float]] = {"prompts": 1, "dropout": 0}
-    below: ClassVar[Mapping[str, float]] = {"dropout": 1}
+    bounds: ClassVar[Mapping[str, Bound]] = {"prompts": {"least": 1}, "dropout": {"least": 0, "below": 1}}
 
     kind: Literal["deep", "shallow"] = "deep"
     """New prompts before every block (deep), or before the first only (shallow)."""

@@ -20,13 +20,8 @@ class Ablation(Protocol):
 
     def plan(self, request: Request) -> list[RunSpec]:
         """The runs of all parts; what two of them share is made once."""
-        return [spec for name in PARTS for spec in _part(name).plan(request)]
+        return [spec for name in PARTS for spec in PROTOCOLS.make(name).plan(request)]
 
     def tables(self, results: Results) -> list[Table]:
         """The tables of all parts."""
-        return [table for name in PARTS for table in _part(name).tables(results)]
-
-
-def _part(name: str) -> Protocol:
-    protocol: Protocol = PROTOCOLS.load(name)()
-    return protocol
+        return [table for name in PARTS for table in PROTOCOLS.make(name).tables(results)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
+from bench.cards import Bound
 from bench.errors import UsageError
 from bench.layout import Layout, Line, PresetResults, by_preset, fill, own_columns
 from bench.protocol import MethodChoice, Protocol, Request
@@ -40,7 +41,7 @@ class StrategiesMatched(Protocol):
     """The strategies at one parameter budget, so that a table tells the idea from its size (in none of the papers)."""
 
     title: ClassVar[str] = "Fine-tuning strategies at one budget"
-    least: ClassVar[Mapping[str, float]] = {"budget": 0}
+    bounds: ClassVar[Mapping[str, Bound]] = {"budget": {"least": 0}}
 
     budget: int = 0
     """Trainable parameters of every strategy; 0: the preset's, 8,000,000 (paper) or 2,000,000 (demo)."""

@@ -59,7 +59,7 @@ def bench_run(runtime, *specs, overwrite="changed"):
     steps = []
 
     def report(done, total, what, shown=""):
-        if what == "training":
+        if what.endswith(": training"):
             steps.append(done)
 
     pending = Store(runtime.results).pending(specs, overwrite)

@@ -360,7 +360,7 @@ def test_a_typo_among_the_settings_of_data_stops_every_command(home):
     for words in (["datasets"], ["config"], ["run", "--dry-run"], ["data", "check"]):
         result = bench(*words)
         assert result.exit_code == 2
-        assert "[data] has no setting 'rot'; did you mean root?" in result.stderr
+        assert "[data] has no setting 'rot'. Did you mean root?" in result.stderr
 
 
 def test_what_synthesize_says_for_bench_toml_can_be_copied_into_it(home):

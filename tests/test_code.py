@@ -39,7 +39,9 @@ NOTHING = {
     "an option's docstring": ("    lgf: bool = True\n", '    lgf: bool = True\n    """Whether there is LGF."""\n'),
     "the title": ('    title = "mine"', '    title = "Mine, revised"'),
     "the origin": ("no public code", "no code at all"),
-    "a bound": ('"rank": 1, "heads": 1', '"rank": 2, "heads": 1'),
+    "a bound": ('"rank": {"least": 1}', '"rank": {"least": 2}'),
+    "what must divide what": ('"least": 1, "divides": "rank"', '"least": 1'),
+    "what tiles what": (', "tiles": "fragment"', ""),
     "a documented size": ("8_035_861", "8_035_862"),
     "an import": ("import torch\n", "import math\nimport torch\n"),
     "an import for type checkers": ("import torch\n", "import torch\nif TYPE_CHECKING:\n    from os import PathLike\n"),
@@ -60,7 +62,7 @@ SOMETHING = {
     "which harness function is called": ("import CrossAttention, cross_attention_size, mlp,",
                                          "import CrossAttention, cross_attention_size, mlp_size as mlp,"),
     "how it trains": ("    rank: int = 64", "    trains_backbone: ClassVar[bool] = True\n\n    rank: int = 64"),
-    "a statement": ("rank = options.rank\n", 'rank = options.rank\n        least = options.least["rank"]\n'),
+    "a statement": ("rank = options.rank\n", 'rank = options.rank\n        bounds = options.bounds["rank"]\n'),
 }  # fmt: skip
 
 
@@ -77,8 +79,8 @@ def test_whatever_may_change_a_number_counts(what, mine):
 
 
 def test_a_declared_fact_counts_where_the_code_reads_it(mine):
-    edit(mine, "rank = options.rank\n", 'rank = options.rank\n        least = options.least["rank"]\n')
-    before, now = after(mine, '"rank": 1', '"rank": 2')
+    edit(mine, "rank = options.rank\n", 'rank = options.rank\n        bounds = options.bounds["rank"]\n')
+    before, now = after(mine, '"rank": {"least": 1}', '"rank": {"least": 2}')
     assert now != before
 
 

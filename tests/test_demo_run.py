@@ -27,9 +27,10 @@ def test_the_demo_runs_from_nothing_to_its_table(tmp_path, monkeypatch):
     assert "2 made, 0 failed" in first.output
     again = bench(*words)
     assert "2 of them done before, 0 to make" in again.output
-    table = bench("table", "cross")
+    assert "--smoke" in bench("table", "cross").output
+    table = bench("table", "cross", "--smoke")
     assert table.exit_code == 0, table.output
-    text = (tmp_path / "results" / "tables" / "cross_demo.md").read_text()
+    text = (tmp_path / "results" / "tables" / "cross_demo_smoke.md").read_text()
     assert "Demo" in text
     assert "GLIA" in text
     assert "DBCNN" not in text  # published numbers never stand beside demo numbers

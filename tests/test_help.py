@@ -89,7 +89,8 @@ def test_defaults_are_those_that_hold():
     assert "[default: the preset's: 10 (paper) or 2 (demo)]" in text
     assert "[default: paper where [data] is configured, else demo]" in text
     assert "default: None" not in text
-    for name in ("device", "precision", "overwrite", "executor"):
+    assert f"{SETTINGS['overwrite'].default}  those by other code (default)" in help_of("run")
+    for name in ("device", "precision", "executor"):
         assert re.search(rf"--{name} .*?\[default: {SETTINGS[name].default}\]", text)
 
 

@@ -75,7 +75,7 @@ def test_every_option_of_a_method_stands_in_its_spec():
             r"lora is not among the methods asked for: name it with --method",
         ),
         ({"settings": ("cross.source=all",)}, r"cross is not among the protocols asked for \(main\)"),
-        ({"settings": ("loar.rank=4",)}, r"There is no method or protocol 'loar'. Did you mean lora\?"),
+        ({"settings": ("loar.rank=4",)}, r"There is no method or protocol 'loar'. Did you mean lora"),
         ({"settings": ("glia.rnak=4",)}, "glia has no option 'rnak'. Did you mean rank"),
         ({"settings": ("glia.lr=fast",)}, "lr='fast' is not of type float"),
         ({"settings": ("glia.fraction=0.2",)}, "glia has no option 'fraction'"),
@@ -136,7 +136,7 @@ from bench.method import Method
 
 class Turned(Method):
     """Options that may be zero or less, beside a size that may not."""
-    least: ClassVar[dict] = {"width": 2}
+    bounds: ClassVar[dict] = {"width": {"least": 2}}
     shift: int = -3
     width: int = 8
 '''

@@ -21,7 +21,7 @@ class {cls}(Method):
 
 @pytest.fixture
 def registry():
-    return Registry("method", "methods", marker="Method")
+    return Registry("method", "methods", base="bench.method:Method")
 
 
 def plugin(folder: Path, name: str, cls: str = "Mine") -> Path:
@@ -86,7 +86,7 @@ def test_a_broken_entry_point_is_a_warning_that_names_it(monkeypatch):
 
     broken = metadata.EntryPoint("ghost", "no_such_module:Thing", "bench.methods")
     monkeypatch.setattr(metadata, "entry_points", lambda group: [broken] if group == "bench.methods" else [])
-    registry = Registry("method", "methods", marker="Method")
+    registry = Registry("method", "methods", base="bench.method:Method")
     with pytest.warns(UserWarning, match="ghost"):
         names = registry.names()
     assert "ghost" not in names
@@ -97,3 +97,17 @@ def test_a_variant_behind_a_colon_belongs_to_its_family(registry, tmp_path):
     registry.add_plugin(plugin(tmp_path, "mine"))
     assert registry.target("mine:special") == registry.target("mine")
     assert "mine:special" in registry
+
+
+def test_a_thing_is_made_with_its_options_and_the_variant_that_its_name_carries(registry):
+    lora, dora = registry.make("lora", {"rank": 4}), registry.make("peft:dora")
+    assert (lora.rank, lora.variant, dora.variant) == (4, "", "dora")
+    assert registry.make("lora").rank == registry.card("lora").options["rank"].default
+
+
+def test_a_fact_that_cannot_be_read_counts_as_not_said(registry, tmp_path):
+    path = plugin(tmp_path, "mine")
+    path.write_text(path.read_text() + "    vit_b = 3 * 256\n    packs = 2\n")
+    registry.add_plugin(path)
+    facts = registry.card("mine").facts
+    assert (facts["vit_b"], facts["packs"], facts["family"]) == (None, 2, False)

@@ -12,7 +12,7 @@ from typing import Any
 
 from bench.data.assemble import SHOWN, Labels, Match, match
 from bench.data.contents import Contents
-from bench.data.dataset import COLUMNS, Dataset, DatasetSource
+from bench.data.dataset import COLUMNS, Dataset
 from bench.data.decode import check_head, decode
 from bench.data.locate import LEAST_IMAGES, TITLES, dataset_names, is_absent, source_of
 from bench.errors import BenchError, DataError
@@ -111,7 +111,9 @@ def check(
         layout=source.expected(),
     )
     try:
-        _look_at_labels(source, report)
+        labels = source.labels()
+        if labels is not None:
+            _look_at_labels(labels, report)
         dataset = source.load()
     except DataError as error:
         report.found = source.place.path is not None and source.place.path.is_dir()
@@ -122,7 +124,7 @@ def check(
         report.found = True
         return report
     _describe(report, dataset)
-    if not hasattr(source, "labels"):  # else every label has met its picture already
+    if labels is None:  # else every label has met its picture already
         _look_for_pictures(report, dataset)
     if not dataset.grouped and "group" in source.settings:
         report.notes.append(UNGROUPED)
@@ -153,12 +155,8 @@ def check_all(names: Sequence[str], data_config: Mapping[str, Any], cache: Path,
     return reports
 
 
-def _look_at_labels(source: DatasetSource, report: CheckReport) -> None:
-    """Count labels against pictures before `load`, which stops at the first doubt; a source may not offer it."""
-    read = getattr(source, "labels", None)
-    if read is None:
-        return
-    labels: Labels = read()
+def _look_at_labels(labels: Labels, report: CheckReport) -> None:
+    """Count labels against pictures before `load`, which stops at the first doubt."""
     matched: Match = match(labels)
     report.found, report.folder = True, str(labels.tree.root)
     report.label_rows = len(labels.rows)

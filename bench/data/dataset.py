@@ -14,6 +14,8 @@ from bench.progress import Report, silent
 if TYPE_CHECKING:
     import pandas as pd
 
+    from bench.data.assemble import Labels
+
 COLUMNS = ("image", "score", "original", "std", "group", "distortion", "level", "official")
 """image: path below the root, with "/"; score: higher is better, on the set's own scale; original: as printed
 in the label file; std: of the opinions, NaN where unknown; group: the reference content, or the image itself;
@@ -78,8 +80,42 @@ class Place:
 
 
 class DatasetSource:
-    """Base of all datasets: facts as class attributes, and `load`."""
+    """Base of all datasets: facts as class attributes, and `load`.
 
+    A dataset is found in `bench/data/`, behind an entry point of the group `bench.datasets`, and in a file that
+    `--plugin FILE` names. This one, saved as `holiday.py`, is looked into by
+    `bench data check holiday --plugin holiday.py` and run on by `bench run -d holiday`; bench.toml says where it lies
+    ([data.holiday] path, or [data] root for the folder above):
+
+        from bench.data.assemble import Labels, Row, assemble, label_file
+        from bench.data.dataset import DatasetSource
+        from bench.data.labels import read_csv
+        from bench.data.tree import find_tree
+
+
+        class Holiday(DatasetSource):
+            "Photographs, and a scores.csv (image,score) beside them."
+
+            title = "Holiday"
+            score_range = (0.0, 100.0)
+            kind = "authentic"
+            folders = ("holiday",)
+            obtain = "the author"
+            layout = "holiday/scores.csv with the columns image and score, the pictures beside it"
+
+            def load(self):
+                return assemble(self, self.labels())
+
+            def labels(self):
+                tree = find_tree(self.name, self.place.path, [("scores.csv",)], self.layout, self.obtain)
+                sheet = read_csv(self.name, label_file(self, tree, "scores.csv"))
+                scores, names = sheet.numbers_of("score", *self.score_range), sheet.names("image")
+                rows = [Row(name, scores[i], sheet.where(i), group=name) for i, name in enumerate(names)]
+                return Labels(tree, rows, sheet, grouped=False)
+    """
+
+    name: str
+    """What it goes by: a name of its own here, else its file's; in an instance, the name in `[data.NAME]`."""
     title: ClassVar[str] = ""
     """As the papers' tables spell it."""
     images: ClassVar[int] = 0
@@ -87,7 +123,9 @@ class DatasetSource:
     groups: ClassVar[int] = 0
     """How many reference contents; 0 where every image is its own content."""
     score_range: ClassVar[tuple[float, float]] = (0.0, 0.0)
+    """The smallest and the largest score in the label file; twice 0 where it is not known."""
     higher_is_better: ClassVar[bool] = True
+    """As the label file has it; a loader turns a scale round where lower is better."""
     kind: ClassVar[str] = ""
     """"synthetic" or "authentic"."""
     folders: ClassVar[tuple[str, ...]] = ()
@@ -109,6 +147,13 @@ class DatasetSource:
     def lacks_official(self) -> str:
         """Why it cannot be split as its authors did, as its labels here say; "" where it can."""
         return self.load().lacks_official
+
+    def labels(self) -> Labels | None:
+        """Every row of its label file, before any met its picture: `bench data check` counts them.
+
+        None where there is no such file.
+        """
+        return None
 
     def load(self) -> Dataset:
         """Read and check the labels; any doubt is a DataError naming set, file and row."""

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, ClassVar
 from bench.data.dataset import COLUMNS, NO_OFFICIAL, Dataset, DatasetSource
 from bench.data.distortions import DISTORTIONS
 from bench.data.folders import verified
-from bench.data.human_cells import BEST, WORST
 from bench.data.synthesize import Photo, Recipe, synthesize
 from bench.errors import DataError
 from bench.progress import Report
@@ -70,7 +69,7 @@ _SHIPPED = {
 class _Made(DatasetSource):
     """What the three sets share."""
 
-    score_range: ClassVar[tuple[float, float]] = (WORST, BEST)
+    score_range: ClassVar[tuple[float, float]] = (1.0, 5.0)
     kind: ClassVar[str] = "synthetic"
     obtain: ClassVar[str] = "made from photographs inside the installed packages; nothing to get"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import re
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.data.dataset import Dataset, DatasetSource, Place
-from bench.errors import UsageError
+from bench.errors import UsageError, suggest
 from bench.progress import Report, silent
 from bench.registry import DATASETS
 
@@ -46,16 +45,15 @@ def refuse_unknown_settings(data_config: Mapping[str, Any], *, of_sets: bool = T
             if of_sets:
                 refuse_unknown_of_set(setting, value, data_config)
         elif setting not in SETTINGS_OF_ALL:
-            close = difflib.get_close_matches(setting, SETTINGS_OF_ALL, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"a set is a section, written [data.{setting}]."
-            raise UsageError(f"bench.toml: [data] has no setting {setting!r}; {hint}")
+            hint = suggest(setting, SETTINGS_OF_ALL, f"A set is a section, written [data.{setting}].")
+            raise UsageError(f"bench.toml: [data] has no setting {setting!r}. {hint}")
 
 
 def refuse_unknown_of_set(name: str, entry: Mapping[str, Any], data_config: Mapping[str, Any]) -> None:
     """The same for one set's section, as far as its loader can be read without importing it."""
     try:
         loader = loader_name(name, data_config)
-        own = DATASETS.card(loader).facts.get("settings", {} if DATASETS.origin(loader) == "built-in" else None)
+        own = DATASETS.own_card(loader).facts.get("settings", {} if DATASETS.origin(loader) == "built-in" else None)
     except UsageError:
         return  # a wrong loader is said where the set is used, and stops no other
     if isinstance(own, Mapping | tuple):  # a plugin's class may have them from a base in another file
@@ -67,9 +65,7 @@ def _refuse_others(name: str, entry: Mapping[str, Any], own: Iterable[str]) -> N
     allowed = (*COMMON_SETTINGS, *own, *(() if name in DATASETS else OWN_SETTINGS))
     for setting in entry:
         if setting not in allowed:
-            close = difflib.get_close_matches(setting, allowed, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(allowed)}."
-            raise UsageError(f"[data.{name}] has no setting {setting!r}; {hint}")
+            raise UsageError(f"[data.{name}] has no setting {setting!r}. {suggest(setting, allowed)}")
 
 
 def take_titles(data_config: Mapping[str, Any]) -> None:
@@ -116,10 +112,7 @@ def loader_name(name: str, data_config: Mapping[str, Any]) -> str:
             raise UsageError(
                 f'[data.{name}]: no dataset has this name; for a folder of your own write loader = "folder".'
             )
-        names = dataset_names(data_config)
-        close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-        hint = f"Did you mean {' or '.join(close)}?" if close else f"There are: {', '.join(names)}."
-        raise UsageError(f"Unknown dataset {name!r}. {hint}")
+        raise UsageError(f"Unknown dataset {name!r}. {suggest(name, dataset_names(data_config))}")
     try:
         DATASETS.target(loader)
     except UsageError as error:
@@ -132,7 +125,7 @@ def loader_name(name: str, data_config: Mapping[str, Any]) -> str:
 def _refuse_second_meaning(name: str, loader: str) -> None:
     """The name of a registered set under another loader would put other pictures' numbers under that set's title."""
     if name in DATASETS:
-        title = DATASETS.card(name).facts.get("title") or name
+        title = DATASETS.card(name).facts["title"] or name
         raise UsageError(
             f'[data.{name}] loader = "{loader}": the name {name} means {title}, and the numbers of other pictures '
             f"would stand under it. Give your set a name of its own, such as [data.my_{name}]."

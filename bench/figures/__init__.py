@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +26,7 @@ __all__ = [
     "Figure",
     "NothingToDraw",
     "Outcome",
-    "fact",
+    "facts",
     "make_figure",
     "make_figures",
 ]
@@ -115,7 +115,7 @@ def make_figures(
 
     wish = Wish(**options)
     _check(names, formats, wish)
-    _check_records(results, wish, fact(names[0], "protocol") if names else "main")
+    _check_records(results, wish, facts(names[0])["protocol"] if names else "main")
     outcome, there = Outcome(tell), scenes(results, wish)
     for name in dict.fromkeys(names) or _usual_order(wish):
         before = outcome.count
@@ -151,7 +151,7 @@ def _of_scene(name: str, scene: Scene, outcome: Outcome, *, strict: bool) -> Ite
     from bench.results import Experiment
 
     with house_style(), _noted(name, outcome, strict=strict):
-        figure: Figure = FIGURES.load(name)()
+        figure: Figure = FIGURES.make(name)
         for topic in figure.topics(scene):
             about = title_of(topic) if isinstance(topic, Experiment) else str(topic)
             about = ", ".join([about, *scene.part.rules.unusual])
@@ -185,15 +185,15 @@ def _write(drawing: Drawing, out: Path, formats: Sequence[str]) -> Written:
     return Written(drawing, paths)
 
 
-def fact(figure: str, name: str) -> Any:
+def facts(figure: str) -> Mapping[str, Any]:
     """What a figure's class says of itself, read from its source: loading some takes torch."""
-    return FIGURES.card(figure).facts.get(name, getattr(Figure, name))
+    return FIGURES.card(figure).facts
 
 
 def _usual_order(wish: Wish) -> list[str]:
     """All figures there are that take what is asked for, those that walk through models last."""
-    chosen = [name for name in FIGURES if all(fact(name, f"takes_{option}") for option in _special(wish))]
-    return sorted(chosen, key=lambda name: (bool(fact(name, "needs_weights")), name))
+    chosen = [name for name in FIGURES if all(facts(name)[f"takes_{option}"] for option in _special(wish))]
+    return sorted(chosen, key=lambda name: (facts(name)["needs_weights"], name))
 
 
 def _check(names: Sequence[str], formats: Sequence[str], wish: Wish) -> None:
@@ -206,7 +206,7 @@ def _check(names: Sequence[str], formats: Sequence[str], wish: Wish) -> None:
     if wish.views not in VIEWS:
         raise UsageError(f"--views {wish.views!r}: it is {' or '.join(VIEWS)}.")
     for option in _special(wish):
-        taking = [name for name in FIGURES if fact(name, f"takes_{option}")]
+        taking = [name for name in FIGURES if facts(name)[f"takes_{option}"]]
         if others := [name for name in names if name not in taking]:
             raise UsageError(f"--{option} is for {', '.join(taking)}, not for {', '.join(others)}.")
     if not names and not _usual_order(wish):
@@ -236,13 +236,13 @@ def _check_records(results: Results, wish: Wish, protocol: str) -> None:
 
 def _nothing(name: str, results: Results, wish: Wish) -> str:
     """Why a figure (or, unnamed, any figure) has nothing to show, and the command that makes the records for it."""
-    command = f"bench run -p {fact(name, 'protocol') if name else 'main'}"
+    command = f"bench run -p {facts(name)['protocol'] if name else 'main'}"
     command += f" -m {','.join(wish.methods)}" if wish.methods else ""
     command += f" -d {','.join(wish.datasets)}" if wish.datasets else ""
     have = (
         f"{counted(len(results), 'record')} here, without what it shows" if len(results) else "there are no records yet"
     )
-    if name and len(results) and fact(name, "needs_weights"):
+    if name and len(results) and facts(name)["needs_weights"]:
         have += " or no kept weights ([run] keep_weights in bench.toml)"
     about = f" for {name}" if name else ""
     return f"Nothing to draw{about}: {have}. This command makes them: {command}"

@@ -41,6 +41,8 @@ class Figure:
                 yield scene.drawing(("seconds", experiment.train), figure, title, subjects, [experiment], how="")
     """
 
+    name: ClassVar[str]
+    """What it goes by; without one, by the name of its file."""
     protocol: ClassVar[str] = "main"
     """The protocol whose runs it needs: `bench run -p` makes them."""
     takes_image: ClassVar[bool] = False

@@ -76,7 +76,7 @@ def test_a_set_that_is_configured_nowhere_says_what_to_write():
         ({"root": 5}, "root must be a folder's path"),
         ({"root": "/no/such/root"}, "cannot be read"),
         ({"live": "/data/live"}, r"written \[data.live\]"),
-        ({"live": {"pth": "/data"}}, "did you mean path"),
+        ({"live": {"pth": "/data"}}, "Did you mean path"),
         ({"live": {"scores": "new", "path": "."}}, '"realigned" or "old"'),
         ({"live": {"loader": "foldr"}}, r"\[data.live\] loader: Unknown dataset 'foldr'. Did you mean folder"),
         ({"live": {"title": "Mine"}}, "no setting 'title'"),
@@ -255,8 +255,8 @@ def test_a_negative_standard_deviation_is_no_label(tmp_path):
 
 def test_what_is_no_setting_of_data_is_refused():
     for config, said in (
-        ({"rot": "/x"}, r"\[data\] has no setting 'rot'; did you mean root\?"),
-        ({"holiday": "/x"}, r"a set is a section, written \[data.holiday\]"),
+        ({"rot": "/x"}, r"\[data\] has no setting 'rot'. Did you mean root\?"),
+        ({"holiday": "/x"}, r"A set is a section, written \[data.holiday\]"),
     ):
         with pytest.raises(UsageError, match=said):
             refuse_unknown_settings(config)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bench.errors import UsageError
-from bench.figures import FIGURES, fact, make_figure, make_figures
+from bench.figures import FIGURES, facts, make_figure, make_figures
 from bench.figures.scatter import median_run
 from bench.results import Experiment, Results
 from bench.summary import Cell
@@ -67,7 +67,7 @@ def test_presets_never_share_a_figure(small, tmp_path):
 
 @pytest.mark.parametrize("name", FIGURES.names())
 def test_without_records_the_command_that_makes_them_is_named(name, tmp_path):
-    with pytest.raises(UsageError, match=f"bench run -p {fact(name, 'protocol')}"):
+    with pytest.raises(UsageError, match=f"bench run -p {facts(name)['protocol']}"):
         make_figure(name, Results([]), tmp_path)
 
 

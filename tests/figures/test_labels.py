@@ -37,7 +37,7 @@ def test_no_text_of_any_figure_lies_on_another_or_off_the_page(name, count):
     ]
     with house_style():
         [(scene, _)] = scenes(Results(records), Wish(datasets=() if name == "cross" else ("demo_a",)))
-        figure = FIGURES.load(name)()
+        figure = FIGURES.make(name)
         for topic in figure.topics(scene):
             for drawing in figure.draw(scene, topic):
                 drawing.figure.draw_without_rendering()
@@ -72,7 +72,7 @@ def test_every_spot_of_the_parameters_has_a_number_and_the_legend_beside_it_a_na
     records = [record_of(spec) for spec in specs_of("main", "paper", "linear_probe,loda,glia", ["koniq10k"], splits=1)]
     with house_style():
         [(scene, _)] = scenes(Results(records), Wish())
-        figure = FIGURES.load("parameters")()
+        figure = FIGURES.make("parameters")
         [drawing] = [drawing for topic in figure.topics(scene) for drawing in figure.draw(scene, topic)]
     [axes] = drawing.figure.axes
     numbers = [text.get_text() for text in axes.texts]

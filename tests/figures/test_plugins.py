@@ -7,7 +7,7 @@ from importlib import metadata
 import pytest
 
 from bench.errors import UsageError
-from bench.figures import FIGURES, Figure, fact, make_figures
+from bench.figures import FIGURES, Figure, facts, make_figures
 from bench.registry import Registry, add_plugin_file
 from bench.results import Results
 from tests.figures.drawn import made, words
@@ -39,7 +39,7 @@ def test_the_example_of_the_base_class_is_found_listed_and_drawn(example, tmp_pa
 def test_an_installed_figure_is_found_by_its_entry_point(monkeypatch):
     entry = metadata.EntryPoint("theirs", "bench.figures.scatter:Scatter", "bench.figures")
     monkeypatch.setattr(metadata, "entry_points", lambda group: [entry] if group == "bench.figures" else [])
-    registry = Registry("figure", "bench.figures", marker="Figure")
+    registry = Registry("figure", "bench.figures", base="bench.figures.figure:Figure")
     assert "theirs" in registry
     assert registry.load("theirs").__name__ == "Scatter"
 
@@ -61,7 +61,7 @@ def test_every_built_in_figure_says_what_it_shows_and_what_it_needs():
         loaded = FIGURES.load(name)
         assert issubclass(loaded, Figure)
         for about in ("protocol", "takes_image", "needs_pictures", "needs_weights"):
-            assert fact(name, about) == getattr(loaded, about), (name, about)
+            assert facts(name)[about] == getattr(loaded, about), (name, about)
 
 
 def test_a_typo_gets_a_suggestion():

@@ -73,7 +73,7 @@ def test_methods_that_act_between_blocks_work_on_every_kind(kind: str, method: s
     scores.square().sum().backward()
     dead = [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None]
     counted = sum(p.numel() for p in model.features.parameters() if p.requires_grad)
-    documented = METHODS.load(method)(**_options(method, _make(kind))).size(_make(kind).shape)
+    documented = METHODS.make(method, _options(method, _make(kind))).size(_make(kind).shape)
     assert scores.shape == (3,)
     assert not dead
     assert counted == documented
@@ -133,7 +133,7 @@ def test_a_copy_of_a_model_computes_with_its_own_weights(name: str) -> None:
             p.fill_(0.5)
 
     def scores(of) -> torch.Tensor:
-        pictures = {view: torch.ones(1, 3, 64, 64) for view in METHODS.load(name)().views(Recipe(size=224))}
+        pictures = {view: torch.ones(1, 3, 64, 64) for view in METHODS.make(name).views(Recipe(size=224))}
         with torch.no_grad():
             return of(pictures | {k: f.compute(pictures[f.view]) for k, f in of.features.frozen.items()})
 

@@ -14,7 +14,7 @@ SIZED = ["adapter", "lora", "vpt", "loda", "glia", "peft:dora", "peft:loha", "pe
 
 
 def _size(name: str, options: dict) -> int:
-    return METHODS.load(name)(variant=name.partition(":")[2], **options).size(vit_shape(VIT_B16))
+    return METHODS.make(name, options).size(vit_shape(VIT_B16))
 
 
 @pytest.mark.parametrize("name", SIZED)
@@ -28,7 +28,7 @@ def test_the_size_comes_near_the_budget_and_stays_below(name: str) -> None:
 @pytest.mark.parametrize("budget", [300_000, 1_000_000, 2_379_264])
 def test_no_larger_choice_would_still_fit(name: str, budget: int) -> None:
     options = size_to_budget(name, {}, VIT_B16, budget)
-    method = METHODS.load(name)(variant=name.partition(":")[2], **options)
+    method = METHODS.make(name, options)
     sizes = [_size(name, options | method.resized(n)) for n in list(method.budget_choices(vit_shape(VIT_B16)))[:400]]
     assert _size(name, options) == max(size for size in sizes if size <= budget)
 

@@ -96,7 +96,8 @@ class _Fake(Method):
         ("order", {"batch order changes nothing", "a fresh module is the identity"}),
     ],
 )
-def test_a_flaw_fails_the_check_that_is_about_it(flaw: str, broken: set[str], monkeypatch) -> None:
+def test_a_flaw_fails_the_check_that_is_about_it(flaw: str, broken: set[str], monkeypatch, own_methods) -> None:
+    METHODS.register("flawed", f"{__file__}:_Fake", "a test")
     monkeypatch.setattr(METHODS, "load", lambda name: type("Flawed", (_Fake,), {"flaw": flaw}))
     failed = {result.name for result in check_method("flawed") if not result.passed}
     assert broken <= failed

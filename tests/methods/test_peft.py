@@ -55,7 +55,7 @@ def test_a_tuners_options_come_as_text() -> None:
         "init_lora_weights": "pissa",
     }
     assert parse_config("") == {}
-    assert METHODS.load("peft")(variant="dora", config="r=4,alpha=4").size(vit_b16_shape()) == 175_104
+    assert METHODS.make("peft:dora", {"config": "r=4,alpha=4"}).size(vit_b16_shape()) == 175_104
 
 
 @pytest.mark.parametrize(
@@ -81,11 +81,11 @@ def test_what_does_not_fit_is_refused_in_a_sentence(variant: str, options: dict,
 def test_a_tuner_without_a_formula_is_counted_where_it_acts() -> None:
     model = build("peft:gralora", small_vit())
     counted = sum(p.numel() for p in model.features.parameters() if p.requires_grad)
-    assert METHODS.load("peft")(variant="gralora").size(small_vit().shape) == counted
+    assert METHODS.make("peft:gralora").size(small_vit().shape) == counted
 
 
 def test_a_target_of_ones_own_is_counted_where_it_acts() -> None:
     options = {"config": "r=2", "target": r"blocks\.\d+\.mlp\.fc[12]"}
     model = build("peft:lora", small_vit(), **options)
     counted = sum(p.numel() for p in model.features.parameters() if p.requires_grad)
-    assert counted == METHODS.load("peft")(variant="lora", **options).size(small_vit().shape) == 3 * 2 * 2 * (48 + 192)
+    assert counted == METHODS.make("peft:lora", options).size(small_vit().shape) == 3 * 2 * 2 * (48 + 192)

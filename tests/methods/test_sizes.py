@@ -42,8 +42,7 @@ PINNED = [
 
 @pytest.mark.parametrize(("name", "options", "size"), PINNED, ids=lambda value: str(value))
 def test_the_documented_size_on_vit_b16_is_the_known_one(name: str, options: dict, size: int) -> None:
-    stem, _, variant = name.partition(":")
-    assert METHODS.load(stem)(variant=variant, **options).size(VIT_B16) == size
+    assert METHODS.make(name, options).size(VIT_B16) == size
 
 
 def test_the_head_adds_768_or_769() -> None:
@@ -52,7 +51,7 @@ def test_the_head_adds_768_or_769() -> None:
 
 
 def test_lodas_parts_add_up_to_the_papers_nine_millions() -> None:
-    assert METHODS.load("loda")().breakdown(VIT_B16) == {
+    assert METHODS.make("loda").breakdown(VIT_B16) == {
         "extractor": 393_472,
         "down": 640_512,
         "attention": 197_376,
@@ -63,7 +62,7 @@ def test_lodas_parts_add_up_to_the_papers_nine_millions() -> None:
 
 
 def test_glias_parts_add_up_to_the_papers_eight_millions() -> None:
-    assert METHODS.load("glia")().breakdown(VIT_B16) == {
+    assert METHODS.make("glia").breakdown(VIT_B16) == {
         "projection": 49_216,
         "down": 587_136,
         "fusion attention": 180_928,
@@ -75,10 +74,10 @@ def test_glias_parts_add_up_to_the_papers_eight_millions() -> None:
 
 
 def test_a_glia_without_lgf_pays_for_no_guidance() -> None:
-    parts = METHODS.load("glia")(lgf=False).breakdown(VIT_B16)
+    parts = METHODS.make("glia", {"lgf": False}).breakdown(VIT_B16)
     assert parts["projection"] == parts["fusion attention"] == parts["refinement attention"] == parts["lambda"] == 0
 
 
 @pytest.mark.parametrize("name", [name for name in METHODS if name != "peft"])
 def test_the_size_that_the_list_shows_without_torch_is_the_formulas(name: str) -> None:
-    assert METHODS.card(name).facts["vit_b"] == METHODS.load(name)().size(VIT_B16)
+    assert METHODS.card(name).facts["vit_b"] == METHODS.make(name).size(VIT_B16)

@@ -31,6 +31,5 @@ def small_vit(size: int = 64, **changes: Any) -> Vit:
 
 def build(name: str, vit: Vit, seed: int = 0, **options: Any) -> QualityModel:
     """A method's whole model on this ViT."""
-    stem, _, variant = name.partition(":")
     torch.manual_seed(seed)
-    return METHODS.load(stem)(variant=variant, **options).build(vit, Recipe(size=vit.size), random_cnn)
+    return METHODS.make(name, options).build(vit, Recipe(size=vit.size), random_cnn)

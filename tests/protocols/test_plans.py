@@ -25,7 +25,7 @@ def plan(name: str, preset=PAPER, methods: str = "", **request):
     options = request.pop("options", {})
     chosen = tuple(MethodChoice(method) for method in methods.split(",") if method)
     wanted = Request(preset, chosen, splits=request.pop("splits", preset.splits), **request)
-    return PROTOCOLS.load(name)(**options).plan(wanted)
+    return PROTOCOLS.make(name, options).plan(wanted)
 
 
 def test_main_is_every_method_on_every_set_and_split():
@@ -102,7 +102,7 @@ def test_modules_are_the_three_of_lodas_table_7():
 
 def test_an_ablation_of_glia_keeps_the_options_the_user_gave_it():
     request = Request(PAPER, (MethodChoice("glia", {"rank": 32}),), splits=1)
-    assert {spec.options["rank"] for spec in PROTOCOLS.load("components")().plan(request)} == {32}
+    assert {spec.options["rank"] for spec in PROTOCOLS.make("components").plan(request)} == {32}
 
 
 def test_an_ablation_of_glia_is_empty_when_glia_is_not_asked_for():
@@ -176,7 +176,7 @@ from bench.protocol import MethodChoice, Request, merge
 from bench.registry import METHODS, PROTOCOLS
 every = [name for name in METHODS.names() if not METHODS.card(name).facts.get("family")]
 request = Request(PAPER, tuple(MethodChoice(name) for name in every), splits=10)
-specs = merge([spec for name in {EVERY!r} for spec in PROTOCOLS.load(name)().plan(request)])
+specs = merge([spec for name in {EVERY!r} for spec in PROTOCOLS.make(name).plan(request)])
 keys = {{spec.key for spec in specs}}
 print(len(keys), time.process_time() - start, "torch" in sys.modules or "scipy" in sys.modules)
 """

@@ -25,7 +25,7 @@ def specs_of(
     chosen = preset_named(preset)
     choices = tuple(MethodChoice(name) for name in methods.split(",") if name)
     request = Request(chosen, choices, tuple(datasets), splits or chosen.splits, common=common)
-    return merge([spec for name in protocols.split(",") for spec in PROTOCOLS.load(name)().plan(request)])
+    return merge([spec for name in protocols.split(",") for spec in PROTOCOLS.make(name).plan(request)])
 
 
 def results_of(*args: object, **kwargs: object) -> Results:
@@ -36,4 +36,4 @@ def results_of(*args: object, **kwargs: object) -> Results:
 def tables_of(protocol: str, records: Sequence[Record] | Results) -> dict[str, Table]:
     """A protocol's tables by name."""
     results = records if isinstance(records, Results) else Results(records)
-    return {table.name: table for table in PROTOCOLS.load(protocol)().tables(results)}
+    return {table.name: table for table in PROTOCOLS.make(protocol).tables(results)}
