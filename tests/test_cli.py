@@ -108,6 +108,8 @@ def test_a_dry_run_says_protocol_variant_and_what_is_tested_on_a_row_for_all_set
     assert len(rows) == 3
     assert all(row[0] == "components" for row in rows)
     assert len({row[1] for row in rows}) == 3, "each variant is named"
+    changed = bench(*flags, "-m", "lora,vpt", "-p", "main", "--set", "lora.lr=0.5").output
+    assert [row[1] for row in _rows(changed, "lora") + _rows(changed, "vpt")] == ["lora, lr=0.5", "vpt, lr=0.01"]
     both = _rows(bench(*flags, "-m", "lora", "-p", "main,cross").output, "lora")
     assert [row[:5] for row in both] == [
         ["main, cross", "lora", "near", "80%", "its test part, all of far"],

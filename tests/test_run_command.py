@@ -97,6 +97,7 @@ def test_a_dry_run_refuses_what_the_run_would_refuse(home):
         real, dry = bench(*flags, *wish), bench(*flags, *wish, "--dry-run")
         assert (real.exit_code, real.output) == (dry.exit_code, dry.output)
         assert real.output.count("Error") == 1
+        assert "Preset" not in real.output, "a plan that is refused was never announced"
         assert real.exit_code in (1, 2)
     assert not (home / "results").exists()
 
