@@ -19,6 +19,12 @@ def own_cache(monkeypatch, tmp_path_factory):
     monkeypatch.setenv("GLIA_BENCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
+@pytest.fixture(autouse=True)
+def no_width_asked_for(monkeypatch):
+    """Workers of pytest-xdist are told their terminal's width in COLUMNS: what is printed must not depend on that."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 @pytest.fixture
 def own_methods(monkeypatch):
     """What a test registers is forgotten after it."""

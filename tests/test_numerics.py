@@ -26,7 +26,7 @@ TOLERANCE = 1e-3
 a tie would jump, so the runs below have none."""
 
 MODULES = {
-    "training": "run session train step optimiser dropout evaluate feed packed stacked dice machine",
+    "training": "run session train step optimiser dropout evaluate feed packed stacked machine",
     "networks": "method heads losses backbone layers tuners lending weights weights_formats",
     "metrics": "metrics kendall",
     "data": "data.splits data.views data.batches data.randomness data.frozen data.sheets data.decode data.policy "
