@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bench.contents import ModelScores, OverContents, interval, paired_interval
-from bench.stats import best_set, corrected_paired_test
+from bench.metrics.comparisons import best_set, corrected_paired_test
+from bench.metrics.contents import ModelScores, OverContents, interval, paired_interval
 from benchmarks.made_up import Design, Floats, Ints, Pool, Sample, World, spearman
 
 METHODS = 12

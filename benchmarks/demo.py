@@ -30,9 +30,9 @@ COMMANDS = (
 
 def without_stores() -> None:
     """Make this process decode and compute everything each time."""
-    from bench.data.batches import ViewMaker, policy_of
-    from bench.data.frozen import FrozenInputs
-    from bench.data.policy import load_plain
+    from bench.data.frozen.inputs import FrozenInputs
+    from bench.data.pixels.policy import load_plain
+    from bench.data.views.batches import ViewMaker, policy_of
 
     gather = ViewMaker.raw
 

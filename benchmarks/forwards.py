@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bench.errors import UsageError
-from bench.presets import PAPER
-from bench.registry import DATASETS
-from bench.spec import Recipe
+from bench.core.errors import UsageError
+from bench.core.registry import DATASETS
+from bench.core.spec import Recipe
+from bench.planning.presets import PAPER
 
 SPLITS = 10
 

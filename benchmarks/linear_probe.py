@@ -20,15 +20,15 @@ import numpy as np
 import torch
 from PIL import Image
 
-from bench.backbone import Vit
-from bench.executors import execute_serial
-from bench.feed import Batch
-from bench.orders import ExecutionOptions
-from bench.presets import PAPER
-from bench.protocol import MethodChoice, Request
-from bench.runtime import Runtime
-from bench.session import prepare
-from bench.spec import RunSpec
+from bench.core.runtime import Runtime
+from bench.core.spec import RunSpec
+from bench.data.feed import Batch
+from bench.execution.orders import ExecutionOptions
+from bench.execution.serial import execute_serial
+from bench.models.vit import Vit
+from bench.planning.presets import PAPER
+from bench.planning.protocol import MethodChoice, Request
+from bench.training.session import prepare
 
 
 def make_images(folder: Path, count: int) -> None:

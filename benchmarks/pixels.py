@@ -27,14 +27,14 @@ import numpy as np
 import torch
 from PIL import Image
 
-from bench.data.batches import ViewMaker
-from bench.data.building import estimate_bytes
+from bench.core.spec import Recipe
 from bench.data.dataset import Dataset
 from bench.data.locate import load_dataset
-from bench.data.pixels import load_plain, open_store, store_folder
-from bench.data.policy import Policy
-from bench.data.views import View
-from bench.spec import Recipe
+from bench.data.pixels.build import estimate_bytes
+from bench.data.pixels.policy import Policy
+from bench.data.pixels.store import load_plain, open_store, store_folder
+from bench.data.views.batches import ViewMaker
+from bench.data.views.view import View
 
 BATCH, SHORT, SIZE = 128, 384, 224
 DISTINCT = 32

@@ -32,12 +32,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.losses import plcc_squared
-from bench.machine import DTYPES, autocast
-from bench.registry import METHODS
-from bench.spec import Recipe
-from bench.step import gradients
-from bench.weights import load_vit, toolbox
+from bench.core.machine import DTYPES, autocast
+from bench.core.registry import METHODS
+from bench.core.spec import Recipe
+from bench.models.losses import plcc_squared
+from bench.models.weights.load import load_vit, toolbox
+from bench.training.step import gradients
 
 BATCH, SIZE = 8, 224
 Step = Callable[[], object]

@@ -8,9 +8,9 @@ from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
-from bench.backbone import Vit, VitShape
-from bench.cards import Bound
-from bench.method import Features, Method, Toolbox, ViewFeature
+from bench.core.cards import Bound
+from bench.models.method import Features, Method, Toolbox, ViewFeature
+from bench.models.vit import Vit, VitShape
 
 
 class Adapter(Method):

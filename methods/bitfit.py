@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from bench.backbone import Vit, VitShape, is_bias
-from bench.errors import UsageError
-from bench.method import Features, Method, Toolbox, ViewFeature
+from bench.core.errors import UsageError
+from bench.models.method import Features, Method, Toolbox, ViewFeature
+from bench.models.vit import Vit, VitShape, is_bias
 
 
 class Bitfit(Method):

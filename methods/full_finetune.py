@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from bench.backbone import Vit, VitShape
-from bench.method import Features, Method, Toolbox, ViewFeature
+from bench.models.method import Features, Method, Toolbox, ViewFeature
+from bench.models.vit import Vit, VitShape
 
 
 class FullFinetune(Method):

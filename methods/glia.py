@@ -8,13 +8,13 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from bench.backbone import Vit, VitShape
-from bench.cards import Bound
-from bench.data.views import View
-from bench.errors import UsageError
-from bench.layers import CrossAttention, cross_attention_size, mlp, mlp_size, small_random
-from bench.method import Features, Frozen, Method, Toolbox
-from bench.spec import Recipe
+from bench.core.cards import Bound
+from bench.core.errors import UsageError
+from bench.core.spec import Recipe
+from bench.data.views.view import Frozen, View
+from bench.models.layers import CrossAttention, cross_attention_size, mlp, mlp_size, small_random
+from bench.models.method import Features, Method, Toolbox
+from bench.models.vit import Vit, VitShape
 
 
 class Glia(Method):

@@ -7,8 +7,9 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from bench.backbone import Vit, VitShape
-from bench.method import Features, Frozen, Method, Toolbox
+from bench.data.views.view import Frozen
+from bench.models.method import Features, Method, Toolbox
+from bench.models.vit import Vit, VitShape
 
 
 class LinearProbe(Method):

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.backbone import Vit, VitShape, cnn_channels
-from bench.cards import Bound
-from bench.layers import CrossAttention, cross_attention_size, mlp, mlp_size, small_random
-from bench.method import Features, Method, Toolbox
+from bench.core.cards import Bound
+from bench.models.layers import CrossAttention, cross_attention_size, mlp, mlp_size, small_random
+from bench.models.method import Features, Method, Toolbox
+from bench.models.vit import Vit, VitShape, cnn_channels
 
 
 class Loda(Method):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from bench.backbone import Vit, VitShape
-from bench.cards import Bound
-from bench.method import Features, Method, Toolbox, ViewFeature
-from bench.tuners import QKV, inject, make_config
+from bench.core.cards import Bound
+from bench.models.method import Features, Method, Toolbox, ViewFeature
+from bench.models.tuners import QKV, inject, make_config
+from bench.models.vit import Vit, VitShape
 
 
 class Lora(Method):

@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 
 from peft.utils import PeftType
 
-from bench.backbone import Vit, VitShape
-from bench.errors import UsageError, suggest
-from bench.method import Features, Method, Toolbox, ViewFeature
-from bench.peft_sizes import documented_size
-from bench.spec import Scalar
-from bench.tuners import QKV, count_on_stand_in, inject, make_config, parse_config
+from bench.core.errors import UsageError, suggest
+from bench.core.spec import Scalar
+from bench.models.method import Features, Method, Toolbox, ViewFeature
+from bench.models.peft_sizes import documented_size
+from bench.models.tuners import QKV, count_on_stand_in, inject, make_config, parse_config
+from bench.models.vit import Vit, VitShape
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Peft(Method):
         return ViewFeature(vit)
 
     def size(self, shape: VitShape) -> int:
-        """From the tuner's formula (bench/peft_sizes.py); others are counted on a stand-in."""
+        """From the tuner's formula (bench/models/peft_sizes.py); others are counted on a stand-in."""
         config = self._config()
         if self.variant not in TUNERS or self.target:
             return count_on_stand_in(config, shape)

@@ -9,9 +9,9 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from bench.backbone import Vit, VitShape
-from bench.cards import Bound
-from bench.method import Features, Method, Toolbox
+from bench.core.cards import Bound
+from bench.models.method import Features, Method, Toolbox
+from bench.models.vit import Vit, VitShape
 
 
 class Vpt(Method):

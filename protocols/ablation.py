@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from bench.protocol import Protocol, Request
-from bench.registry import PROTOCOLS
-from bench.results import Results
-from bench.spec import RunSpec
-from bench.table import Table
+from bench.core.registry import PROTOCOLS
+from bench.core.spec import RunSpec
+from bench.planning.protocol import Protocol, Request
+from bench.records.results import Results
+from bench.report.tables.table import Table
 
 PARTS = ("components", "guidance", "strategies", "strategies_matched", "pretraining", "scale", "modules")
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from bench.layout import Layout
-from bench.protocol import Protocol, Request
-from bench.results import Results
-from bench.spec import RunSpec
-from bench.table import Table
+from bench.core.spec import RunSpec
+from bench.planning.protocol import Protocol, Request
+from bench.records.results import Results
+from bench.report.tables.fill import Layout
+from bench.report.tables.table import Table
 from protocols.variants import COMPONENTS, leads_of, plan_variants, variant_tables
 
 

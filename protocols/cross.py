@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from bench.layout import Column, Layout, Line, PresetResults, by_preset, dataset_title, fill
-from bench.protocol import Protocol, Request
-from bench.results import Experiment, Results
-from bench.spec import RunSpec, Target
-from bench.table import Table
+from bench.core.spec import RunSpec, Target
+from bench.planning.protocol import Protocol, Request
+from bench.records.results import Experiment, Results
+from bench.report.tables.fill import Column, Layout, Line, PresetResults, by_preset, dataset_title, fill
+from bench.report.tables.table import Table
 from protocols.variants import belongs_to_an_ablation
 
 SOURCES = {

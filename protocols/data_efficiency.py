@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from bench.errors import UsageError
-from bench.layout import Layout, Line, PresetResults, by_preset, fill, own_columns
-from bench.protocol import Protocol, Request
-from bench.results import Results
-from bench.spec import RunSpec, Target
-from bench.table import Table
+from bench.core.errors import UsageError
+from bench.core.spec import RunSpec, Target
+from bench.planning.protocol import Protocol, Request
+from bench.records.results import Results
+from bench.report.tables.fill import Layout, Line, PresetResults, by_preset, fill, own_columns
+from bench.report.tables.table import Table
 from protocols.variants import base_of
 
 FULL = 0.8

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar
 
-from bench.arms import Arm
-from bench.breakdown import FEWEST, by_distortion, by_family, family_of, place_of
-from bench.layout import Column, Layout, Line, PresetResults, by_preset, dataset_title, fill, transposed
-from bench.protocol import Protocol, Request
-from bench.results import Experiment, Predictions, Record, Results
-from bench.spec import RunSpec, Target
-from bench.table import Table
+from bench.core.spec import RunSpec, Target
+from bench.planning.protocol import Protocol, Request
+from bench.records.results import Experiment, Predictions, Record, Results
+from bench.report.arms import Arm
+from bench.report.breakdown import FEWEST, by_distortion, by_family, family_of, place_of
+from bench.report.tables.fill import Column, Layout, Line, PresetResults, by_preset, dataset_title, fill, transposed
+from bench.report.tables.table import Table
 from protocols.variants import belongs_to_an_ablation
 
 NOTE = (

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from bench.arms import Arm
-from bench.layout import Column, Layout, Line, PresetResults, by_preset, dataset_title, fill
-from bench.protocol import Protocol, Request
-from bench.results import Experiment, Predictions, Record, Results
-from bench.spec import RunSpec, Target
-from bench.table import Number, Row, Table
+from bench.core.spec import RunSpec, Target
+from bench.planning.protocol import Protocol, Request
+from bench.records.results import Experiment, Predictions, Record, Results
+from bench.report.arms import Arm
+from bench.report.tables.fill import Column, Layout, Line, PresetResults, by_preset, dataset_title, fill
+from bench.report.tables.table import Number, Row, Table
 from protocols.variants import belongs_to_an_ablation
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def _matches(part: PresetResults, arms: Sequence[Arm], experiment: Experiment) -
 
 def _outcome(match: Match) -> dict[Arm, dict[str, float]]:
     """What each model of a match achieved, as metrics."""
-    from bench.gmad import compete
+    from bench.metrics.gmad import compete
 
     arms = list(match.predictions)
     _, ranking = compete(*_scores(match))
@@ -137,7 +137,7 @@ def _pairs_table(ranking: Table, titles: Mapping[Arm, str], match: Match, name: 
 
     Not every model of the ranking takes part in the match: each is named by its arm.
     """
-    from bench.gmad import compete
+    from bench.metrics.gmad import compete
 
     pairs, _ = compete(*_scores(match))
     labels = [titles[arm] for arm in match.predictions]

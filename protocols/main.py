@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from bench.layout import Layout, Line, by_preset, fill, own_columns
-from bench.protocol import Protocol, Request
-from bench.ranking import ranking_table
-from bench.results import Results
-from bench.spec import RunSpec, Target
-from bench.table import Table
+from bench.core.spec import RunSpec, Target
+from bench.planning.protocol import Protocol, Request
+from bench.records.results import Results
+from bench.report.tables.fill import Layout, Line, by_preset, fill, own_columns
+from bench.report.tables.ranking import ranking_table
+from bench.report.tables.table import Table
 from protocols.variants import belongs_to_an_ablation
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import ClassVar
 
-from bench.arms import Arm
-from bench.layout import Layout, Line, PresetResults, by_preset, fill, own_columns
-from bench.protocol import Protocol, Request
-from bench.results import Results
-from bench.spec import RunSpec, Target
-from bench.table import Table
+from bench.core.spec import RunSpec, Target
+from bench.planning.protocol import Protocol, Request
+from bench.records.results import Results
+from bench.report.arms import Arm
+from bench.report.tables.fill import Layout, Line, PresetResults, by_preset, fill, own_columns
+from bench.report.tables.table import Table
 from protocols.variants import base_of
 
 SIZES = {"vit_tiny": "ViT-T", "vit_small": "ViT-S", "vit_base": "ViT-B", "vit_large": "ViT-L"}

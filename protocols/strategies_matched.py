@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from bench.cards import Bound
-from bench.errors import UsageError
-from bench.layout import Layout, Line, PresetResults, by_preset, fill, own_columns
-from bench.protocol import MethodChoice, Protocol, Request
-from bench.results import Results
-from bench.spec import RunSpec, Scalar, Target
-from bench.table import Table
+from bench.core.cards import Bound
+from bench.core.errors import UsageError
+from bench.core.spec import RunSpec, Scalar, Target
+from bench.planning.protocol import MethodChoice, Protocol, Request
+from bench.records.results import Results
+from bench.report.tables.fill import Layout, Line, PresetResults, by_preset, fill, own_columns
+from bench.report.tables.table import Table
 
 BUDGETS = {"paper": 8_000_000, "demo": 2_000_000}
 """GLIA's own size on the papers' ViT-B, and about LoDa's smallest on the demo's ViT-S. `--set budget=N` for others."""
@@ -31,7 +31,7 @@ SOLVED: Mapping[str, Mapping[str, int]] = {
     "paper": {"adapter": 216, "lora": 217, "vpt": 784, "loda": 32, "glia": 60},
     "demo": {"adapter": 107, "lora": 108, "vpt": 434, "loda": 16, "glia": 28},
 }
-"""What `bench.budget` finds for methods with their default options at the presets' budgets and backbones.
+"""What `bench.models.budget` finds for methods with their default options at the presets' budgets and backbones.
 
 It has to load torch to find them; a plan should not. A test compares the two.
 """

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bench.arms import Arm
-from bench.layout import Layout, Line, PresetResults, by_preset, fill, own_columns
-from bench.presets import Preset
-from bench.protocol import MethodChoice, Request
-from bench.published import PublishedRow
-from bench.results import Experiment, Results
-from bench.spec import RunSpec, Scalar, Target
-from bench.table import Table
+from bench.core.spec import RunSpec, Scalar, Target
+from bench.planning.presets import Preset
+from bench.planning.protocol import MethodChoice, Request
+from bench.records.results import Experiment, Results
+from bench.report.arms import Arm
+from bench.report.published import PublishedRow
+from bench.report.tables.fill import Layout, Line, PresetResults, by_preset, fill, own_columns
+from bench.report.tables.table import Table
 
 
 @dataclass(frozen=True)

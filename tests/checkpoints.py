@@ -6,8 +6,8 @@ import numpy as np
 import timm
 import torch
 
-from bench.hashes import file_token
-from bench.weights import load_vit
+from bench.core.hashes import file_token
+from bench.models.weights.load import load_vit
 
 TINY = "vit_tiny_patch16_224"
 

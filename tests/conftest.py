@@ -28,7 +28,7 @@ def no_width_asked_for(monkeypatch):
 @pytest.fixture
 def own_methods(monkeypatch):
     """What a test registers is forgotten after it."""
-    from bench.registry import METHODS
+    from bench.core.registry import METHODS
 
     monkeypatch.setattr(METHODS, "_targets", dict(METHODS._table()))
     monkeypatch.setattr(METHODS, "_origin", dict(METHODS._origin))

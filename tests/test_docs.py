@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.conformance import check_method
-from bench.registry import METHODS
+from bench.core.registry import METHODS
+from bench.models.conformance import check_method
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from bench.presets import DEMO
-from bench.protocol import MethodChoice, Request
-from bench.runtime import Runtime
+from bench.core.runtime import Runtime
+from bench.planning.presets import DEMO
+from bench.planning.protocol import MethodChoice, Request
 
 TINY = "test_vit.r160_in1k"
 RECIPE = {"epochs": 2, "batch": 8, "lr": 1e-2, "size": 32, "test_views": 2, "short_side": 0}

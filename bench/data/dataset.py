@@ -9,12 +9,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bench.progress import Report, silent
+from bench.core.progress import Report, silent
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bench.data.assemble import Labels
+    from bench.data.labels.match import Labels
 
 COLUMNS = ("image", "score", "original", "std", "group", "distortion", "level", "official")
 """image: path below the root, with "/"; score: higher is better, on the set's own scale; original: as printed
@@ -37,7 +37,7 @@ class Dataset:
     part_of: str = ""
     """The set that a smoke run's subset was taken from; empty for a whole set."""
     content: str = ""
-    """A hash of all pictures, where the loader has verified it; else bench.data.contents makes one."""
+    """A hash of all pictures, where the loader has verified it; else bench.data.pixels.contents makes one."""
 
     def __len__(self) -> int:
         return len(self.table)
@@ -87,10 +87,10 @@ class DatasetSource:
     `bench data check holiday --plugin holiday.py` and run on by `bench run -d holiday`; bench.toml says where it lies
     ([data.holiday] path, or [data] root for the folder above):
 
-        from bench.data.assemble import Labels, Row, assemble, label_file
+        from bench.data.labels.match import Labels, Row, assemble, label_file
         from bench.data.dataset import DatasetSource
-        from bench.data.labels import read_csv
-        from bench.data.tree import find_tree
+        from bench.data.labels.columns import read_csv
+        from bench.data.labels.tree import find_tree
 
 
         class Holiday(DatasetSource):

@@ -10,10 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from bench.core.errors import UsageError, suggest
+from bench.core.progress import Report, silent
+from bench.core.registry import DATASETS
 from bench.data.dataset import Dataset, DatasetSource, Place
-from bench.errors import UsageError, suggest
-from bench.progress import Report, silent
-from bench.registry import DATASETS
 
 COMMON_SETTINGS = {
     "path": "The set's folder.",

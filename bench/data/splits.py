@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bench.core.errors import DataError, UsageError
+from bench.core.progress import counted
+from bench.core.spec import RunSpec
 from bench.data.dataset import Dataset
-from bench.errors import DataError, UsageError
-from bench.progress import counted
-from bench.spec import RunSpec
 
 TRAIN_SHARE = 0.8
 FEW_CONTENTS = 100

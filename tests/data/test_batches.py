@@ -15,15 +15,15 @@ import pytest
 import torch
 from PIL import Image
 
-from bench.data.batches import ViewMaker, policy_of, prefetched, stream
-from bench.data.buffers import BufferPool
+from bench.core.errors import UsageError
+from bench.core.spec import Recipe
 from bench.data.dataset import Dataset
-from bench.data.pixels import PixelStore
-from bench.data.policy import load_plain
-from bench.data.randomness import below, draws, name_keys
-from bench.data.views import View
-from bench.errors import UsageError
-from bench.spec import Recipe
+from bench.data.pixels.policy import load_plain
+from bench.data.pixels.store import PixelStore
+from bench.data.views.batches import ViewMaker, policy_of, prefetched, stream
+from bench.data.views.buffers import BufferPool
+from bench.data.views.randomness import below, draws, name_keys
+from bench.data.views.view import View
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SIZES = ((40, 56), (33, 90), (64, 32), (10, 13), (1, 7), (47, 47), (100, 32))

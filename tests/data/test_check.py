@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.data.check import check, check_all, sets_to_check
-from bench.data.contents import Contents
-from bench.data.labels import read_csv, read_words
+from bench.core.errors import BenchError, DataError
+from bench.data.labels.columns import read_csv, read_words
+from bench.data.labels.workbooks import read_mat, read_xlsx
 from bench.data.locate import load_dataset
-from bench.data.workbooks import read_mat, read_xlsx
-from bench.errors import BenchError, DataError
+from bench.data.obtain.check import check, check_all, sets_to_check
+from bench.data.pixels.contents import Contents
 from tests.data.trees import load
 from tests.fixtures_data import overwrite, picture
 
@@ -315,7 +315,7 @@ def test_equal_scores_teach_nothing(tmp_path):
 
 
 def test_a_broken_set_does_not_keep_the_others_from_being_checked(tmp_path, monkeypatch):
-    from bench.data.folder import Folder
+    from bench.data.sets.folder import Folder
 
     for number in range(3):
         (tmp_path / f"{number}.png").write_bytes(picture(number, ".png"))

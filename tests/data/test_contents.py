@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.data import contents
-from bench.data.contents import Contents, pixels_hash
+from bench.core.errors import DataError
 from bench.data.dataset import Dataset
 from bench.data.locate import subset
-from bench.data.pixels import open_store
-from bench.data.policy import Policy
-from bench.errors import DataError
+from bench.data.pixels import contents
+from bench.data.pixels.contents import Contents, pixels_hash
+from bench.data.pixels.policy import Policy
+from bench.data.pixels.store import open_store
 from tests.data.test_batches import make_dataset
 
 

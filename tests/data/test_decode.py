@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from bench.data.decode import BACKGROUND, MAX_PIXELS, decode
-from bench.errors import BenchError, DataError
+from bench.core.errors import BenchError, DataError
+from bench.data.pixels.decode import BACKGROUND, MAX_PIXELS, decode
 
 
 @pytest.fixture

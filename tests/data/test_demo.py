@@ -9,13 +9,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.data import demo
+from bench.core.errors import DataError
+from bench.core.registry import DATASETS
 from bench.data.dataset import COLUMNS, Place
-from bench.data.decode import decode
-from bench.data.demo import EXPECTED, PHOTOS, RECIPES, DemoA, DemoB, DemoWild, ensure_demo, load_demo, shipped_photo
-from bench.data.distortions import DISTORTIONS
-from bench.errors import DataError
-from bench.registry import DATASETS
+from bench.data.pixels.decode import decode
+from bench.data.sets import demo
+from bench.data.sets.demo import (
+    EXPECTED,
+    PHOTOS,
+    RECIPES,
+    DemoA,
+    DemoB,
+    DemoWild,
+    ensure_demo,
+    load_demo,
+    shipped_photo,
+)
+from bench.data.synthesis.distortions import DISTORTIONS
 
 SOURCES = {"demo_a": DemoA, "demo_b": DemoB, "demo_wild": DemoWild}
 

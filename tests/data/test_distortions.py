@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.data.distortions import CHROMA_ONLY, DISTORTIONS, FAMILIES, LEVELS, distort, to_bytes
-from bench.data.distortions.spaces import (
+from bench.data.synthesis.distortions import CHROMA_ONLY, DISTORTIONS, FAMILIES, LEVELS, distort, to_bytes
+from bench.data.synthesis.distortions.spaces import (
     hsv_to_rgb,
     lab_to_rgb,
     rgb_to_hsv,
@@ -20,13 +20,13 @@ from bench.data.distortions.spaces import (
     rgb_to_ycbcr,
     ycbcr_to_rgb,
 )
-from bench.data.human_cells import combined, human_cells
+from bench.data.synthesis.human_cells import combined, human_cells
 
 KINDS = [entry.kind for entry in DISTORTIONS]
 
 FINGERPRINT = """
 import hashlib, numpy as np
-from bench.data.distortions import DISTORTIONS, distort, to_bytes
+from bench.data.synthesis.distortions import DISTORTIONS, distort, to_bytes
 image = np.random.RandomState(0).random_sample((40, 52, 3))
 digest = hashlib.sha256()
 for entry in DISTORTIONS:

@@ -11,10 +11,10 @@ import zipfile
 
 import pytest
 
-from bench.data import unpack as unpacking
-from bench.data.download import TRIES, Address, addresses_of, download, fetch_file
-from bench.data.unpack import unpack
-from bench.errors import BenchError, DataError, UsageError
+from bench.core.errors import BenchError, DataError, UsageError
+from bench.data.obtain import unpack as unpacking
+from bench.data.obtain.download import TRIES, Address, addresses_of, download, fetch_file
+from bench.data.obtain.unpack import unpack
 
 BODY = bytes(range(256)) * 4_000
 

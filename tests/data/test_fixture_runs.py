@@ -2,12 +2,12 @@
 
 import pytest
 
-from bench.presets import PAPER
-from bench.protocol import MethodChoice, Request
-from bench.run import make_run
-from bench.runtime import Runtime
-from bench.store import Store
-from bench.verify import verify
+from bench.core.runtime import Runtime
+from bench.planning.presets import PAPER
+from bench.planning.protocol import MethodChoice, Request
+from bench.records.store import Store
+from bench.report.verify import verify
+from bench.training.run import make_run
 from tests.data.trees import SMALL
 from tests.fixtures_data import build
 from tests.world import TINY

@@ -12,15 +12,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.data.batches import ViewMaker
+from bench.core.errors import RunError
+from bench.core.spec import Recipe
 from bench.data.caches import cache_entries, in_use, limit, remove
 from bench.data.dataset import Dataset
-from bench.data.frozen import FrozenInputs
-from bench.data.sheets import CHECKS, CHUNK, VALUES, FileSheet, create_sheet, open_sheet
-from bench.data.views import View
-from bench.errors import RunError
-from bench.method import Frozen
-from bench.spec import Recipe
+from bench.data.frozen.inputs import FrozenInputs
+from bench.data.frozen.sheets import CHECKS, CHUNK, VALUES, FileSheet, create_sheet, open_sheet
+from bench.data.views.batches import ViewMaker
+from bench.data.views.view import Frozen, View
 from tests.data.test_batches import MEAN, STD, make_dataset
 from tests.methods.vits import small_vit
 
@@ -152,7 +151,7 @@ def test_what_is_not_to_be_kept_is_computed_for_the_batch_and_not_rounded(opened
 
 def test_a_complete_fixed_input_moves_to_the_device_as_a_whole(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     stored = opened()[0].get("f", np.arange(ROWS), **FIRST)
-    monkeypatch.setattr("bench.data.frozen.has_room", lambda *_: True)
+    monkeypatch.setattr("bench.data.frozen.inputs.has_room", lambda *_: True)
     inputs, network = opened()
     order = np.array([70, 3, 40, 3, 9])
     for rows in (order, np.arange(ROWS), order):  # the whole is known to be there only after the second
@@ -282,7 +281,7 @@ def test_machines_of_unlike_kernels_share_a_cache_and_no_vectors(
     opened: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for kernels in ("x86_64 AVX2", "x86_64 AVX512", "x86_64 AVX2"):
-        monkeypatch.setattr("bench.machine.instruction_set", lambda kernels=kernels: kernels)
+        monkeypatch.setattr("bench.core.machine.instruction_set", lambda kernels=kernels: kernels)
         opened()[0].get("f", np.arange(2), **FIRST)
     assert len(sheets(tmp_path)) == 2
 
@@ -318,6 +317,6 @@ def test_a_raised_number_of_the_harness_computes_anew(
     opened: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened()[0].get("f", np.arange(2), **FIRST)
-    monkeypatch.setattr("bench.data.frozen.NUMERICS", -1)
+    monkeypatch.setattr("bench.data.frozen.inputs.NUMERICS", -1)
     opened()[0].get("f", np.arange(2), **FIRST)
     assert len(sheets(tmp_path)) == 2

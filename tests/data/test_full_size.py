@@ -2,10 +2,10 @@
 
 import pytest
 
-from bench.data.check import check
 from bench.data.locate import load_dataset
-from bench.data.pixels import open_store
-from bench.data.policy import Policy
+from bench.data.obtain.check import check
+from bench.data.pixels.policy import Policy
+from bench.data.pixels.store import open_store
 from bench.data.splits import make_split
 from tests.fixtures_data import build
 

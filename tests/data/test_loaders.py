@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from bench.core.errors import DataError, UsageError
+from bench.core.registry import DATASETS
 from bench.data.dataset import COLUMNS, Dataset
-from bench.data.decode import decode
+from bench.data.pixels.decode import decode
 from bench.data.splits import make_split
-from bench.errors import DataError, UsageError
-from bench.registry import DATASETS
 from tests.data.trees import load
 from tests.fixtures_data import BUILDERS, build, overwrite, real_rows
 

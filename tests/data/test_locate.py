@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bench.core.errors import DataError, UsageError
 from bench.data.dataset import Dataset
 from bench.data.locate import (
     dataset_names,
@@ -18,7 +19,6 @@ from bench.data.locate import (
     take_titles,
 )
 from bench.data.splits import make_split
-from bench.errors import DataError, UsageError
 from tests.fixtures_data import BUILDERS, picture
 
 
@@ -264,7 +264,7 @@ def test_what_is_no_setting_of_data_is_refused():
 
 
 def test_an_own_set_goes_by_its_title(tmp_path):
-    from bench.layout import dataset_title
+    from bench.report.tables.fill import dataset_title
 
     config = mine(own_folder(tmp_path), title="My pictures")
     assert len(load(config)) == 3
@@ -287,7 +287,7 @@ def test_the_section_for_a_folder_is_toml(tmp_path, folder, name):
 
 
 def test_an_own_set_that_is_not_there_is_nobody_elses_and_named_as_configured(tmp_path):
-    from bench.data.check import check
+    from bench.data.obtain.check import check
 
     config = mine(tmp_path, csv="noten.csv", image="datei", score="note")
     said = " ".join([*check("mine", config, tmp_path).errors, *check("mine", config, tmp_path).lines()])
@@ -344,7 +344,7 @@ def test_settings_of_a_wrong_type_are_refused(tmp_path):
 
 
 def test_a_synthesized_folder_needs_no_settings(tmp_path):
-    from bench.data.synthesize import Recipe, synthesize
+    from bench.data.synthesis.synthesize import Recipe, synthesize
 
     photos = [(f"p{i}", np.random.default_rng(i).integers(0, 256, (40, 40, 3), dtype=np.uint8)) for i in range(3)]
     synthesize(photos, tmp_path / "made", Recipe(kinds=(1, 10), levels=(1, 5), size=(32, 32), per_crop=None))

@@ -9,7 +9,7 @@ from PIL import Image
 from scipy.fft import dctn
 
 from bench.data.dataset import Dataset
-from bench.data.overlap import near_pairs, overlap, perceptual_hashes
+from bench.data.obtain.overlap import near_pairs, overlap, perceptual_hashes
 
 
 def photo(seed, size=(160, 120)):

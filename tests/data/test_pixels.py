@@ -16,14 +16,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.data import building, pixels
-from bench.data.building import JOURNAL, estimate_bytes
+from bench.core.errors import BenchError, DataError, UsageError
 from bench.data.caches import Entry, cache_entries, limit
 from bench.data.dataset import Dataset
-from bench.data.pixel_index import INDEX, PIXELS
-from bench.data.pixels import PixelStore, open_store, store_folder
-from bench.data.policy import MAX_ASPECT, Policy, load_plain
-from bench.errors import BenchError, DataError, UsageError
+from bench.data.pixels import build as building
+from bench.data.pixels import store as pixels
+from bench.data.pixels.build import JOURNAL, estimate_bytes
+from bench.data.pixels.index import INDEX, PIXELS
+from bench.data.pixels.policy import MAX_ASPECT, Policy, load_plain
+from bench.data.pixels.store import PixelStore, open_store, store_folder
 from tests.data.test_batches import SIZES, make_dataset
 
 SHORT = Policy(short_side=24)

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.core.errors import DataError
 from bench.data.dataset import Dataset
 from bench.data.splits import make_split, order_contents
-from bench.errors import DataError
 
 
 def dataset(groups, each=5):

@@ -11,12 +11,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from bench.data import folders
-from bench.data.distortions import DISTORTIONS, to_bytes
-from bench.data.folders import publish, verified
-from bench.data.human_cells import combined, human_cells
-from bench.data.synthesize import Photo, Recipe, photos_in, synthesize
-from bench.errors import DataError
+from bench.core.errors import DataError
+from bench.data.synthesis import folders
+from bench.data.synthesis.distortions import DISTORTIONS, to_bytes
+from bench.data.synthesis.folders import publish, verified
+from bench.data.synthesis.human_cells import combined, human_cells
+from bench.data.synthesis.synthesize import Photo, Recipe, photos_in, synthesize
 
 SMALL = Recipe(kinds=(7, 10, 18), levels=(1, 5), size=(40, 32))
 BALANCED = Recipe(kinds=(1, 10, 11, 17, 18, 25), size=(40, 32), crops=2, per_crop=6, seed=4)

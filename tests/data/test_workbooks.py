@@ -10,9 +10,9 @@ import openpyxl
 import pytest
 from scipy.io import loadmat, savemat
 
-from bench.data.matfile import MAX_UNPACKED, MatFile
-from bench.data.workbooks import read_mat, read_xlsx
-from bench.errors import DataError
+from bench.core.errors import DataError
+from bench.data.labels.matfile import MAX_UNPACKED, MatFile
+from bench.data.labels.workbooks import read_mat, read_xlsx
 
 
 def cells(*texts, column=False):

@@ -4,8 +4,8 @@ import os
 import shutil
 from pathlib import Path
 
+from bench.core.registry import DATASETS
 from bench.data.locate import load_dataset
-from bench.registry import DATASETS
 from tests.fixtures_data import TOPS, build, real_rows
 
 SMALL = {

@@ -8,11 +8,11 @@ import pytest
 import timm
 import torch
 
-from bench.backbone import Vit, cnn_channels
-from bench.conformance import check_method
-from bench.errors import UsageError
-from bench.registry import METHODS
-from bench.spec import Recipe
+from bench.core.errors import UsageError
+from bench.core.registry import METHODS
+from bench.core.spec import Recipe
+from bench.models.conformance import check_method
+from bench.models.vit import Vit, cnn_channels
 from tests.methods.vits import build, small_vit
 
 SMALL = {"img_size": 56, "embed_dim": 48, "depth": 2, "num_heads": 3}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from bench.backbone import vit_shape
-from bench.budget import CLOSE_ENOUGH, size_to_budget
-from bench.errors import UsageError
-from bench.registry import METHODS
+from bench.core.errors import UsageError
+from bench.core.registry import METHODS
+from bench.models.budget import CLOSE_ENOUGH, size_to_budget
+from bench.models.vit import vit_shape
 
 VIT_B16 = "vit_base_patch16_224"
 SIZED = ["adapter", "lora", "vpt", "loda", "glia", "peft:dora", "peft:loha", "peft:fourierft"]

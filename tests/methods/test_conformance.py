@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from bench.conformance import check_method, tiny_vit
-from bench.errors import UsageError
-from bench.method import Features, Method, ViewFeature
-from bench.registry import METHODS
+from bench.core.errors import UsageError
+from bench.core.registry import METHODS
+from bench.models.conformance import check_method, tiny_vit
+from bench.models.method import Features, Method, ViewFeature
 from methods.peft import TUNERS
 from tests.methods.vits import SMALL_CNN
 

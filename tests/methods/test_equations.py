@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.heads import quality_head
-from bench.losses import plcc
+from bench.models.head import quality_head
+from bench.models.losses import plcc
 from tests.methods.vits import SMALL_CNN, build, small_vit
 
 TOLERANCE = 1e-10

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench.data.batches import ViewMaker, policy_of
-from bench.data.policy import Policy, load_plain
-from bench.errors import UsageError
-from bench.session import prepare
-from bench.spec import Recipe
+from bench.core.errors import UsageError
+from bench.core.spec import Recipe
+from bench.data.pixels.policy import Policy, load_plain
+from bench.data.views.batches import ViewMaker, policy_of
+from bench.training.session import prepare
 from methods.glia import Glia
 from protocols.variants import GUIDANCE
 from tests.data.test_batches import MEAN, STD, make_dataset

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from bench.errors import UsageError
-from bench.registry import METHODS
-from bench.tuners import QKV, inject, make_config, parse_config
+from bench.core.errors import UsageError
+from bench.core.registry import METHODS
+from bench.models.tuners import QKV, inject, make_config, parse_config
 from tests.methods.vits import build, small_vit, vit_b16_shape
 
 

@@ -4,8 +4,8 @@ import copy
 
 import torch
 
-from bench.conformance import random_cnn
-from bench.spec import Recipe
+from bench.core.spec import Recipe
+from bench.models.conformance import random_cnn
 from tests.methods.vits import SMALL_CNN, build, small_vit
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bench.heads import quality_head
-from bench.registry import METHODS
+from bench.core.registry import METHODS
+from bench.models.head import quality_head
 from tests.methods.vits import vit_b16_shape
 
 VIT_B16 = vit_b16_shape()

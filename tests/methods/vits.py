@@ -7,11 +7,11 @@ from typing import Any
 import timm
 import torch
 
-from bench.backbone import Vit, VitShape
-from bench.conformance import random_cnn
-from bench.method import QualityModel
-from bench.registry import METHODS
-from bench.spec import Recipe
+from bench.core.registry import METHODS
+from bench.core.spec import Recipe
+from bench.models.conformance import random_cnn
+from bench.models.method import QualityModel
+from bench.models.vit import Vit, VitShape
 
 SMALL_CNN = "test_efficientnet"
 

@@ -7,11 +7,11 @@ from collections import Counter
 
 import pytest
 
-from bench.errors import UsageError
-from bench.planning import size_to_budget
-from bench.presets import DEMO, PAPER
-from bench.protocol import MethodChoice, Request, merge
-from bench.registry import PROTOCOLS
+from bench.core.errors import UsageError
+from bench.core.registry import PROTOCOLS
+from bench.planning.plan import size_to_budget
+from bench.planning.presets import DEMO, PAPER
+from bench.planning.protocol import MethodChoice, Request, merge
 from protocols.ablation import PARTS
 from protocols.data_efficiency import DataEfficiency
 from protocols.strategies_matched import BUDGETS, KNOBS, SOLVED, solve
@@ -171,9 +171,9 @@ def test_a_plan_of_thousands_takes_under_two_seconds_and_no_torch():
     code = f"""
 import sys, time
 start = time.process_time()
-from bench.presets import PAPER
-from bench.protocol import MethodChoice, Request, merge
-from bench.registry import METHODS, PROTOCOLS
+from bench.planning.presets import PAPER
+from bench.planning.protocol import MethodChoice, Request, merge
+from bench.core.registry import METHODS, PROTOCOLS
 every = [name for name in METHODS.names() if not METHODS.card(name).facts.get("family")]
 request = Request(PAPER, tuple(MethodChoice(name) for name in every), splits=10)
 specs = merge([spec for name in {EVERY!r} for spec in PROTOCOLS.make(name).plan(request)])

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from bench.gmad import compete
-from bench.results import Results
-from bench.table import Number
-from tests.tables.records import KINDS, predictions, record_of, records_of
-from tests.tables.results import results_of, specs_of, tables_of
+from bench.metrics.gmad import compete
+from bench.records.results import Results
+from bench.report.tables.table import Number
+from tests.report.records import KINDS, predictions, record_of, records_of
+from tests.report.results import results_of, specs_of, tables_of
 
 
 def test_correlations_are_among_the_images_of_one_distortion():

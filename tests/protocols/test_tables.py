@@ -2,8 +2,8 @@
 
 import pytest
 
-from bench.table import MEASURED, Table
-from tests.tables.results import results_of, tables_of
+from bench.report.tables.table import MEASURED, Table
+from tests.report.results import results_of, tables_of
 
 
 def leads(table: Table, block: str = MEASURED) -> list[tuple[str, ...]]:

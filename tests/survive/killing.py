@@ -14,11 +14,11 @@ from pathlib import Path
 from tests.world import RECIPE, TINY
 
 MOMENTS = {
-    "planning": [("bench.planning", "sort_settings"), ("bench.store", "check_record")],
-    "building a store": [("bench.data.building", "_line")],
-    "training": [("bench.train", "_step"), ("bench.packed", "_Pack.step")],
-    "writing anything": [("os", "replace"), ("os", "fsync"), ("os", "link"), ("bench.store", "write_text")],
-    "rendering a table": [("bench.tables", "write_table"), ("bench.files", "write_text")],
+    "planning": [("bench.planning.plan", "sort_settings"), ("bench.records.store", "check_record")],
+    "building a store": [("bench.data.pixels.build", "_line")],
+    "training": [("bench.training.loop", "_step"), ("bench.training.packs.loop", "_Pack.step")],
+    "writing anything": [("os", "replace"), ("os", "fsync"), ("os", "link"), ("bench.records.store", "write_text")],
+    "rendering a table": [("bench.report.tables.write", "write_table"), ("bench.core.files", "write_text")],
 }
 """What a process is doing → functions whose n-th call it does not survive."""
 TIMINGS = re.compile(rb'"(?:train_seconds|images_per_second|memory_bytes)": [-+.e0-9]+')
@@ -42,8 +42,8 @@ def go(home: Path, moment: str, seed: int) -> None:
         *inside, name = name.split(".")
         place = reduce(getattr, inside, importlib.import_module(module))
         die_in(place, name, chance.randint(1, 12 if moment == "writing anything" else 4))
-    from bench import machine
     from bench.cli import app
+    from bench.core import machine
 
     machine._git = lambda: ("0" * 40, False)  # records name the commit, and a tree may change during the test
     for words in (PLAN, ["table", "main"]):

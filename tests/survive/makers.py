@@ -3,9 +3,9 @@
 import os
 import time
 
-from bench.code import code_of
-from bench.errors import Interrupted, RunError
-from bench.spec import SCHEMA, RunSpec
+from bench.core.code import code_of
+from bench.core.errors import Interrupted, RunError
+from bench.core.spec import SCHEMA, RunSpec
 
 
 def specs(count, method="glia"):

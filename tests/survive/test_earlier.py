@@ -13,14 +13,14 @@ import pytest
 from typer.testing import CliRunner
 
 from bench.cli import app
-from bench.earlier import spec_of
-from bench.planned import note_plan, planned
-from bench.results import Results
-from bench.status import read_status
-from bench.store import Store, record_hash, record_text
-from bench.tables import make_tables
-from bench.verify import verify
-from tests.tables.records import record_of
+from bench.cli.status import read_status
+from bench.records.earlier import spec_of
+from bench.records.plans import note_plan, planned
+from bench.records.results import Results
+from bench.records.store import Store, record_hash, record_text
+from bench.report.tables.write import make_tables
+from bench.report.verify import verify
+from tests.report.records import record_of
 from tests.world import make_world, tiny_spec, toml_of
 
 OLD = Path(__file__).resolve().parents[1] / "fixtures_old"

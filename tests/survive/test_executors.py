@@ -12,14 +12,15 @@ from dataclasses import replace
 
 import pytest
 
-from bench import attempt, holders
-from bench.attempt import MEMORY_DEATHS, SPLIT_PARTS, UNEXPLAINED_DEATHS
-from bench.claims import Claims
-from bench.errors import DataError, StoreError, UsageError
-from bench.executors import execute_serial
-from bench.orders import ExecutionOptions
-from bench.runtime import Runtime
-from bench.store import Store
+from bench.core import processes as holders
+from bench.core.claims import Claims
+from bench.core.errors import DataError, StoreError, UsageError
+from bench.core.runtime import Runtime
+from bench.execution import attempt
+from bench.execution.attempt import MEMORY_DEATHS, SPLIT_PARTS, UNEXPLAINED_DEATHS
+from bench.execution.orders import ExecutionOptions
+from bench.execution.serial import execute_serial
+from bench.records.store import Store
 from tests.survive.makers import brief, failing, instant, record_of, specs, stopped
 
 FORK = multiprocessing.get_context("fork")
@@ -169,7 +170,7 @@ def die(root, count, kills=0):
     """Let `count` processes take the same run and die in it."""
     text = str(root / "claims")
     code = (
-        "import os, sys; from pathlib import Path; from bench import claims\n"
+        "import os, sys; from pathlib import Path; from bench.core import claims\n"
         "claims.memory_kills = lambda: int(sys.argv[3])\n"
         "assert claims.Claims(Path(sys.argv[1])).take(sys.argv[2]); os._exit(9)"
     )
@@ -179,7 +180,7 @@ def die(root, count, kills=0):
 
 
 def parts_seen(runtime, monkeypatch, kills):
-    monkeypatch.setattr("bench.claims.memory_kills", lambda: kills)
+    monkeypatch.setattr("bench.core.claims.memory_kills", lambda: kills)
     seen = []
 
     def noting(spec, its, *rest):
@@ -238,7 +239,7 @@ def test_out_of_memory_is_answered_once_with_split_batches(runtime, monkeypatch)
         tried.append(its.parts)
         raise RuntimeError("CUDA out of memory. Tried to allocate 20 MiB")
 
-    monkeypatch.setattr("bench.run.make_run", hungry)
+    monkeypatch.setattr("bench.training.run.make_run", hungry)
     summary = execute_serial(specs(1), runtime, ExecutionOptions(), attempt.run_with_retry)
     assert tried == [1, SPLIT_PARTS]
     assert "out of memory" in next(iter(summary.failed.values()))

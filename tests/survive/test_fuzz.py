@@ -6,12 +6,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bench.cards import Option
-from bench.claims import Claims
-from bench.errors import BenchError, StoreError, UsageError
-from bench.planning import parse_count, sort_settings
-from bench.spec import RunSpec, recipe_options
-from bench.store import Store, check_record, record_hash
+from bench.core.cards import Option
+from bench.core.claims import Claims
+from bench.core.errors import BenchError, StoreError, UsageError
+from bench.core.spec import RunSpec, recipe_options
+from bench.planning.plan import parse_count, sort_settings
+from bench.records.store import Store, check_record, record_hash
 from tests.survive.makers import record_of, specs
 
 THOUSAND = settings(max_examples=500)

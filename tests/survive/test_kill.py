@@ -10,19 +10,19 @@ from collections import Counter
 
 import pytest
 
-from bench.store import Store
+from bench.records.store import Store
 from tests.survive.killing import MOMENTS, essence, go
 from tests.world import make_world, toml_of
 
 KILLS = 50
 PRELOADED = [
     "bench.cli",
-    "bench.run",
-    "bench.driver",
-    "bench.tables",
+    "bench.training.run",
+    "bench.cli.driver",
+    "bench.report.tables.write",
     "methods.glia",
     "methods.linear_probe",
-    "bench.packed",
+    "bench.training.packs.loop",
 ]
 PRELOADED += ["protocols.main", "tests.survive.killing", "pandas", "scipy.stats", "torch.utils.flop_counter"]
 CONTEXT = multiprocessing.get_context("forkserver")

@@ -6,13 +6,13 @@ import signal
 
 import pytest
 
-from bench.attempt import UNEXPLAINED_DEATHS
-from bench.claims import Claims
-from bench.errors import ClaimLost, Interrupted, RunError, UsageError
-from bench.executors import execute_serial
-from bench.orders import ExecutionOptions
-from bench.runtime import Runtime
-from bench.store import Store
+from bench.core.claims import Claims
+from bench.core.errors import ClaimLost, Interrupted, RunError, UsageError
+from bench.core.runtime import Runtime
+from bench.execution.attempt import UNEXPLAINED_DEATHS
+from bench.execution.orders import ExecutionOptions
+from bench.execution.serial import execute_serial
+from bench.records.store import Store
 from tests.survive.makers import instant, record_of, specs
 
 FORK = multiprocessing.get_context("fork")
@@ -85,7 +85,7 @@ def test_a_run_that_kills_its_maker_is_the_only_one_of_its_pack_that_fails(runti
 
 def test_a_pack_killed_for_memory_is_made_one_by_one_with_whole_batches(runtime, monkeypatch):
     kills = [0]
-    monkeypatch.setattr("bench.claims.memory_kills", lambda: kills[0])
+    monkeypatch.setattr("bench.core.claims.memory_kills", lambda: kills[0])
 
     def fatal(*_rest):
         os.kill(os.getpid(), signal.SIGKILL)

@@ -18,16 +18,16 @@ ray = pytest.importorskip("ray")
 from ray import cloudpickle  # noqa: E402
 from ray.cluster_utils import Cluster  # noqa: E402
 
-from bench.attempt import SPLIT_PARTS  # noqa: E402
-from bench.claims import Claims  # noqa: E402
-from bench.errors import UsageError  # noqa: E402
-from bench.executors import execute_serial  # noqa: E402
-from bench.orders import ExecutionOptions  # noqa: E402
-from bench.ray_executor import execute_ray  # noqa: E402
-from bench.ray_worker import Delivery  # noqa: E402
-from bench.runtime import Runtime  # noqa: E402
-from bench.shares import Cluster as BenchCluster  # noqa: E402
-from bench.store import Store  # noqa: E402
+from bench.core.claims import Claims  # noqa: E402
+from bench.core.errors import UsageError  # noqa: E402
+from bench.core.runtime import Runtime  # noqa: E402
+from bench.execution.attempt import SPLIT_PARTS  # noqa: E402
+from bench.execution.cluster.driver import execute_ray  # noqa: E402
+from bench.execution.cluster.shares import Cluster as BenchCluster  # noqa: E402
+from bench.execution.cluster.worker import Delivery  # noqa: E402
+from bench.execution.orders import ExecutionOptions  # noqa: E402
+from bench.execution.serial import execute_serial  # noqa: E402
+from bench.records.store import Store  # noqa: E402
 from tests.survive import makers  # noqa: E402
 from tests.survive.makers import specs  # noqa: E402
 
@@ -83,7 +83,7 @@ def test_every_run_has_a_card_of_its_own(two_cards, runtime):
 def test_runs_of_little_memory_share_a_card(two_cards, runtime, monkeypatch):
     known = makers.record_of(specs(9)[8], memory_peak_bytes=1 << 30, numerics={"trained": {"device_type": "cuda"}})
     Store(runtime.results).write(known)
-    monkeypatch.setattr("bench.ray_executor.look_at_cluster", lambda *_, **__: CARDS)
+    monkeypatch.setattr("bench.execution.cluster.driver.look_at_cluster", lambda *_, **__: CARDS)
     execute_ray(specs(4), runtime, ExecutionOptions(), make=makers.waiting_for_company)
     made = [r for r in records(runtime) if "card" in r]
     assert len(made) == 4
@@ -99,7 +99,7 @@ def own_folders(monkeypatch):
     def elsewhere(results):
         yield results / "nowhere", "secret"
 
-    monkeypatch.setattr("bench.ray_executor._token", elsewhere)
+    monkeypatch.setattr("bench.execution.cluster.driver._token", elsewhere)
 
 
 def test_workers_without_the_folder_hand_their_records_to_the_driver(two_cards, runtime, own_folders):
@@ -153,7 +153,7 @@ def test_a_run_whose_worker_was_lost_is_sent_again(two_cards, runtime):
 
 
 def test_a_run_that_kills_every_worker_fails_in_the_end_with_the_reason(two_cards, runtime, monkeypatch):
-    monkeypatch.setattr("bench.attempt.UNEXPLAINED_DEATHS", 2)
+    monkeypatch.setattr("bench.execution.attempt.UNEXPLAINED_DEATHS", 2)
     (runtime.results / "lives").write_text("99")
     summary = execute_ray(specs(3), runtime, ExecutionOptions(), make=makers.deadly)
     assert len(summary.done) == 2
@@ -172,8 +172,8 @@ def test_ctrl_c_calls_all_workers_back(two_cards, runtime):
 def test_a_driver_that_is_killed_loses_nothing_and_nothing_is_made_twice(two_cards, runtime):
     code = (
         "import sys; from pathlib import Path; from ray import cloudpickle; from tests.survive import makers\n"
-        "from bench.orders import ExecutionOptions; from bench.ray_executor import execute_ray\n"
-        "from bench.runtime import Runtime\n"
+        "from bench.execution.orders import ExecutionOptions; from bench.execution.cluster.driver import execute_ray\n"
+        "from bench.core.runtime import Runtime\n"
         "cloudpickle.register_pickle_by_value(makers)\n"
         "here = Runtime(Path(sys.argv[1]), Path(sys.argv[1]))\n"
         "execute_ray(makers.specs(12), here, ExecutionOptions(), sys.argv[2], makers.logged)"

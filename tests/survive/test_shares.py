@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from bench.shares import Cluster, Shares, card_share
+from bench.execution.cluster.shares import Cluster, Shares, card_share
 from tests.survive.makers import record_of, specs
 
 CARDS = Cluster(cpus=16, gpus=2, card_bytes=80 << 30, node_bytes=64 << 30)

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bench.cli import app
-from bench.slurm import script, share, without_slurm
+from bench.execution.slurm import script, share, without_slurm
 from tests.survive.killing import PLAN
 from tests.world import make_world, toml_of
 

@@ -7,16 +7,16 @@ from dataclasses import replace
 import pytest
 from typer.testing import CliRunner
 
-from bench.attempt import AnswersSincePlan, claim_run
-from bench.claims import LEASE_SECONDS, Claims
 from bench.cli import app
-from bench.driver import report_problems
-from bench.errors import DataError, RunError
-from bench.outcome import Result, failure, write_result
-from bench.planned import forget_plans, note_failure, note_plan
-from bench.record import failed_record
-from bench.status import describe_holder, print_status, read_status
-from bench.store import Problem, Store
+from bench.cli.driver import report_problems
+from bench.cli.status import describe_holder, print_status, read_status
+from bench.core.claims import LEASE_SECONDS, Claims
+from bench.core.errors import DataError, RunError
+from bench.execution.attempt import AnswersSincePlan, claim_run
+from bench.execution.outcome import Result, failure, write_result
+from bench.records.plans import forget_plans, note_failure, note_plan
+from bench.records.store import Problem, Store
+from bench.training.record import failed_record
 from tests.survive.makers import record_of, specs
 
 

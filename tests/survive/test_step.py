@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from bench.losses import LOSSES
-from bench.step import gradients, gradients_in_parts
+from bench.models.losses import LOSSES
+from bench.training.step import gradients, gradients_in_parts
 
 
 class Tiny(nn.Module):

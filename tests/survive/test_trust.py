@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bench.cli import app
-from bench.console import grid
+from bench.cli.console import grid
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted(p for room in ("bench", "methods", "protocols") for p in (ROOT / room).rglob("*.py"))
@@ -44,7 +44,7 @@ def test_no_source_can_run_what_a_file_says(path):
 
 PLUGIN = """
 from pathlib import Path
-from bench.method import Method
+from bench.models.method import Method
 Path("was_run").touch()
 class Marked(Method):
     name = "marked"

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.metrics import score_metrics
-from bench.store import Store, record_hash, record_text
-from bench.verify import verify
+from bench.metrics.agreement import score_metrics
+from bench.records.store import Store, record_hash, record_text
+from bench.report.verify import verify
 from tests.survive.makers import record_of, specs
 
 TARGET = "demo_a:test"

@@ -1,0 +1,101 @@
+"""What the shell is offered for a half-typed name: methods, protocols, datasets, figures and choices. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from bench.cli.config import SETTINGS
+from bench.core.errors import BenchError
+from bench.core.spec import recipe_options
+
+OPTIONS = {"method": "methods", "protocol": "protocols", "dataset": "datasets"}
+"""Parameters that are completed in every command, and with which names."""
+ARGUMENTS = {
+    "methods show": "methods",
+    "methods check": "methods",
+    "protocols show": "protocols",
+    "tune": "methods",
+    "profile": "methods",
+    "compare": "methods",
+    "table": "protocols",
+    "figure": "figures",
+    "splits": "datasets",
+    "data check": "datasets",
+    "data prepare": "datasets",
+    "data download": "datasets",
+    "data overlap": "datasets",
+}
+"""Commands whose arguments are names of one kind."""
+
+
+def add_completion(command: Any) -> None:
+    """Let the shell complete a command's names."""
+    for one in command.params:
+        if one.name in OPTIONS or one.param_type_name == "argument" or choices_of(one.name):
+            one._custom_shell_complete = complete  # what `shell_complete=` of every single option would set
+
+
+def complete(ctx: Any, one: Any, incomplete: str) -> list[str]:
+    """The names that a word may become; in a list with commas, its last part."""
+    head, comma, last = incomplete.rpartition(",")
+    taken = set(head.split(","))
+    return [f"{head}{comma}{name}" for name in _names(ctx, one) if name.startswith(last) and name not in taken]
+
+
+def _names(ctx: Any, one: Any) -> Sequence[str]:
+    path = ctx.command_path.partition(" ")[2]
+    kind = ARGUMENTS.get(path, "") if one.param_type_name == "argument" else OPTIONS.get(one.name, "")
+    return _KINDS[kind]() if kind else choices_of(one.name)
+
+
+def choices_of(name: str) -> list[str]:
+    """The words that an option chooses between; nothing where it takes others."""
+    options = {**SETTINGS, "selection": recipe_options()["selection"]}
+    return [str(choice) for choice in options[name].choices if choice] if name in options else []
+
+
+def _configured() -> Any:
+    """What is in force, with plugins known; nothing where bench.toml is broken, which is no matter of completion."""
+    from bench.cli.invocation import configure
+
+    try:
+        return configure()
+    except BenchError:
+        return None
+
+
+def _methods() -> list[str]:
+    from bench.core.registry import METHODS
+
+    _configured()
+    return [*METHODS.names(), "all"]
+
+
+def _protocols() -> list[str]:
+    from bench.core.registry import PROTOCOLS
+
+    _configured()
+    return PROTOCOLS.names()
+
+
+def _datasets() -> list[str]:
+    from bench.data.locate import dataset_names
+
+    config = _configured()
+    return dataset_names(config.data if config else {})
+
+
+def _figures() -> list[str]:
+    from bench.core.registry import FIGURES
+
+    _configured()
+    return FIGURES.names()
+
+
+_KINDS: dict[str, Callable[[], list[str]]] = {
+    "methods": _methods,
+    "protocols": _protocols,
+    "datasets": _datasets,
+    "figures": _figures,
+}

@@ -1,0 +1,263 @@
+"""Commands that say what there is: methods, protocols, datasets, splits, settings. Parse, call, print."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+from bench.cli.app import App, takes_config
+from bench.cli.console import friendly, grid, note, say
+from bench.cli.help import NamesGroup
+from bench.cli.invocation import configure
+
+if TYPE_CHECKING:
+    from bench.cli.config import Config
+    from bench.core.cards import Option
+
+methods_app = App(cls=NamesGroup, invoke_without_command=True)
+protocols_app = App(cls=NamesGroup, invoke_without_command=True)
+Plugin = Annotated[
+    Optional[list[Path]], typer.Option("--plugin", help="A Python file with further methods, protocols or datasets.")
+]
+
+
+def attach(app: App) -> None:
+    """Put these commands on the `bench` command."""
+    app.add_typer(methods_app, name="methods")
+    app.add_typer(protocols_app, name="protocols")
+    for command in (datasets, splits):
+        app.command()(command)
+    app.command("config")(show_config)
+
+
+@methods_app.callback()
+@takes_config
+@friendly
+def methods(context: typer.Context, plugin: Plugin = None) -> None:
+    """List the methods; `show NAME` says more of one. The bare command lists each with its size on ViT-B/16."""
+    if context.invoked_subcommand:
+        return
+    from bench.core.registry import METHODS
+
+    configure(plugin)
+    rows = []
+    for name in METHODS.names():
+        card = METHODS.card(name)
+        rows.append((name, _size_text(card.facts["vit_b"]), card.facts["origin"], METHODS.origin(name)))
+    grid(("method", "trainable on ViT-B/16, without head", "follows", "from"), rows)
+    say("Sizes are of the default options. `bench methods show NAME` lists these, `… check NAME` tests what it claims.")
+
+
+@methods_app.command("show")
+@friendly
+def methods_show(
+    name: Annotated[str, typer.Argument(help="The method.")],
+    plugin: Plugin = None,
+) -> None:
+    """Show one method: paper, size, options. With their meaning, and what presets change for it."""
+    from bench.cli.configuration import recipes_of_method
+    from bench.core.registry import METHODS
+
+    configure(plugin)
+    card = METHODS.card(name)
+    facts = card.facts
+    _print_head(name, facts["title"], card.doc)
+    size, sized_by = facts["vit_b"], facts["sized_by"]
+    about = {
+        "follows": facts["origin"],
+        "trains": "the whole backbone" if facts["trains_backbone"] else "what it adds to a frozen backbone",
+        "size": _size_text(size) + (" on ViT-B/16 with default options, without head" if size is not None else ""),
+        "--budget": f"turns {sized_by}" if sized_by else "cannot size it",
+        "starts": "as the frozen backbone itself" if facts["identity_at_start"] else "",
+        "from": METHODS.origin(name),
+    }
+    _print_facts(about, recipes_of_method(name))
+    _print_options(card.options.values(), f"--set {name}.KEY=VALUE, or [method.{name}] in bench.toml")
+    for option in card.options.values():
+        if option.divides:
+            say(f"{option.name} must divide {option.divides}.")
+        if option.tiles:
+            sides = f"{option.name} × {option.tiles}"
+            say(f"{sides} must be the picture's side; chosen to fit the backbone's patches if you do not.")
+    say(f"The recipe's fields (`bench config --all`) can be set for it alone too: --set {name}.lr=1e-3")
+
+
+@methods_app.command("check")
+@friendly
+def methods_check(
+    name: Annotated[str, typer.Argument(help="The method.")],
+    backbone: Annotated[str, typer.Option("--backbone", help="A timm ViT; a tiny random one by default.")] = "",
+    settings: Annotated[Optional[list[str]], typer.Option("--set", help="KEY=VALUE of the method.")] = None,
+    plugin: Plugin = None,
+) -> None:
+    """Prove that a method is what its name says. Sizes, gradients, frozen parts and determinism are looked at."""
+    from bench.cli.driver import check_method_and_print
+
+    configure(plugin)
+    raise typer.Exit(check_method_and_print(name, backbone, tuple(settings or ())))
+
+
+@protocols_app.callback()
+@takes_config
+@friendly
+def protocols(context: typer.Context, plugin: Plugin = None) -> None:
+    """List the protocols; `show NAME` says more of one. The bare command lists them."""
+    if context.invoked_subcommand:
+        return
+    from bench.core.registry import PROTOCOLS
+
+    configure(plugin)
+    rows = [(name, PROTOCOLS.card(name).summary, PROTOCOLS.origin(name)) for name in PROTOCOLS.names()]
+    grid(("protocol", "what it is", "from"), rows)
+    note("`bench protocols show NAME` says what one runs and which options it has.")
+
+
+@protocols_app.command("show")
+@friendly
+def protocols_show(
+    name: Annotated[str, typer.Argument(help="The protocol.")],
+    plugin: Plugin = None,
+) -> None:
+    """Show one protocol: its runs, tables and options."""
+    from bench.core.registry import PROTOCOLS
+
+    configure(plugin)
+    card = PROTOCOLS.card(name)
+    _print_head(name, card.facts["title"], card.doc)
+    about = {"runs": card.methods.get("plan"), "tables": card.methods.get("tables"), "from": PROTOCOLS.origin(name)}
+    _print_facts(about, [])
+    _print_options(card.options.values(), f"--set {name}.KEY=VALUE")
+    say(f"What it would run here: bench run -p {name} --dry-run")
+
+
+def _size_text(size: int | None) -> str:
+    """A documented count of parameters; None where options decide it."""
+    return "by option" if size is None else f"{size:,}"
+
+
+def _print_head(name: str, title: Any, doc: str) -> None:
+    say(f"{name}: {title}" if title else name)
+    say()
+    say(doc)
+    say()
+
+
+def _print_facts(about: dict[str, Any], further: Iterable[str]) -> None:
+    for what, text in about.items():
+        if text:
+            say(f"{what:<9} {text}")
+    for line in further:
+        say(line)
+    say()
+
+
+def _print_options(options: Iterable[Option], how: str) -> None:
+    from bench.cli.configuration import HEADER, row_of
+
+    rows = [row_of(option) for option in options]
+    if not rows:
+        return say("It has no options.")
+    grid(HEADER, rows)
+    return say(f"Set with {how}")
+
+
+@friendly
+def datasets(plugin: Plugin = None) -> None:
+    """List the datasets and where each is looked for. `bench data check NAME` looks into one."""
+    from bench.core.errors import UsageError
+    from bench.data.locate import dataset_names
+
+    config = configure(plugin, check_sets=False)
+    rows, wrong = [], []
+    for name in dataset_names(config.data):
+        try:
+            rows.append(_dataset_row(name, config))
+        except UsageError as error:
+            rows.append((name, "", "", "", _place(name, config), "see below"))
+            wrong.append(str(error))
+    grid(("dataset", "title", "images", "kind", "looked for in", "from"), rows)
+    for text in wrong:
+        note(f"Error: {text}")
+    if wrong:
+        raise typer.Exit(UsageError.exit_code)
+
+
+def _dataset_row(name: str, config: Config) -> tuple[str, ...]:
+    from bench.core.registry import DATASETS
+    from bench.data.locate import TITLES, loader_name, refuse_unknown_of_set
+
+    refuse_unknown_of_set(name, config.data.get(name, {}), config.data)
+    loader = loader_name(name, config.data)
+    facts = DATASETS.card(loader).facts
+    origin = DATASETS.origin(name) if name in DATASETS else f"bench.toml, read by {loader}"
+    title = TITLES.get(name) or facts["title"]
+    return name, title, str(facts["images"] or ""), facts["kind"], _place(name, config), origin
+
+
+def _place(name: str, config: Config) -> str:
+    own = config.data.get(name)
+    if isinstance(own, dict) and own.get("path"):
+        return str(own["path"])
+    if name.startswith("demo"):
+        return "made when needed"
+    return str(config.data["root"]) if config.data.get("root") else "not configured"
+
+
+@friendly
+def show_config(
+    every: Annotated[
+        bool, typer.Option("--all", help="Types, bounds and meanings too, and the recipe's fields.")
+    ] = False,
+) -> None:
+    """Print what is in force and where each value came from."""
+    from bench.cli.config import SETTINGS, file_settings
+    from bench.cli.configuration import recipe_in_force, run_options, settings_in_force
+    from bench.core.spec import recipe_options
+
+    config = configure()
+    file = file_settings(config)
+    say(f"File: {config.path}" if config.path else "File: no bench.toml here or in a folder above.")
+    if every:
+        _print_all("[run]", SETTINGS.values(), settings_in_force(config))
+        _print_all("[recipe]", recipe_options().values(), recipe_in_force(config))
+        options = run_options()
+        _print_all("of a run, with --set", options, [(o.name, str(o.default), "built-in") for o in options])
+    else:
+        grid(("setting", "value", "from"), settings_in_force(config))
+        for name, value in file.recipe.items():
+            say(f"recipe.{name} = {value}")
+    for name in config.methods:
+        for key, value in {**file.methods.get(name, {}), **file.recipes.get(name, {})}.items():
+            say(f"method.{name}.{key} = {value}")
+    for name, value in config.data.items():
+        say(f"data.{name} = {value}")
+    if not every:
+        say("`bench config --all` says what each means and lists the recipe too.")
+
+
+def _print_all(title: str, options: Iterable[Option], in_force: Iterable[tuple[str, str, str]]) -> None:
+    from bench.cli.configuration import HEADER, row_of
+
+    rows = [(*row_of(option), *place[1:]) for option, place in zip(options, in_force, strict=True)]
+    grid((*HEADER, "in force", "from"), rows, title=title)
+    say()
+
+
+@friendly
+def splits(
+    dataset: Annotated[str, typer.Argument(help="The dataset.")],
+    number: Annotated[Optional[int], typer.Option("--split", min=0, help="Only this split.")] = None,
+    count: Annotated[
+        Optional[int], typer.Option("--splits", min=1, help="How many splits to list; else ten, or all there are.")
+    ] = None,
+    export: Annotated[Optional[Path], typer.Option("--export", help="Write image,side rows as CSV.")] = None,
+    plugin: Plugin = None,
+) -> None:
+    """Print or export the splits of a dataset."""
+    from bench.cli.driver import print_splits
+
+    config = configure(plugin)
+    print_splits(config, dataset, [number] if number is not None else range(count or 0), export)

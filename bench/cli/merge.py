@@ -1,0 +1,142 @@
+"""`bench merge`: another results folder's records, with their predictions, taken into this one; nothing is lost."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from bench.core.errors import StoreError, UsageError
+from bench.core.files import write_bytes
+from bench.core.progress import Report, counted, silent
+from bench.core.spec import RunSpec
+from bench.execution.outcome import describe_run
+from bench.records.store import Store
+
+Keep = Literal["", "mine", "theirs"]
+
+
+@dataclass
+class Merged:
+    """What came of a merge."""
+
+    taken: int = 0
+    same: int = 0
+    mine: int = 0
+    """Runs that both have, of which ours stayed."""
+    theirs: int = 0
+    """Runs that both have, of which theirs came in the place of ours."""
+    states: int = 0
+    refused: list[tuple[str, str]] = field(default_factory=list)
+    """Files that were not taken, and why."""
+
+    def sentence(self) -> str:
+        """The same in words."""
+        said = [f"{counted(self.taken, 'record')} taken", f"{self.same} here already"]
+        said += [f"{self.mine} of both kept as here"] if self.mine else []
+        said += [f"{self.theirs} of both taken from there (ours are in set_aside/)"] if self.theirs else []
+        said += [f"{counted(self.states, 'trained state')} taken"] if self.states else []
+        return f"{', '.join(said)}, {len(self.refused)} refused."
+
+
+def merge(ours: Store, theirs: Store, *, keep: Keep = "", states: bool = False, report: Report = silent) -> Merged:
+    """Take what is sound there into the store here; `keep` decides of runs that both made, differently.
+
+    Records are copied byte for byte, so that each carries its hash on.
+    """
+    if not theirs.runs.is_dir():
+        raise UsageError(f"{theirs.root} holds no runs/: name the results folder itself.")
+    if theirs.root.resolve() == ours.root.resolve():
+        raise UsageError(f"{theirs.root} is this results folder itself.")
+    ours.ready()
+    merged, found = Merged(), list(theirs.sound())
+    for i, (record, spec) in enumerate(found):
+        report(i, len(found), "records looked at")
+        try:
+            _take(ours, theirs, record, spec, keep, merged)
+        except _Refused as refused:
+            merged.refused.append((f"{record['key']}.json ({describe_run(spec)})", str(refused)))
+        else:
+            merged.states += states and _take_state(ours, theirs, spec)
+    report(len(found), len(found), "records looked at")
+    merged.refused += [(problem.path.name, problem.why) for problem in theirs.problems]
+    return merged
+
+
+class _Refused(Exception):
+    """A record that is not taken."""
+
+
+def _take(ours: Store, theirs: Store, record: Mapping[str, Any], spec: RunSpec, keep: Keep, merged: Merged) -> None:
+    predictions = _sound_predictions(theirs, record)
+    own = _own(ours, record["key"])
+    if own is not None and own["sha256"] == record["sha256"]:
+        merged.same += 1
+        return
+    if own is not None and not keep:
+        raise _Refused(
+            f"both have this run, made differently: here {_origin(own)}, there {_origin(record)}. "
+            "--keep mine or --keep theirs decides"
+        )
+    if own is not None and keep == "mine":
+        merged.mine += 1
+        return
+    ours.set_aside(record["key"])
+    if predictions is not None:
+        write_bytes(ours.runs / f"{record['key']}.npz", predictions)
+    name = f"{record['key']}.json"
+    write_bytes(ours.runs / name, (theirs.runs / name).read_bytes())
+    if own is None:
+        merged.taken += 1
+    else:
+        merged.theirs += 1
+
+
+def _own(ours: Store, key: str) -> dict[str, Any] | None:
+    """Our record of a run; none where there is no sound one."""
+    path = ours.runs / f"{key}.json"
+    try:
+        return ours.read(path) if path.exists() else None
+    except StoreError:
+        return None
+
+
+def _sound_predictions(theirs: Store, record: Mapping[str, Any]) -> bytes | None:
+    """The bytes of a record's predictions, as its hash has them; none where it says that it has none."""
+    if "predictions_sha256" not in record:
+        return None
+    try:
+        data = (theirs.runs / f"{record['key']}.npz").read_bytes()
+    except OSError:
+        raise _Refused("its predictions are missing") from None
+    if hashlib.sha256(data).hexdigest() != record["predictions_sha256"]:
+        raise _Refused("its predictions were changed after they were written")
+    return data
+
+
+def _origin(record: Mapping[str, Any]) -> str:
+    """Where and when a record was made."""
+    run = record.get("run")
+    facts = run if isinstance(run, Mapping) else {}
+    made = f"{record['status']} on {facts.get('host') or 'an unknown host'}"
+    return f"{made}, {facts['finished']}" if facts.get("finished") else made
+
+
+def _take_state(ours: Store, theirs: Store, spec: RunSpec) -> bool:
+    """Copy a run's trained tensors where they are whole and there are none here."""
+    from bench.training.states import is_whole
+
+    source, target = theirs.state_path(spec), ours.state_path(spec)
+    if target.exists() or not source.exists() or not is_whole(source):
+        return False
+    write_bytes(target, source.read_bytes())
+    return True
+
+
+def other_store(folder: Path) -> Store:
+    """A results folder to be read."""
+    if not folder.is_dir():
+        raise UsageError(f"There is no folder {folder}.")
+    return Store(folder)

@@ -1,0 +1,136 @@
+"""What can be known before anything starts is said then, once: sets, splits, labels, backbones, tuners."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from bench.core.errors import DataError, UsageError
+from bench.core.progress import counted
+from bench.core.registry import METHODS
+from bench.core.runtime import Runtime
+from bench.core.spec import RunSpec
+from bench.data.locate import LEAST_IMAGES
+from bench.data.splits import count_of_parts, too_few_contents, too_many_splits
+from bench.planning.plan import Plan
+from bench.planning.presets import PRESETS
+from bench.planning.refusals import WHERE_THEY_LIE
+
+if TYPE_CHECKING:
+    from bench.data.dataset import DatasetSource
+
+Tell = Callable[[str], object]
+
+
+def look_ahead(plan: Plan, runtime: Runtime, tell: Tell) -> Plan:
+    """The plan once all that could be known of it was looked at; what would fail run by run is refused in one error.
+
+    Where nobody said how many splits, those that a set of few contents lacks are left out, and told of.
+    """
+    sources = _sources(plan, runtime)
+    _check_official_splits(plan, sources)
+    check_models(plan.specs)
+    contents, problems = _counted_contents(sources, runtime.data, max(spec.limit for spec in plan.specs))
+    problems += _few_contents(plan, contents)
+    lacking = _splits_lacking(plan, contents)
+    if plan.splits_named:
+        problems += [too_many_splits(name, contents[name], count) for name, count in lacking.items()]
+    if problems:
+        raise DataError("\n".join(problems))
+    return _within(plan, lacking, contents, tell)
+
+
+def _sources(plan: Plan, runtime: Runtime) -> dict[str, DatasetSource]:
+    """The loader of every set; missing ones are refused together."""
+    from bench.data.locate import source_of
+
+    names = sorted({name for spec in plan.specs for name in spec.datasets})
+    sources = {name: source_of(name, runtime.data, runtime.cache, partial=runtime.partial) for name in names}
+    missing = [name for name, source in sources.items() if source.folders and not _is_there(source)]
+    if missing:
+        raise UsageError(
+            f"No folder for {', '.join(missing)}. {WHERE_THEY_LIE}, or choose others with --dataset; "
+            "`bench data check NAME` says what to get and from whom."
+        )
+    return sources
+
+
+def _is_there(source: DatasetSource) -> bool:
+    return source.place.path is not None and source.place.path.is_dir()
+
+
+def _check_official_splits(plan: Plan, sources: Mapping[str, DatasetSource]) -> None:
+    """Refuse official splits of sets that have none, as their labels say."""
+    for name in sorted({spec.train for spec in plan.specs if spec.split_rule == "official"}):
+        if why := sources[name].lacks_official():
+            raise UsageError(f"--set split_rule=official: {why}")
+
+
+def _counted_contents(
+    sources: Mapping[str, DatasetSource], data: Mapping[str, Any], limit: int
+) -> tuple[dict[str, int], list[str]]:
+    """(how many contents each set has, as far as that can be read; what is wrong with labels)."""
+    counts, problems = {}, []
+    for name, source in sources.items():
+        try:
+            read = source.folders or name in data  # others are made when they are needed: their class says how many
+            count = source.load().table["group"].nunique() if read else source.groups
+        except DataError as error:
+            problems.append(str(error))
+            continue
+        if count:
+            counts[name] = min(int(count), limit) if limit else int(count)
+    return counts, problems
+
+
+def _splits_lacking(plan: Plan, contents: Mapping[str, int]) -> dict[str, int]:
+    """The sets with fewer splits than are planned, and how many they have."""
+    last: dict[str, int] = {}
+    for spec in plan.specs:
+        if spec.split_rule == "random" and spec.train in contents:
+            last[spec.train] = max(last.get(spec.train, 0), spec.split)
+    counts = {name: count_of_parts(contents[name]) for name in last if contents[name] >= LEAST_IMAGES}
+    return {name: count for name, count in counts.items() if count is not None and count <= last[name]}
+
+
+def _few_contents(plan: Plan, contents: Mapping[str, int]) -> list[str]:
+    """What is to be said of sets that cannot be split at all."""
+    split = {spec.train for spec in plan.specs if spec.split_rule == "random"}
+    return [too_few_contents(name, count) for name, count in contents.items() if name in split and count < LEAST_IMAGES]
+
+
+def _within(plan: Plan, lacking: Mapping[str, int], contents: Mapping[str, int], tell: Tell) -> Plan:
+    """The plan without the splits that sets of few contents do not have."""
+    for name, count in lacking.items():
+        few = counted(contents[name], "content")
+        tell(f"{name} has {few} and so only {count} different test parts: so many splits of it are planned.")
+    there = tuple(s for s in plan.specs if s.split_rule != "random" or s.split < lacking.get(s.train, s.split + 1))
+    return replace(plan, specs=there) if lacking else plan
+
+
+def check_models(specs: Sequence[RunSpec]) -> None:
+    """Refuse backbones, sizes and tuners that methods do not take. What the presets have is known to be sound.
+
+    Only what is not so known is looked at with torch, which takes seconds to load.
+    """
+    known = {name for preset in PRESETS.values() for name in (preset.backbone, *preset.backbones, *preset.scales)}
+    kinds = {(spec.method, spec.backbone, spec.recipe.size, *spec.options.items()): spec for spec in specs}
+    strange = {(spec.backbone, spec.recipe.size) for spec in kinds.values() if spec.backbone not in known}
+    doubtful = [spec for spec in kinds.values() if spec.backbone not in known or _needs_a_look(spec)]
+    if not doubtful:
+        return
+    from bench.models.weightless import refuse_other_backbones, refuse_unbuildable
+
+    for backbone, size in sorted(strange):
+        refuse_other_backbones(backbone, size)
+    for spec in doubtful:
+        refuse_unbuildable(spec)
+
+
+def _needs_a_look(spec: RunSpec) -> bool:
+    """Whether its options may name what is not there: a tuner of a family, or a text that was changed."""
+    card = METHODS.card(spec.method)
+    usual = {**card.defaults(), **PRESETS[spec.preset].method_options.get(spec.method, {})}
+    texts = (option.name for option in card.options.values() if option.type == "str")
+    return bool(card.facts.get("family")) or any(spec.options[name] != usual[name] for name in texts)

@@ -1,0 +1,113 @@
+"""What `bench run --dry-run` prints: the runs of a plan, what is done of them, and about how long the rest takes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from bench.cli.console import grid, say
+from bench.cli.driver import report_other_code, report_problems
+from bench.core.progress import clock, counted
+from bench.core.runtime import Runtime
+from bench.core.spec import RunSpec
+from bench.planning.plan import Plan
+from bench.records.store import Store
+from bench.report.arms import Arm, arm_of, shared_changes
+
+USUAL_FRACTION = 0.8
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Runs that stand in one line of a preview: they differ in their split and their training set only."""
+
+    protocols: str
+    method: str
+    part: str
+    tested_on: str
+
+
+def preview(plan: Plan, runtime: Runtime, overwrite: str) -> None:
+    """Print the runs to make and those done, by protocol and method, and an estimate of the time."""
+    store = Store(runtime.results)
+    pending = store.pending(plan.specs, overwrite)
+    report_problems(store)
+    report_other_code(store, overwrite)
+    rows, shared = rows_of(plan, {spec.key for spec in pending})
+    columns = ("protocol", "method", "trained on", "share", "tested on", "done", "to make")
+    grid(columns, rows, title=f"{', '.join(plan.protocols)}; preset {plan.preset.name}")
+    if shared:
+        say(f"In all of them: {', '.join(shared)}.")
+    say(f"{counted(len(plan.specs), 'run')} wanted, {len(plan.specs) - len(pending)} done, {len(pending)} to make.")
+    if pending:
+        say(_time(pending, store, runtime))
+
+
+def rows_of(plan: Plan, waiting: Collection[str]) -> tuple[list[tuple[object, ...]], tuple[str, ...]]:
+    """(a row for each kind of run, in the order of protocols and of the papers' tables; what all runs changed)."""
+    arms = {spec: arm_of(spec) for spec in plan.specs}
+    shared = shared_changes(list(dict.fromkeys(arms.values())))
+    counts: dict[Kind, list[int]] = {}
+    sets: dict[Kind, dict[str, None]] = {}
+    for spec in sorted(plan.specs, key=lambda spec: _place(plan, spec, arms[spec])):
+        kind = Kind(", ".join(plan.asked_by[spec.training_key]), _named(arms[spec], shared), _part(spec), _tests(spec))
+        counts.setdefault(kind, [0, 0])[spec.key in waiting] += 1
+        sets.setdefault(kind, {})[spec.train] = None
+    rows = [
+        (kind.protocols, kind.method, ", ".join(sets[kind]), kind.part, kind.tested_on, *counts[kind])
+        for kind in counts
+    ]
+    return rows, shared
+
+
+def _place(plan: Plan, spec: RunSpec, arm: Arm) -> tuple[object, ...]:
+    """Protocols in the order asked, methods as in the papers' tables."""
+    return [plan.protocols.index(name) for name in plan.asked_by[spec.training_key]], arm.order(), spec.fraction
+
+
+def _named(arm: Arm, shared: Collection[str]) -> str:
+    """A method by the name it is asked for, and what sets it apart from the others here."""
+    changes = [change for change in arm.run_changes() if change not in shared]
+    return ", ".join([arm.method, *arm.option_changes(), *changes])
+
+
+def _part(spec: RunSpec) -> str:
+    return "all" if spec.source == "all" and spec.fraction == USUAL_FRACTION else f"{spec.fraction:.0%}"
+
+
+def _tests(spec: RunSpec) -> str:
+    """What it is tested on; its own test part is said so that equal rows of several sets become one."""
+    own, whole = f"{spec.train}:test", [name.removesuffix(":all") for name in spec.tests if name.endswith(":all")]
+    parts = [target for target in spec.tests if target != own and not target.endswith(":all")]
+    said = (["its test part"] if own in spec.tests else []) + parts
+    return ", ".join(said + ([f"all of {', '.join(whole)}"] if whole else []))
+
+
+def _time(pending: Sequence[RunSpec], store: Store, runtime: Runtime) -> str:
+    """How long the runs take: by records of runs like them, and the others by arithmetic."""
+    times = record_times(store)
+    known = [times[_alike(spec)] for spec in pending if _alike(spec) in times]
+    seconds = sum(known)
+    others = [spec for spec in pending if _alike(spec) not in times]
+    if not others:
+        return f"About {clock(seconds)}, by the records in {runtime.results}."
+    from bench.profiling.estimate import rough_seconds
+
+    rough = rough_seconds(others, runtime)
+    said = f"About {clock(seconds + rough)}: rough, from arithmetic and this machine's rate, often off by two"
+    return f"{said}{f'; for {len(known)} of them by the records in {runtime.results}' if known else ''}."
+
+
+def record_times(store: Store) -> Mapping[tuple[object, ...], float]:
+    """Seconds of a run, by what makes runs alike: the middle one of the records there are."""
+    times: dict[tuple[object, ...], list[float]] = {}
+    for record, spec in store.sound():
+        if record["status"] == "done":
+            times.setdefault(_alike(spec), []).append(sum(record["seconds"].values()))
+    return {kind: sorted(values)[len(values) // 2] for kind, values in times.items()}
+
+
+def _alike(spec: RunSpec) -> tuple[object, ...]:
+    recipe = spec.recipe
+    per_epoch = (recipe.epochs, recipe.train_views, recipe.test_views, recipe.size)
+    return spec.method, spec.backbone, spec.train, *per_epoch, spec.fraction, spec.source, spec.limit

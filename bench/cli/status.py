@@ -1,0 +1,157 @@
+"""`bench status`: what is done, running, failed, pending, and what lies in the results folder unused."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.cli.console import grid, say
+from bench.cli.driver import report_problems
+from bench.core.claims import LEASE_SECONDS
+from bench.core.code import made_by_other_code, told_apart
+from bench.core.progress import clock, counted
+from bench.core.spec import SCHEMA, RunSpec
+from bench.records.earlier import EARLIER_NOTE
+from bench.records.plans import failures, planned
+from bench.records.store import Store
+
+Place = tuple[str, str, str, str]
+COLUMNS = ("method", "train", "preset", "backbone")
+OLDER = "older code"
+"""The state of a run that has a record, but by other code than today's."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """A results folder at one moment. `counts`: (method, training set, preset, backbone) → state → number."""
+
+    counts: Mapping[Place, Counter[str]]
+    running: tuple[Mapping[str, Any], ...]
+    failed: tuple[Mapping[str, Any], ...]
+    stopped: int
+    unmade: tuple[Mapping[str, Any], ...] = ()
+    """Attempts that failed for want of data or settings, and so are pending."""
+    earlier: int = 0
+    """Records that an earlier version made: no run of this one."""
+    made_by: tuple[str, ...] = ()
+    """Whose other code made the runs in the state "older code"."""
+
+    def total(self, state: str) -> int:
+        """How many runs are in a state."""
+        return sum(counter[state] for counter in self.counts.values())
+
+
+def read_status(store: Store) -> Status:
+    """Records say what is done and failed, claims what is running, noted plans what is pending."""
+    counts: dict[Place, Counter[str]] = {}
+    failed, known, made_by, earlier = [], set(), [], 0
+    for record, spec, other, answered in _standing(store):
+        if spec.schema != SCHEMA:
+            earlier += 1
+            continue
+        known.add(record["key"])
+        if answered:
+            continue
+        place = (spec.method, spec.train, spec.preset, spec.backbone)
+        counts.setdefault(place, Counter())[OLDER if other else record["status"]] += 1
+        if other:
+            made_by.append(other)
+        elif record["status"] == "failed":
+            failed.append(record)
+    held = store.claims.held()
+    for facts in held.values():
+        method, train, preset, backbone = (str(facts.get(column, "?")) for column in COLUMNS)
+        counts.setdefault((method, train, preset, backbone), Counter())["running"] += 1
+    for key, run in planned(store).items():
+        if key not in known and run.training_key not in held:
+            counts.setdefault((run.method, run.train, run.preset, run.backbone), Counter())["pending"] += 1
+    unmade = tuple(facts for facts in failures(store) if facts["key"] not in known)
+    stopped = _stopped(store, set(held))
+    return Status(counts, tuple(held.values()), tuple(failed), stopped, unmade, earlier, tuple(made_by))
+
+
+def _standing(store: Store) -> Iterator[tuple[Mapping[str, Any], RunSpec, str, bool]]:
+    """Every record, its spec, whose other code made it, and whether a record by today's code answers for it then."""
+    found = [(record, spec, made_by_other_code(record)) for record, spec in store.sound()]
+    todays: dict[str, list[RunSpec]] = {}
+    for _, spec, other in found:
+        if not other:
+            todays.setdefault(spec.training_key, []).append(spec)
+    for record, spec, other in found:
+        newer = todays.get(spec.training_key, []) if other else []
+        yield record, spec, other, any(one.covers(spec) for one in newer)
+
+
+def print_status(root: Path) -> None:
+    """Counts by method and training set, the running ones with their ETA, the failed ones with why."""
+    store = Store(root)
+    status = read_status(store)
+    states = ["done", "failed", "running", "pending"] + ([OLDER] if status.made_by else [])
+    if status.counts:
+        _print_counts(status, states, root)
+    numbers = ", ".join(f"{status.total(state)} {state}" for state in states)
+    went_on = "goes on from where it was" if status.stopped == 1 else "go on from where they were"
+    say(f"{numbers}" + (f"; {status.stopped} stopped in the middle {went_on}." if status.stopped else "."))
+    for facts in status.running:
+        say(f"running {describe_holder(facts, time.time())}")
+    for record in status.failed:
+        spec, error = RunSpec.from_dict(record["spec"]), record.get("error") or {}
+        why = f"{error.get('kind', '?')}: {error.get('message', 'no reason is given')}"
+        say(f"failed  {spec.method} on {spec.train}, split {spec.split}: {why}")
+    if status.failed:
+        say("`bench run … --overwrite failed` tries the failed ones again.")
+    for facts in status.unmade:
+        place = f"{facts.get('method', '?')} on {facts.get('train', '?')}, split {facts.get('split', '?')}"
+        say(f"tried   {place}: {facts['why']}")
+    if status.unmade:
+        say("Such runs are made by the same `bench run`, once the cause is mended.")
+    if status.total("pending") and not status.running:
+        say("`bench status --forget` forgets plans that were given up.")
+    if status.earlier:
+        say(f"{counted(status.earlier, 'record')} {EARLIER_NOTE}. Tables show them apart; no run is done by them.")
+    if status.made_by:
+        say(f"{told_apart(status.made_by)}: `bench run` makes such runs again (--overwrite never keeps them).")
+    report_problems(store)
+
+
+def _print_counts(status: Status, states: Sequence[str], root: Path) -> None:
+    """A row for each place; preset and backbone once above where all share them."""
+    places = sorted(status.counts)
+    shared = [len({place[i] for place in places}) == 1 for i in (2, 3)]
+    shown = [0, 1, *(i for i, alike in zip((2, 3), shared, strict=True) if not alike)]
+    above = [f"{COLUMNS[i]} {places[0][i]}" for i in (2, 3) if i not in shown]
+    rows = [(*(place[i] for i in shown), *(status.counts[place][s] for s in states)) for place in places]
+    grid((*(COLUMNS[i] for i in shown), *states), rows, title=", ".join([str(root), *above]))
+
+
+def describe_holder(facts: Mapping[str, Any], now: float) -> str:
+    """Where a run is being made, since when, how far it is and how long it will take."""
+    age = max(0.0, now - _number(facts, "since", now))
+    where = facts.get("where") or f"{facts.get('host', '?')} (process {facts.get('pid', '?')})"
+    text = f"{facts.get('method', '?')} on {facts.get('train', '?')}, split {facts.get('split', '?')}"
+    text += f": on {where} for {clock(age)}"
+    at, of = _number(facts, "at", 0), _number(facts, "of", 0)
+    if at and of:
+        shown = f", {facts['shown']}" if facts.get("shown") else ""
+        text += f", {facts.get('doing', '')} {at:.0f}/{of:.0f}{shown}"
+        if facts.get("doing") == "training":
+            text += f", about {clock(age / at * (of - at))} left"
+    if _number(facts, "silent", 0) > LEASE_SECONDS:
+        text += f"; no sign of life for {clock(_number(facts, 'silent', 0))}, another `bench run` will take it over"
+    return text
+
+
+def _number(facts: Mapping[str, Any], name: str, otherwise: float) -> float:
+    value = facts.get(name, otherwise)
+    return float(value) if isinstance(value, (int, float)) else otherwise
+
+
+def _stopped(store: Store, running: set[str]) -> int:
+    """Runs with a checkpoint that nobody is working on."""
+    folder = store.root / "checkpoints"
+    keys = {path.stem for path in folder.glob("*.safetensors")} if folder.is_dir() else set()
+    return len(keys - running)

@@ -1,0 +1,174 @@
+"""The search behind `bench tune`: candidates as ordinary runs below results/tuning/, and how they did as a file."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from bench.cli.console import grid, note, say
+from bench.cli.driver import report_problems
+from bench.cli.preflight import look_ahead
+from bench.core.errors import RunError, UsageError
+from bench.core.progress import Display, counted
+from bench.core.registry import METHODS
+from bench.core.runtime import Runtime
+from bench.core.spec import Scalar
+from bench.data.locate import loader_name
+from bench.execution.orders import ExecutionOptions
+from bench.execution.serial import execute_serial
+from bench.planning.choices import Trial, Trials, best, write_choices
+from bench.planning.plan import Plan, Settings, recipes_of_methods, sort_settings, weights_token
+from bench.planning.presets import Preset, preset_named
+from bench.planning.refusals import WHERE_THEY_LIE
+from bench.planning.tuning import Candidate, Search, candidates, trials
+from bench.planning.which_sets import WhichSets, sets_here
+from bench.records.store import Store
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A `bench tune` command line."""
+
+    method: str
+    dataset: str
+    splits: int
+    rates: str
+    option: str
+    preset: str
+    backbone: str
+    weights: str
+    settings: tuple[str, ...]
+    file: Settings
+
+
+def run_search(wish: Wish, results: Path, make_runtime: Callable[..., Runtime]) -> int:
+    """Try every candidate in every split, print and write down how each did; the exit code says whether some failed."""
+    store = Store(results / "tuning")
+    runtime = make_runtime(results=store.root, keep_weights="never")
+    search, files = _search(wish, runtime.data)
+    runtime = replace(runtime, weight_files=files)
+    tried = _possible(candidates(search), search, runtime, splits_named=bool(wish.splits))
+    pending = store.pending([candidate.spec for candidate in tried])
+    splits = len({candidate.split for candidate in tried})
+    inside = f"{len(tried) // splits} in each of {counted(splits, 'split')}"
+    note(
+        f"{counted(len(tried), 'candidate')} for {search.method} on {search.dataset}, {inside}; "
+        f"{len(tried) - len(pending)} tried before."
+    )
+    with Display() as display:
+        beside = {candidate.spec.key: _text(candidate.settings) for candidate in tried}
+        options = ExecutionOptions(report=display.report, say=display.line, beside=beside)
+        summary = execute_serial(pending, runtime, options)
+    report_problems(store)
+    if summary.interrupted:
+        return 130
+    found = trials(tried, store, summary.failed)
+    _show(search, found)
+    chosen = _chosen(found)
+    path = write_choices(results, search.preset.name, search.method, search.dataset, found)
+    say(f"Chosen: {chosen}. Written: {path}")
+    say("`bench run … --recipe tuned` uses it in these splits, and on sets that it is not tested on here.")
+    return 1 if any(trial.srcc is None for tried in found.values() for trial in tried) else 0
+
+
+def _search(wish: Wish, data: Mapping[str, Any]) -> tuple[Search, dict[str, Path]]:
+    """What the command line asks to try, and the weights files it names."""
+    METHODS.target(wish.method)
+    preset = preset_named(wish.preset)
+    dataset = wish.dataset or first_set(preset, data)
+    loader_name(dataset, data)
+    files, token = weights_token(wish.weights)
+    common = {"weights": token} | ({"backbone": wish.backbone} if wish.backbone else {})
+    name, _, values = wish.option.partition("=")
+    if wish.option and not values:
+        raise UsageError(f"--option {wish.option!r} is not of the form NAME=VALUE,VALUE.")
+    settings = sort_settings(wish.settings, [wish.method], [])
+    if settings.spec:
+        raise UsageError(f"--set {', '.join(settings.spec)}: tuning is inside random splits and whole training parts.")
+    own = recipes_of_methods(wish.file, settings).get(wish.method, {})
+    search = Search(
+        wish.method,
+        dataset,
+        preset,
+        wish.splits or preset.splits,
+        rates=_numbers(wish.rates),
+        option=name,
+        values=[value for value in values.split(",") if value],
+        common=common,
+        recipe={**wish.file.recipe, **settings.recipe, **own},
+        options={**wish.file.methods.get(wish.method, {}), **settings.methods.get(wish.method, {})},
+    )
+    return search, files
+
+
+def _possible(tried: Sequence[Candidate], search: Search, runtime: Runtime, *, splits_named: bool) -> list[Candidate]:
+    """The candidates that can be tried; what would fail one by one is refused at once, as `bench run` does."""
+    specs = tuple(candidate.spec for candidate in tried)
+    plan = look_ahead(Plan(specs, (), search.preset, splits_named=splits_named), runtime, note)
+    possible = set(plan.specs)
+    return [candidate for candidate in tried if candidate.spec in possible]
+
+
+def first_set(preset: Preset, data: Mapping[str, Any]) -> str:
+    """The first set that is configured: of the preset's, else of the user's own."""
+    own, absent = sets_here(data, preset.main)
+    there = WhichSets(own=own, absent=absent).of(preset.main)
+    if not there:
+        raise UsageError(f"No set is configured. {WHERE_THEY_LIE}, or name one with --dataset.")
+    return there[0]
+
+
+def _show(search: Search, found: Trials) -> None:
+    """A row for each candidate, a column for each split, and why some failed."""
+    rows = [_row([tried[i] for tried in found.values()]) for i in range(len(next(iter(found.values()))))]
+    title = f"{search.method} on {search.dataset}: validation SRCC by split"
+    grid(("candidate", *map(str, found), "mean", "s.e."), rows, title=title)
+    say("s.e.: standard error of the mean, by the number of validation pictures; versions of one content raise it.")
+    for why in dict.fromkeys(trial.why for tried in found.values() for trial in tried if trial.why):
+        say(f"Failed: {why}")
+
+
+def _row(tried: Sequence[Trial]) -> tuple[str, ...]:
+    known = [trial.srcc for trial in tried if trial.srcc is not None]
+    values = ["-" if trial.srcc is None else f"{trial.srcc:.3f}" for trial in tried]
+    mean = f"{statistics.fmean(known):.3f}" if len(known) == len(tried) else "-"
+    return _text(tried[0].settings), *values, mean, _standard_error(tried)
+
+
+def _standard_error(tried: Sequence[Trial]) -> str:
+    """Of the mean over splits, from how many pictures each was scored on."""
+    from bench.metrics.comparisons import srcc_standard_error
+
+    each = [srcc_standard_error(trial.n, trial.srcc) for trial in tried if trial.srcc is not None and trial.n > 3]
+    return f"{math.hypot(*each) / len(each):.3f}" if len(each) == len(tried) else "-"
+
+
+def _chosen(found: Trials) -> str:
+    """What each split chose, splits of one mind together."""
+    chosen: dict[str, list[int]] = {}
+    for split, tried in found.items():
+        if all(trial.srcc is None for trial in tried):
+            raise RunError(f"No candidate could be trained in split {split}: {tried[0].why}.")
+        chosen.setdefault(_text(best(tried).settings), []).append(split)
+    return "; ".join(
+        f"{text} in {'split' if len(splits) == 1 else 'splits'} {', '.join(map(str, splits))}"
+        for text, splits in chosen.items()
+    )
+
+
+def _text(settings: Mapping[str, Scalar]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in settings.items())
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        rates = [float(word) for word in text.split(",") if word.strip()]
+    except ValueError:
+        raise UsageError(f"--lr {text!r} is not a list of numbers.") from None
+    if not rates or min(rates) <= 0:
+        raise UsageError(f"--lr {text!r} must name positive numbers.")
+    return rates

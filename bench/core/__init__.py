@@ -1,0 +1,1 @@
+"""Words that every room uses: specs, registry, errors, whole-or-absent files, claims."""

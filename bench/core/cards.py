@@ -1,0 +1,219 @@
+"""Cards: what a method, protocol or dataset says of itself, read from its source without running it.
+
+Listing and planning must not import torch, yet they need each class's options and defaults. Both stand in
+the class body as annotated fields with literal defaults, so the syntax tree is enough. What an option means is the
+text below its field.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import Any, TypedDict, get_type_hints
+
+from bench.core.errors import UsageError, suggest
+
+MISSING = object()
+_WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+
+
+class Bound(TypedDict, total=False):
+    """Which values of an option make sense; others are refused before anything is run."""
+
+    least: float
+    """The smallest value."""
+    below: float
+    """What a value must stay below."""
+    divides: str
+    """The option that it must divide: heads share a rank."""
+    tiles: str
+    """The option by which many of its pieces make up the picture's side, on whole patches of the backbone. Where
+    nobody chose, both are derived from the backbone (bench/planning/fitting.py)."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of a card: its name, its type as written, its default, and the values that make sense."""
+
+    name: str
+    type: str
+    default: Any
+    least: float | None = None
+    """The smallest value that makes sense, where there is one."""
+    below: float | None = None
+    """What a value must stay below, where there is such an end."""
+    meaning: str = ""
+    """What it does, in a few words."""
+    unset: str = ""
+    """What an empty or zero value stands for, where it stands for something else."""
+    divides: str = ""
+    """The option that it must divide."""
+    tiles: str = ""
+    """The option that says how large each of so many pieces of the picture's side is."""
+
+    @property
+    def choices(self) -> tuple[Any, ...]:
+        """The allowed values when the type is a `Literal[...]`, else nothing."""
+        if not self.type.startswith("Literal["):
+            return ()
+        value = ast.literal_eval(self.type[len("Literal") :])
+        return tuple(value)
+
+    def parse(self, text: str) -> Any:
+        """The value a user wrote, as this option's type; a wrong one is a UsageError that names the choices."""
+        try:
+            value = self._convert(text.strip())
+        except ValueError:
+            kinds = [str(choice) for choice in self.choices if choice != ""]
+            wrong = f"is none of {', '.join(kinds)}" if kinds else f"is not of type {self.type}"
+            raise UsageError(f"{self.name}={text!r} {wrong}.") from None
+        self.check(value)
+        return value
+
+    def check(self, value: Any) -> None:
+        """A number that makes no sense is a UsageError that says which do."""
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return
+        if self.least is not None and value < self.least:
+            raise UsageError(f"{self.name}={value} must be at least {self.least}.")
+        if self.below is not None and value >= self.below:
+            raise UsageError(f"{self.name}={value} must be less than {self.below}.")
+
+    def _convert(self, text: str) -> Any:
+        if self.choices:
+            for choice in self.choices:
+                if text == str(choice):
+                    return choice
+            raise ValueError(text)
+        if self.type == "bool":
+            if text.lower() not in _WORDS:
+                raise ValueError(text)
+            return _WORDS[text.lower()]
+        if self.type == "int":
+            return int(text)
+        if self.type == "float":
+            value = float(text)
+            if value != value or value in (float("inf"), float("-inf")):
+                raise ValueError(text)
+            return value
+        return text
+
+
+@dataclass(frozen=True)
+class Card:
+    """A class read from source: its docstring, its options, and its other literal class attributes."""
+
+    doc: str
+    options: dict[str, Option] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+    methods: dict[str, str] = field(default_factory=dict)
+    """Its methods' docstrings."""
+
+    @property
+    def summary(self) -> str:
+        """The first line of the docstring."""
+        return self.doc.strip().split("\n")[0] if self.doc else ""
+
+    def defaults(self) -> dict[str, Any]:
+        """Every option with its default."""
+        return {name: option.default for name, option in self.options.items()}
+
+    def check(self, values: Mapping[str, Any]) -> None:
+        """Values that make no sense, alone or beside one another, are a UsageError."""
+        for name, value in values.items():
+            if name in self.options:
+                self.options[name].check(value)
+        for part, option in self.options.items():
+            whole = option.divides
+            if part in values and whole in values and (not values[part] or values[whole] % values[part]):
+                raise UsageError(f"{part}={values[part]} does not divide {whole}={values[whole]}: choose another.")
+
+
+def read_card(target: str) -> Card:
+    """The card of `"module:Class"` or `"/path/file.py:Class"`, without importing the module."""
+    module, _, name = target.rpartition(":")
+    path = Path(module) if module.endswith(".py") else source_of(module)
+    return _parse(path, name, path.stat().st_mtime_ns)
+
+
+@cache
+def source_of(module: str) -> Path:
+    """Where a module lies; thousands of planned runs ask for a few."""
+    spec = importlib.util.find_spec(module)
+    if spec is None or spec.origin is None:
+        raise ImportError(f"no source for module {module}")
+    return Path(spec.origin)
+
+
+@cache
+def _parse(path: Path, name: str, _mtime: int) -> Card:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    if name not in classes:
+        raise ImportError(f"{path.name} has no class {name}")
+    return _card(classes, classes[name], ast.get_docstring(tree) or "")
+
+
+def _card(classes: dict[str, ast.ClassDef], node: ast.ClassDef, module_doc: str) -> Card:
+    options: dict[str, Option] = {}
+    facts: dict[str, Any] = {}
+    methods: dict[str, str] = {}
+    for base in node.bases:  # a class may build on another of the same file
+        if isinstance(base, ast.Name) and base.id in classes:
+            inherited = _card(classes, classes[base.id], module_doc)
+            options |= inherited.options
+            facts |= inherited.facts
+            methods |= inherited.methods
+    for statement, next_one in zip(node.body, [*node.body[1:], None], strict=True):
+        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+            kind = ast.unparse(statement.annotation)
+            value = _literal(statement.value)
+            if kind.startswith("ClassVar"):
+                facts[statement.target.id] = value
+            elif value is not MISSING:
+                name, meaning = statement.target.id, _text_below(next_one)
+                options[name] = Option(name, kind.replace("'", '"'), value, meaning=meaning)
+        elif isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+            facts[statement.targets[0].id] = _literal(statement.value)
+        elif isinstance(statement, ast.FunctionDef):
+            methods[statement.name] = ast.get_docstring(statement) or ""
+    for name, bound in _bounds(node.name, facts).items():
+        if name in options:
+            options[name] = replace(options[name], **bound)
+    return Card(ast.get_docstring(node) or module_doc, options, facts, methods)
+
+
+def _bounds(owner: str, facts: Mapping[str, Any]) -> Mapping[str, Bound]:
+    """What a class says in `bounds`, once it is known to be bounds."""
+    kinds, declared = get_type_hints(Bound), facts.get("bounds", {})
+    for kind in kinds:
+        if isinstance(facts.get(kind), dict):  # how version 0.1.0 had it: nothing would be refused
+            raise UsageError(f"{owner}: {kind} is said in bounds, as in bounds = {{'rank': {{'least': 1}}}}.")
+    if not isinstance(declared, dict) or not all(isinstance(bound, dict) for bound in declared.values()):
+        raise UsageError(f"{owner}: bounds must be written out, as in bounds = {{'rank': {{'least': 1}}}}.")
+    for option, bound in declared.items():
+        for kind, value in bound.items():
+            if kind not in kinds:
+                raise UsageError(f"{owner}: the bounds of {option} know no {kind!r}. {suggest(str(kind), kinds)}")
+            if not isinstance(value, str if kinds[kind] is str else int | float):
+                what = "the name of an option" if kinds[kind] is str else "a number"
+                raise UsageError(f"{owner}: {kind} of {option} must be {what}, not {value!r}.")
+    return declared
+
+
+def _text_below(statement: ast.stmt | None) -> str:
+    """What a field's own docstring says: the text that stands by itself below it."""
+    value = statement.value if isinstance(statement, ast.Expr) else None
+    text = value.value if isinstance(value, ast.Constant) else None
+    return " ".join(text.split()) if isinstance(text, str) else ""
+
+
+def _literal(node: ast.expr | None) -> Any:
+    try:
+        return ast.literal_eval(node) if node is not None else MISSING
+    except ValueError:
+        return MISSING

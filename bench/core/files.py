@@ -1,0 +1,94 @@
+"""Files that are whole or absent: temporary file, fsync, rename; and hashes of what they hold."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from bench.core.errors import StoreError
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[IO[bytes]]:
+    """Write a file that appears whole under its name or not at all."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp", delete=False)  # noqa: SIM115
+    except OSError as error:
+        raise explain(error, path) from error
+    temporary = Path(handle.name)
+    try:
+        with handle:
+            yield handle
+            handle.flush()
+            os.fsync(handle.fileno())
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    except BaseException as error:
+        temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise explain(error, path) from error
+        raise
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a whole file at once, atomically."""
+    with atomic(path) as handle:
+        handle.write(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole text file at once, atomically."""
+    write_bytes(path, text.encode())
+
+
+def write_with(path: Path, writer: Callable[[Path], None]) -> None:
+    """Let a library write to a temporary path, then put the file in its place."""
+    with atomic(path) as handle:
+        writer(Path(handle.name))
+
+
+def explain(error: OSError, path: Path) -> StoreError:
+    """What a failed write means for the user."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        reason = "the disk is full; free some space and run the same command again, what is finished is kept"
+    elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        reason = "there is no permission to write there; choose another place or mend its permissions"
+    elif error.errno in (errno.ENOTDIR, errno.EEXIST):
+        reason = "a file stands where a folder is needed"
+    else:
+        reason = error.strerror or str(error)
+    return StoreError(f"Cannot write {path}: {reason}.")
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file's bytes."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename itself durable, where the file system can."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        pass
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,311 @@
+"""What one run is: a frozen, canonical specification whose hash is the run's name."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from functools import cache, cached_property
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from bench.core.cards import Option
+from bench.core.errors import UsageError
+
+SCHEMA = 2
+"""Version of specs and records. A newer one is reported and left alone; an older one is read (records/earlier.py)."""
+
+Scalar = bool | int | float | str
+PARTS = ("test", "all", "validation")
+_RECIPE_FROM = re.compile(r"default|tuned|(?:nested|transferred):\w+(?:,\w+)*")
+
+
+class Target(str):
+    """What a run is tested on: a part of a dataset, spelled "dataset:part" in specs, records and predictions."""
+
+    __slots__ = ()
+
+    @staticmethod
+    def of(dataset: str, part: str = "test") -> Target:
+        """The target that is a part of a dataset."""
+        return Target(f"{dataset}:{part}")
+
+    @staticmethod
+    def parse(text: str) -> Target:
+        """A target as somebody wrote it; what names no dataset or no part of one is an error."""
+        target = Target(text)
+        if target.part not in PARTS or not target.dataset:
+            known = [f"DATASET:{part}" for part in PARTS]
+            raise UsageError(f"The test target {text!r} is none of {', '.join(known[:-1])} and {known[-1]}.")
+        return target
+
+    @property
+    def dataset(self) -> str:
+        """The set."""
+        return self.rpartition(":")[0]
+
+    @property
+    def part(self) -> str:
+        """Which images of it: "test", "all" or "validation"."""
+        return self.rpartition(":")[2]
+
+
+RECIPE_MEANINGS: Mapping[str, str] = {
+    "epochs": "Passes over the training part.",
+    "batch": "Images a step at most; an epoch is cut into equal batches.",
+    "lr": "Learning rate of AdamW.",
+    "weight_decay": "Weight decay of AdamW.",
+    "schedule": "How the rate falls: along a half cosine to zero, or not at all.",
+    "warmup": "Steps in which the rate first grows to its value.",
+    "clip": "Largest norm of a step's gradient; 0: any.",
+    "loss": "What is made small: one minus the batch's correlation, a mixture with its square, or a distance to the "
+    "scores.",
+    "head": "The layer from feature to score: cosine with one learned direction, or linear.",
+    "dropout": "Dropout between feature and head.",
+    "short_side": "Pixels that an image's shorter side is resized to before views are cut; 0: its own size.",
+    "size": "Pixels a side of what the backbone sees.",
+    "interpolation": "How images are resized.",
+    "flips": "Whether training views are flipped at random.",
+    "train_views": "Views of each image in an epoch.",
+    "test_views": "Views of each image in a test, whose scores are averaged.",
+    "norm": "Mean and deviation that pixels are normalised with: ImageNet's, or those of the backbone's tag in timm.",
+    "selection": "Which epoch is tested: the last, the best on validation contents, or the best on the test part.",
+    "seed": "Another seed, other random numbers.",
+}
+"""What each field of the recipe means."""
+RECIPE_LEAST: Mapping[str, float] = {
+    **dict.fromkeys(("epochs", "batch", "size", "train_views", "test_views"), 1),
+    **dict.fromkeys(("lr", "weight_decay", "warmup", "clip", "short_side", "seed", "dropout"), 0),
+}
+"""The smallest value of a field that makes sense."""
+RECIPE_BELOW: Mapping[str, float] = {"dropout": 1}
+"""What a field must stay below."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How every method is trained and scored (LoDa's protocol by default, see docs/fidelity.md)."""
+
+    epochs: int = 10
+    batch: int = 128
+    lr: float = 3e-4
+    weight_decay: float = 1e-2
+    schedule: Literal["cosine", "constant"] = "cosine"
+    warmup: int = 0
+    clip: float = 0.0
+    loss: Literal["plcc", "plcc_squared", "mse", "l1", "smooth_l1"] = "plcc"
+    head: Literal["cosine", "linear"] = "cosine"
+    dropout: float = 0.1
+    short_side: int = 384
+    size: int = 224
+    interpolation: Literal["bicubic", "bilinear"] = "bicubic"
+    flips: bool = True
+    train_views: int = 1
+    test_views: int = 15
+    norm: Literal["imagenet", "timm"] = "imagenet"
+    selection: Literal["last", "val", "oracle"] = "last"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check_choices(self)
+        for name, least in RECIPE_LEAST.items():
+            if not getattr(self, name) >= least:  # so that "not a number" is refused too
+                raise UsageError(f"{name}={getattr(self, name)} must be at least {least}.")
+        for name, end in RECIPE_BELOW.items():
+            if not getattr(self, name) < end:
+                raise UsageError(f"{name}={getattr(self, name)} must be less than {end}.")
+        if self.loss.startswith("plcc") and self.batch < 2:
+            raise UsageError(f"batch={self.batch} is too small for loss={self.loss}: it correlates a batch's images.")
+
+    def as_dict(self) -> dict[str, Scalar]:
+        """Plain JSON types, field by field."""
+        return {name: getattr(self, name) for name in _field_names(Recipe)}
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One training run and the sets it is tested on. Everything that may change a number is in it.
+
+    `tests` names targets as "dataset:test" (the split's held-out part), "dataset:all" (the whole set) or
+    "dataset:validation" (contents taken out of the training part, for tuning).
+    """
+
+    method: str
+    train: str
+    tests: tuple[Target, ...]
+    split: int = 0
+    options: Mapping[str, Scalar] = field(default_factory=dict)
+    backbone: str = "vit_base_patch16_224.augreg2_in21k_ft_in1k"
+    weights: str = "pretrained"
+    cnn_weights: str = "pretrained"
+    fraction: float = 0.8
+    source: Literal["split", "all"] = "split"
+    split_rule: Literal["random", "official"] = "random"
+    recipe: Recipe = field(default_factory=Recipe)
+    recipe_from: str = "default"
+    """"default", "nested:lr" (these settings were chosen inside the split's training part), "transferred:lr" (on other
+    sets); "tuned" in older records, whose choice had seen the test parts of other splits."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    preset: Literal["demo", "paper"] = "paper"
+    budget: int = 0
+    limit: int = 0
+    schema: int = SCHEMA
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "options", dict(sorted(self.options.items())))
+        object.__setattr__(self, "tests", tuple(Target(target) for target in sorted(set(self.tests))))
+        _check_choices(self)
+        if not _RECIPE_FROM.fullmatch(self.recipe_from):
+            raise UsageError(f"recipe_from={self.recipe_from!r} is none of default, nested:KEYS and transferred:KEYS.")
+        for name in ("split", "budget", "limit"):
+            if getattr(self, name) < 0:
+                raise UsageError(f"{name}={getattr(self, name)} must not be negative.")
+        if not 0 < self.fraction <= 0.8:
+            raise UsageError(f"fraction={self.fraction} must lie in (0, 0.8]: 20% of a set is always kept for tests.")
+        seen = {Target.of(self.train, "all")} | ({Target.of(self.train)} if self.source == "all" else set())
+        if seen & set(self.tests):
+            raise UsageError(f"{', '.join(sorted(seen & set(self.tests)))} would test on images that were trained on.")
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON types, with every option spelled out."""
+        plain = {name: getattr(self, name) for name in _field_names(RunSpec)}
+        plain |= {"tests": list(self.tests), "options": dict(self.options)}
+        plain["recipe"] = self.recipe.as_dict()
+        return plain
+
+    @cached_property
+    def beside_split(self) -> str:
+        """All of it but the split's number in one canonical line: what runs share that differ in their split only."""
+        return canonical_json({name: value for name, value in self.as_dict().items() if name != "split"})
+
+    @cached_property
+    def key(self) -> str:
+        """The run's name: a hash of the whole specification."""
+        return key_of(self.beside_split, self.split)
+
+    @cached_property
+    def training_key(self) -> str:
+        """The name of what is trained, whatever it is tested on afterwards: trained weights go by it."""
+        plain = {name: value for name, value in self.as_dict().items() if name not in ("split", "tests")}
+        return key_of(canonical_json(plain), self.split)
+
+    def with_tests(self, tests: tuple[Target, ...]) -> RunSpec:
+        """The same training, tested on other targets."""
+        return replace(self, tests=tests)
+
+    @property
+    def datasets(self) -> set[str]:
+        """The sets it trains and tests on."""
+        return {self.train, *(target.dataset for target in self.tests)}
+
+    @property
+    def validates(self) -> bool:
+        """Whether some contents are taken out of the training part, to choose an epoch or settings by them."""
+        return self.recipe.selection == "val" or any(target.part == "validation" for target in self.tests)
+
+    def covers(self, wanted: RunSpec) -> bool:
+        """Whether a record of this run answers for the wanted one: the same training, at least its tests."""
+        return self.training_key == wanted.training_key and set(wanted.tests) <= set(self.tests)
+
+    @staticmethod
+    def from_dict(data: Mapping[str, Any]) -> RunSpec:
+        """Read a spec back; unknown, missing or ill-typed fields are errors that name them."""
+        if not isinstance(data, Mapping):
+            raise UsageError("A run's spec must be a table of fields.")
+        plain = dict(data)
+        recipe = plain.get("recipe", {})
+        if not isinstance(recipe, Mapping):
+            raise UsageError("A spec's recipe must be a table of fields.")
+        plain["recipe"] = _checked(Recipe, recipe)
+        options = plain.get("options", {})
+        if not isinstance(options, Mapping) or not all(isinstance(v, Scalar) for v in options.values()):
+            raise UsageError("A spec's options must be a table of plain values.")
+        tests = plain.get("tests", ())
+        if not isinstance(tests, (list, tuple)) or not all(isinstance(t, str) for t in tests):
+            raise UsageError("A spec's tests must be a list of targets.")
+        plain["tests"] = tuple(map(Target, tests))
+        made: RunSpec = _checked(RunSpec, plain)
+        return made
+
+
+def recipe_options() -> dict[str, Option]:
+    """The recipe's fields as options a user can set."""
+    return {f.name: _recipe_option(f.name, _type_text(f.type), f.default) for f in fields(Recipe)}
+
+
+def _recipe_option(name: str, kind: str, default: Any) -> Option:
+    least, below = RECIPE_LEAST.get(name), RECIPE_BELOW.get(name)
+    return Option(name, kind, default, least, below, RECIPE_MEANINGS[name])
+
+
+@cache
+def _field_names(cls: type[Any]) -> tuple[str, ...]:
+    """A dataclass's fields; planning asks for them thousands of times."""
+    return tuple(f.name for f in fields(cls))
+
+
+@cache
+def _kinds(cls: type[Any]) -> dict[str, tuple[type[Any] | None, tuple[Any, ...]]]:
+    """A dataclass's fields: the plain type of each (None for others), and the values that a Literal allows."""
+    found: dict[str, tuple[type[Any] | None, tuple[Any, ...]]] = {}
+    for name, kind in get_type_hints(cls).items():
+        plain = kind if kind in (bool, int, float, str) else None
+        found[name] = (plain, get_args(kind) if get_origin(kind) is Literal else ())
+    return found
+
+
+@cache
+def _choices(cls: Any) -> dict[str, tuple[Any, ...]]:
+    """The fields that are a choice of a few words, and the words."""
+    return {name: allowed for name, (_, allowed) in _kinds(cls).items() if allowed}
+
+
+def _check_choices(made: Any) -> None:
+    """A word that is none of a field's choices must never reach a record: nothing could read it back."""
+    cls: Any = type(made)
+    for name, allowed in _choices(cls).items():
+        if getattr(made, name) not in allowed:
+            raise UsageError(f"{name}={getattr(made, name)!r} is none of {', '.join(map(str, allowed))}.")
+
+
+def _type_text(annotation: Any) -> str:
+    return str(annotation).replace("'", '"')
+
+
+def _checked(cls: Any, data: Mapping[str, Any]) -> Any:
+    """Build a dataclass from JSON, naming what does not fit."""
+    kinds = _kinds(cls)
+    unknown = sorted(set(data) - set(kinds))
+    if unknown:
+        raise UsageError(f"Unknown field in {cls.__name__}: {', '.join(map(ascii, unknown))}.")
+    values = {}
+    for name, value in data.items():
+        plain, allowed = kinds[name]
+        if plain is float and isinstance(value, int | float) and not isinstance(value, bool):
+            value = float(value)
+        elif plain is not None and type(value) is not plain:
+            raise UsageError(f"{cls.__name__}.{name} = {value!r} is not of type {plain.__name__}.")
+        elif allowed and value not in allowed:
+            raise UsageError(f"{cls.__name__}.{name} = {value!r} is none of {', '.join(map(str, allowed))}.")
+        values[name] = value
+    try:
+        return cls(**values)
+    except TypeError as error:
+        raise UsageError(f"{cls.__name__}: {error}") from None
+
+
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def canonical_json(data: Any) -> str:
+    """One text for one value: sorted keys, no spaces, no NaN."""
+    return _CANONICAL.encode(data)
+
+
+def key_of(beside_split: str, split: int) -> str:
+    """The hash of a run's canonical JSON: of the pair of all that is not its split, and its split."""
+    return hashlib.sha256(f"[{beside_split},{split}]".encode()).hexdigest()[:20]

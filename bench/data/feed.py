@@ -1,0 +1,82 @@
+"""From rows of a dataset to what a model eats: pictures made on the fly, frozen inputs computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from bench.core.threads import is_vector
+from bench.data.dataset import Dataset
+from bench.data.frozen.inputs import FrozenInputs
+from bench.data.views.batches import ViewMaker
+from bench.data.views.view import View
+
+
+@dataclass
+class Batch:
+    """Rows of a dataset, which of their views, and (where training) the epoch those belong to."""
+
+    rows: np.ndarray
+    numbers: np.ndarray
+    epoch: int
+    training: bool
+
+
+@dataclass
+class Feed:
+    """One dataset made ready for one model."""
+
+    dataset: Dataset
+    maker: ViewMaker
+    frozen: FrozenInputs
+    pictures: tuple[str, ...]
+    views: Mapping[str, View]
+    pixels: str = ""
+    """One hash over the contents of all pictures (bench.data.pixels.contents)."""
+
+    def scores(self) -> np.ndarray:
+        """The human scores of all rows."""
+        return self.dataset.table["score"].to_numpy(dtype=np.float64)
+
+    def test_views(self, wanted: int) -> int:
+        """How many views a test averages: one where every view is the same each time."""
+        used = [self.views[name] for name in (*self.pictures, *(f.view for f in self.frozen.frozen.values()))]
+        return 1 if all(view.fixed or (view.kind == "resize") for view in used) else wanted
+
+    def load_pictures(self, batch: Batch) -> dict[str, Tensor]:
+        """The pictures a model reads itself; safe to call from another thread."""
+        return {
+            name: self.maker.pictures(
+                name, batch.rows, epoch=batch.epoch, number=batch.numbers, training=batch.training
+            )
+            for name in self.pictures
+        }
+
+    def load(self, batch: Batch) -> dict[str, Tensor]:
+        """Pictures, and the frozen inputs that need no network; safe to call from another thread."""
+        found = self.load_pictures(batch)
+        for name in self.frozen.frozen:
+            value = self.frozen.find(name, batch.rows, **self._which(batch))
+            if value is not None:
+                found[name] = value
+        return found
+
+    def only_vectors(self, loaded: Mapping[str, Tensor]) -> bool:
+        """Whether a model sees nothing but vectors that were `loaded`: no network, no picture, on a CPU."""
+        return not self.pictures and set(self.frozen.frozen) <= set(loaded) and all(map(is_vector, loaded.values()))
+
+    def inputs(self, batch: Batch, loaded: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
+        """Everything the model's forward wants for a batch, of which some may have been loaded before."""
+        found = dict(loaded if loaded is not None else self.load(batch))
+        for name in self.frozen.frozen:
+            if name not in found:
+                found[name] = self.frozen.get(name, batch.rows, **self._which(batch))
+        return found
+
+    @staticmethod
+    def _which(batch: Batch) -> dict[str, Any]:
+        return {"epoch": batch.epoch, "number": batch.numbers, "training": batch.training}

@@ -1,0 +1,1 @@
+"""From a folder of label files and pictures to a table."""

@@ -1,0 +1,1 @@
+"""How a set comes here and is looked over: download, unpack, check, overlap."""

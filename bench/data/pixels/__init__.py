@@ -1,0 +1,1 @@
+"""Decoded once: pictures in a store on disk, in memory or on the GPU."""

@@ -1,0 +1,73 @@
+"""What is done once to every picture before it is stored: one antialiased Pillow resize, or none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+
+from bench.core.errors import UsageError
+from bench.data.pixels.decode import decode_image
+
+FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
+MAX_ASPECT = 16
+"""A picture that must be resized ends at most this many times as long as wide; a strip one pixel wide would
+otherwise become hundreds of megabytes."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """The size a picture is stored in. `square` squeezes the whole picture to S×S; otherwise the aspect is kept.
+
+    short_side: the short side's length, 0 for the picture's own size. min_side: shorter sides are brought up to
+    this, so that a view of that size fits and a grid of cells is laid on the size the picture then has.
+    """
+
+    short_side: int = 0
+    square: int = 0
+    interpolation: Literal["bicubic", "bilinear"] = "bicubic"
+    min_side: int = 0
+
+    def __post_init__(self) -> None:
+        if self.interpolation not in FILTERS:
+            raise UsageError(f"interpolation={self.interpolation!r} is neither bicubic nor bilinear.")
+        if min(self.short_side, self.square, self.min_side) < 0:
+            raise UsageError("Picture sizes must not be negative.")
+        if self.square:
+            object.__setattr__(self, "short_side", 0)
+        if self.square or self.short_side >= self.min_side:
+            object.__setattr__(self, "min_side", 0)  # it cannot matter: equal policies share a store
+        elif self.short_side:
+            object.__setattr__(self, "short_side", self.min_side)
+            object.__setattr__(self, "min_side", 0)
+
+    def target(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width that a picture is stored in; the long side is cut to an integer as torchvision does."""
+        if self.square:
+            return self.square, self.square
+        short, long = min(height, width), max(height, width)
+        wanted = max(self.short_side or short, self.min_side)
+        if wanted == short:
+            return height, width
+        other = min(int(wanted * long / short), MAX_ASPECT * wanted)
+        return (wanted, other) if height <= width else (other, wanted)
+
+    def text(self) -> str:
+        """The policy in one canonical line, as it enters a store's key."""
+        return f"short {self.short_side} square {self.square} min {self.min_side} {self.interpolation}"
+
+
+def load_plain(path: Path, policy: Policy, dataset_name: str = "") -> np.ndarray:
+    """The plain path: decode and resize one picture, uint8, height × width × 3; the store holds exactly these pixels.
+
+    The one operation is Pillow's `Image.resize` with the policy's filter, whose support grows when it shrinks
+    (antialiased); a picture that has its size already is left alone.
+    """
+    image = decode_image(path, dataset_name)
+    height, width = policy.target(image.height, image.width)
+    if (height, width) != (image.height, image.width):
+        image = image.resize((width, height), FILTERS[policy.interpolation])
+    return np.array(image)

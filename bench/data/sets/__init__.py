@@ -1,0 +1,1 @@
+"""The datasets, one a file: a new file is a new name."""

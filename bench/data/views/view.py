@@ -1,0 +1,49 @@
+"""What a method may look at: the kinds of views, as plain descriptions (bench/data/views/batches.py makes them)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class View:
+    """One picture made of an image for a model, square, `size` pixels a side.
+
+    crop: a random window in training, seeded windows in tests. resize: the whole image, antialiased.
+    fragments: `grid` × `grid` cells, one `fragment`-pixel window a cell put together (GLIA Eq. 1–2, after FAST-VQA);
+    `offset="corner"` takes every cell's top-left corner as Eq. 2 prints it, "random" a seeded place in the cell.
+    `original`: crops and fragments are cut from the picture in its own size, whatever the recipe's short side.
+    """
+
+    kind: Literal["crop", "resize", "fragments"]
+    size: int
+    grid: int = 0
+    fragment: int = 0
+    offset: Literal["random", "corner"] = "random"
+    flips: bool = False
+    original: bool = False
+
+    @property
+    def fixed(self) -> bool:
+        """Whether the view is the same in every epoch, so that what is computed of it can be kept."""
+        return not self.flips and (self.kind == "resize" or (self.kind == "fragments" and self.offset == "corner"))
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """An input computed by a frozen network: done once an image and view, and kept where that pays.
+
+    `key` names the function (network and what is taken from it); together with the weights' hash and the view it
+    names the cache. `compute` maps normalised pictures [B,3,S,S] to the input; the caller runs it without gradient.
+    It should be a bound method of a module in the tree, so that a copy of the model computes with its own weights.
+    `keep` says whether the result is small enough to be worth keeping; it is kept in half precision.
+    """
+
+    view: str
+    key: str
+    compute: Callable[[Tensor], Tensor]
+    keep: bool = True

@@ -1,0 +1,119 @@
+"""What all executors share: the options of an execution, its summary, the order of its runs, and Ctrl-C."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+
+from bench.core.claims import Claim
+from bench.core.progress import Report, Say, silent
+from bench.core.spec import RunSpec
+from bench.execution.outcome import Result, describe_result
+from bench.records.store import Store
+
+POLL_SECONDS = 2.0
+"""How often an executor with nothing else to do looks for runs that other processes have finished."""
+
+
+@dataclass
+class Summary:
+    """The outcome of executing a plan."""
+
+    done: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    mendable: list[str] = field(default_factory=list)
+    """Failed runs without a record; the next `bench run` tries them again."""
+    elsewhere: list[str] = field(default_factory=list)
+    interrupted: bool = False
+
+    @property
+    def finished(self) -> int:
+        """How many runs are over, here or elsewhere."""
+        return len(self.done) + len(self.failed) + len(self.elsewhere)
+
+
+@dataclass(frozen=True)
+class ExecutionOptions:
+    """Options of an execution, and the callbacks that report its progress."""
+
+    overwrite: str = "changed"
+    report: Report = silent
+    say: Say = lambda _line: None
+    debug: bool = False
+    share: tuple[int, int] = (0, 1)
+    """Which part of the plan to begin with (i of n); the rest is helped with afterwards."""
+    wait: bool = True
+    """Whether to stay until the runs that others are making are made."""
+    beside: Mapping[str, str] = field(default_factory=dict)
+    """What is said beside a run's name, by key, where names alone do not tell runs apart."""
+
+
+def in_order(specs: Sequence[RunSpec], store: Store, options: ExecutionOptions) -> list[RunSpec]:
+    """Own share first; runs that have outlived several makers last, so that they keep no other from being made."""
+    own, others = shares(specs, store, options)
+    return own + others
+
+
+def shares(specs: Sequence[RunSpec], store: Store, options: ExecutionOptions) -> tuple[list[RunSpec], list[RunSpec]]:
+    """The own share; then the share of others and, at its end, all runs that have outlived several makers."""
+    at, of = options.share
+    deadly = store.claims.deadly()
+    own, others = specs[at::of], [spec for i, spec in enumerate(specs) if i % of != at]
+    last = [spec for spec in (*own, *others) if spec.training_key in deadly] if deadly else []
+    safe_own, safe_others = ([s for s in part if s.training_key not in deadly] for part in (own, others))
+    return safe_own, safe_others + last
+
+
+def tell(
+    spec: RunSpec, result: Result, seconds: float, options: ExecutionOptions, summary: Summary, where: str = ""
+) -> None:
+    """Say how a run ended and note it in the summary."""
+    if options.debug and result.trace:
+        options.say(result.trace)
+    beside = options.beside.get(spec.key, "")
+    options.say(describe_result(spec, result, seconds, beside) + (f"  ({where})" if where else ""))
+    if result.status == "done":
+        summary.done.append(spec.key)
+    elif result.status == "failed":
+        summary.failed[spec.key] = result.said
+        if result.mendable:
+            summary.mendable.append(spec.key)
+    elif result.status == "lost":
+        summary.elsewhere.append(spec.key)
+
+
+def watched(report: Report, *claims: Claim) -> Report:
+    """A report that also lets `bench status` of other processes see how far the runs are."""
+
+    def both(done: int, total: int, what: str, shown: str = "", /) -> None:
+        for claim in claims:
+            claim.note(doing=what, of=total, at=done, shown=shown)
+        report(done, total, what, shown)
+
+    return both
+
+
+@contextmanager
+def stop_on_ctrl_c(say: Say) -> Iterator[threading.Event]:
+    """The first Ctrl-C asks for a stop after the current step, the second stops at once."""
+    stop = threading.Event()
+
+    def first(_number: int, _frame: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+        with suppress(RuntimeError):  # the signal may have come in the middle of another line
+            say("Stopping after this step; press Ctrl-C again to stop at once.")
+
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before = {number: signal.signal(number, first) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

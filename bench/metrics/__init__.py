@@ -1,0 +1,1 @@
+"""Numbers from predictions, and which differences mean anything."""

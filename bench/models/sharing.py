@@ -1,0 +1,95 @@
+"""Pretrained networks, loaded once: each run gets a copy of the structure on the same frozen memory."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+
+from bench.core.progress import Report
+from bench.core.runtime import Runtime
+from bench.core.spec import RunSpec
+from bench.models.vit import Vit
+from bench.models.weights.load import CNN_FILE, CnnToolbox, LoadedWeights, load_vit, toolbox
+
+Network = TypeVar("Network", bound=nn.Module)
+Load = Callable[[], tuple[Network, LoadedWeights]]
+
+
+@dataclass
+class _Loaded:
+    key: tuple[object, ...]
+    network: nn.Module
+    weights: LoadedWeights
+
+
+class SharedNetworks:
+    """The ViT and the CNN that were loaded last; plans go through their backbones one after the other."""
+
+    def __init__(self) -> None:
+        self._loaded: dict[str, _Loaded] = {}
+
+    def shared_vit(self, spec: RunSpec, runtime: Runtime, report: Report) -> tuple[Vit, LoadedWeights]:
+        """The ViT of a run, its memory shared with other runs."""
+        key = (spec.backbone, spec.weights, spec.recipe.size, *_origin(runtime, spec.weights))
+
+        def load() -> tuple[Vit, LoadedWeights]:
+            files, cache = runtime.weight_files, runtime.cache
+            return load_vit(spec.backbone, spec.weights, spec.recipe.size, files=files, cache=cache, progress=report)
+
+        return self.shared("vit", key, load)
+
+    def shared(self, kind: str, key: tuple[object, ...], load: Load[Network]) -> tuple[Network, LoadedWeights]:
+        """A copy of the network of a kind, which is loaded where the last one was another."""
+        if kind not in self._loaded or self._loaded[kind].key != key:
+            self._loaded.pop(kind, None)  # before the next is loaded, or both would be in memory
+            self._loaded[kind] = _Loaded(key, *load())
+        loaded = self._loaded[kind]
+        return _copy(loaded.network), loaded.weights
+
+
+class SharedToolbox:
+    """The toolbox of a run: CNNs as bench.models.weights gives them, each loaded once; `loaded` are those asked for."""
+
+    def __init__(self, networks: SharedNetworks, spec: RunSpec, runtime: Runtime, report: Report) -> None:
+        self._networks, self._spec, self._runtime = networks, spec, runtime
+        self._tools: CnnToolbox = toolbox(
+            runtime.weight_files, runtime.cache, random=spec.weights == "random", progress=report
+        )
+        self.loaded: dict[str, LoadedWeights] = {}
+
+    def __call__(self, name: str) -> nn.Module:
+        """A frozen network by timm name, in eval mode."""
+        spec = self._spec
+        key = (name, spec.cnn_weights, spec.weights == "random", *_origin(self._runtime, CNN_FILE))
+
+        def load() -> tuple[nn.Module, LoadedWeights]:
+            with torch.random.fork_rng(devices=[]):  # a run's own draws must not tell whether it was loaded or shared
+                return self._tools(name), self._tools.loaded[name]
+
+        network, self.loaded[name] = self._networks.shared("cnn", key, load)
+        return network
+
+
+def own_what_is_trained(model: nn.Module) -> None:
+    """Give the trained tensors memory of their own, so that training never writes on shared memory."""
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.clone()
+
+
+def _copy(network: Any) -> Any:
+    """The same network as new modules and new parameters that share their memory; buffers are copied."""
+    memo: dict[int, Any] = {id(p): nn.Parameter(p.detach(), requires_grad=False) for p in network.parameters()}
+    return copy.deepcopy(network, memo)
+
+
+def _origin(runtime: Runtime, token: str) -> tuple[object, ...]:
+    """What tells two files apart that a spec calls by the same name."""
+    path: Path | None = runtime.weight_files.get(token)
+    return (str(runtime.cache), str(path), path.stat().st_mtime_ns if path is not None and path.exists() else 0)

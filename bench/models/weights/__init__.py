@@ -1,0 +1,1 @@
+"""Where weights come from, and how their files are read and checked."""

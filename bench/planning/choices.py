@@ -1,0 +1,157 @@
+"""What `bench tune` chose, and which runs may use it: none that is tested on contents the choice has seen.
+
+A choice is made inside the training part of one split. It holds for that split of its set, and, pooled over all
+splits, for sets that had no part in it.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.core.errors import UsageError
+from bench.core.files import write_text
+from bench.core.progress import counted
+from bench.core.spec import Scalar
+
+NESTED, TRANSFERRED = "nested", "transferred"
+"""Chosen inside the run's own split, or on other sets altogether."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One candidate in one split, and how it did on the validation contents; no SRCC where it failed."""
+
+    settings: Mapping[str, Scalar]
+    srcc: float | None
+    why: str = ""
+    n: int = 0
+    """On how many validation pictures."""
+
+
+Trials = Mapping[int, Sequence[Trial]]
+"""By split, every candidate."""
+
+
+@dataclass(frozen=True)
+class Choices:
+    """Every trial of a preset by method and dataset, and what follows from them for a run."""
+
+    trials: Mapping[str, Mapping[str, Trials]] = field(default_factory=dict)
+
+    def of(self, method: str, train: str, tested: Collection[str], split: int) -> tuple[Mapping[str, Scalar], str]:
+        """(the chosen settings, NESTED or TRANSFERRED); nothing for a method that was never tuned."""
+        known = self.trials.get(method, {})
+        if not known:
+            return {}, ""
+        if train in known:
+            if split not in known[train]:
+                raise UsageError(
+                    f"{method} was tuned in {counted(len(known[train]), 'split')} of {train} and not in split {split}, "
+                    f"whose test part those have seen: bench tune {method} -d {train} --splits N, as many as are run."
+                )
+            return best(known[train][split]).settings, NESTED
+        elsewhere = {name: trials for name, trials in known.items() if name not in tested}
+        if not elsewhere:
+            raise UsageError(
+                f"{method} was tuned on {', '.join(sorted(known))} alone, on which a model trained on {train} is "
+                f"tested: bench tune {method} -d {train}"
+            )
+        return _pooled(method, elsewhere), TRANSFERRED
+
+
+def best(found: Sequence[Trial]) -> Trial:
+    """The candidate with the best validation SRCC; the earlier one of two equals."""
+    sound = [trial for trial in found if trial.srcc is not None]
+    if not sound:
+        raise UsageError("No candidate could be trained there: see bench tune.")
+    return max(sound, key=lambda trial: trial.srcc or 0.0)
+
+
+def _pooled(method: str, known: Mapping[str, Trials]) -> Mapping[str, Scalar]:
+    """The candidate with the best mean over sets of its mean over splits, among those that were tried everywhere."""
+    everywhere = [found for trials in known.values() for found in trials.values()]
+    sound = [[dict(trial.settings) for trial in found if trial.srcc is not None] for found in everywhere]
+    common = [settings for settings in sound[0] if all(settings in other for other in sound)]
+    if not common:
+        raise UsageError(
+            f"No candidate of {method} was tried in all splits of {', '.join(sorted(known))}: tune it anew with the "
+            "same --lr and --option on all of them."
+        )
+    return max(common, key=lambda settings: statistics.fmean(_mean(settings, trials) for trials in known.values()))
+
+
+def _mean(settings: Mapping[str, Scalar], trials: Trials) -> float:
+    return statistics.fmean(
+        trial.srcc
+        for found in trials.values()
+        for trial in found
+        if trial.settings == settings and trial.srcc is not None
+    )
+
+
+def choices_path(results: Path, preset: str) -> Path:
+    """Where the trials of a preset are kept."""
+    return results / "tuned" / f"{preset}.json"
+
+
+def write_choices(results: Path, preset: str, method: str, dataset: str, trials: Trials) -> Path:
+    """Add one method's trials on one set, in the place of those that were there of both."""
+    path = choices_path(results, preset)
+    known = _read(path) if path.exists() else {}
+    plain = {str(s): [{"settings": dict(t.settings), "srcc": t.srcc} for t in found] for s, found in trials.items()}
+    known.setdefault(method, {})[dataset] = plain
+    write_text(path, json.dumps(known, indent=1, sort_keys=True) + "\n")
+    return path
+
+
+def read_choices(results: Path, preset: str) -> Choices:
+    """What there is of a preset; none at all is an error that says how to make some."""
+    path = choices_path(results, preset)
+    if not path.exists():
+        raise UsageError(f"--recipe tuned: there is no {path}. Make it with: bench tune METHOD")
+    try:
+        return Choices(
+            {
+                method: {
+                    dataset: {
+                        int(split): [Trial(dict(one["settings"]), one["srcc"]) for one in found]
+                        for split, found in splits.items()
+                    }
+                    for dataset, splits in sets.items()
+                }
+                for method, sets in _read(path).items()
+            }
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(f"{path} cannot be read ({error}); make it again with bench tune.") from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The file as it is. What an older `bench tune` chose holds for no split: it had seen the others' test parts."""
+    try:
+        known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        old = sorted(method for method, sets in known.items() if "chosen_on" in sets)
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise UsageError(f"{path} cannot be read ({error}); remove it and make it again with bench tune.") from error
+    if old:
+        raise UsageError(
+            f"{path} is of an older bench tune, which chose in split 0 for all splits and so had seen the others' test "
+            f"parts. Remove it and choose again: bench tune {old[0]}"
+        )
+    return known
+
+
+def origin_text(origin: str, keys: Collection[str]) -> str:
+    """How a spec names where its recipe is from: "nested:lr,rank" (chosen in its split), "default" where nothing is."""
+    return f"{origin}:{','.join(sorted(keys))}" if origin and keys else "default"
+
+
+def chosen_keys(recipe_from: str) -> tuple[str, tuple[str, ...]]:
+    """(NESTED, TRANSFERRED or "", the names of the settings that were chosen) of a spec's `recipe_from`."""
+    origin, _, keys = recipe_from.partition(":")
+    return (origin, tuple(keys.split(","))) if keys else ("", ())

@@ -1,0 +1,311 @@
+"""From what a user typed to the runs that are wanted: methods, options, protocols, presets. No torch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from bench.core.cards import Option
+from bench.core.errors import UsageError, suggest
+from bench.core.hashes import file_token
+from bench.core.registry import METHODS, PROTOCOLS, stem_of
+from bench.core.spec import RunSpec, Scalar, recipe_options
+from bench.data.locate import LEAST_IMAGES, loader_name
+from bench.planning.choices import Choices
+from bench.planning.presets import Preset, preset_named
+from bench.planning.protocol import MethodChoice, Protocol, Request, merge
+from bench.planning.refusals import Wanted, refuse_what_is_dropped
+from bench.planning.which_sets import WhichSets, sets_here
+
+RECIPE = "recipe"
+"""As an owner: `--set recipe.dropout=0.2` leaves a method's option of the same name alone."""
+SPEC_SETTINGS = {
+    "fraction": "float",
+    "source": 'Literal["split", "all"]',
+    "split_rule": 'Literal["random", "official"]',
+}
+"""Fields of a run, beside recipe and options, that `--set` may give, with their types."""
+SPEC_MEANINGS = {
+    "fraction": "Share of the set that is trained on; at most 0.8, for a fifth is always kept for tests.",
+    "source": "Train on the training part of a split, or on the whole set (to test on others).",
+    "split_rule": "Random splits of contents, or the one that the set's authors published.",
+}
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A `bench run` command line, parsed but not yet resolved."""
+
+    methods: Sequence[str]
+    protocols: Sequence[str]
+    preset: str
+    backbone: str = ""
+    datasets: Sequence[str] = ()
+    splits: int = 0
+    limit: int = 0
+    settings: Sequence[str] = ()
+    file: Settings = field(default_factory=lambda: Settings())
+    """What bench.toml sets in the recipe and for methods; flags go before it."""
+    weights: str = "pretrained"
+    cnn_weights: Path | None = None
+    precision: str = "fp32"
+    selection: str = ""
+    budget: str = ""
+    tuned: Choices = field(default_factory=Choices)
+    train_on: Sequence[str] = ()
+    test_on: Sequence[str] = ()
+    data: Mapping[str, Any] | None = None
+    """What bench.toml says of sets; None: whatever a protocol names is taken to be there."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The wanted runs, equal trainings merged, and the protocols that asked for them."""
+
+    specs: tuple[RunSpec, ...]
+    protocols: tuple[str, ...]
+    preset: Preset
+    weight_files: Mapping[str, Path] = field(default_factory=dict)
+    asked_by: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Training key → the protocols that asked for it."""
+    left_out: tuple[str, ...] = ()
+    """The protocols' own sets that are not configured."""
+    splits_named: bool = False
+    """Whether the user said how many splits; else it is the preset's number."""
+
+
+def make_plan(ask: Ask) -> Plan:
+    """Resolve a command line into runs; whatever is unknown is named, with what was probably meant."""
+    preset = preset_named(ask.preset)
+    names = [PROTOCOLS.target(name) and name for name in ask.protocols]
+    methods = expand_methods(ask.methods)
+    settings = sort_settings(ask.settings, methods, names)
+    files, token = weights_token(ask.weights)
+    if ask.cnn_weights is not None:
+        cnn_files, cnn_token = weights_token(str(ask.cnn_weights.resolve()), "--cnn-weights")
+        files["cnn"] = cnn_files[cnn_token]
+        settings.spec["cnn_weights"] = cnn_token
+    common: dict[str, Any] = {"weights": token, "precision": ask.precision, "limit": ask.limit} | settings.spec
+    if ask.backbone:
+        common["backbone"] = ask.backbone
+    if ask.selection:
+        settings.recipe["selection"] = recipe_options()["selection"].parse(ask.selection)
+    if 0 < ask.limit < LEAST_IMAGES:
+        raise UsageError(f"--limit {ask.limit} leaves nothing to split: use at least {LEAST_IMAGES} images.")
+    request = Request(
+        preset=preset,
+        methods=tuple(
+            MethodChoice(m, _sized(m, {**ask.file.methods.get(m, {}), **settings.methods.get(m, {})}, ask, preset))
+            for m in methods
+        ),
+        datasets=tuple(ask.datasets),
+        sets=_sets(ask, preset, names),
+        splits=ask.splits or preset.splits,
+        recipe={**ask.file.recipe, **settings.recipe},
+        recipes=recipes_of_methods(ask.file, settings),
+        options=ask.file.methods,
+        common=common | ({"budget": parse_count(ask.budget)} if ask.budget else {}),
+        tuned=ask.tuned,
+        sizer=size_to_budget,
+    )
+    by_protocol = {name: _planned(name, request, settings.protocols.get(name, {})) for name in names}
+    refuse_what_is_dropped(by_protocol, Wanted(request, settings.protocols, _planned), ask.methods)
+    specs = [spec for planned in by_protocol.values() for spec in planned]
+    _refuse_parts_of_official_splits(specs)
+    return Plan(
+        tuple(merge(specs)),
+        tuple(names),
+        preset,
+        files,
+        asked_by=_asked_by(by_protocol),
+        left_out=tuple(sorted(request.sets.left_out)),
+        splits_named=bool(ask.splits),
+    )
+
+
+def _sets(ask: Ask, preset: Preset, protocols: Sequence[str]) -> WhichSets:
+    """The sets that a plan may be about; a name that nobody knows is an error."""
+    if ask.train_on or ask.test_on:
+        single = [name for name in protocols if not PROTOCOLS.card(name).facts.get("pairs")]
+        if single:
+            pairing = ", ".join(name for name in PROTOCOLS.names() if PROTOCOLS.card(name).facts.get("pairs"))
+            verb = "does" if len(single) == 1 else "do"
+            raise UsageError(
+                f"--train-on and --test-on are for protocols that pair sets ({pairing}); {', '.join(single)} {verb} "
+                "not: name sets with --dataset."
+            )
+    named = WhichSets(sources=tuple(ask.train_on), targets=tuple(ask.test_on))
+    if ask.data is None:
+        return named
+    for name in (*ask.datasets, *ask.train_on, *ask.test_on):
+        loader_name(name, ask.data)
+    own, absent = sets_here(ask.data, preset.sets)
+    return replace(named, own=own, absent=absent)
+
+
+def _asked_by(by_protocol: Mapping[str, Sequence[RunSpec]]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for name, specs in by_protocol.items():
+        for key in dict.fromkeys(spec.training_key for spec in specs):
+            found[key] = (*found.get(key, ()), name)
+    return found
+
+
+def _refuse_parts_of_official_splits(specs: Sequence[RunSpec]) -> None:
+    official = {(spec.fraction, spec.source) for spec in specs if spec.split_rule == "official"}
+    if official:
+        from bench.data.splits import refuse_part_of_official
+
+        for fraction, source in sorted(official):
+            refuse_part_of_official(fraction, source)
+
+
+def _planned(name: str, request: Request, options: Mapping[str, Scalar]) -> list[RunSpec]:
+    protocol: Protocol = PROTOCOLS.make(name, options)
+    return protocol.plan(request)
+
+
+def expand_methods(names: Sequence[str]) -> list[str]:
+    """Method names in the order asked, "all" spelled out (families such as peft:NAME are asked for by name)."""
+    found: list[str] = []
+    for name in names:
+        every = [m for m in METHODS.names() if not METHODS.card(m).facts["family"]]
+        for method in every if name == "all" else [name]:
+            METHODS.target(method)
+            if method not in found:
+                found.append(method)
+    return found
+
+
+@dataclass
+class Settings:
+    """`--set` values, each with whom it concerns."""
+
+    recipe: dict[str, Any] = field(default_factory=dict)
+    recipes: dict[str, dict[str, Scalar]] = field(default_factory=dict)
+    """What one method alone changes in the recipe."""
+    spec: dict[str, Any] = field(default_factory=dict)
+    methods: dict[str, dict[str, Scalar]] = field(default_factory=dict)
+    protocols: dict[str, dict[str, Scalar]] = field(default_factory=dict)
+
+
+def recipes_of_methods(file: Settings, flags: Settings) -> dict[str, dict[str, Scalar]]:
+    """What single methods change in the recipe; a flag for all methods goes before what the file says of one."""
+    own = {name: {k: v for k, v in recipe.items() if k not in flags.recipe} for name, recipe in file.recipes.items()}
+    return {name: {**own.get(name, {}), **flags.recipes.get(name, {})} for name in {*own, *flags.recipes}}
+
+
+def sort_settings(texts: Sequence[str], methods: Sequence[str], protocols: Sequence[str]) -> Settings:
+    """Give every `key=value` or `owner.key=value` to the recipe, the run, a method or a protocol."""
+    settings = Settings()
+    for text in texts:
+        owner, key, value = _parsed(text)
+        try:
+            taken = _take(settings, owner, key, value, methods, protocols)
+        except UsageError as error:
+            raise UsageError(f"{error}{_several(text)}") from None
+        if not taken:
+            raise UsageError(_unknown(owner, key, methods, protocols))
+    return settings
+
+
+def _take(
+    settings: Settings, owner: str, key: str, value: str, methods: Sequence[str], protocols: Sequence[str]
+) -> bool:
+    """Put a value where it belongs, or everywhere where no owner is named; whether anybody knows the key."""
+    recipe, taken = recipe_options(), False
+    if owner in ("", RECIPE) and key in recipe:
+        settings.recipe[key], taken = recipe[key].parse(value), True
+    for kind, registry, into in ((methods, METHODS, settings.methods), (protocols, PROTOCOLS, settings.protocols)):
+        for name in kind:
+            options = registry.card(name).options
+            if key in options and owner in ("", name):
+                into.setdefault(name, {})[key] = options[key].parse(value)
+                taken = True
+    if not taken and owner in methods and key in recipe:
+        settings.recipes.setdefault(owner, {})[key], taken = recipe[key].parse(value), True
+    if not taken and not owner and key in SPEC_SETTINGS:
+        settings.spec[key], taken = Option(key, SPEC_SETTINGS[key], None).parse(value), True
+    return taken
+
+
+def _parsed(text: str) -> tuple[str, str, str]:
+    match = re.fullmatch(r"(?:([\w:]+)\.)?(\w+)=(.*)", text, flags=re.DOTALL)
+    if match is None:
+        tight = re.sub(r"\s*=\s*", "=", text.strip(), count=1)
+        hint = f" Write it without spaces: --set {tight}" if tight != text and "=" in tight else ""
+        raise UsageError(f"--set {text!r} is not of the form key=value or method.key=value.{hint}")
+    return match[1] or "", match[2], match[3]
+
+
+def _several(text: str) -> str:
+    """A hint where somebody gave several settings to one --set."""
+    parts = text.split(",")
+    if len(parts) > 1 and all(re.match(r"[\w:.]+=", part.strip()) for part in parts):
+        return " Each setting has a --set of its own: " + " ".join(f"--set {part.strip()}" for part in parts)
+    return ""
+
+
+def _unknown(owner: str, key: str, methods: Sequence[str], protocols: Sequence[str]) -> str:
+    cards = {name: METHODS.card(name) for name in methods} | {name: PROTOCOLS.card(name) for name in protocols}
+    if owner and owner not in cards and owner != RECIPE:
+        return _stranger(owner, methods, protocols)
+    if owner == RECIPE:
+        known = list(recipe_options())
+    elif owner:
+        known = [*cards[owner].options, *(recipe_options() if owner in methods else ())]
+    else:
+        known = [*recipe_options(), *SPEC_SETTINGS, *(name for card in cards.values() for name in card.options)]
+    whose = "Neither the recipe nor a method or protocol asked for has an"
+    if owner:
+        whose = "The recipe has no" if owner == RECIPE else f"{owner} has no"
+    return f"{whose} option {key!r}. {suggest(key, known)}"
+
+
+def _stranger(owner: str, methods: Sequence[str], protocols: Sequence[str]) -> str:
+    """Why nobody asked for is called so: not asked for, or no such name at all."""
+    for kind, registry, asked in (("method", METHODS, methods), ("protocol", PROTOCOLS, protocols)):
+        if owner in registry:
+            named = f" ({', '.join(asked)})" if asked else f": name it with --{kind}"
+            return f"{owner} is not among the {kind}s asked for{named}."
+    names = [*methods, *protocols, *METHODS.names(), *PROTOCOLS.names()]
+    return f"There is no method or protocol {owner!r}. {suggest(owner, names)}"
+
+
+def weights_token(wish: str, flag: str = "--weights") -> tuple[dict[str, Path], str]:
+    """What a spec says of the weights, and the file behind it where the user gave one."""
+    if wish in ("pretrained", "random"):
+        return {}, wish
+    path = Path(wish).expanduser()
+    if not path.is_file():
+        raise UsageError(f"{flag} {wish}: there is no such file (and it is neither 'pretrained' nor 'random').")
+    token = file_token(path)
+    return {token: path.resolve()}, token
+
+
+def parse_count(text: str) -> int:
+    """A number of parameters as people write it: 8M, 300k, 2379264."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kKmMgG]?)", text.strip())
+    if match is None or not 0 < float(match[1]) < 1e15:
+        raise UsageError(f"--budget {text!r} is not a number of parameters such as 8M or 300k.")
+    return int(float(match[1]) * {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}[match[2].lower()])
+
+
+def _sized(method: str, options: Mapping[str, Scalar], ask: Ask, preset: Preset) -> Mapping[str, Scalar]:
+    """A method's options, sized to the budget where one is asked for."""
+    if not ask.budget:
+        return options
+    wanted = parse_count(ask.budget)
+    known = METHODS.card(method).defaults() | dict(preset.method_options.get(stem_of(method), {}))
+    sized = size_to_budget(method, {**known, **options}, ask.backbone or preset.backbone, wanted)
+    return {**options, **{name: value for name, value in sized.items() if value != known.get(name)}}
+
+
+def size_to_budget(method: str, options: Mapping[str, Scalar], backbone: str, budget: int) -> Mapping[str, Scalar]:
+    """`bench.models.budget`, which loads torch, only when a plan really has to solve for a size."""
+    from bench.models import budget as solver
+
+    return solver.size_to_budget(method, options, backbone, budget)

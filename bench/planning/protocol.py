@@ -1,0 +1,222 @@
+"""What a protocol is: it asks for runs and lays out tables, and knows nothing of how either is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from bench.core.cards import Bound, Card
+from bench.core.errors import UsageError
+from bench.core.registry import stem_of
+from bench.core.spec import Recipe, RunSpec, Scalar, Target, recipe_options
+from bench.planning.choices import NESTED, Choices, origin_text
+from bench.planning.fitting import check_size, fitted
+from bench.planning.presets import Preset
+from bench.planning.which_sets import WhichSets
+
+if TYPE_CHECKING:
+    from bench.records.results import Results
+    from bench.report.tables.table import Table
+
+
+Sizer = Callable[[str, Mapping[str, Scalar], str, int], Mapping[str, Scalar]]
+"""(method, options, backbone, budget) → options of that size."""
+
+
+@dataclass(frozen=True)
+class MethodChoice:
+    """A method with the options it is asked for; `label` names its row."""
+
+    name: str
+    options: Mapping[str, Scalar] = field(default_factory=dict)
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for, with every default filled in: a protocol turns it into runs."""
+
+    preset: Preset
+    methods: tuple[MethodChoice, ...] = ()
+    datasets: tuple[str, ...] = ()
+    """The sets that the user named."""
+    splits: int = 10
+    recipe: Mapping[str, Scalar] = field(default_factory=dict)
+    recipes: Mapping[str, Mapping[str, Scalar]] = field(default_factory=dict)
+    """What the user set in the recipe of one method alone."""
+    options: Mapping[str, Mapping[str, Scalar]] = field(default_factory=dict)
+    """What bench.toml sets of the options of methods, for those that a protocol chooses itself."""
+    common: Mapping[str, Any] = field(default_factory=dict)
+    tuned: Choices = field(default_factory=Choices)
+    sizer: Sizer | None = None
+    """Solves a method's options for a budget; given from outside, because it has to load torch."""
+    sets: WhichSets = field(default_factory=WhichSets)
+    """What else is known of sets: pairs that were named, the user's own, what there is."""
+
+    def wanted(self, defaults: Sequence[str], *, own: bool = True) -> list[str]:
+        """The sets to run on: those the user named, else the protocol's own that are there, and the user's own."""
+        return self._which.of(defaults, own=own)
+
+    def paired(self, defaults: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+        """The pairs (trained on, tested on) for a protocol that pairs sets; it says so with `pairs = True`."""
+        return self._which.pairs(defaults)
+
+    @property
+    def _which(self) -> WhichSets:
+        return replace(self.sets, named=self.datasets, left_out=self.sets.left_out)
+
+    def chosen(self, *defaults: str) -> tuple[MethodChoice, ...]:
+        """The methods the user named, else the protocol's own."""
+        return self.methods or tuple(MethodChoice(name, self.options.get(name, {})) for name in defaults)
+
+    def about(self, method: str) -> tuple[MethodChoice, ...]:
+        """For a protocol about one method: that method as the user chose it, or nothing if it was left out."""
+        return tuple(choice for choice in self.chosen(method) if choice.name == method)
+
+    def spec(self, method: MethodChoice, train: str, tests: Sequence[str], split: int, **changes: Any) -> RunSpec:
+        """One run under this request: the usual recipe, then the tuned one, then what the user set."""
+        fixed = {**self.recipe, **self.recipes.get(method.name, {}), **changes.pop("recipe", {})}
+        whole: dict[str, Any] = {"backbone": self.preset.backbone, **self.common, **changes}
+        chosen, origin = self._chosen(method, train, tests, split, whole)
+        recipe: dict[str, Any] = usual_recipe(self.preset, train, method.name)
+        recipe |= {name: value for name, value in chosen.items() if name in recipe_options()} | fixed
+        made = Recipe(**recipe)
+        check_size(whole["backbone"], made.size)
+        base = RunSpec(
+            method=method.name,
+            train=train,
+            tests=tuple(map(Target, tests)),
+            split=split,
+            options=self._checked_options(method, chosen, whole["backbone"], made.size),
+            recipe=made,
+            recipe_from=origin_text(origin, set(chosen) - set(fixed) - set(method.options)),
+            preset=self.preset.name,
+        )
+        return replace(base, **whole)
+
+    def method_options(self, method: MethodChoice) -> dict[str, Scalar]:
+        """A method's options: its own defaults, the preset's, then the asked ones."""
+        return self._options(method, {})[1]
+
+    def _chosen(
+        self, method: MethodChoice, train: str, tests: Sequence[str], split: int, whole: Mapping[str, Any]
+    ) -> tuple[Mapping[str, Scalar], str]:
+        """What was tuned for a run, and where; what has seen what the run is tested on is refused."""
+        tested = {Target(target).dataset for target in tests} - {train}
+        chosen, origin = self.tuned.of(method.name, train, tested, split)
+        if origin == NESTED and (whole.get("limit") or whole.get("split_rule", "random") != "random"):
+            raise UsageError(
+                f"{method.name} was tuned inside random splits of the whole of {train}: in other splits of it that "
+                "choice has seen test parts. Leave out --recipe tuned, or --limit and split_rule=official."
+            )
+        return chosen, origin
+
+    def _checked_options(
+        self, method: MethodChoice, chosen: Mapping[str, Scalar], backbone: str, size: int
+    ) -> dict[str, Scalar]:
+        """A run's options; sizes that make no sense are refused here, before anything is trained."""
+        card, options = self._options(method, chosen)
+        try:
+            card.check(options)
+            return fitted(card, options, {*method.options, *chosen}, backbone, size)
+        except UsageError as error:
+            raise UsageError(f"{method.name}: {error}") from None
+
+    def _options(self, method: MethodChoice, chosen: Mapping[str, Scalar]) -> tuple[Card, dict[str, Scalar]]:
+        """A method's card (to be read once: thousands of runs are planned) and its options."""
+        from bench.core.registry import METHODS
+
+        card = METHODS.card(method.name)
+        known = card.defaults()
+        preset = self.preset.method_options.get(stem_of(method.name), {})
+        unknown = sorted(set(method.options) - set(known))
+        if unknown:
+            raise UsageError(f"{method.name} has no option {', '.join(unknown)}; it has: {', '.join(known) or 'none'}.")
+        tuned = {name: value for name, value in chosen.items() if name in known}
+        return card, {**known, **preset, **tuned, **method.options}
+
+
+class Protocol:
+    """Base of all protocols: which runs answer a question, and the tables that show the answer. Pure, without torch.
+
+    Options are annotated class fields with literal defaults, as a method's are (bench.models.method.Method).
+
+    A protocol is found in `protocols/`, behind an entry point of the group `bench.protocols`, and in a file that
+    `--plugin FILE` names. This one, saved as `hurried.py`, is run by `bench run -p hurried --plugin hurried.py`, and
+    `bench table hurried` shows its table:
+
+        from bench.report.tables.fill import Layout, Line, by_preset, fill, own_columns
+        from bench.planning.protocol import Protocol
+
+
+        class Hurried(Protocol):
+            "What the methods learn in one epoch."
+
+            title = "In a hurry"
+            bounds = {"epochs": {"least": 1}}
+
+            epochs: int = 1
+            "Epochs of every run."
+
+            def plan(self, request):
+                return [
+                    request.spec(method, dataset, [f"{dataset}:test"], split, recipe={"epochs": self.epochs})
+                    for split in range(request.splits)
+                    for dataset in request.wanted(request.preset.main)
+                    for method in request.chosen("linear_probe", "glia")
+                ]
+
+            def tables(self, results):
+                hurried = results.where(lambda record: record.spec.recipe.epochs == self.epochs)
+                return [self.table(part) for part in by_preset(hurried)]
+
+            def table(self, part):
+                columns = own_columns(part.own_test_sets(part.preset.main))
+                lines = [Line((arm.title,), arm, arm) for arm in part.arms_in(columns)]
+                return fill(part, Layout("hurried", self.title, ("Method",), tuple(columns), tuple(lines)))
+    """
+
+    name: ClassVar[str]
+    """What it goes by; without one, by the name of its file."""
+    title: ClassVar[str] = ""
+    """As a heading has it."""
+    pairs: ClassVar[bool] = False
+    """Whether it trains on one set and tests on another (`Request.paired`): --train-on and --test-on are for such."""
+    bounds: ClassVar[Mapping[str, Bound]] = {}
+    """Which values of its options make sense, as in {"epochs": {"least": 1}}; others are refused."""
+
+    def __init__(self, **options: Scalar) -> None:
+        for name, value in options.items():
+            setattr(self, name, value)
+
+    def plan(self, request: Request) -> list[RunSpec]:
+        """Every run the protocol needs, in the order they should be made."""
+        raise TypeError(f"{type(self).__name__} does not plan any run")
+
+    def tables(self, results: Results) -> list[Table]:
+        """The protocol's tables, from whatever records there are."""
+        raise TypeError(f"{type(self).__name__} does not make any table")
+
+
+def usual_recipe(preset: Preset, train: str, method: str) -> dict[str, Scalar]:
+    """The recipe nobody touched: the preset's, the dataset's, and what the method's own paper changes in it.
+
+    The demo gives every method its own short recipe: a paper's epochs and rates are made for real datasets. What a
+    preset changes for one method stands in `Preset.method_recipe`, with why.
+    """
+    from bench.core.registry import METHODS
+
+    recipe = {**preset.recipe, **preset.dataset_recipe(train)}
+    if preset.name == "paper" and method in METHODS:
+        recipe |= METHODS.card(method).facts["recipe"]
+    return recipe | dict(preset.method_recipe.get(stem_of(method), {}))
+
+
+def merge(specs: Sequence[RunSpec]) -> list[RunSpec]:
+    """The runs to make: equal trainings once, with the tests of all who asked for them."""
+    merged: dict[str, RunSpec] = {}
+    for spec in specs:
+        known = merged.get(spec.training_key)
+        merged[spec.training_key] = spec.with_tests(known.tests + spec.tests) if known else spec
+    return list(merged.values())

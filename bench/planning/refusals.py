@@ -1,0 +1,88 @@
+"""Nothing that was typed is dropped: a protocol, method or set that is in no planned run is refused by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from bench.core.errors import UsageError
+from bench.core.registry import PROTOCOLS
+from bench.core.spec import RunSpec, Scalar
+from bench.planning.protocol import Request
+from bench.planning.which_sets import WhichSets
+
+Settings = Mapping[str, Scalar]
+Planner = Callable[[str, Request, Settings], list[RunSpec]]
+"""(protocol, request, its options) → its runs."""
+
+WHERE_THEY_LIE = "Say in bench.toml where they lie ([data] root = ..., or [data.NAME] path = ...)"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What was asked for, and the way to ask for something else."""
+
+    request: Request
+    settings: Mapping[str, Settings]
+    """By protocol, the options it was given."""
+    plan: Planner
+
+
+def refuse_what_is_dropped(
+    by_protocol: Mapping[str, Sequence[RunSpec]], wanted: Wanted, methods: Sequence[str]
+) -> None:
+    """Refuse a plan in which a name of the command line plays no part; `methods` as they were typed."""
+    empty = [name for name, specs in by_protocol.items() if not specs]
+    if empty:
+        raise UsageError(" ".join(_why_nothing(name, wanted) for name in empty))
+    specs = [spec for planned in by_protocol.values() for spec in planned]
+    named = wanted.request.sets
+    unused = {
+        "--method": set(methods) - {"all", *(spec.method for spec in specs)},
+        "--dataset": set(wanted.request.datasets) - {name for spec in specs for name in spec.datasets},
+        "--train-on": set(named.sources) - {spec.train for spec in specs},
+        "--test-on": set(named.targets) - {test.dataset for spec in specs for test in spec.tests},
+    }
+    for flag, names in unused.items():
+        if names:
+            raise UsageError(f"No run of {' or '.join(by_protocol)} is planned for {flag} {','.join(sorted(names))}.")
+
+
+def _why_nothing(name: str, wanted: Wanted) -> str:
+    """Which of a user's wishes left a protocol without any run: the first without which there would be some."""
+    request = wanted.request
+    changes = _changes(request, wanted.settings.get(name, {}))
+    hint = ""
+    if PROTOCOLS.card(name).facts.get("pairs"):
+        hint = " It trains on one set and tests on another: name two, or say --train-on A --test-on B."
+    for wish, other, settings in changes:
+        try:
+            count = len(wanted.plan(name, other, settings))
+        except UsageError:
+            continue
+        if count:
+            of_sets = hint if wish.startswith(("--dataset", "--train-on")) else ""
+            return f"Protocol {name} has no run with {wish}; without it there are {count}.{of_sets}"
+    if request.sets.left_out:
+        missing = ", ".join(sorted(request.sets.left_out))
+        return f"Protocol {name}: none of its sets is configured ({missing}). {WHERE_THEY_LIE}, or try --preset demo."
+    wishes = " and ".join(wish for wish, _, _ in changes)
+    return f"Protocol {name} has no run with {wishes or f'preset {request.preset.name}'}.{hint}"
+
+
+def _changes(request: Request, options: Settings) -> list[tuple[str, Request, Settings]]:
+    """Each wish as it would be typed, with the request and the options without it."""
+    changes: list[tuple[str, Request, Settings]] = []
+    if request.methods:
+        typed = f"--method {','.join(method.name for method in request.methods)}"
+        changes.append((typed, replace(request, methods=()), options))
+    if request.datasets:
+        changes.append((f"--dataset {','.join(request.datasets)}", replace(request, datasets=()), options))
+    if request.sets.sources or request.sets.targets:
+        sides = {"--train-on": request.sets.sources, "--test-on": request.sets.targets}
+        typed = " ".join(f"{flag} {','.join(names)}" for flag, names in sides.items() if names)
+        without = WhichSets(own=request.sets.own, absent=request.sets.absent)
+        changes.append((typed, replace(request, sets=without), options))
+    if options:
+        changes.append((" ".join(f"--set {key}={value}" for key, value in options.items()), request, {}))
+    return changes

@@ -1,0 +1,97 @@
+"""`bench tune`: a learning rate, and one option at most, chosen in each split on contents of its own training part.
+
+Nothing is trained or chosen on a split's test part for that split. What was tried is ordinary runs, recorded below
+`results/tuning/`, so a killed search goes on; how it went is a file that `bench run --recipe tuned` reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bench.core.code import made_by_other_code
+from bench.core.errors import UsageError
+from bench.core.registry import METHODS
+from bench.core.spec import RunSpec, Scalar, Target, recipe_options
+from bench.planning.choices import Trial
+from bench.planning.plan import sort_settings
+from bench.planning.presets import Preset
+from bench.planning.protocol import MethodChoice, Request
+from bench.records.store import Store
+
+RATES = (1e-4, 3e-4, 1e-3, 3e-3)
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is tuned, on what, and what all candidates have in common."""
+
+    method: str
+    dataset: str
+    preset: Preset
+    splits: int
+    rates: Sequence[float] = RATES
+    option: str = ""
+    values: Sequence[str] = ()
+    common: Mapping[str, Any] = field(default_factory=dict)
+    recipe: Mapping[str, Scalar] = field(default_factory=dict)
+    options: Mapping[str, Scalar] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Settings to try in a split, and the run that tries them."""
+
+    split: int
+    settings: Mapping[str, Scalar]
+    spec: RunSpec
+
+
+def candidates(search: Search) -> list[Candidate]:
+    """Every setting in every split, a split after the other."""
+    return [_candidate(search, settings, split) for split in range(search.splits) for settings in _settings(search)]
+
+
+def _settings(search: Search) -> list[dict[str, Scalar]]:
+    """Every rate with every value of the further option."""
+    method, option = search.method, search.option
+    if option and option not in METHODS.card(method).options and option not in recipe_options():
+        raise UsageError(f"{method} and the recipe have no option {option!r}.")
+    extras: list[dict[str, Scalar]] = [{}]
+    if option:
+        parsed = [sort_settings([f"{option}={value}"], [method], []) for value in search.values]
+        extras = [{**one.recipe, **one.methods.get(method, {})} for one in parsed]
+    return [{"lr": rate, **extra} for rate in search.rates for extra in extras]
+
+
+def _candidate(search: Search, settings: Mapping[str, Scalar], split: int) -> Candidate:
+    """A run on the split's training part without its validation contents, scored on those."""
+    recipe = {name: value for name, value in settings.items() if name in recipe_options()}
+    own = METHODS.card(search.method).options
+    options = {name: value for name, value in settings.items() if name in own}
+    request = Request(preset=search.preset, recipe={**search.recipe, **recipe}, common=search.common)
+    choice = MethodChoice(search.method, {**search.options, **options})
+    return Candidate(
+        split, settings, request.spec(choice, search.dataset, (Target.of(search.dataset, "validation"),), split)
+    )
+
+
+def trials(tried: Sequence[Candidate], store: Store, failed: Mapping[str, str] | None = None) -> dict[int, list[Trial]]:
+    """By split, how every candidate did by its record; `failed` says why by key, for those that left none."""
+    records = {record["key"]: record for record in store.records() if not made_by_other_code(record)}
+    found: dict[int, list[Trial]] = {}
+    for candidate in tried:
+        record = records.get(candidate.spec.key)
+        found.setdefault(candidate.split, []).append(_trial(candidate, record, failed or {}))
+    return found
+
+
+def _trial(candidate: Candidate, record: Mapping[str, Any] | None, failed: Mapping[str, str]) -> Trial:
+    if record is None:
+        return Trial(candidate.settings, None, failed.get(candidate.spec.key, "not run"))
+    if record["status"] == "failed":
+        return Trial(candidate.settings, None, record["error"]["message"])
+    ((target, metrics),) = record["metrics"].items()
+    count = record.get("data", {}).get("tests", {}).get(target, {}).get("n", 0)
+    return Trial(candidate.settings, float(metrics["srcc"]), n=count)

@@ -1,0 +1,1 @@
+"""What a method costs on this machine."""

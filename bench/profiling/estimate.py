@@ -1,0 +1,95 @@
+"""About how long runs take that have no record yet: the networks' work over this machine's measured rate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from bench.core.machine import pick_device, set_up
+from bench.core.runtime import Runtime
+from bench.core.spec import RunSpec, Target
+from bench.data.locate import source_of
+from bench.models.vit import vit_shape
+from bench.models.weightless import PictureWork, count_picture_work
+from bench.profiling.ceilings import matmul_rate
+
+REACHED = 0.5
+"""The share of the rate of large matrix products that training reaches, all told."""
+SECONDS_EACH = 2.0
+"""What a run takes besides: to make it ready, and to read and write."""
+
+
+def rough_seconds(specs: Sequence[RunSpec], runtime: Runtime) -> float:
+    """Seconds that the runs take here one after the other; work that runs share is counted once."""
+    set_up(runtime.threads)
+    device = pick_device(runtime.device)
+    rates = {precision: matmul_rate(device, precision) for precision in {spec.precision for spec in specs}}
+    images = _images(specs, runtime)
+    works: dict[str, tuple[RunSpec, PictureWork]] = {}
+    groups: dict[str, list[RunSpec]] = {}
+    for spec in specs:
+        groups.setdefault(spec.beside_split, []).append(spec)
+    total = SECONDS_EACH * len(specs)
+    for alike in groups.values():
+        spec = alike[0]
+        if spec.method not in works:
+            works[spec.method] = spec, _work(spec)
+        work = resized(*works[spec.method], spec)
+        total += operations(spec, len(alike), images, work) / (REACHED * rates[spec.precision])
+    return total
+
+
+def resized(counted: RunSpec, work: PictureWork, spec: RunSpec) -> PictureWork:
+    """The work of a method that was counted on one backbone, on another: as their own passes are to each other.
+
+    Counting takes half a second, and a plan may have a hundred combinations of method, backbone and options.
+    """
+    ratio = _one_pass(spec) / _one_pass(counted)
+    sizes = ("training", "scoring", "frozen", "frozen_each")
+    return replace(work, **{name: ratio * getattr(work, name) for name in sizes})
+
+
+def _one_pass(spec: RunSpec) -> float:
+    """Operations of a plain ViT on one picture: its linear maps and its attention, block by block."""
+    shape = vit_shape(spec.backbone)
+    tokens = (spec.recipe.size // shape.patch) ** 2 + shape.prefix
+    return shape.depth * (24 * tokens * shape.width**2 + 4 * tokens**2 * shape.width)
+
+
+def _work(spec: RunSpec) -> PictureWork:
+    """The work of one picture; what cannot be counted without weights is taken for a full fine-tune, the dearest."""
+    try:
+        return count_picture_work(spec)
+    except Exception:  # some of peft's tuners read weights while they are put in, and a plugin may do anything
+        return count_picture_work(replace(spec, method="full_finetune", options={}))
+
+
+def operations(spec: RunSpec, splits: int, images: Mapping[str, int], work: PictureWork) -> float:
+    """Floating-point operations of so many runs that differ in their split only."""
+    recipe, whole = spec.recipe, images[spec.train]
+    trained_on = whole if spec.source == "all" else round(spec.fraction * whole)
+    training = trained_on * recipe.train_views * recipe.epochs
+    views = 1 if work.one_view else recipe.test_views
+    tested_on = {target: _tested(target, images) for target in spec.tests}
+    testing = sum(tested_on.values()) * views
+    pictures = sum(images[name] for name in spec.datasets)
+    every_view = whole * recipe.train_views * recipe.epochs + pictures * views
+    looked_at = min(every_view, splits * (training + testing))  # what is frozen is computed once for all splits
+    networks = splits * (training * work.training + testing * work.scoring)
+    return networks + pictures * work.frozen + looked_at * work.frozen_each
+
+
+def _tested(target: Target, images: Mapping[str, int]) -> int:
+    whole = images[target.dataset]
+    return whole if target.part == "all" else whole - round(0.8 * whole)
+
+
+def _images(specs: Sequence[RunSpec], runtime: Runtime) -> dict[str, int]:
+    """How many pictures each set has, smoke runs' limits kept."""
+    counts = {}
+    limit = max(spec.limit for spec in specs)
+    for name in {name for spec in specs for name in spec.datasets}:
+        source = source_of(name, runtime.data, runtime.cache, partial=runtime.partial)
+        count = source.images or len(source.load())
+        counts[name] = min(count, limit) if limit else count
+    return counts

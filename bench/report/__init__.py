@@ -1,0 +1,1 @@
+"""Tables and figures: a pure function of records."""

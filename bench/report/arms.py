@@ -1,0 +1,226 @@
+"""Arms: what is being compared. Records that differ only in split or dataset belong to one arm and one row."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cache
+from operator import attrgetter
+
+from bench.core.errors import UsageError
+from bench.core.registry import METHODS, stem_of
+from bench.core.spec import SCHEMA, Recipe, RunSpec, Scalar
+from bench.planning.choices import chosen_keys
+from bench.planning.fitting import fitted
+from bench.planning.presets import Preset, preset_named
+from bench.records.results import Record
+
+Options = tuple[tuple[str, Scalar], ...]
+
+UNSET = "unset"
+"""What a table says of an option that its method did not have yet when a run was made."""
+
+PAPER_ORDER = ("linear_probe", "full_finetune", "adapter", "lora", "vpt")
+PAPER_LAST = ("loda", "glia")
+"""The papers' Tables 6 list the strategies in this order, theirs at the end; everything else stands between."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A method with everything that sets it apart. `options` and `recipe` hold only what differs from the preset."""
+
+    method: str
+    preset: str
+    backbone: str
+    options: Options = ()
+    recipe: Options = ()
+    weights: str = "pretrained"
+    cnn_weights: str = "pretrained"
+    precision: str = "fp32"
+    recipe_from: str = "default"
+    split_rule: str = "random"
+    budget: int = 0
+    limit: int = 0
+    schema: int = SCHEMA
+
+    @property
+    def plain(self) -> Preset:
+        """The preset whose defaults this arm is measured against."""
+        return preset_named(self.preset)
+
+    @property
+    def title(self) -> str:
+        """The method's name as the papers spell it."""
+        return method_title(self.method)
+
+    def label(self, shared: Collection[str] = ()) -> str:
+        """Its title with everything that was changed, but for what all arms beside it share."""
+        return ", ".join([self.title, *self.option_changes(), *(c for c in self.run_changes() if c not in shared)])
+
+    def option(self, name: str, default: Scalar) -> Scalar:
+        """The value of an option, `default` where the arm does not change it."""
+        return dict(self.options).get(name, default)
+
+    def without_options(self, *names: str) -> Arm:
+        """The same arm as if these options had not been touched: a variant's own base."""
+        return replace(self, options=tuple((k, v) for k, v in self.options if k not in names))
+
+    def option_changes(self) -> tuple[str, ...]:
+        """The method's options that were changed, as "name=value"."""
+        return tuple(f"{name}={value_text(value)}" for name, value in self.options)
+
+    def run_changes(self) -> tuple[str, ...]:
+        """Everything else that was changed from the preset, as "name=value"."""
+        changes = [f"{name}={value_text(value)}" for name, value in self.recipe]
+        usual: dict[str, Scalar] = {"backbone": self.plain.backbone, "weights": "pretrained"}
+        usual |= {"cnn_weights": "pretrained"}
+        usual |= {"precision": "fp32", "split_rule": "random", "recipe_from": "default", "schema": SCHEMA}
+        changes += [f"{name}={getattr(self, name)}" for name, value in usual.items() if getattr(self, name) != value]
+        changes += [f"{name}={value}" for name in ("budget", "limit") if (value := getattr(self, name))]
+        return tuple(changes)
+
+    def order(self) -> tuple[object, ...]:
+        """Where the arm stands in a table: as in the papers, plain arms before changed ones."""
+        stem = stem_of(self.method)
+        if stem in PAPER_ORDER:
+            place = PAPER_ORDER.index(stem)
+        elif stem in PAPER_LAST:
+            place = 100 + PAPER_LAST.index(stem)
+        else:
+            place = 50
+        changes = self.run_changes() + self.option_changes()
+        return place, self.method, self.backbone != self.plain.backbone, len(changes), changes
+
+
+def shared_changes(arms: Sequence[Arm]) -> tuple[str, ...]:
+    """What every arm changed from the preset, in the first one's order."""
+    shared = set.intersection(*(set(arm.run_changes()) for arm in arms)) if arms else set()
+    return tuple(change for arm in arms[:1] for change in arm.run_changes() if change in shared)
+
+
+def arms_of(records: Iterable[Record]) -> dict[Record, Arm]:
+    """The arm of every record."""
+    known = list(records)
+    unregistered = _common_options(record for record in known if record.spec.method not in METHODS)
+    made: dict[tuple[object, ...], Arm] = {}
+    arms = {}
+    for record in known:
+        own = _own_fields(record.spec)
+        arm = made.get(own)
+        if arm is None:
+            arm = made[own] = _arm(record.spec, unregistered)
+        arms[record] = arm
+    return arms
+
+
+def arm_of(spec: RunSpec) -> Arm:
+    """The arm of a run that is only planned."""
+    return _arm(spec, {})
+
+
+_PLAIN_FIELDS = attrgetter(
+    *(f.name for f in fields(RunSpec) if f.name not in ("options", "recipe", "split", "tests", "fraction", "source"))
+)
+
+
+def _own_fields(spec: RunSpec) -> tuple[object, ...]:
+    """All that an arm is made from: where it is equal the arm is, and need be made once only.
+
+    Records that differ in their split share one recipe, which is told by its identity: hashing it takes longer.
+    """
+    return (id(spec.recipe), *_PLAIN_FIELDS(spec), *spec.options.items())
+
+
+@cache
+def method_title(name: str) -> str:
+    """A method's title from its card, or its name where it has none (a variant, or a plugin that is not loaded)."""
+    if ":" in name or name not in METHODS:
+        return name
+    return str(METHODS.card(name).facts["title"] or name)
+
+
+def _arm(spec: RunSpec, unregistered: Mapping[str, Mapping[str, Scalar]]) -> Arm:
+    defaults = _default_options(spec.method, spec.preset, spec.backbone, spec.recipe.size)
+    if defaults is None:
+        defaults = unregistered.get(spec.method, {})
+    usual = _usual_recipe(spec.preset, spec.train, spec.method)
+    _, tuned = chosen_keys(spec.recipe_from)
+    return Arm(
+        method=spec.method,
+        preset=spec.preset,
+        backbone=spec.backbone,
+        options=_without(_changed_options(spec.options, defaults), tuned),
+        recipe=() if spec.recipe == usual else _without(_changed(spec.recipe, usual), tuned),
+        weights=spec.weights,
+        cnn_weights=spec.cnn_weights,
+        precision=spec.precision,
+        recipe_from=f"chosen:{'+'.join(tuned)}" if tuned else spec.recipe_from,
+        split_rule=spec.split_rule,
+        budget=spec.budget,
+        limit=spec.limit,
+        schema=spec.schema,
+    )
+
+
+def _without(options: Options, names: Collection[str]) -> Options:
+    """The options that were not chosen by tuning: those differ from split to split and make no arm of its own."""
+    return tuple((name, value) for name, value in options if name not in names)
+
+
+def _changed_options(options: Mapping[str, Scalar], defaults: Mapping[str, Scalar]) -> Options:
+    """The options that are not as they would be today; one that came later was never set to today's default."""
+    changed = {name: value for name, value in options.items() if name not in defaults or defaults[name] != value}
+    return tuple(sorted((changed | {name: UNSET for name in defaults if name not in options}).items()))
+
+
+def _default_options(method: str, preset: str, backbone: str, size: int) -> Mapping[str, Scalar] | None:
+    """A method's options when nobody touches them; None for a method that is not registered here."""
+    if method not in METHODS:
+        return None
+    try:
+        card = METHODS.card(method)
+    except UsageError:  # a plugin that can no longer be read: its records still tell what they were
+        return None
+    plain = {**card.defaults(), **preset_named(preset).method_options.get(stem_of(method), {})}
+    try:
+        return fitted(card, plain, (), backbone, size)
+    except UsageError:  # nothing fits this backbone unless it is asked for
+        return plain
+
+
+@cache
+def _usual_recipe(preset: str, train: str, method: str) -> Recipe:
+    from bench.planning.protocol import usual_recipe
+
+    return Recipe(**usual_recipe(preset_named(preset), train, method))  # type: ignore[arg-type]
+
+
+@cache
+def _changed(recipe: Recipe, usual: Recipe) -> Options:
+    plain = usual.as_dict()
+    return tuple((name, value) for name, value in recipe.as_dict().items() if value != plain[name])
+
+
+def _common_options(records: Iterable[Record]) -> dict[str, Mapping[str, Scalar]]:
+    """For methods without a card: what all their records agree on counts as the default."""
+    common: dict[str, dict[str, Scalar]] = {}
+    for record in records:
+        options = dict(record.spec.options)
+        known = common.setdefault(record.spec.method, options)
+        common[record.spec.method] = {k: v for k, v in known.items() if k in options and options[k] == v}
+    return dict(common)
+
+
+def value_text(value: Scalar) -> str:
+    """A changed value as rows and labels name it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def count_text(count: float) -> str:
+    """A parameter count as the papers print it: 8.05M, 295K, 768."""
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "K")):
+        if count >= size:
+            return f"{count / size:.3g}{unit}"
+    return f"{count:.0f}"

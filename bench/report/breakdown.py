@@ -1,0 +1,84 @@
+"""Agreement within each distortion and family, from one run's stored predictions (LoDa Fig. 4): no new training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+from bench.core.errors import RunError
+
+if TYPE_CHECKING:
+    from bench.data.synthesis.distortions import Distortion
+    from bench.records.results import Predictions
+
+FEWEST = 5
+"""Images of a group below which a correlation among them says nothing."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How well predictions and people agree within one group of images."""
+
+    n: int
+    srcc: float
+    plcc: float
+
+
+def by_distortion(found: Predictions) -> dict[str, Agreement]:
+    """Agreement within each distortion, KADID-10k's first; pictures with several distortions ("a+b") are left out."""
+    names = _names(found)
+    kinds = {name for name in names if name and "+" not in name}
+    return _by_group(found, names, sorted(kinds, key=place_of))
+
+
+def by_family(found: Predictions) -> dict[str, Agreement]:
+    """Agreement within each of the nine families of KADID-10k's distortions."""
+    from bench.data.synthesis.distortions import FAMILIES
+
+    return _by_group(found, [family_of(name) for name in _names(found)], FAMILIES)
+
+
+def family_of(kind: str) -> str:
+    """One of KADID-10k's families in LoDa's nine groups; "" for a distortion that KADID-10k does not have."""
+    return _catalogue()[kind].family if kind in _catalogue() else ""
+
+
+def place_of(kind: str) -> tuple[int, str]:
+    """Where a distortion stands: in KADID-10k's order, others after it by name."""
+    return (_catalogue()[kind].kind if kind in _catalogue() else 99), kind
+
+
+@cache
+def _catalogue() -> dict[str, Distortion]:
+    from bench.data.synthesis.distortions import DISTORTIONS
+
+    return {distortion.key: distortion for distortion in DISTORTIONS}
+
+
+def _names(found: Predictions) -> list[str]:
+    return [] if found.distortion is None else [str(name) for name in found.distortion.tolist()]
+
+
+def _by_group(found: Predictions, names: Sequence[str], order: Sequence[str]) -> dict[str, Agreement]:
+    """PLCC is of the scores mapped by the whole test part's logistic: a fit to each small group would flatter it."""
+    import numpy as np
+
+    from bench.metrics.agreement import fit_logistic, plcc, srcc
+
+    try:
+        mapping = fit_logistic(found.predicted, found.human)
+    except RunError:
+        return {}
+    mapped = mapping(found.predicted) if mapping.rising else found.predicted
+    labels = np.array(names)
+    made = {}
+    for group in order:
+        chosen = labels == group
+        if not chosen.any():
+            continue
+        predicted, after, human = found.predicted[chosen], mapped[chosen], found.human[chosen]
+        if len(human) >= FEWEST and min(np.ptp(predicted), np.ptp(after), np.ptp(human)) > 0:
+            made[group] = Agreement(len(human), srcc(predicted, human), plcc(after, human))
+    return made

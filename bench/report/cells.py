@@ -1,0 +1,250 @@
+"""From the runs behind a table's cells to numbers: medians over splits, intervals, ranks, marks and costs."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
+from typing import TYPE_CHECKING
+
+from bench.core.registry import DATASETS
+from bench.records.results import Experiment, Record
+from bench.report.tables.table import Cost, Number
+
+if TYPE_CHECKING:
+    from bench.metrics.contents import ModelScores
+
+DIGITS = 3
+"""Numbers that print the same are the same for ranking."""
+NO_INTERVAL = "no interval"
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """The runs behind one number: one record a split, by today's code before other, done before failed."""
+
+    experiment: Experiment
+    metric: str
+    by_split: dict[int, Record]
+
+    @staticmethod
+    def of(records: Sequence[Record], experiment: Experiment, metric: str) -> Cell:
+        """The cell of all records of an arm in an experiment; several of one split are one training: the first."""
+        chosen: dict[int, Record] = {}
+        for record in sorted(records, key=lambda record: (record.other_code != "", not record.done, record.key)):
+            chosen.setdefault(record.spec.split, record)
+        return Cell(experiment, metric, dict(sorted(chosen.items())))
+
+    @property
+    def records(self) -> list[Record]:
+        """The chosen record of each split."""
+        return list(self.by_split.values())
+
+    @property
+    def splits(self) -> int:
+        """How many splits there is a record for, done or failed."""
+        return len(self.by_split)
+
+    @property
+    def failed(self) -> int:
+        """How many splits have failed runs only."""
+        return sum(not record.done for record in self.records)
+
+    @cached_property
+    def values(self) -> dict[int, float]:
+        """The metric by split, of the done runs that have it."""
+        found = {split: record.value(self.experiment.target, self.metric) for split, record in self.by_split.items()}
+        return {split: value for split, value in found.items() if value is not None}
+
+    def overlap(self) -> float:
+        """Nadeau and Bengio's ratio: the test part of the source's split over the rest of it.
+
+        In contents, in images where a record is too old to know them; 0 where the whole source is learned from, for
+        then nothing but the seed differs between splits. A failed run does not know its split's sizes.
+        """
+        if self.experiment.source == "all":
+            return 0.0
+        for record in self.records:
+            train = record.section("data").get("train", {})
+            for whole, part in (("contents", "contents_test"), ("n", "n_test")):
+                n, n_test = int(train.get(whole) or 0), int(train.get(part) or 0)
+                if 0 < n_test < n:
+                    return n_test / (n - n_test)
+        return 0.25
+
+    def predictions(self, splits: Collection[int] | None = None) -> dict[int, ModelScores]:
+        """The stored predictions of each done split (of those named) as the metric takes them; those there are."""
+        from bench.metrics.contents import ModelScores
+
+        done = {split: record for split, record in self.by_split.items() if record.done}
+        found = {
+            split: record.predictions(self.experiment.target)
+            for split, record in done.items()
+            if splits is None or split in splits
+        }
+        return {
+            split: ModelScores.of(self.metric, predictions.predicted, predictions.human, predictions.group)
+            for split, predictions in found.items()
+            if predictions is not None
+        }
+
+    def follows_papers(self) -> bool:
+        """Whether all runs had the papers' data: the whole sets, split 80/20 at random (by content where there is any).
+
+        Nothing is compared for models of a whole source: the papers' cross-dataset sources may be or not be whole.
+        """
+        return self.experiment.source == "split" and all(
+            record.spec.split_rule == "random" and _whole(record, self.experiment) for record in self.records
+        )
+
+
+def _whole(record: Record, experiment: Experiment) -> bool:
+    """Whether a run saw as many images as its sets have in the papers: no part of one, no other set of its name."""
+    data = record.section("data")
+    seen = {experiment.train: data.get("train", {}).get("n")}
+    if experiment.part == "all":
+        seen[experiment.tested] = data.get("tests", {}).get(experiment.target, {}).get("n")
+    return all(n and _images(name) == n for name, n in seen.items())
+
+
+@cache
+def _images(dataset: str) -> int:
+    """How many images a set has in the papers, 0 for one they do not have."""
+    return int(DATASETS.card(dataset).facts.get("images") or 0) if dataset in DATASETS else 0
+
+
+def summarise(
+    cells: Sequence[Sequence[Cell]], of: int, contests: Sequence[str], *, intervals: bool
+) -> list[list[Number]]:
+    """The numbers of a block of cells, ranked and marked column by column among the rows of one contest.
+
+    Of fewer than three splits nothing is marked: no test of the differences can be made, and an order would claim one.
+    """
+    from bench.metrics.comparisons import FEWEST_SPLITS
+
+    numbers = [[_number(cell, of, intervals=intervals) for cell in row] for row in cells]
+    if of < FEWEST_SPLITS:
+        return numbers
+    for rows in _by_contest(contests):
+        for j in range(len(cells[0])):
+            column = [numbers[i][j] for i in rows]
+            ranks = _ranks([number.value if number.complete else None for number in column])
+            tied = _tied([cells[i][j] for i in rows], column, ranks)
+            for i, rank, tie in zip(rows, ranks, tied, strict=True):
+                numbers[i][j] = replace(numbers[i][j], rank=rank, tied=tie)
+    return numbers
+
+
+def rank_published(values: Sequence[Sequence[float | None]], contests: Sequence[str]) -> list[list[int]]:
+    """Ranks within each column of a published block, among the rows of one contest."""
+    ranks = [[0] * len(row) for row in values]
+    for rows in _by_contest(contests):
+        for j in range(len(values[0])):
+            for i, rank in zip(rows, _ranks([values[i][j] for i in rows]), strict=True):
+                ranks[i][j] = rank
+    return ranks
+
+
+def _by_contest(contests: Sequence[str]) -> list[list[int]]:
+    """Row numbers of each contest."""
+    found: dict[str, list[int]] = {}
+    for i, name in enumerate(contests):
+        found.setdefault(name, []).append(i)
+    return list(found.values())
+
+
+def cost_of(records: Sequence[Record]) -> Cost:
+    """What the runs cost: medians over those that are done."""
+    done = [record for record in records if record.done]
+
+    def median(section: str, name: str) -> float | None:
+        return _median([part.get(name) for part in parts[section]])
+
+    parts = {name: [record.section(name) for record in done] for name in ("parameters", "seconds", "speed")}
+    return Cost(
+        trainable=median("parameters", "trainable"),
+        total=median("parameters", "total"),
+        train_seconds=median("seconds", "train"),
+        images_per_second=median("speed", "test_images_s"),
+        memory_bytes=_median([record.body.get("memory_peak_bytes") for record in done]),
+        gflops=_median([record.body.get("gflops") for record in done]),
+    )
+
+
+def _number(cell: Cell, of: int, *, intervals: bool) -> Number:
+    values = list(cell.values.values())
+    if not values:
+        return Number(None, of=of, failed=cell.failed)
+    low, high, kind = _interval(cell, values, intervals=intervals)
+    return Number(
+        value=statistics.median(values),
+        n=len(values),
+        of=of,
+        mean=statistics.fmean(values),
+        std=_deviation(values),
+        low=low,
+        high=high,
+        interval=kind,
+        failed=cell.failed,
+    )
+
+
+def _deviation(values: list[float]) -> float | None:
+    """The sample's standard deviation (statistics.stdev computes it in fractions, which is slow for big tables)."""
+    if len(values) < 2:
+        return None
+    mean = statistics.fmean(values)
+    return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
+
+
+def _interval(cell: Cell, values: list[float], *, intervals: bool) -> tuple[float | None, float | None, str]:
+    """A 95% interval: of the mean over splits from their spread, or (on request) of these models on other contents."""
+    if intervals:
+        return _over_contents(cell)
+    if len(values) < 2:
+        return None, None, ""
+    from bench.metrics.comparisons import corrected_paired_test
+
+    test = corrected_paired_test(values, cell.overlap())
+    return test.low, test.high, "95% of the mean (Nadeau-Bengio)"
+
+
+def _over_contents(cell: Cell) -> tuple[float | None, float | None, str]:
+    """The interval of the mean over splits by the contents of their test parts."""
+    from bench.metrics.contents import interval
+
+    tested = list(cell.predictions().values())
+    if not tested:
+        return None, None, f"{NO_INTERVAL}: no predictions"
+    found = interval(tested, cell.metric)
+    return found.low, found.high, f"{NO_INTERVAL}: {found.why}" if found.why else "95% of the mean over contents"
+
+
+def _ranks(values: Sequence[float | None]) -> list[int]:
+    """1 for the best, 2 for the second best among two or more numbers, 0 for the others."""
+    rounded = [None if value is None else round(value, DIGITS) for value in values]
+    order = sorted({value for value in rounded if value is not None}, reverse=True)
+    if sum(value is not None for value in rounded) < 2:
+        return [0] * len(rounded)
+    places = {value: place for place, value in enumerate(order[:2], start=1)}
+    return [0 if value is None else places.get(value, 0) for value in rounded]
+
+
+def _tied(cells: Sequence[Cell], numbers: Sequence[Number], ranks: Sequence[int]) -> list[bool]:
+    """Which complete numbers of a column, the best itself aside, the splits cannot tell from the best."""
+    rows = [i for i, number in enumerate(numbers) if number.complete]
+    if len(rows) < 2:
+        return [False] * len(cells)
+    from bench.metrics.comparisons import best_set
+
+    splits = sorted({split for i in rows for split in cells[i].by_split})
+    scores = {str(i): [cells[i].values.get(split, math.nan) for split in splits] for i in rows}
+    best = best_set(scores, cells[rows[0]].overlap()) or frozenset()
+    return [str(i) in best and ranks[i] != 1 for i in range(len(cells))]
+
+
+def _median(values: Sequence[object]) -> float | None:
+    known = [float(value) for value in values if isinstance(value, int | float)]
+    return statistics.median(known) if known else None

@@ -1,0 +1,347 @@
+"""Two methods side by side: paired differences over identical splits and over contents, in numbers and words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+from bench.core.code import told_apart
+from bench.core.errors import StoreError, UsageError
+from bench.core.progress import counted
+from bench.core.registry import METHODS
+from bench.records.results import Experiment, Results
+from bench.report.arms import Arm, shared_changes
+from bench.report.cells import Cell
+from bench.report.mixing import Named, mixtures
+from bench.report.selection import by_split_rule
+from bench.report.tables.fill import PresetResults, dataset_title
+
+if TYPE_CHECKING:
+    from bench.metrics.contents import OverContents
+
+ALPHA = 0.05
+LOWER_IS_BETTER = ("rmse",)
+PROMISES = (
+    "Over splits: trainings repeated on other pictures of this kind (of a whole source: with other seeds), if what is "
+    "learned from moves a score at most half as far as the seed does (Nadeau–Bengio).",
+    "Over contents: these trained models, tested on as many other contents in each test part, if contents are "
+    "independent of one another; a picture that stands alone is a content (jackknife; each interval by itself).",
+)
+"""What the two intervals promise."""
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """One experiment: `effect` is the mean of a − b over the splits both have.
+
+    `low`, `high` and `p` are over splits and None below three of them; `p_holm` is corrected for all experiments.
+    """
+
+    experiment: Experiment
+    metric: str
+    effect: float
+    n: int
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    p_holm: float | None = None
+    contents: OverContents | None = None
+    """The same difference over contents; None where predictions are missing."""
+
+    @property
+    def title(self) -> str:
+        """Training and test set as tables spell them."""
+        return _where(self.experiment)
+
+    @property
+    def verdict(self) -> int:
+        """1 where the first is better, -1 where the second is, 0 where the splits' chance may explain it."""
+        if self.p_holm is None or self.p_holm >= ALPHA:
+            return 0
+        return self._sign(self.effect)
+
+    @property
+    def verdict_over_contents(self) -> int:
+        """The same for these trained models on other contents."""
+        return self._sign(self.contents.estimate) if self.contents and self.contents.excludes_zero else 0
+
+    def _sign(self, effect: float) -> int:
+        if not effect:
+            return 0
+        return 1 if (effect < 0) == (self.metric in LOWER_IS_BETTER) else -1
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What can be said of two arms under one preset: a row an experiment, a sentence a training set."""
+
+    preset: str
+    a: str
+    b: str
+    seeds: int
+    rows: tuple[PairedDifference, ...]
+    sentences: tuple[str, ...]
+    summary: str
+    cautions: tuple[str, ...] = ()
+    mixed: tuple[str, ...] = ()
+    """What differs in how the two were made (bench.report.mixing)."""
+
+
+def compare(results: Results, a: str, b: str, *, metric: str = "srcc") -> list[Comparison]:
+    """Compare two methods, each "name" or "name,option=value,…", on every experiment that both have: one a preset.
+
+    Differences are paired by split (and by seed, of which the mean counts), tested with Nadeau and Bengio's correction
+    for overlapping splits, and p-values are corrected by Holm over the experiments. Beside it stands an interval over
+    contents, which has the power that few splits lack, and another promise (`PROMISES`).
+    """
+    made = []
+    for part in by_split_rule(results):
+        pairs = _pairs(part, _fitting(part, a), _fitting(part, b))
+        if rows := _rows(part, pairs, metric):
+            made.append(_comparison(part, pairs, rows))
+    if not made:
+        raise UsageError(_why_none(results, a, b))
+    return made
+
+
+def _comparison(part: PresetResults, pairs: Sequence[tuple[Arm, Arm]], rows: Sequence[PairedDifference]) -> Comparison:
+    names = _names(*pairs[0])
+    return Comparison(
+        part.preset.name,
+        *names,
+        len(pairs),
+        tuple(rows),
+        _sentences(names, rows),
+        _summary(names, rows),
+        (*_cautions(*pairs[0]), *_older(part, pairs, rows)),
+        mixtures(column for pair in pairs for column in _columns(part, pair, rows)),
+    )
+
+
+def _fitting(part: PresetResults, wish: str) -> list[Arm]:
+    """The arms of a method that have the wanted settings, the plainest first."""
+    name, settings = _parsed(wish)
+    fitting = [
+        arm for arm in part.arms if arm.method == name and settings <= {*arm.option_changes(), *arm.run_changes()}
+    ]
+    return sorted(fitting, key=Arm.order)
+
+
+def _parsed(wish: str) -> tuple[str, set[str]]:
+    """Method and settings of "name,option=value,…", the values as tables write them."""
+    name, *settings = [piece.strip() for piece in wish.split(",")]
+    written = {"true": "yes", "false": "no"}
+    pairs = [setting.partition("=") for setting in settings]
+    return name, {f"{key}={written.get(value.lower(), value)}" for key, _, value in pairs}
+
+
+def _pairs(part: PresetResults, first: Sequence[Arm], second: Sequence[Arm]) -> list[tuple[Arm, Arm]]:
+    """The plainest two that differ in nothing but method and options, once a seed; failing that, the plainest two."""
+    shared = [(one, other) for one in first for other in second if one != other and _meet(part, one, other)]
+    alike = [(one, other) for one, other in shared if one.run_changes() == other.run_changes()]
+    if not alike:
+        return shared[:1]
+    plainest = [_any_seed(arm) for arm in alike[0]]
+    return [pair for pair in alike if [_any_seed(arm) for arm in pair] == plainest]
+
+
+def _any_seed(arm: Arm) -> Arm:
+    """The arm whatever its seed."""
+    return replace(arm, recipe=tuple((name, value) for name, value in arm.recipe if name != "seed"))
+
+
+def _meet(part: PresetResults, one: Arm, other: Arm) -> bool:
+    """Whether both have a finished run of one experiment and split."""
+    return any(
+        {r.spec.split for r in part.runs(one, e) if r.done} & {r.spec.split for r in part.runs(other, e) if r.done}
+        for e in part.experiments()
+    )
+
+
+def _cautions(first: Arm, second: Arm) -> tuple[str, ...]:
+    """What else than the methods may lie behind a difference."""
+    said = []
+    if first.run_changes() != second.run_changes():
+        changes = [", ".join(arm.run_changes()) or "the preset's settings" for arm in (first, second)]
+        said.append(f"Warning: the two differ in more than the method: {changes[0]} against {changes[1]}.")
+    said += [
+        f"Optimistic: {arm.title}'s epoch was chosen on the test part (selection=oracle)."
+        for arm in (first, second)
+        if dict(arm.recipe).get("selection") == "oracle"
+    ]
+    return tuple(dict.fromkeys(said))
+
+
+def _older(part: PresetResults, pairs: Sequence[tuple[Arm, Arm]], rows: Sequence[PairedDifference]) -> list[str]:
+    """Which of the runs behind the differences other code than today's has made."""
+    columns = (column for pair in pairs for column in _columns(part, pair, rows))
+    runs = {record.key: record.other_code for column in columns for _, record in column}
+    makers = [maker for maker in runs.values() if maker]
+    return [f"Warning: {told_apart(makers)}."] if makers else []
+
+
+def _why_none(results: Results, a: str, b: str) -> str:
+    """Why two wishes cannot be compared, and what to do."""
+    if _parsed(a) == _parsed(b):
+        return f"Both are {a}: name two different methods, or one with two settings (METHOD,OPTION=VALUE)."
+    arms = [arm for part in by_split_rule(results) for arm in part.arms]
+    for wish in (a, b):
+        name, settings = _parsed(wish)
+        of_method = [{*arm.option_changes(), *arm.run_changes()} for arm in arms if arm.method == name]
+        if not of_method:
+            METHODS.target(name)  # an unknown name is an error of its own
+        elif not any(settings <= changes for changes in of_method):
+            there = sorted({", ".join(sorted(changes)) or "none changed" for changes in of_method})
+            return f"No record of {name} has {', '.join(sorted(settings))}. Settings with records: {'; '.join(there)}."
+    known = sorted({arm.method for arm in arms})
+    failed = sum(not record.done for record in results.records)
+    names = (", ".join(known) or "none") + (f" ({counted(failed, 'run')} failed: see bench status)" if failed else "")
+    return (
+        f"There are no two finished runs of {a} and {b} on the same data and split. Methods with records: {names}. "
+        f"This command makes them: bench run -m {_parsed(a)[0]},{_parsed(b)[0]}"
+    )
+
+
+def _rows(part: PresetResults, pairs: Sequence[tuple[Arm, Arm]], metric: str) -> list[PairedDifference]:
+    """Every experiment that both have a split of, with p-values corrected over all that could be tested."""
+    from bench.metrics.comparisons import holm
+
+    rows = []
+    for experiment in sorted(part.experiments(), key=lambda e: (e.train, e.target, e.fraction, e.source)):
+        cells = [[Cell.of(part.runs(arm, experiment), experiment, metric) for arm in pair] for pair in pairs]
+        shared = [_Shared(one, other) for one, other in cells if set(one.values) & set(other.values)]
+        if shared:
+            rows.append(_row(shared))
+    tested = [row for row in rows if row.p is not None]
+    adjusted = dict(zip(map(id, tested), holm([row.p for row in tested if row.p is not None]), strict=True))
+    return [replace(row, p_holm=adjusted.get(id(row))) for row in rows]
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """Two arms' runs of one experiment under one seed."""
+
+    one: Cell
+    other: Cell
+
+    @property
+    def splits(self) -> list[int]:
+        """The splits that both have a number of."""
+        return sorted(set(self.one.values) & set(self.other.values))
+
+    def difference(self, split: int) -> float:
+        return self.one.values[split] - self.other.values[split]
+
+
+def _row(shared: Sequence[_Shared]) -> PairedDifference:
+    """The comparison in one experiment: a split's difference is the mean over the seeds that have it."""
+    from bench.metrics.comparisons import FEWEST_SPLITS, corrected_paired_test
+
+    by_split: dict[int, list[float]] = {}
+    for runs in shared:
+        for split in runs.splits:
+            by_split.setdefault(split, []).append(runs.difference(split))
+    cell = shared[0].one
+    test = corrected_paired_test([fmean(found) for found in by_split.values()], cell.overlap())
+    row = PairedDifference(cell.experiment, cell.metric, test.effect, test.n, contents=_over_contents(shared))
+    return row if test.n < FEWEST_SPLITS else replace(row, low=test.low, high=test.high, p=test.p)
+
+
+def _over_contents(shared: Sequence[_Shared]) -> OverContents | None:
+    """The difference over contents, from the predictions that both have stored for the common splits and seeds."""
+    from bench.metrics.contents import paired_interval
+
+    first, second = [], []
+    for runs in shared:
+        try:
+            one, other = runs.one.predictions(runs.splits), runs.other.predictions(runs.splits)
+        except StoreError:
+            return None
+        if not set(one) == set(other) == set(runs.splits):
+            return None
+        first += [one[split] for split in runs.splits]
+        second += [other[split] for split in runs.splits]
+    return paired_interval(first, second, shared[0].one.metric)
+
+
+def _columns(part: PresetResults, pair: tuple[Arm, Arm], rows: Sequence[PairedDifference]) -> Iterator[list[Named]]:
+    """The runs behind each difference: of the splits that both have."""
+    shared = shared_changes(pair)
+    for row in rows:
+        one, other = (Cell.of(part.runs(arm, row.experiment), row.experiment, row.metric) for arm in pair)
+        common = sorted(set(one.values) & set(other.values))
+        sides = zip(pair, (one, other), strict=True)
+        yield [(arm.label(shared), cell.by_split[split]) for arm, cell in sides for split in common]
+
+
+def _names(first: Arm, second: Arm) -> tuple[str, str]:
+    """The arms' titles, with what was changed where that is what sets them apart."""
+    return first.label(), second.label()
+
+
+def _sentences(names: Sequence[str], rows: Sequence[PairedDifference]) -> tuple[str, ...]:
+    """One for each training set."""
+    trained: dict[str, list[PairedDifference]] = {}
+    for row in rows:
+        trained.setdefault(row.experiment.train, []).append(row)
+    return tuple(
+        _of_one(names, own[0]) if len(own) == 1 else f"{dataset_title(name)}: {_of_several(names, own)}"
+        for name, own in trained.items()
+    )
+
+
+def _of_one(names: Sequence[str], row: PairedDifference) -> str:
+    """What the only comparison of a training set says."""
+    better, worse = names if row._sign(row.effect) >= 0 else reversed(names)
+    size = f"{row.metric.upper()} {abs(row.effect):.3f} over {counted(row.n, 'split')}"
+    if row.p_holm is None:
+        text = f"{counted(row.n, 'common split')} cannot tell {names[0]} from {names[1]} ({size})"
+    elif row.verdict:
+        text = f"{better} is better than {worse} by {size} (p = {row.p_holm:.2g} after Holm)"
+    else:
+        text = f"{names[0]} and {names[1]} cannot be told apart ({size}, p = {row.p_holm:.2g} after Holm)"
+    return f"{row.title}: {text}{_and_over_contents(names, row)}."
+
+
+def _and_over_contents(names: Sequence[str], row: PairedDifference) -> str:
+    """How the interval over contents goes with what the splits said."""
+    if row.contents is None or row.contents.why:
+        return ""
+    over = row.verdict_over_contents
+    if not over:
+        return "; over contents it may be chance" if row.verdict else ", nor over contents"
+    return "; over contents likewise" if over == row.verdict else f"; over contents {names[over < 0]} is better"
+
+
+def _of_several(names: Sequence[str], rows: Sequence[PairedDifference]) -> str:
+    """In how many comparisons of a training set which is better."""
+    over_splits, over_contents = (
+        _tally(names, [getattr(row, verdict) for row in rows]) for verdict in ("verdict", "verdict_over_contents")
+    )
+    return f"of {len(rows)} comparisons, {over_splits} over splits and {over_contents} over contents."
+
+
+def _tally(names: Sequence[str], verdicts: Sequence[int]) -> str:
+    wins = [(name, verdicts.count(sign)) for name, sign in zip(names, (1, -1), strict=True)]
+    return " and ".join(f"{name} is better in {count}" for name, count in wins if count) or "none is decided"
+
+
+def _where(experiment: Experiment) -> str:
+    source = dataset_title(experiment.train)
+    text = source if experiment.is_own_test else f"{source} → {dataset_title(experiment.tested)}"
+    text += f" ({100 * experiment.fraction:g}% for training)" if experiment.fraction != 0.8 else ""
+    return text + (" (whole source)" if experiment.source == "all" else "")
+
+
+def _summary(names: Sequence[str], rows: Sequence[PairedDifference]) -> str:
+    better, worse = (sum(row.verdict == sign for row in rows) for sign in (1, -1))
+    open_ = len(rows) - better - worse
+    if len(rows) == 1:
+        found = f"{names[0]} is better" if better else f"{names[1]} is better" if worse else "they cannot be told apart"
+        return f"In the one comparison there is, {found} (α = {ALPHA})."
+    return (
+        f"Of {len(rows)} comparisons, {names[0]} is better in {better}, {names[1]} in {worse}, and {open_} cannot be "
+        f"told apart over splits (α = {ALPHA}, Holm over all of them)."
+    )

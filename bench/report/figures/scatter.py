@@ -1,0 +1,71 @@
+"""Predicted against human scores of the test images, one panel a method, with the logistic that PLCC is taken after."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from bench.core.errors import RunError
+from bench.metrics.agreement import fit_logistic
+from bench.records.results import Experiment, Predictions, Record
+from bench.report.cells import Cell
+from bench.report.figures.figure import Figure
+from bench.report.figures.scene import Drawing, Scene, Subject, title_of
+from bench.report.figures.style import outer_labels, panels, printed, wrapped
+
+POINTS = 4000
+"""More points than this say nothing more and make an SVG that no viewer opens; every k-th image is drawn then."""
+
+
+class Scatter(Figure):
+    """Predicted against human scores with the fitted logistic."""
+
+    def draw(self, scene: Scene, experiment: Experiment) -> Iterator[Drawing]:
+        """One figure per dataset."""
+        shown = []
+        for subject in scene.subjects([experiment]):
+            record = median_run(scene.cell(subject.arm, experiment))
+            found = record.predictions(experiment.target)
+            if found is not None:
+                shown.append((subject, record, found))
+        if shown:
+            yield _figure(scene, experiment, shown)
+
+
+def median_run(cell: Cell) -> Record:
+    """The run whose number is nearest to the median over splits; of two, the earlier split."""
+    values = cell.values
+    middle = float(np.median(list(values.values())))
+    split = min(values, key=lambda number: (round(abs(values[number] - middle), 12), number))
+    return cell.by_split[split]
+
+
+def _figure(scene: Scene, experiment: Experiment, shown: list[tuple[Subject, Record, Predictions]]) -> Drawing:
+    figure, every = panels(len(shown), columns=4, size=(2.5, 2.55), sharey=True)
+    for axes, (subject, record, found) in zip(every, shown, strict=True):
+        _panel(axes, subject, record, found, experiment.target)
+    outer_labels(every, "predicted score", "human score")
+    how = (
+        "Test images of the split whose SRCC is nearest to the median; the line is the 4-parameter logistic fitted on "
+        "them, after which PLCC is taken."
+    )
+    title, subjects = f"Predicted against human scores on {title_of(experiment)}", [s for s, _, _ in shown]
+    return scene.drawing(("scatter", experiment.train), figure, title, subjects, [experiment], how=how, medians=False)
+
+
+def _panel(axes: Any, subject: Subject, record: Record, found: Predictions, target: str) -> None:
+    every = slice(None, None, 1 + len(found.human) // POINTS)
+    size = 9 if len(found.human) < 300 else 4
+    axes.scatter(found.predicted[every], found.human[every], s=size, color=subject.look.colour, alpha=0.45, linewidth=0)
+    values = {name: record.value(target, name) for name in ("srcc", "plcc")}
+    numbers = "  ".join(f"{name.upper()} {printed(value)}" for name, value in values.items() if value is not None)
+    try:
+        mapping = fit_logistic(found.predicted, found.human)
+        along = np.linspace(found.predicted.min(), found.predicted.max(), 200)
+        axes.plot(along, mapping(along).round(6), color="black", linewidth=1.2)
+    except RunError:
+        numbers += " (no fit)"
+    axes.set_title(f"{wrapped(subject.label, 30)}\n{numbers}", fontsize=8, linespacing=1.3)
+    axes.locator_params(axis="x", nbins=4)

@@ -1,0 +1,1 @@
+"""Tables: described, filled from records, and written in every format."""

@@ -1,0 +1,333 @@
+"""Tables as protocols describe them: lines (arms) by columns (experiments), filled from records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from bench.core.registry import DATASETS
+from bench.core.spec import SCHEMA, Target
+from bench.data.locate import TITLES
+from bench.planning.presets import Preset
+from bench.records.results import Experiment, Record
+from bench.report.arms import Arm, count_text, shared_changes
+from bench.report.cells import Cell, cost_of, rank_published, summarise
+from bench.report.mixing import columns_of, mixtures
+from bench.report.published import DATASETS as PUBLISHED_DATASETS
+from bench.report.published import NOTES, PublishedRow, Source, name_of
+from bench.report.published import rows as published_rows
+from bench.report.selection import PresetResults, by_preset
+from bench.report.tables.notes import Network, conditions, data_notes, legend, line_notes, logistic_notes, usual_weights
+from bench.report.tables.table import Number, Row, Table
+
+__all__ = [
+    "Column",
+    "Layout",
+    "Line",
+    "PresetResults",
+    "by_preset",
+    "dataset_title",
+    "fill",
+    "own_columns",
+    "transposed",
+]
+
+METRIC_TITLES = {"srcc": "SRCC", "plcc": "PLCC", "krcc": "KRCC", "rmse": "RMSE", "plcc_raw": "raw PLCC"}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of numbers: a metric of an experiment, under a group's heading."""
+
+    group: str
+    experiment: Experiment
+    metric: str = "srcc"
+    name: str = ""
+
+    @property
+    def header(self) -> tuple[str, str]:
+        """The two levels of its heading."""
+        return self.group, self.name or METRIC_TITLES.get(self.metric, self.metric)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row to be filled: an arm under its leading cells.
+
+    `base` is the arm without what the leading cells already say; `fraction` replaces the columns' own; `variant`
+    is what the papers' tables call this row's setting.
+    """
+
+    lead: tuple[str, ...]
+    arm: Arm
+    base: Arm
+    fraction: float | None = None
+    variant: str = ""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Everything that sets one table apart from another."""
+
+    name: str
+    title: str
+    leads: tuple[str, ...]
+    columns: tuple[Column, ...]
+    lines: tuple[Line, ...]
+    named_lead: int = 0
+    """Which leading cell names the method: it gets the parameters and the changed settings."""
+    counted: bool = True
+    """Whether that cell shows the trainable parameters in parentheses."""
+    ranked_within: int | None = None
+    """The leading cell within whose equal values rows are ranked and compared; None: within the whole block."""
+    published: tuple[Source, ...] = ()
+    published_lead: Callable[[PublishedRow], tuple[str, ...]] = lambda row: (row.label,)
+    tiers: tuple[str, str] = ("", "")
+    notes: tuple[str, ...] = ()
+
+
+def dataset_title(name: str) -> str:
+    """A dataset as the papers' tables spell it, or as bench.toml calls the user's own."""
+    if name in TITLES:
+        return TITLES[name]
+    if name in DATASETS and (title := DATASETS.card(name).facts["title"]):
+        return str(title)
+    printed = {ours: theirs for theirs, ours in PUBLISHED_DATASETS.items()}
+    return printed.get(name, name)
+
+
+def own_columns(datasets: Iterable[str], metrics: Sequence[str] = ("srcc", "plcc"), **changes: object) -> list[Column]:
+    """Columns for sets tested on their own held-out part: SRCC and PLCC under each set's name."""
+    return [
+        Column(dataset_title(name), Experiment(name, Target.of(name), **changes), metric)  # type: ignore[arg-type]
+        for name in datasets
+        for metric in metrics
+    ]
+
+
+def fill(results: PresetResults, layout: Layout) -> Table:
+    """The table of a layout: measured block, published block where the data are the papers', notes and footer."""
+    cells = [[_cell(results, line, column) for column in layout.columns] for line in layout.lines]
+    rules = results.rules
+    planned = results.preset.splits if rules.split_rule == "random" else 1
+    of = max([planned, *(cell.splits for row in cells for cell in row)])
+    contests = [_contest(layout, line.lead) for line in layout.lines]
+    numbers = summarise(cells, of, contests, intervals=results.intervals)
+    if not rules.ranked:
+        numbers = [[replace(number, rank=0, tied=False) for number in row] for row in numbers]
+    numbers = _with_facts(results, layout, numbers)
+    demo = results.preset.name == "demo"
+    sources = layout.published if rules.published and not demo else ()
+    numbers = _with_differences(results.preset, layout, numbers, cells, sources)
+    records = _runs_behind(cell for row in cells for cell in row)
+    common = shared_changes([line.base for line in layout.lines])
+    mixed = mixtures(columns_of([line.arm.label(common) for line in layout.lines], cells))
+    usual = usual_weights(records)
+    rows = [
+        _measured_row(layout, line, common, usual, tuple(numbers[i]), cells[i]) for i, line in enumerate(layout.lines)
+    ]
+    rows += _published_rows(layout, sources)
+    whole = [NOTES.get(source, {}).get("", "") for source in sources]
+    table = Table(
+        name=layout.name + rules.suffix + ("_demo" if demo else ""),
+        title=" ".join(filter(None, ["Demo." if demo else "", layout.title, rules.title])),
+        leads=layout.leads,
+        header=tuple(column.header for column in layout.columns),
+        rows=tuple(rows),
+        notes=(
+            *legend(rows, of, results.preset, _datasets(layout)),
+            *rules.notes,
+            *layout.notes,
+            *data_notes(layout.columns, cells),
+            *filter(None, whole),
+        ),
+        footer=(*conditions(records, results.preset, common, of), *(f"Mixed: {line}." for line in mixed)),
+        tiers=layout.tiers,
+        demo=demo,
+        mixed=mixed,
+    )
+    return _with_difference_columns(table)
+
+
+def _datasets(layout: Layout) -> set[str]:
+    """The sets that a layout's columns train or test on."""
+    return {name for column in layout.columns for name in column.experiment.datasets}
+
+
+def transposed(table: Table, leads: tuple[str, str]) -> Table:
+    """A table with many columns turned on its side: its columns become rows, led by both levels of their header."""
+    rows = tuple(Row(header, tuple(row.cells[j] for row in table.rows)) for j, header in enumerate(table.header))
+    notes = [note.replace("of its column", "of its row") for note in table.notes]
+    notes += [f"{row.label}: {note}" for row in table.rows for note in row.notes]
+    header = tuple(("", row.label) for row in table.rows)
+    return replace(table, leads=leads, header=header, rows=rows, notes=tuple(notes), tiers=("", ""))
+
+
+def _cell(results: PresetResults, line: Line, column: Column) -> Cell:
+    experiment = column.experiment
+    if line.fraction is not None:
+        experiment = replace(experiment, fraction=line.fraction)
+    return Cell.of(results.runs(line.arm, experiment), experiment, column.metric)
+
+
+def _runs_behind(cells: Iterable[Cell]) -> list[Record]:
+    """Every run of the cells once, though it stands in several columns."""
+    return list(dict.fromkeys(record for cell in cells for record in cell.by_split.values()))
+
+
+def _contest(layout: Layout, lead: tuple[str, ...]) -> str:
+    """The name of the rows that a row is ranked among."""
+    return "" if layout.ranked_within is None else lead[layout.ranked_within]
+
+
+def _measured_row(
+    layout: Layout,
+    line: Line,
+    common: tuple[str, ...],
+    usual: Mapping[Network, str],
+    numbers: tuple[Number, ...],
+    cells: list[Cell],
+) -> Row:
+    records = _runs_behind(cells)
+    cost = cost_of(records)
+    label = line.lead[layout.named_lead]
+    if layout.counted and cost.trainable is not None:
+        label += f" ({count_text(cost.trainable)})"
+    changes = [*line.base.option_changes(), *(c for c in line.base.run_changes() if c not in common)]
+    lead = list(line.lead)
+    lead[layout.named_lead] = ", ".join([label, *changes])
+    contest = _contest(layout, line.lead)
+    notes = (*line_notes(line.arm, records, usual), *logistic_notes(layout.columns, cells))
+    return Row(tuple(lead), numbers, notes=notes, cost=cost, contest=contest)
+
+
+def _with_facts(results: PresetResults, layout: Layout, numbers: list[list[Number]]) -> list[list[Number]]:
+    """What the tidy CSV says of each number."""
+    filled = []
+    for line, row in zip(layout.lines, numbers, strict=True):
+        arm = line.arm
+        shared = {
+            "method": arm.method,
+            "options": " ".join(arm.option_changes()),
+            "backbone": arm.backbone,
+            "changes": " ".join(change for change in arm.run_changes() if not change.startswith("backbone=")),
+            "preset": results.preset.name,
+        }
+        made = []
+        for column, number in zip(layout.columns, row, strict=True):
+            experiment = column.experiment
+            about = {
+                "train": experiment.train,
+                "test": experiment.target,
+                "fraction": experiment.fraction if line.fraction is None else line.fraction,
+                "source": experiment.source,
+                "metric": column.metric,
+            }
+            made.append(replace(number, facts={**shared, **about}))
+        filled.append(made)
+    return filled
+
+
+def _with_differences(
+    preset: Preset, layout: Layout, numbers: list[list[Number]], cells: list[list[Cell]], sources: Sequence[Source]
+) -> list[list[Number]]:
+    """Fill measured − published where a published number was made on the same data, split rule and backbone."""
+    for i, line in enumerate(layout.lines):
+        theirs = [row for source in sources for row in published_rows(source) if _same_setting(line, row, preset)]
+        for j, column in enumerate(layout.columns):
+            known = [row.values[key] for row in theirs if (key := _published_key(column)) in row.values]
+            number = numbers[i][j]
+            if known and number.complete and number.value is not None and cells[i][j].follows_papers():
+                numbers[i][j] = replace(number, difference=number.value - known[0])
+    return numbers
+
+
+def _same_setting(line: Line, row: PublishedRow, preset: Preset) -> bool:
+    """Whether a published row is about this line: same method and variant, nothing changed, the papers' backbone."""
+    base = line.base
+    plain = not base.options and not base.recipe and base.weights == "pretrained" and base.backbone == preset.backbone
+    plain = plain and base.cnn_weights == "pretrained" and base.split_rule == "random"
+    plain = plain and base.recipe_from == "default"
+    plain = plain and not base.limit and not base.budget and base.schema == SCHEMA
+    fraction = 0.8 if line.fraction is None else line.fraction
+    return plain and row.registered == line.arm.method and row.variant == line.variant and row.fraction == fraction
+
+
+def _published_key(column: Column) -> tuple[str, str, str]:
+    return column.experiment.train, column.experiment.tested, column.metric
+
+
+def _published_rows(layout: Layout, sources: Sequence[Source]) -> list[Row]:
+    """The published blocks, a later paper's rows only where they say something that an earlier block does not."""
+    found: list[Row] = []
+    shown: set[tuple[str, float, str, object]] = set()
+    for source in sources:
+        new = []
+        for row, numbers in _published_numbers(layout, source):
+            what = (row.method.replace("-", "").lower(), row.fraction, row.variant)
+            said = {(*what, (j, n.value)) for j, n in enumerate(numbers) if n.value is not None}
+            if said - shown:
+                new.append(Row(layout.published_lead(row), numbers, block=name_of(source), notes=row.notes))
+            shown |= said
+        found += new
+    return found
+
+
+def _published_numbers(layout: Layout, source: Source) -> list[tuple[PublishedRow, tuple[Number, ...]]]:
+    """Every row of a published table with its numbers in the layout's columns, ranked among all rows of that table."""
+    rows = list(published_rows(source))
+    values = [[row.values.get(_published_key(column)) for column in layout.columns] for row in rows]
+    if not rows:
+        return []
+    ranks = rank_published(values, [_contest(layout, layout.published_lead(row)) for row in rows])
+    return [
+        (
+            row,
+            tuple(
+                Number(value, rank=mark, facts=_published_facts(row, column))
+                for value, mark, column in zip(own, marks, layout.columns, strict=True)
+            ),
+        )
+        for row, own, marks in zip(rows, values, ranks, strict=True)
+    ]
+
+
+def _published_facts(row: PublishedRow, column: Column) -> dict[str, object]:
+    return {
+        "method": row.method,
+        "options": row.variant,
+        "train": column.experiment.train,
+        "test": column.experiment.target,
+        "fraction": row.fraction,
+        "metric": column.metric,
+    }
+
+
+def _with_difference_columns(table: Table) -> Table:
+    """A Δ column beside every column that has a difference to show."""
+    header: list[tuple[str, str]] = []
+    shown: list[tuple[int, bool]] = []
+    for j, (group, name) in enumerate(table.header):
+        header.append((group, name))
+        shown.append((j, False))
+        cells = [row.cells[j] for row in table.rows]
+        if any(isinstance(cell, Number) and cell.difference is not None for cell in cells):
+            header.append((group, f"Δ {name}" if table.tiers[0] else "Δ"))
+            shown.append((j, True))
+    if len(header) == len(table.header):
+        return table
+    rows = [
+        replace(row, cells=tuple(_difference_text(row.cells[j]) if delta else row.cells[j] for j, delta in shown))
+        for row in table.rows
+    ]
+    note = (
+        "Δ: measured − published, only where dataset (whole), split rule and backbone are the paper's; where both "
+        "papers print a number, of the first block that has it."
+    )
+    return replace(table, header=tuple(header), rows=tuple(rows), notes=(*table.notes, note))
+
+
+def _difference_text(cell: Number | str) -> str:
+    if isinstance(cell, Number) and cell.difference is not None:
+        return f"{cell.difference:+z.3f}".replace("-", "−")
+    return ""

@@ -1,0 +1,353 @@
+"""What stands under a table: how to read it, what is odd about its rows, and the conditions its runs shared."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from bench.core.errors import StoreError
+from bench.core.progress import counted
+from bench.core.registry import stem_of
+from bench.core.spec import SCHEMA, RunSpec
+from bench.planning.choices import NESTED, TRANSFERRED, chosen_keys
+from bench.planning.presets import Preset, preset_named
+from bench.records.earlier import EARLIER_NOTE
+from bench.records.results import FEW_PICTURES, Experiment, Record
+from bench.report.arms import Arm
+from bench.report.cells import NO_INTERVAL, Cell
+from bench.report.mixing import blocks_of, made_on
+from bench.report.tables.table import MEASURED, Number, Row
+
+if TYPE_CHECKING:
+    from bench.report.tables.fill import Column
+
+SELECTION = {
+    "last": "last epoch, test part looked at once",
+    "val": "best epoch on validation contents inside the training part",
+    "oracle": "best epoch on the TEST part (optimistic)",
+}
+DEMO_SETS_NOTE = (
+    "Demo: labels are mean human scores of each distortion and level (KADID-10k), not opinions on these pictures; "
+    "where a picture has several distortions a rule combines them. Sets and training are small, so the order of "
+    "methods need not be the papers'."
+)
+DEMO_RECIPE_NOTE = "Demo preset: training is short, so the order of methods need not be the papers'."
+
+UNTRAINED = 0.4
+"""A mean (1 − ρ) / 2 over the last epoch's batches above this: a correlation below 0.2 with what is being learned."""
+
+
+UNKNOWN = "unknown"
+
+
+def demo_note(datasets: Iterable[str]) -> str:
+    """What to keep in mind of the demo preset's numbers on these sets, the demo's or the user's own."""
+    return DEMO_SETS_NOTE if set(datasets) & set(preset_named("demo").main) else DEMO_RECIPE_NOTE
+
+
+def legend(rows: Sequence[Row], of: int, preset: Preset, datasets: Iterable[str]) -> tuple[str, ...]:
+    """How to read the table: only what occurs in it is explained."""
+    from bench.metrics.comparisons import FEWEST_SPLITS
+
+    numbers = [cell for row in rows if row.block == MEASURED for cell in row.cells if isinstance(cell, Number)]
+    most = max((number.n for number in numbers), default=0)
+    notes = [f"Medians over {of if most == of else f'{most} of {of}'} splits." if of > 1 else "One split."]
+    if any(number.rank for number in numbers):
+        notes[0] += " Best in bold, second underlined."
+    elif of < FEWEST_SPLITS and len({row.lead for row in rows if row.block == MEASURED}) > 1:
+        notes[0] += f" Nothing is marked: with fewer than {FEWEST_SPLITS} splits no difference can be tested."
+    if any(number.tied for number in numbers):
+        notes.append(
+            "≈: not distinguishable from the best of its column (paired over splits; the largest "
+            "Nadeau–Bengio-corrected t of all against a best picked likewise, α = 0.05 for all together)."
+            + (f" With {of} splits such a test sees large differences only." if of < 5 else "")
+        )
+    if reasons := sorted({n.interval.removeprefix(NO_INTERVAL) for n in numbers if n.interval.startswith(NO_INTERVAL)}):
+        notes.append("No interval over contents for some numbers" + ";".join(reasons) + ".")
+    if any(number.value is not None and not number.complete for number in numbers):
+        notes.append("(k/n): only k of n splits are in; such a number is neither ranked nor compared.")
+    if any(row.block != MEASURED for row in rows):
+        notes.append(
+            "Published numbers are as printed in the papers; bold and underline are within a paper's own table, of "
+            "which rows that only repeat an earlier block are not shown."
+        )
+    if preset.name == "demo":
+        notes.append(demo_note(datasets))
+    return tuple(notes)
+
+
+Network = tuple[str, str]
+"""A frozen network of a run: whether it is the backbone or the CNN, and which one from which source."""
+
+
+def usual_weights(records: Iterable[Record]) -> dict[Network, str]:
+    """The hash that each frozen network's weights have in most of a table's runs."""
+    counts = Counter(found for record in records for found in _networks(record))
+    return {network: found for (network, found), _ in sorted(counts.items(), key=lambda item: (item[1], item[0]))}
+
+
+def _networks(record: Record) -> Iterator[tuple[Network, str]]:
+    """The frozen networks of a run with the hashes of their weights; a failed run may not have come to load them."""
+    weights, spec = record.section("weights"), record.spec
+    if known := weights.get("hash"):
+        yield ("Backbone", f"{spec.backbone} ({spec.weights})"), str(known)
+    source = spec.weights if spec.weights == "random" else spec.cnn_weights
+    for name, loaded in (weights.get("further") or {}).items():
+        yield ("CNN", f"{name} ({source})"), str(loaded.get("hash"))
+
+
+def line_notes(arm: Arm, records: Sequence[Record], usual: Mapping[Network, str]) -> tuple[str, ...]:
+    """Footnotes of a measured row; `usual` are the hashes that the table's other rows have of their networks."""
+    notes = [f"{EARLIER_NOTE[0].upper()}{EARLIER_NOTE[1:]}."] if arm.schema != SCHEMA else []
+    found = {network for record in records for network in _networks(record)}
+    for kind in ("Backbone", "CNN"):
+        if other := sorted(h[:12] for network, h in found if network[0] == kind and h != usual.get(network)):
+            notes.append(f"{kind} weights {', '.join(other)}: not those of the table's other runs, so not comparable.")
+    if arm.weights == "random":
+        notes.append(
+            "Random weights: the backbone was never trained, so this is a test of the machinery, not a result."
+        )
+    elif arm.weights != "pretrained":
+        notes.append(f"Backbone weights from a file given by hand ({arm.weights}).")
+    if arm.cnn_weights != "pretrained":
+        notes.append(f"CNN weights from a file given by hand ({arm.cnn_weights}).")
+    own = arm.plain.method_recipe.get(stem_of(arm.method), {})
+    if kept := ", ".join(f"{k}={v}" for k, v in own.items() if k not in dict(arm.recipe)):
+        notes.append(f"The {arm.preset} preset gives it a recipe of its own: {kept}.")
+    if arm.recipe_from == "tuned":
+        notes.append(
+            "Tuned by an older bench tune: in split 0 for all splits, on contents that other splits are tested on."
+        )
+    notes += _tuned_notes(records)
+    if arm.backbone != arm.plain.backbone:
+        notes.append(f"Backbone {arm.backbone}; the preset's is {arm.plain.backbone}.")
+    if arm.limit:
+        notes.append(f"Smoke run: at most {arm.limit} images of each set.")
+    if arm.budget:
+        notes.append(f"Sized to a budget of {arm.budget:,} trainable parameters.")
+    notes += [_by_other_code(maker, count, len(records)) for maker, count in _other_makers(records)]
+    if hardly := sum(map(_hardly_trained, records)):
+        notes.append(
+            f"Hardly trained in {hardly} of {counted(len(records), 'run')}: the training loss ends above {UNTRAINED} "
+            "(0.5 is chance). `bench tune` looks for a better rate."
+        )
+    errors = sorted({record.error for record in records if not record.done and record.error})
+    notes += [f"Failed: {error}" for error in errors[:3]]
+    if len(errors) > 3:
+        notes.append(f"Failed in {len(errors) - 3} further ways: see bench status.")
+    return tuple(notes)
+
+
+def _tuned_notes(records: Sequence[Record]) -> Iterator[str]:
+    """What `bench tune` chose for a row's runs, and where."""
+    where = {NESTED: "inside each split's training part", TRANSFERRED: "on sets that the run is not tested on"}
+    for origin, text in where.items():
+        counts = Counter(_chosen_text(r.spec) for r in records if chosen_keys(r.spec.recipe_from)[0] == origin)
+        if counts:
+            listed = ", ".join(f"{chosen} ({counted(count, 'run')})" for chosen, count in sorted(counts.items()))
+            yield f"Tuned {text}: {listed}."
+
+
+def _chosen_text(spec: RunSpec) -> str:
+    values = {**spec.options, **spec.recipe.as_dict()}
+    return " ".join(f"{name}={values[name]}" for name in chosen_keys(spec.recipe_from)[1])
+
+
+def _other_makers(records: Sequence[Record]) -> list[tuple[str, int]]:
+    """Which other code than today's made how many of a row's runs."""
+    return sorted(Counter(record.other_code for record in records if record.other_code).items())
+
+
+def _by_other_code(maker: str, count: int, of: int) -> str:
+    return f"{count} of {counted(of, 'run')} {'was' if count == 1 else 'were'} made by {maker}."
+
+
+def logistic_notes(columns: Sequence[Column], cells: Sequence[Cell]) -> tuple[str, ...]:
+    """Footnotes of a row for PLCCs whose logistic did not converge, or could not be fitted at all."""
+    stopped: list[str] = []
+    unfitted: list[str] = []
+    for column, cell in zip(columns, cells, strict=True):
+        metrics = [record.section("metrics").get(cell.experiment.target, {}) for record in cell.records]
+        bad = [found for found in metrics if column.metric == "plcc" and found.get("logistic_ok") is False]
+        raw = sum(found.get("plcc") == found.get("plcc_raw") for found in bad)
+        for into, count in ((stopped, len(bad) - raw), (unfitted, raw)):
+            into += [f"{count} of {counted(cell.splits, 'split')} of {column.group}"] * bool(count)
+    notes = []
+    if stopped:
+        notes.append(f"PLCC: the logistic did not converge in {', '.join(stopped)}: its best curve is used.")
+    if unfitted:
+        notes.append(f"PLCC: no logistic could be fitted in {', '.join(unfitted)}: the raw PLCC stands in.")
+    return tuple(notes)
+
+
+def _hardly_trained(record: Record) -> bool:
+    """Whether a run has not learned its own training part: a baseline that never trained is none."""
+    losses = record.body.get("loss") or [0.0]
+    return record.done and record.spec.recipe.loss == "plcc" and float(losses[-1]) > UNTRAINED
+
+
+def data_notes(columns: Sequence[Column], cells: Sequence[Sequence[Cell]]) -> tuple[str, ...]:
+    """What the columns' data mean for the numbers: resolution, and warnings where rows saw different data."""
+    notes = []
+    errors: dict[str, str] = {}
+    differing: dict[Experiment, str] = {}
+    for j, column in enumerate(columns):
+        of_column = [row[j] for row in cells]
+        if column.experiment not in differing:  # its other metrics are of the same runs
+            differing[column.experiment] = _differing(of_column)
+        if hashes := differing[column.experiment]:
+            notes.append(f"Warning: the rows of {column.group} differ in {hashes}: they are not on identical data.")
+        if column.metric == "srcc" and (error := _standard_error(of_column)):
+            errors[_title_of(column)] = error
+    notes += _dataset_notes(cells)
+    notes += _few_pictures(columns, cells)
+    if errors:
+        notes.append(_errors_note(errors))
+    return tuple(dict.fromkeys(notes))
+
+
+def _errors_note(errors: Mapping[str, str]) -> str:
+    """What gap between medians a column can resolve; no number where its test part has too few contents."""
+    known = ", ".join(f"{name} {error}" for name, error in errors.items() if error != UNKNOWN)
+    unknown = ", ".join(name for name, error in errors.items() if error == UNKNOWN)
+    too_few = f"nknown for {unknown}: too few contents in a test part."
+    if not known:
+        return f"Standard error of one split's SRCC: u{too_few}"
+    return (
+        f"Standard error of one split's SRCC, of the column's best median, by contents where a test part has any: "
+        f"{known}. Smaller gaps between medians mean little by themselves." + (f" U{too_few}" if unknown else "")
+    )
+
+
+def _few_pictures(columns: Sequence[Column], cells: Sequence[Sequence[Cell]]) -> list[str]:
+    """Which columns rest on so few pictures that their numbers say little."""
+    found: dict[Experiment, str] = {}
+    for j, column in enumerate(columns):
+        sizes = [test.get("n") for row in cells for _, _, test in _data_of(row[j])]
+        least = min((int(n) for n in sizes if n), default=FEW_PICTURES)
+        if least < FEW_PICTURES:
+            found.setdefault(column.experiment, f"{_title_of(column)} ({least})")
+    if not found:
+        return []
+    return [
+        f"Few pictures in a test part: {', '.join(found.values())}. Correlations over so few change much from split to "
+        "split, and PLCC follows a curve fitted to them."
+    ]
+
+
+def _title_of(column: Column) -> str:
+    """A column's name without its metric."""
+    return f"{column.group} → {column.name}" if column.name else column.group
+
+
+def _dataset_notes(cells: Sequence[Sequence[Cell]]) -> list[str]:
+    """What the datasets' loaders said of them (which labels, what was left out); demo sets have a note of their own."""
+    found: dict[str, None] = {}
+    demo_sets = preset_named("demo").main
+    for cell in (cell for row in cells for cell in row):
+        for record in (record for record in cell.records[:1] if record.spec.train not in demo_sets):
+            train = record.section("data").get("train", {})
+            found |= dict.fromkeys(f"{train.get('name')}: {note}" for note in train.get("notes") or ())
+    return sorted(found)
+
+
+def conditions(records: Sequence[Record], preset: Preset, common: Sequence[str], of: int) -> tuple[str, ...]:
+    """The footer: preset, backbone and weights, splits, selection, views, precision, commit; all that occur."""
+    done = [record for record in records if record.done] or list(records)
+    recipes = list({id(record.spec.recipe): record.spec.recipe for record in done}.values())
+    trains = [record.section("data").get("train", {}) for record in done]
+    backbones = {(r.spec.backbone, r.spec.weights, r.section("weights").get("hash")) for r in done}
+    weights = [f"{name} ({source}" + (f", weights {str(h)[:12]})" if h else ")") for name, source, h in backbones]
+    sides = [f"short side resized to {r.short_side} px" if r.short_side else "own size" for r in recipes]
+    runs = [record.section("run") for record in done]
+    commits = [_commit(run) for run in runs]
+    made = len({record.spec.split for record in done})
+    schemas = sorted({int(record.body.get("schema", 0)) for record in done})
+    lines = [
+        f"Preset: {preset.name}" + (f", changed: {', '.join(common)}" if common else ""),
+        f"Backbone: {_all(weights)}",
+        f"Splits: {of if made == of else f'{made} of {of}'}; {_all(t.get('split_rule') for t in trains)}",
+        f"Selection: {_all(SELECTION[r.selection] for r in recipes)}",
+        f"Views: {_numbers(r.test_views for r in recipes)} in test, {_numbers(r.train_views for r in recipes)} an "
+        f"epoch in training, of {_numbers(r.size for r in recipes)} px; {_all(sides)}",
+        f"Precision: {_all(block.get('precision') for record in done for block in blocks_of(record))}",
+        f"Made with: {made_on(done)}",
+        f"Commit: {_all(commits)}",
+    ]
+    if len(schemas) > 1:
+        lines.append(f"Warning: records of several schema versions: {', '.join(map(str, schemas))}")
+    return tuple(lines)
+
+
+def _commit(run: object) -> str | None:
+    if not hasattr(run, "get") or not run.get("git_commit"):
+        return None
+    return str(run.get("git_commit"))[:10] + (" with uncommitted changes" if run.get("git_dirty") else "")
+
+
+def _all(values: Iterable[object]) -> str:
+    """Every distinct value, sorted; "not recorded" where there is none."""
+    known = sorted({str(value) for value in values if value})
+    return "; ".join(known) or "not recorded"
+
+
+def _numbers(values: Iterable[int]) -> str:
+    return "/".join(map(str, sorted(set(values))))
+
+
+def _differing(cells: Sequence[Cell]) -> str:
+    """Which hashes of the data differ between rows of one column: of datasets (a schema's own), pictures, splits."""
+    found: dict[tuple[object, ...], set[object]] = {}
+    for cell in cells:
+        for record, train, test in _data_of(cell):
+            for name, data in (("the training set", train), ("the test set", test)):
+                found.setdefault((name, record.spec.schema), set()).add(data.get("hash"))
+                found.setdefault((f"the pictures of {name}",), set()).add(data.get("pixels"))
+            found.setdefault(("the split", record.spec.fraction, record.spec.split), set()).add(train.get("split_hash"))
+    names = {str(about[0]) for about, hashes in found.items() if len(hashes - {None, ""}) > 1}
+    return " and ".join(sorted(names))
+
+
+def _data_of(cell: Cell) -> Iterator[tuple[Record, Mapping[str, Any], Mapping[str, Any]]]:
+    """Each run, and what it says of its training set and of the cell's test set."""
+    for record in cell.records:
+        data = record.section("data")
+        yield record, data.get("train", {}), data.get("tests", {}).get(cell.experiment.target, {})
+
+
+def _standard_error(cells: Sequence[Cell]) -> str:
+    """The standard error of the SRCC at one split, for the column's best median; empty where nothing is known."""
+    known = [cell for cell in cells if cell.values]
+    if not known:
+        return ""
+    best = max(known, key=lambda cell: statistics.median(cell.values.values()))
+    tests = [test for _, _, test in _data_of(best)]
+    images = min((int(test["n"]) for test in tests if test.get("n")), default=0)
+    contents = min((int(test["contents"]) for test in tests if test.get("contents")), default=0)
+    if contents == images:
+        return _independent(best, images)
+    return _by_contents(best) or f"at least {_independent(best, images)}"
+
+
+def _independent(cell: Cell, images: int) -> str:
+    """By a formula for images that have nothing to do with one another."""
+    from bench.metrics.comparisons import srcc_standard_error
+
+    median = statistics.median(cell.values.values())
+    return f"{srcc_standard_error(images, median):.3f}" if images > 3 and -1 <= median <= 1 else ""
+
+
+def _by_contents(cell: Cell) -> str:
+    """From the stored predictions, by leaving out one content after the other; empty where none can be read."""
+    from bench.metrics.contents import standard_error
+
+    try:
+        tested = list(cell.predictions().values())
+    except StoreError:
+        return ""
+    if not tested:
+        return ""
+    error = standard_error(tested)
+    return UNKNOWN if error is None else f"{error:.3f}"

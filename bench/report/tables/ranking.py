@@ -1,0 +1,62 @@
+"""A ranking over all datasets of a table: mean ranks and the critical difference between them (Demšar, 2006)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bench.report.tables.table import MEASURED, Number, Row, Table
+
+
+def ranking_table(table: Table) -> Table | None:
+    """The ranking of a table's complete rows by their SRCC columns; None for fewer than two rows or columns.
+
+    Only rows with a complete number in every SRCC column take part: a mean over different datasets compares nothing.
+    """
+    from bench.metrics.comparisons import critical_difference
+
+    scores = {i: values for i, row in enumerate(table.rows) if (values := _srcc(row)) is not None}
+    count = min((len(values) for values in scores.values()), default=0)
+    if len(scores) < 2 or count < 2:
+        return None
+    names = {i: table.rows[i].label for i in scores}
+    found = critical_difference({str(i): values for i, values in scores.items()})
+    best = min(found.mean_ranks.values())
+    rows = [
+        Row(
+            (names[int(key)],),
+            (
+                Number(rank, facts={"metric": "mean rank", "method": names[int(key)]}),
+                f"+{rank - best:.2f}" if rank > best else "",
+                "≈" if best < rank <= best + found.cd else "",
+            ),
+            notes=table.rows[int(key)].notes,
+        )
+        for key, rank in found.mean_ranks.items()
+    ]
+    groups = [" and ".join(names[int(key)] for key in group) for group in found.groups]
+    left_out = [row.label for i, row in enumerate(table.rows) if row.block == MEASURED and i not in scores]
+    notes = [
+        f"Ranks of the median SRCC over {count} columns, 1 is best. Friedman p = {found.p:.3g}; Nemenyi's critical "
+        f"difference at α = 0.05 is {found.cd:.2f}.",
+        "≈: within the critical difference of the best.",
+        "Not distinguishable from one another: " + ("; ".join(groups) if groups else "none") + ".",
+    ]
+    if left_out:
+        notes.append(f"Left out, for want of numbers in every column: {', '.join(left_out)}.")
+    stem, demo, _ = table.name.partition("_demo")
+    return replace(
+        table,
+        name=f"{stem}_ranking{demo}",
+        title=table.title.split(".")[0] + ". Ranking over datasets." if table.demo else "Ranking over datasets.",
+        header=(("", "Mean rank"), ("", "behind best"), ("", "≈ best")),
+        rows=tuple(rows),
+        notes=tuple(notes),
+        tiers=("", ""),
+    )
+
+
+def _srcc(row: Row) -> list[float] | None:
+    """The row's SRCC numbers, or None where one is missing or partial, or the row is not measured."""
+    numbers = [cell for cell in row.cells if isinstance(cell, Number) and cell.facts.get("metric") == "srcc"]
+    values = [number.value for number in numbers if number.complete and number.value is not None]
+    return values if row.block == MEASURED and values and len(values) == len(numbers) else None

@@ -1,0 +1,106 @@
+"""Tables for a terminal of any width: what does not fit side by side is folded into bands below one another."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bench.core.streams import fitting
+from bench.report.tables.rendering.text import below, blocks, footnotes, groups, marks, number_text, rank_of
+from bench.report.tables.table import Number, Row, Table
+
+if TYPE_CHECKING:
+    from rich.console import Group
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+PADDING = 3
+"""Blanks a column costs: one on either side and the separator."""
+STYLE = {1: "bold", 2: "underline", 0: ""}
+WIDEST_LEAD = 44
+
+
+def terminal(table: Table, width: int) -> Group:
+    """The table as something rich prints; nothing in it is read as markup."""
+    from rich.console import Group
+    from rich.text import Text
+
+    numbers = footnotes(table)
+    parts: list[RichTable | Text] = [Text(fitting(table.title), style="bold")]
+    parts += [_band(table, numbers, chosen, width) for chosen in bands(table, width)]
+    parts += [Text(fitting(line), style="dim") for line in below(table)]
+    return Group(*parts)
+
+
+def bands(table: Table, width: int) -> list[list[int]]:
+    """The columns that go side by side: whole groups together where they fit, at least one column a band."""
+    room = width - sum(_lead_width(table, i, width) for i in range(len(table.leads)))
+    widths = [_column_width(table, j) for j in range(len(table.header))]
+    found: list[list[int]] = [[]]
+    at = 0
+    for _, span in groups(table.header):
+        columns = list(range(at, at + span))
+        at += span
+        if found[-1] and sum(widths[j] for j in found[-1] + columns) > room:
+            found.append([])
+        for j in columns:
+            if found[-1] and sum(widths[k] for k in found[-1]) + widths[j] > room:
+                found.append([])
+            found[-1].append(j)
+    return [band for band in found if band]
+
+
+def _lead_width(table: Table, i: int, width: int) -> int:
+    texts = [table.leads[i], *(row.lead[i] + ("" if i else " [99]") for row in table.rows)]
+    if i == 0:
+        texts += [heading for heading, _ in blocks(table)]
+    return min(max(len(fitting(text)) for text in texts), _widest_lead(width)) + PADDING
+
+
+def _widest_lead(width: int) -> int:
+    """How wide a leading column may be: on a narrow terminal numbers have half of it."""
+    return min(WIDEST_LEAD, width // 2)
+
+
+def _column_width(table: Table, j: int) -> int:
+    group, name = table.header[j]
+    arrow = "→ " if table.tiers[0] else ""
+    texts = [group, arrow + name, *(number_text(row.cells[j]) for row in table.rows)]
+    return max(len(fitting(text)) for text in texts) + PADDING
+
+
+def _band(table: Table, numbers: dict[str, int], chosen: list[int], width: int) -> RichTable:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    made = RichTable(box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    for lead in table.leads:
+        made.add_column(Text(fitting(lead)), overflow="fold", max_width=_widest_lead(width))
+    previous = None
+    for j in chosen:
+        group, name = table.header[j]
+        joined = f"{group}\n→ {name}" if table.tiers[0] else f"{group if group != previous else ''}\n{name}"
+        made.add_column(Text(fitting(joined if group else name)), justify="right", overflow="fold")
+        previous = group
+    for heading, rows in blocks(table):
+        if heading:
+            made.add_section()
+            made.add_row(Text(fitting(heading), style="italic"))
+        for row in rows:
+            made.add_row(*_cells(row, numbers, chosen))
+    return made
+
+
+def _cells(row: Row, numbers: dict[str, int], chosen: list[int]) -> list[Text]:
+    from rich.text import Text
+
+    lead = [Text(fitting(part)) for part in row.lead]
+    if row.notes:
+        lead[0].append(f" [{marks(row, numbers)}]", style="dim")
+    return lead + [_number(row.cells[j]) for j in chosen]
+
+
+def _number(cell: Number | str) -> Text:
+    from rich.text import Text
+
+    return Text(fitting(number_text(cell)), style=STYLE[rank_of(cell)])

@@ -1,0 +1,269 @@
+"""Training one prepared model: AdamW, cosine per step, batch loss in fp32; interruptible and resumable to the bit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench.core.errors import ClaimLost, Interrupted, RunError
+from bench.core.progress import Report, silent
+from bench.core.spec import Recipe
+from bench.core.threads import one_thread, trains_little
+from bench.data.feed import Batch, Feed
+from bench.data.views.batches import prefetched, send
+from bench.metrics.agreement import srcc
+from bench.models.losses import LOSSES
+from bench.models.method import Method, QualityModel
+from bench.training.checkpoints import Identity, Position, load_checkpoint, save_checkpoint
+from bench.training.optimiser import Optimiser
+from bench.training.scoring import BatchSizes, score
+from bench.training.signals import Signals
+from bench.training.step import Autocast, gradients, gradients_in_parts
+
+LOOK_SECONDS = 2.0
+"""How long a loss that is shown may be out of date."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is trained on what: a model, its data and its recipe, and where an unfinished state is kept."""
+
+    method: Method
+    model: QualityModel
+    feed: Feed
+    train: np.ndarray
+    validation: np.ndarray
+    recipe: Recipe
+    split: int
+    device: torch.device
+    autocast: Autocast
+    checkpoint: Path
+    identity: Identity
+    checkpoint_seconds: float = 300.0
+    parts: int = 1
+    compiled: bool = False
+    numerics: Mapping[str, Any] = field(default_factory=dict)
+    signals: Signals = field(default_factory=Signals)
+    batch_sizes: BatchSizes = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training leaves behind besides the model's own tensors."""
+
+    losses: tuple[float, ...]
+    curve: tuple[float, ...]
+    best_epoch: int
+    seconds: float
+    images: int
+    places: tuple[Mapping[str, Any], ...] = ()
+    """On what it was trained: one entry where it was never taken up elsewhere, or in another way."""
+
+
+class TrainingState:
+    """A training under way: its optimiser, where it stands, and what it has seen."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.per_epoch = batches_per_epoch(len(job.train), job.recipe)
+        self.steps = self.per_epoch * job.recipe.epochs
+        self.human = _targets(job)
+        self.position, self.running = Position(), torch.zeros((), device=job.device)
+        self.best: dict[str, Tensor] = {}
+        self.forward: torch.nn.Module = compiled(job.model) if job.compiled else job.model
+        self.little = trains_little(job.model)
+        self._looked, self._loss = -LOOK_SECONDS, 0.0
+        self.optimiser = Optimiser(job.method, job.model, job.recipe, job.device, self.steps)
+        self.begin()
+
+    def begin(self, together: int = 1) -> None:
+        """Start the clocks anew. Of `together` runs that are trained at once, each is charged its share of the time."""
+        self.together, self.before = together, self.position.seconds
+        self.began, self.saved = time.perf_counter(), time.monotonic()
+
+    def seconds(self) -> float:
+        """What the training has taken so far, in this process and before it."""
+        return self.before + (time.perf_counter() - self.began) / self.together
+
+    def places(self) -> list[dict[str, Any]]:
+        """On what the steps were made, here and before a stop."""
+        here = {**self.job.numerics, "packed": self.together}
+        before = self.position.places
+        return before if before and before[-1] == here else [*before, here]
+
+    def resume(self) -> bool:
+        """Go back to where an unfinished training was left, if it was; the random generators with it."""
+        job = self.job
+        found = load_checkpoint(job.checkpoint, job.model, self.optimiser.adamw, job.device, job.identity)
+        if found is None:
+            return False
+        self.position, self.running, self.best = found
+        self.begin()
+        return True
+
+    def made(self, epoch: int) -> int:
+        """How many steps of an epoch were made before a stop."""
+        return self.position.step % self.per_epoch if epoch == self.position.epoch else 0
+
+    def advance(self, epoch: int, value: Tensor) -> None:
+        """The optimiser's step from the gradients that stand, at its rate; nothing waits for the device."""
+        self.optimiser.make_ready(self.position.step)
+        self.optimiser.adamw.step()
+        self.running += value
+        self.position.step, self.position.epoch = self.position.step + 1, epoch
+
+    def shown(self) -> str:
+        """The epoch and its mean loss so far, for whoever watches. A look waits for the device, so it is rare."""
+        now, epoch = time.monotonic(), self.position.epoch
+        if now - self._looked > LOOK_SECONDS:
+            made = (self.position.step - 1) % self.per_epoch + 1
+            self._looked, self._loss = now, float(self.running) / made
+        return f"epoch {epoch + 1}/{self.job.recipe.epochs}, loss {self._loss:.3f}"
+
+    def due(self) -> bool:
+        """Whether a checkpoint is due."""
+        return time.monotonic() - self.saved > self.job.checkpoint_seconds
+
+    def keep(self, stopping: bool) -> None:
+        """Keep the state from time to time, and before a stop."""
+        if stopping or self.due():
+            self.save()
+        if stopping:
+            raise Interrupted
+
+    def save(self) -> None:
+        """Write everything the next step depends on."""
+        job = self.job
+        self.position.seconds, self.position.places = self.seconds(), self.places()
+        adamw = self.optimiser.adamw
+        standing = (job.model, adamw, self.position, self.running, self.best)
+        save_checkpoint(job.checkpoint, *standing, job.device, job.identity)
+        self.saved = time.monotonic()
+
+    def end_epoch(self, epoch: int) -> None:
+        """The one moment an epoch waits for the device: its mean loss, and model selection where it is asked for."""
+        mean = float(self.running) / self.per_epoch
+        if not np.isfinite(mean):
+            raise RunError(f"The loss is {mean} in epoch {epoch + 1}: training diverged. Try a lower lr or clip=1.")
+        self.position.losses.append(mean)
+        if self.job.recipe.selection != "last":
+            self._select(epoch)
+        self.running = torch.zeros((), device=self.job.device)
+        self.position.epoch = epoch + 1
+
+    def _select(self, epoch: int) -> None:
+        job, curve = self.job, self.position.curve
+        predicted = score(
+            job.model,
+            job.feed,
+            job.validation,
+            views=job.recipe.test_views,
+            autocast=job.autocast,
+            batch_sizes=job.batch_sizes,
+        )
+        quality = srcc(predicted, job.feed.scores()[job.validation])
+        if not curve or quality > max(curve):
+            self.position.best_epoch = epoch
+            self.best = {name: value.clone() for name, value in job.model.trainable_state().items()}
+        curve.append(quality)
+
+    def finish(self) -> Trained:
+        """The selected epoch's tensors into the model, and what is to be said of the training."""
+        job, position = self.job, self.position
+        if self.best:
+            job.model.load_trainable_state(self.best)
+        images = len(job.train) * job.recipe.train_views * job.recipe.epochs
+        last = position.best_epoch if self.best else job.recipe.epochs - 1
+        places = tuple(self.places())
+        return Trained(tuple(position.losses), tuple(position.curve), last, self.seconds(), images, places)
+
+
+def compiled(model: QualityModel) -> torch.nn.Module:
+    """The model through torch.compile, with the random numbers that it draws without."""
+    import torch._inductor.config as inductor
+
+    inductor.fallback_random = True  # its own generator would give dropout other masks: another training
+    # for a second size of batches inductor would draw other masks of the head's dropout than those asked for
+    model.dropout.forward = torch.compiler.disable(model.dropout.forward)  # type: ignore[method-assign]
+    return torch.compile(model)  # type: ignore[return-value]
+
+
+def train(job: Job, report: Report = silent) -> Trained:
+    """Run the recipe to its end, from the last checkpoint where there is one; leaves the selected epoch's tensors."""
+    if job.parts > 1 and job.model.features.drifting:
+        raise RunError(
+            "Memory ran out, and its batches cannot be computed in parts: statistics of whole batches belong to its "
+            "model (bn=train). Use a smaller batch or a device with more memory."
+        )
+    state = TrainingState(job)
+    state.resume()
+    for epoch in range(state.position.epoch, job.recipe.epochs):
+        job.model.train()
+        for batch, loaded in _stream(job, epoch, state.made(epoch)):
+            with one_thread(state.little and job.feed.only_vectors(loaded)):
+                state.advance(epoch, _step(state, batch, loaded))
+            report(state.position.step, state.steps, "training", state.shown())
+            if job.signals.lost.is_set():
+                raise ClaimLost
+            if state.position.step % state.per_epoch:
+                state.keep(job.signals.stop.is_set())
+        state.end_epoch(epoch)
+        if epoch + 1 < job.recipe.epochs:
+            state.keep(job.signals.stop.is_set())
+    return state.finish()
+
+
+def batches_per_epoch(images: int, recipe: Recipe) -> int:
+    """An epoch is cut into equal batches of at most `batch`, so that no PLCC is taken over a tiny remainder."""
+    return -(-images * recipe.train_views // recipe.batch)
+
+
+def epoch_order(rows: np.ndarray, recipe: Recipe, split: int, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+    """(rows, view numbers) of an epoch, each image `train_views` times, shuffled by (seed, split, epoch)."""
+    generator = np.random.RandomState(np.array([recipe.seed, split, epoch, 0x611A], dtype=np.uint32))
+    repeated = np.repeat(rows, recipe.train_views)
+    numbers = np.tile(np.arange(recipe.train_views), len(rows))
+    order = generator.permutation(len(repeated))
+    return repeated[order], numbers[order]
+
+
+def epoch_batches(job: Job, epoch: int) -> list[Batch]:
+    """An epoch cut into its batches."""
+    rows, numbers = epoch_order(job.train, job.recipe, job.split, epoch)
+    count = batches_per_epoch(len(job.train), job.recipe)
+    parts = zip(np.array_split(rows, count), np.array_split(numbers, count), strict=True)
+    return [Batch(r, n, epoch, training=True) for r, n in parts]
+
+
+def _stream(job: Job, epoch: int, skip: int) -> Iterator[tuple[Batch, dict[str, Tensor]]]:
+    """An epoch's batches, loaded ahead; the first `skip` were trained before a stop."""
+    return prefetched((batch, job.feed.load(batch)) for batch in epoch_batches(job, epoch)[skip:])
+
+
+def _targets(job: Job) -> Tensor:
+    """Scores by row, standardised over the training part (the PLCC loss does not notice, the others need it)."""
+    scores = job.feed.scores()
+    part = scores[job.train]
+    spread = float(part.std())
+    if not spread > 0:
+        raise RunError("All training scores are equal: there is nothing to learn a correlation from.")
+    return torch.from_numpy((scores - part.mean()) / spread).float().to(job.device)
+
+
+def _step(state: TrainingState, batch: Batch, loaded: dict[str, Tensor]) -> Tensor:
+    """The gradients of one batch, and its loss."""
+    job = state.job
+    inputs = job.feed.inputs(batch, loaded)
+    target = state.human[send(batch.rows, job.device)]
+    loss = LOSSES[job.recipe.loss]
+    state.optimiser.adamw.zero_grad(set_to_none=True)
+    if job.parts > 1:
+        return gradients_in_parts(state.forward, inputs, target, loss, job.autocast, job.parts)
+    return gradients(state.forward, inputs, target, loss, job.autocast)

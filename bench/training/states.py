@@ -1,0 +1,80 @@
+"""Trained tensors kept beside a run's record, and restored for further tests and for figures."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from bench.core.files import write_bytes
+from bench.training.record import TrainingFacts
+
+if TYPE_CHECKING:
+    from bench.records.store import Store
+    from bench.training.session import Session
+
+KEPT_BYTES = 64 << 20
+"""Trained tensors up to this size are kept for later tests and figures, unless asked otherwise."""
+
+
+def keep_trained(session: Session, store: Store, facts: TrainingFacts) -> None:
+    """Keep the trained tensors with what training left behind, so that later questions need no training."""
+    state = {name: value.cpu().contiguous() for name, value in session.model.trainable_state().items()}
+    size = sum(value.numel() * value.element_size() for value in state.values())
+    wish = session.runtime.keep_weights
+    if wish == "never" or (wish == "auto" and size > KEPT_BYTES):
+        return
+    about = {
+        "facts": facts.to_json(),
+        "sha256": _state_hash(state),
+    }
+    write_bytes(store.state_path(session.spec), save(state, metadata=session.identity().facts() | about))
+
+
+def restore_trained(session: Session, store: Store) -> TrainingFacts | None:
+    """Put kept tensors of the same training into the session's model and give its facts.
+
+    None, and an untouched model, where none are kept, or not whole, or of other data, another split, other weights or
+    other code.
+    """
+    path = store.state_path(session.spec)
+    if not path.exists():
+        return None
+    try:
+        with safe_open(str(path), "pt") as opened:
+            about = opened.metadata() or {}
+        state = load_file(str(path))
+    except (OSError, SafetensorError):
+        return None
+    if not session.identity().fits(about) or about.get("sha256") != _state_hash(state):
+        return None
+    try:
+        facts = TrainingFacts.from_json(about["facts"])
+        session.model.load_trainable_state(state)
+    except (KeyError, TypeError, ValueError):
+        return None
+    return facts
+
+
+def _state_hash(state: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        digest.update(name.encode())
+        digest.update(state[name].contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a file of trained tensors is as it was written."""
+    try:
+        with safe_open(str(path), "pt") as opened:
+            about = opened.metadata() or {}
+        return about.get("sha256") == _state_hash(load_file(str(path)))
+    except (OSError, SafetensorError):
+        return False

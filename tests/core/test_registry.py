@@ -1,0 +1,113 @@
+"""The registry: instant listing, one owner a name, suggestions, plugins that break alone."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.core.errors import UsageError
+from bench.core.registry import Registry
+
+PLUGIN = '''
+"""A plugin."""
+from bench.models.method import Method
+
+class {cls}(Method):
+    """Says hello."""
+    strength: float = 0.5
+'''
+
+
+@pytest.fixture
+def registry():
+    return Registry("method", "methods", base="bench.models.method:Method")
+
+
+def plugin(folder: Path, name: str, cls: str = "Mine") -> Path:
+    path = folder / f"{name}.py"
+    path.write_text(PLUGIN.format(cls=cls))
+    return path
+
+
+def test_every_built_in_method_is_found_by_its_file_name(registry):
+    assert {"glia", "linear_probe", "full_finetune"} <= set(registry.names())
+    assert registry.origin("glia") == "built-in"
+
+
+def test_listing_imports_no_torch():
+    code = (
+        "import sys; from bench.core.registry import METHODS, PROTOCOLS, DATASETS, FIGURES;"
+        "[registry.card(name) for registry in (METHODS, PROTOCOLS, DATASETS, FIGURES) for name in registry];"
+        "assert 'torch' not in sys.modules and 'pandas' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_typo_gets_a_suggestion(registry):
+    with pytest.raises(UsageError, match="Did you mean .*glia"):
+        registry.load("gila")
+
+
+def test_a_name_without_likeness_lists_what_there_is(registry):
+    with pytest.raises(UsageError, match="There are: .*linear_probe"):
+        registry.target("zzz")
+
+
+def test_a_plugin_file_is_registered_without_being_run(registry, tmp_path):
+    path = plugin(tmp_path, "mine")
+    path.write_text(path.read_text() + "\nraise RuntimeError('ran')\n")
+    assert registry.add_plugin(path) == ["mine"]
+    assert registry.card("mine").options["strength"].default == 0.5
+    with pytest.raises(UsageError, match="'mine'.*ran"):
+        registry.load("mine")
+
+
+def test_a_name_taken_twice_is_an_error_that_names_both(registry, tmp_path):
+    with pytest.raises(UsageError, match="glia.*twice.*built-in.*plugin"):
+        registry.add_plugin(plugin(tmp_path, "glia"))
+
+
+def test_the_same_plugin_named_twice_is_no_collision(registry, tmp_path):
+    path = plugin(tmp_path, "mine")
+    registry.add_plugin(path)
+    assert registry.add_plugin(path) == ["mine"]
+
+
+def test_a_plugin_that_is_not_python_is_refused_by_name(registry, tmp_path):
+    path = tmp_path / "broken.py"
+    path.write_text("class (")
+    with pytest.raises(UsageError, match=r"broken\.py"):
+        registry.add_plugin(path)
+
+
+def test_a_broken_entry_point_is_a_warning_that_names_it(monkeypatch):
+    from importlib import metadata
+
+    broken = metadata.EntryPoint("ghost", "no_such_module:Thing", "bench.methods")
+    monkeypatch.setattr(metadata, "entry_points", lambda group: [broken] if group == "bench.methods" else [])
+    registry = Registry("method", "methods", base="bench.models.method:Method")
+    with pytest.warns(UserWarning, match="ghost"):
+        names = registry.names()
+    assert "ghost" not in names
+    assert "glia" in names
+
+
+def test_a_variant_behind_a_colon_belongs_to_its_family(registry, tmp_path):
+    registry.add_plugin(plugin(tmp_path, "mine"))
+    assert registry.target("mine:special") == registry.target("mine")
+    assert "mine:special" in registry
+
+
+def test_a_thing_is_made_with_its_options_and_the_variant_that_its_name_carries(registry):
+    lora, dora = registry.make("lora", {"rank": 4}), registry.make("peft:dora")
+    assert (lora.rank, lora.variant, dora.variant) == (4, "", "dora")
+    assert registry.make("lora").rank == registry.card("lora").options["rank"].default
+
+
+def test_a_fact_that_cannot_be_read_counts_as_not_said(registry, tmp_path):
+    path = plugin(tmp_path, "mine")
+    path.write_text(path.read_text() + "    vit_b = 3 * 256\n    packs = 2\n")
+    registry.add_plugin(path)
+    facts = registry.card("mine").facts
+    assert (facts["vit_b"], facts["packs"], facts["family"]) == (None, 2, False)
