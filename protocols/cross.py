@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar, Literal
 
 from bench.core.spec import RunSpec, Target
 from bench.planning.protocol import Protocol, Request
 from bench.records.results import Experiment, Results
 from bench.report.tables.fill import Column, Layout, Line, PresetResults, by_preset, dataset_title, fill
-from bench.report.tables.table import Table
+from bench.report.tables.table import Number, Table
 from protocols.variants import belongs_to_an_ablation
 
 SOURCES = {
@@ -18,8 +19,7 @@ SOURCES = {
 }
 
 TARGET_NOTE = (
-    "Intervals and ≈ are about training: the target's images are the same in all splits, and how well they stand for "
-    "others is not in them."
+    "about training: the target's images are the same in all splits, and how well they stand for others is not in"
 )
 
 
@@ -65,9 +65,20 @@ def _table(part: PresetResults, source: str) -> Table | None:
         lines=tuple(Line((arm.title,), arm, arm) for arm in arms),
         published=(("GLIA", "2"), ("LoDa", "2")),
         tiers=("Training", "Testing"),
-        notes=(SOURCES[source], TARGET_NOTE),
+        notes=(SOURCES[source],),
     )
-    return fill(part, layout)
+    return _with_target_note(fill(part, layout))
+
+
+def _with_target_note(table: Table) -> Table:
+    """The table with what its intervals over splits and its ≈ do not cover, as far as it has any."""
+    numbers = [cell for row in table.rows for cell in row.cells if isinstance(cell, Number)]
+    subjects = ["Intervals"] if any("Nadeau" in number.interval for number in numbers) else []
+    subjects += ["≈"] if any(number.tied for number in numbers) else []
+    if not subjects:
+        return table
+    said = "≈ is {} it." if subjects == ["≈"] else f"{' and '.join(subjects)} are {{}} them."
+    return replace(table, notes=(*table.notes, said.format(TARGET_NOTE)))
 
 
 def _column(train: str, test: str, source: str) -> Column:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import gc
 from collections import Counter
 from collections.abc import Sequence, Set
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bench.cli.config import Config
-from bench.cli.console import DEBUG, grid, note, say, show
+from bench.cli.console import grid, note, say
 from bench.core.code import told_apart
-from bench.core.errors import StoreError, UsageError
+from bench.core.errors import UsageError
 from bench.core.progress import Display, counted
 from bench.core.runtime import Runtime
 from bench.core.spec import RunSpec
-from bench.core.streams import terminal_width
 from bench.execution.grouping import can_pack, refuse_packs
 from bench.execution.orders import ExecutionOptions, Summary
 from bench.execution.serial import execute_serial
@@ -28,8 +25,6 @@ from bench.records.store import Store
 
 if TYPE_CHECKING:
     from bench.records.results import Results
-    from bench.report.narrowing import Narrowing
-    from bench.report.tables.table import Table
 
 
 def _datasets(specs: Sequence[RunSpec]) -> set[str]:
@@ -225,56 +220,6 @@ def report_other_code(store: Store, overwrite: str) -> None:
     again = "it is made again, the old record is put aside" if one else ""
     again = again or "they are made again, the old records are put aside"
     note(f"{told_apart(store.made_by)}: {kept if overwrite == 'never' else again}.")
-
-
-def write_tables(
-    config: Config,
-    protocols: Sequence[str],
-    wish: Narrowing,
-    *,
-    formats: Sequence[str],
-    out: Path | None,
-    **wishes: Any,
-) -> int:
-    """Print the tables, then write them where that is possible; 1 where a protocol had to be left out."""
-    from bench.records.results import Results
-    from bench.report.narrowing import narrowed
-    from bench.report.tables.rendering.terminal import terminal
-    from bench.report.tables.write import make_tables
-
-    store = Store(Path(config["results"]))
-    left_out: list[str] = []
-    results = Results.read(store)
-    gc.freeze()  # the records stay to the end: no collection need search them again
-    report_problems(store)
-    note_official_in_name_only(results)
-    kept = narrowed(results, wish, config.data, note)
-    complain = None if DEBUG["on"] else left_out.append
-    tables = [item.table for item in make_tables(kept, protocols, formats=formats, complain=complain, **wishes)]
-    if wish.smoke:
-        tables = [replace(table, name=f"{table.name}_smoke") for table in tables]
-    for table in tables:
-        show(terminal(table, terminal_width()))
-    for text in left_out:
-        note(text)
-    if wish.partly and out is None:
-        note("Not written, for it would replace the whole tables: --out DIR writes a selection.")
-    else:
-        _write_where_possible(tables, formats, out, store.root / "tables")
-    return 1 if left_out else 0
-
-
-def _write_where_possible(tables: Sequence[Table], formats: Sequence[str], asked: Path | None, usual: Path) -> None:
-    """Write tables that were shown already; a usual place that cannot be written is no failure of looking at them."""
-    from bench.report.tables.write import write_table
-
-    try:
-        for table in tables:
-            say(f"Written: {', '.join(str(path) for path in write_table(table, formats, asked or usual))}")
-    except StoreError as error:
-        if asked:
-            raise
-        note(f"Not written. {error} --out DIR writes the tables elsewhere.")
 
 
 USUAL_SPLITS = 10

@@ -27,7 +27,8 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "Machine": ("device", "threads", "pack", "compile_steps", "no_cache"),
     "Clusters": ("executor", "address", "emit_slurm", "slurm_tasks"),
     "Output": (
-        "results", "out", "formats", "cost", "intervals", "strict", "plain", "name", "against", "tolerance", "help",
+        "results", "out", "formats", "cost", "intervals", "notes", "strict", "plain", "name", "against", "tolerance",
+        "help",
     ),
 }  # fmt: skip
 """In which group of a long help an option stands."""
@@ -79,6 +80,8 @@ SHOWN_AS: Mapping[str, str] = {
 """What stands for a value, where its type alone says too little."""
 WIDEST_NAME = 34
 """Columns that names and values of options may take before their help begins a line below."""
+NARROW_NAME = 16
+"""The same on a narrow terminal."""
 KINDS: Mapping[Any, str] = {int: "N", float: "X", str: "TEXT", Path: "PATH"}
 
 CONFIGURED = ("run", "tune", "profile", "prepare")
@@ -184,7 +187,8 @@ def write_examples(name: str, formatter: Any) -> None:
 def _write_section(title: str, rows: Sequence[tuple[str, str]], formatter: Any) -> None:
     if rows:
         with formatter.section(title):
-            formatter.write_dl(rows, col_max=WIDEST_NAME)
+            roomy = formatter.width >= 2 * WIDEST_NAME
+            formatter.write_dl(rows, col_max=WIDEST_NAME if roomy else NARROW_NAME)
 
 
 def _row(command: Any, one: Any, hints: Mapping[str, Any]) -> tuple[str, str]:

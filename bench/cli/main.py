@@ -13,11 +13,21 @@ from bench.cli.config import SETTINGS
 from bench.cli.console import DEBUG, friendly, say
 from bench.cli.help import HelpGroup
 from bench.cli.invocation import CHOSEN_FILE, configure, results_folder, words_of
-from bench.core.streams import ReaderGone, flush_streams, leave_quietly, prepare_streams
+from bench.core.streams import ReaderGone, flush_streams, leave_quietly, prepare_streams, reader_may_leave
 
 
 class Bench(HelpGroup):
     """The command itself, whatever it is called from: any encoding will do, and a reader may leave at any time."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        """Parse, or print help, which Click would end with status 1 where the reader has gone."""
+        with reader_may_leave():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command below, or print its help."""
+        with reader_may_leave():
+            return super().invoke(ctx)
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run the command; when the reader of its output has gone, end without a word."""
@@ -27,7 +37,7 @@ class Bench(HelpGroup):
                 return super().main(*args, **kwargs)
             finally:
                 flush_streams()
-        except ReaderGone:
+        except (ReaderGone, BrokenPipeError):
             leave_quietly()
 
 
@@ -84,12 +94,13 @@ def table(
     selection: Annotated[Names, typer.Option("--selection", help="Only runs with this selection rule.")] = None,
     cost: Annotated[bool, typer.Option("--cost", help="Add what each method costs.")] = False,
     intervals: Annotated[bool, typer.Option("--intervals", help="Add intervals over contents.")] = False,
+    notes: Annotated[bool, typer.Option("--notes", help="Show all notes, not the weightiest three lines.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse numbers that were not made alike.")] = False,
     results: Results = None,
     plugin: Plugin = None,
 ) -> None:
     """Print the tables of the records there are, and write them."""
-    from bench.cli.driver import write_tables
+    from bench.cli.table import write_tables
     from bench.core.registry import PROTOCOLS
     from bench.core.spec import recipe_options
     from bench.report.narrowing import Narrowing
@@ -115,6 +126,7 @@ def table(
             cost=cost,
             intervals=intervals,
             strict=strict,
+            notes=notes,
         )
     )
 

@@ -28,7 +28,7 @@ def figure(
     dataset: Annotated[Words, typer.Option("--dataset", "-d", help="Only these datasets, separated by commas.")] = None,
     image: Annotated[str, typer.Option("--image", help="A picture of the dataset, or a file, for attention.")] = "",
     views: Annotated[
-        str, typer.Option("--views", help="For spectra: same (one crop for all methods) or own (what each eats).")
+        str, typer.Option("--views", help="For spectra: same (one crop for all methods) or own (the views of each).")
     ] = "same",
     formats: Annotated[Words, typer.Option("--format", help="Any of png, svg and pdf; png,svg if not given.")] = None,
     plain: Annotated[

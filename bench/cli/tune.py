@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from bench.report.compare import PairedDifference
 
 Results = Annotated[Optional[Path], typer.Option("--results", help="The results folder.")]
+Plugin = Annotated[
+    Optional[list[Path]], typer.Option("--plugin", help="A Python file with further methods or datasets.")
+]
 
 
 def attach(app: App) -> None:
@@ -28,6 +31,7 @@ def verify(
     data: Annotated[bool, typer.Option("--data", help="Check the datasets' labels, pictures and splits too.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse numbers that were not made alike.")] = False,
     results: Results = None,
+    plugin: Plugin = None,
 ) -> None:
     """Recompute every metric from stored predictions. Hashes, splits and specs are checked too."""
     from bench.cli.invocation import configure, results_folder
@@ -38,7 +42,7 @@ def verify(
     from bench.report.verify import earlier_remark, mixed
     from bench.report.verify import verify as check
 
-    config = configure(results=results)
+    config = configure(plugin, results=results)
     store = Store(results_folder(config))
     checked, findings = check(store, config.data if data else None, config.cache)
     if makers := list(filter(None, map(made_by_other_code, store.records()))):
@@ -100,6 +104,7 @@ def compare(
     metric: Annotated[str, typer.Option("--metric", help="srcc, plcc, krcc or rmse.")] = "srcc",
     strict: Annotated[bool, typer.Option("--strict", help="Refuse numbers that were not made alike.")] = False,
     results: Results = None,
+    plugin: Plugin = None,
 ) -> None:
     """Compare two methods over identical splits and over contents. Differences, intervals and what they mean."""
     from bench.cli.invocation import configure, results_folder
@@ -112,7 +117,7 @@ def compare(
 
     if metric not in ("srcc", "plcc", "krcc", "rmse"):
         raise UsageError(f"--metric {metric!r} is none of srcc, plcc, krcc and rmse.")
-    config = configure(results=results)
+    config = configure(plugin, results=results)
     names = [wish.partition(",")[0].strip() for wish in (a, b)]
     if not Path(config["results"]).is_dir():
         for name in names:
@@ -124,9 +129,11 @@ def compare(
     for found in compared:
         title = f"{found.a} minus {found.b}, {metric.upper()}, preset {found.preset}"
         title += f", means over {found.seeds} seeds" if found.seeds > 1 else ""
+        both = [f"Both: {', '.join(found.shared)}."] if found.shared else []
         heads = ("", "difference", "splits", "95% over splits", "p", "p (Holm)", "contents", "95% over contents")
         grid(heads, [_compared(row) for row in found.rows], title=title)
-        for line in (*found.sentences, found.summary, *found.cautions, *(f"Mixed: {line}." for line in found.mixed)):
+        unlike = [f"Mixed: {line}." for line in found.mixed]
+        for line in (*both, *found.sentences, found.summary, *found.cautions, *unlike):
             say(line)
     for line in PROMISES:
         note(line)
@@ -164,9 +171,7 @@ def tune(
         Optional[list[str]], typer.Option("--set", help="KEY=VALUE of the recipe, for every candidate.")
     ] = None,
     results: Results = None,
-    plugin: Annotated[
-        Optional[list[Path]], typer.Option("--plugin", help="A Python file with further methods.")
-    ] = None,
+    plugin: Plugin = None,
 ) -> None:
     """Choose a learning rate, and one option at most, in each split. Contents of its own training part decide."""
     from bench.cli.config import file_settings

@@ -8,7 +8,8 @@ import shutil
 import sys
 import textwrap
 import unicodedata
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import NoReturn, TextIO
 
 WIDTH_OF_A_FILE = 120
@@ -84,6 +85,15 @@ def flush_streams() -> None:
                 stream.flush()
         except BrokenPipeError:
             raise ReaderGone from None
+
+
+@contextmanager
+def reader_may_leave() -> Iterator[None]:
+    """What is written by others than us in here ends the command, too, when its reader has gone."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise ReaderGone from None
 
 
 def leave_quietly() -> NoReturn:

@@ -1,4 +1,4 @@
-"""From rows of a dataset to what a model eats: pictures made on the fly, frozen inputs computed once."""
+"""From rows of a dataset to what a model takes: pictures made on the fly, frozen inputs computed once."""
 
 from __future__ import annotations
 

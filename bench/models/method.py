@@ -1,4 +1,4 @@
-"""What a fine-tuning strategy is: frozen options, the views it eats, and the module it builds on a frozen ViT.
+"""What a fine-tuning strategy is: frozen options, the views it takes, and the module it builds on a frozen ViT.
 
 A subclass is one short file: what it says of itself (the class attributes of `Method`), its options, `assemble` and
 `size`, and `views` where it looks at more than one crop. Freezing, the quality head, normalisation and training are
@@ -138,7 +138,7 @@ class Method:
             setattr(self, name, value)
 
     def views(self, recipe: Recipe) -> dict[str, View]:
-        """The views it eats: one crop unless it says otherwise."""
+        """The views it takes: one crop unless it says otherwise."""
         return {"crop": View("crop", recipe.size, flips=recipe.flips)}
 
     def assemble(self, vit: Vit, toolbox: Toolbox) -> Features:

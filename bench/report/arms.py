@@ -55,7 +55,7 @@ class Arm:
 
     def label(self, shared: Collection[str] = ()) -> str:
         """Its title with everything that was changed, but for what all arms beside it share."""
-        return ", ".join([self.title, *self.option_changes(), *(c for c in self.run_changes() if c not in shared)])
+        return ", ".join([self.title, *(c for c in self.option_changes() + self.run_changes() if c not in shared)])
 
     def option(self, name: str, default: Scalar) -> Scalar:
         """The value of an option, `default` where the arm does not change it."""
@@ -79,6 +79,13 @@ class Arm:
         changes += [f"{name}={value}" for name in ("budget", "limit") if (value := getattr(self, name))]
         return tuple(changes)
 
+    def has(self, change: str) -> bool:
+        """Whether its runs have a setting that some arm changed: the preset may give its method that very value."""
+        name, _, value = change.partition("=")
+        own = _own_recipe(self.preset, self.method)
+        preset_gives = name in own and name not in dict(self.recipe) and value_text(own[name]) == value
+        return preset_gives or change in self.run_changes()
+
     def order(self) -> tuple[object, ...]:
         """Where the arm stands in a table: as in the papers, plain arms before changed ones."""
         stem = stem_of(self.method)
@@ -93,9 +100,9 @@ class Arm:
 
 
 def shared_changes(arms: Sequence[Arm]) -> tuple[str, ...]:
-    """What every arm changed from the preset, in the first one's order."""
-    shared = set.intersection(*(set(arm.run_changes()) for arm in arms)) if arms else set()
-    return tuple(change for arm in arms[:1] for change in arm.run_changes() if change in shared)
+    """What at least one arm changed from the preset and holds for all of them, in the order of its first mention."""
+    changes = dict.fromkeys(change for arm in arms for change in arm.run_changes())
+    return tuple(change for change in changes if all(arm.has(change) for arm in arms))
 
 
 def arms_of(records: Iterable[Record]) -> dict[Record, Arm]:
@@ -193,6 +200,13 @@ def _usual_recipe(preset: str, train: str, method: str) -> Recipe:
     from bench.planning.protocol import usual_recipe
 
     return Recipe(**usual_recipe(preset_named(preset), train, method))  # type: ignore[arg-type]
+
+
+@cache
+def _own_recipe(preset: str, method: str) -> Mapping[str, Scalar]:
+    """What a preset's recipe has for one method alone: from the method's paper, or because the preset says so."""
+    paper = METHODS.card(method).facts["recipe"] if preset == "paper" and method in METHODS else {}
+    return {**paper, **preset_named(preset).method_recipe.get(stem_of(method), {})}
 
 
 @cache

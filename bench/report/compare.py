@@ -80,6 +80,8 @@ class Comparison:
     preset: str
     a: str
     b: str
+    shared: tuple[str, ...]
+    """What both changed alike, which their names do not say."""
     seeds: int
     rows: tuple[PairedDifference, ...]
     sentences: tuple[str, ...]
@@ -107,10 +109,12 @@ def compare(results: Results, a: str, b: str, *, metric: str = "srcc") -> list[C
 
 
 def _comparison(part: PresetResults, pairs: Sequence[tuple[Arm, Arm]], rows: Sequence[PairedDifference]) -> Comparison:
-    names = _names(*pairs[0])
+    first, second = pairs[0] if len(pairs) == 1 else map(_any_seed, pairs[0])
+    names = _names(first, second)
     return Comparison(
         part.preset.name,
         *names,
+        _shared(first, second),
         len(pairs),
         tuple(rows),
         _sentences(names, rows),
@@ -163,8 +167,10 @@ def _meet(part: PresetResults, one: Arm, other: Arm) -> bool:
 def _cautions(first: Arm, second: Arm) -> tuple[str, ...]:
     """What else than the methods may lie behind a difference."""
     said = []
-    if first.run_changes() != second.run_changes():
-        changes = [", ".join(arm.run_changes()) or "the preset's settings" for arm in (first, second)]
+    shared = _shared(first, second)
+    own = [[change for change in arm.run_changes() if change not in shared] for arm in (first, second)]
+    if any(own):
+        changes = [", ".join(listed) or "the preset's settings" for listed in own]
         said.append(f"Warning: the two differ in more than the method: {changes[0]} against {changes[1]}.")
     said += [
         f"Optimistic: {arm.title}'s epoch was chosen on the test part (selection=oracle)."
@@ -268,7 +274,7 @@ def _over_contents(shared: Sequence[_Shared]) -> OverContents | None:
 
 def _columns(part: PresetResults, pair: tuple[Arm, Arm], rows: Sequence[PairedDifference]) -> Iterator[list[Named]]:
     """The runs behind each difference: of the splits that both have."""
-    shared = shared_changes(pair)
+    shared = _shared(*pair)
     for row in rows:
         one, other = (Cell.of(part.runs(arm, row.experiment), row.experiment, row.metric) for arm in pair)
         common = sorted(set(one.values) & set(other.values))
@@ -277,8 +283,15 @@ def _columns(part: PresetResults, pair: tuple[Arm, Arm], rows: Sequence[PairedDi
 
 
 def _names(first: Arm, second: Arm) -> tuple[str, str]:
-    """The arms' titles, with what was changed where that is what sets them apart."""
-    return first.label(), second.label()
+    """The arms' titles with what tells the two apart; what both changed stands in `Comparison.shared`."""
+    shared = _shared(first, second)
+    return first.label(shared), second.label(shared)
+
+
+def _shared(first: Arm, second: Arm) -> tuple[str, ...]:
+    """What both have and at least one changed from the preset: the method's options, the recipe and all else."""
+    options = tuple(change for change in first.option_changes() if change in second.option_changes())
+    return options + shared_changes((first, second))
 
 
 def _sentences(names: Sequence[str], rows: Sequence[PairedDifference]) -> tuple[str, ...]:

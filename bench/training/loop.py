@@ -251,6 +251,8 @@ def _targets(job: Job) -> Tensor:
     """Scores by row, standardised over the training part (the PLCC loss does not notice, the others need it)."""
     scores = job.feed.scores()
     part = scores[job.train]
+    if len(part) < 2:
+        raise RunError("There is one training picture, and no correlation can be learned from one.")
     spread = float(part.std())
     if not spread > 0:
         raise RunError("All training scores are equal: there is nothing to learn a correlation from.")

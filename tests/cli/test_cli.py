@@ -499,7 +499,7 @@ def test_tuning_chooses_on_validation_contents_and_runs_use_it(home):
         "--backbone", TINY, "--weights", "random", "--preset", "demo", "--set", "size=32", "--set", "epochs=1",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
-    output = " ".join(bench("table", "main").output.split())
+    output = " ".join(bench("table", "main", "--notes").output.split())
     assert "Tuned inside each split's training part: lr=" in output
     assert output.count("Linear probe (") == 1, "both splits stand in one row, whatever rate each chose"
     more = bench(

@@ -54,7 +54,10 @@ def started(*words, **environment):
     )
 
 
-@pytest.mark.parametrize("words", ["methods", "data check mine", "table", "status", "compare glia linear_probe"])
+@pytest.mark.parametrize(
+    "words",
+    ["methods", "data check mine", "table", "status", "compare glia linear_probe", "--help", "run --help", "--version"],
+)
 def test_a_reader_that_leaves_ends_the_command_without_a_word(home, words):
     with started(*words.split()) as process:
         process.stdout.close()
@@ -62,6 +65,12 @@ def test_a_reader_that_leaves_ends_the_command_without_a_word(home, words):
     assert process.returncode in (0, 141)
     for complaint in ("Error", "Exception", "Traceback", "Broken"):
         assert complaint not in said
+
+
+def test_a_wrong_command_whose_complaint_nobody_reads_ends_quietly_too():
+    with started("nope") as process:
+        process.stderr.close()
+    assert process.returncode == 141
 
 
 class Broken(io.StringIO):

@@ -3,23 +3,26 @@
 import errno
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from typer.testing import CliRunner
 
 from bench.cli import app
 from bench.cli.console import DEBUG
-from bench.core.registry import PROTOCOLS
+from bench.core.registry import METHODS, PROTOCOLS
 from bench.data.caches import cache_entries
 from bench.records.results import Results
 from bench.records.store import Store
+from bench.report.arms import method_title
 from bench.report.compare import compare
 from bench.report.tables.rendering.text import number_text
 from bench.report.tables.table import Number, Row, Table
+from tests.core.plugins import edit, register, write_copy
 from tests.report.records import body_of, predictions, record_of
 from tests.report.results import specs_of, tables_of
 
-METHODS = "glia,lora,linear_probe"
+THREE = "glia,lora,linear_probe"
 
 
 @pytest.fixture
@@ -30,7 +33,7 @@ def home(tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "160")
     DEBUG["on"] = False
     store = Store(tmp_path / "results")
-    specs = specs_of("main,cross", "demo", METHODS, ["demo_a", "demo_b"], splits=2)
+    specs = specs_of("main,cross", "demo", THREE, ["demo_a", "demo_b"], splits=2)
     specs += specs_of("main", "paper", "lora", ["livec"], splits=2)
     specs += specs_of("main", "demo", "glia", ["demo_a"], splits=1, limit=40)
     for spec in specs:
@@ -283,3 +286,65 @@ def test_a_limit_that_is_not_reached_says_why(cache):
     said = bench("cache", "limit", "0").stdout
     assert "3.0 kB are left, more than asked for: demo and weights only by name (bench cache rm demo)." in said
     assert "are left" not in bench("cache", "limit", "1").stdout
+
+
+@pytest.fixture
+def changed(home):
+    """Records of two methods with one recipe of their own in common, in a folder of their own."""
+    store = Store(home / "changed")
+    for spec in specs_of("main,cross", "demo", "glia,adapter", ["demo_a", "demo_b"], splits=4):
+        recipe = replace(spec.recipe, epochs=10, lr=1e-3, batch=8, weight_decay=0.02, test_views=3)
+        spec = replace(spec, recipe=recipe, weights="random")
+        store.write(body_of(spec), predictions(spec))
+    return home
+
+
+def test_what_both_sides_of_a_comparison_changed_is_said_once_and_in_no_name(changed):
+    text = bench("compare", "glia", "adapter", "--results", "changed").stdout
+    assert text.startswith("GLIA minus Adapter, SRCC, preset demo\n")
+    assert text.count("epochs=10") == text.count("lr=0.001") == text.count("weights=random") == 1
+    (both,) = [line for line in text.splitlines() if "epochs=10" in line]
+    assert both.startswith("Both: ")
+    assert max(map(len, text.splitlines())) <= 160
+
+
+def test_a_side_of_a_comparison_is_named_with_what_only_it_changed(home):
+    specs = specs_of("main", "demo", "glia", ["demo_a"], splits=3)
+    for change in ({"epochs": 3, "lr": 1e-4}, {"epochs": 3, "lr": 1e-2}):
+        for spec in specs:
+            spec = replace(spec, recipe=replace(spec.recipe, **change))
+            Store(home / "rates").write(body_of(spec), predictions(spec))
+    text = bench("compare", "glia,lr=0.0001", "glia,lr=0.01", "--results", "rates").stdout
+    assert text.startswith("GLIA, lr=0.0001 minus GLIA, lr=0.01, SRCC")
+    assert "Both: epochs=3." in text
+    assert "differ in more than the method: lr=0.0001 against lr=0.01." in text
+
+
+def test_seeds_that_a_comparison_averages_over_are_in_no_name():
+    specs = specs_of("main", "demo", "glia,lora", ["demo_a"], splits=3)
+    several = [replace(s, recipe=replace(s.recipe, seed=seed, epochs=2)) for s in specs for seed in (1, 2)]
+    (found,) = compare(Results([record_of(spec) for spec in several]), "glia", "lora")
+    assert (found.seeds, found.a, found.b, found.shared) == (2, "GLIA", "LoRA", ("epochs=2",))
+
+
+def test_records_of_a_plugin_are_verified_and_compared_with_it(home, monkeypatch):
+    path = write_copy(home / "mine.py", "mine")
+    monkeypatch.setattr(METHODS, "_targets", dict(METHODS._table()))  # forgotten after
+    for word in ("verify", "compare"):
+        assert "--plugin" in bench(word, "--help").output
+    register(path)
+    store = Store(home / "own")
+    for spec in specs_of("main", "demo", "mine,lora", ["demo_a"], splits=3):
+        store.write(body_of(spec), predictions(spec))
+    edit(path, '    title = "mine"\n', '    title = "My own idea"\n\n    def other(self):\n        return 1\n')
+    monkeypatch.setattr(METHODS, "_targets", {k: v for k, v in METHODS._table().items() if k != "mine"})
+    method_title.cache_clear()
+    without = bench("verify", "--results", "own")
+    assert "mine.py" not in without.stderr
+    known = bench("verify", "--results", "own", "--plugin", "mine.py")
+    assert known.exit_code == 0, known.output
+    assert "3 runs were made by an older mine.py" in known.stderr
+    method_title.cache_clear()
+    compared = bench("compare", "mine", "lora", "--results", "own", "--plugin", "mine.py")
+    assert compared.stdout.startswith("My own idea minus LoRA")
+    method_title.cache_clear()

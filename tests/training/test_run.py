@@ -213,3 +213,8 @@ def test_kept_tensors_are_of_one_split_and_one_network(tmp_path, data):
     before = session.weights_hash()
     session = replace(session, spec=replace(session.spec, backbone="another_activation"))
     assert session.weights_hash() != before
+
+
+def test_one_training_picture_is_named_as_the_reason(runtime):
+    with pytest.raises(RunError, match="one training picture"):
+        make_run(tiny_spec("linear_probe", fraction=0.01), runtime)

@@ -34,7 +34,7 @@ __all__ = [
 FORMATS = ("png", "svg", "pdf")
 USUAL_FORMATS = ("png", "svg")
 VIEWS = ("same", "own")
-"""What the models may look at for a figure that takes views: the same crops all of them, or each what it eats."""
+"""What the models may look at for a figure that takes views: the same crops all of them, or each its own."""
 
 
 class NothingToDraw(UsageError):

@@ -98,7 +98,7 @@ def whole_pictures(session: Session, pictures: Dataset) -> Iterator[ViewMaker]:
 
 
 def contiguous(session: Session) -> ViewMaker:
-    """Views without seams: where a model eats fragments put together, a crop, the same as every other model's.
+    """Views without seams: where a model takes fragments put together, a crop, the same as every other model's.
 
     A mosaic has an edge at every fragment's border, at a period of few patches, which is no work of the model.
     """

@@ -32,7 +32,7 @@ IMAGES, BATCH = 128, 16
 
 SEEN = {
     "same": "every method on the same crops, for the seams of GLIA's fragments would be read as high frequencies",
-    "own": "each method on the views it eats: the seams of GLIA's fragments are in its high frequencies",
+    "own": "each method on its own views: the seams of GLIA's fragments are in its high frequencies",
 }
 """By `--views`, what the models look at and what follows from it."""
 

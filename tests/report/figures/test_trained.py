@@ -85,7 +85,7 @@ def test_spectra_are_of_the_same_crops_for_every_method_unless_its_own_views_are
 def test_what_the_spectra_are_of_stands_below_them(world, tmp_path):
     runtime, store = world
     results = Results.read(store)
-    for views, said in (("same", "every method on the same crops"), ("own", "each method on the views it eats")):
+    for views, said in (("same", "every method on the same crops"), ("own", "each method on its own views")):
         paths = make_figure("spectra", results, tmp_path / views, runtime=runtime, views=views)
         assert said in words(paths[1])
     with pytest.raises(UsageError, match="--views is for spectra, not for attention"):

@@ -164,7 +164,7 @@ def test_compare_prefers_like_with_like_and_warns_of_what_else_differs(results):
     small = [replace(s, backbone="vit_tiny") for s in specs_of("main", "demo", "glia,lora", splits=4)]
     both = Results([r for r in results.records if r.spec.method != "lora"] + records_of(small))
     (found,) = compare(both, "glia", "lora")
-    assert (found.a, found.b) == ("GLIA, backbone=vit_tiny", "LoRA, backbone=vit_tiny")
+    assert (found.a, found.b, found.shared) == ("GLIA", "LoRA", ("backbone=vit_tiny",))
     assert not found.cautions
     (mixed,) = compare(both, "loda", "lora")
     assert "differ in more than the method" in mixed.cautions[0]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bench.core.streams import fitting
-from bench.report.tables.rendering.text import below, blocks, footnotes, groups, marks, number_text, rank_of
-from bench.report.tables.table import Number, Row, Table
+from bench.report.tables.rendering.text import MISSING, below, blocks, footnotes, groups, marks, number_text, rank_of
+from bench.report.tables.table import MEASURED, Number, Row, Table
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -19,16 +20,23 @@ STYLE = {1: "bold", 2: "underline", 0: ""}
 WIDEST_LEAD = 44
 
 
-def terminal(table: Table, width: int) -> Group:
-    """The table as something rich prints; nothing in it is read as markup."""
+def terminal(table: Table, width: int, notes: Sequence[str] | None = None) -> Group:
+    """The table as something rich prints, with these lines below it or with all; nothing in it is read as markup."""
     from rich.console import Group
     from rich.text import Text
 
     numbers = footnotes(table)
     parts: list[RichTable | Text] = [Text(fitting(table.title), style="bold")]
     parts += [_band(table, numbers, chosen, width) for chosen in bands(table, width)]
-    parts += [Text(fitting(line), style="dim") for line in below(table)]
-    return Group(*parts)
+    return Group(*parts, lines_below(below(table) if notes is None else notes))
+
+
+def lines_below(lines: Sequence[str]) -> Group:
+    """Notes as they stand under tables."""
+    from rich.console import Group
+    from rich.text import Text
+
+    return Group(*(Text(fitting(line), style="dim") for line in lines))
 
 
 def bands(table: Table, width: int) -> list[list[int]]:
@@ -42,11 +50,22 @@ def bands(table: Table, width: int) -> list[list[int]]:
         at += span
         if found[-1] and sum(widths[j] for j in found[-1] + columns) > room:
             found.append([])
-        for j in columns:
-            if found[-1] and sum(widths[k] for k in found[-1]) + widths[j] > room:
+        for together in _with_differences(table, columns):
+            if found[-1] and sum(widths[j] for j in found[-1] + together) > room:
                 found.append([])
-            found[-1].append(j)
+            found[-1] += together
     return [band for band in found if band]
+
+
+def _with_differences(table: Table, columns: list[int]) -> list[list[int]]:
+    """Columns, each with the differences to published numbers beside it: one says little without the other."""
+    units: list[list[int]] = []
+    for j in columns:
+        if units and table.header[j][1].startswith("Δ"):
+            units[-1].append(j)
+        else:
+            units.append([j])
+    return units
 
 
 def _lead_width(table: Table, i: int, width: int) -> int:
@@ -83,12 +102,18 @@ def _band(table: Table, numbers: dict[str, int], chosen: list[int], width: int) 
         made.add_column(Text(fitting(joined if group else name)), justify="right", overflow="fold")
         previous = group
     for heading, rows in blocks(table):
-        if heading:
+        shown = [row for row in rows if row.block == MEASURED or _has_numbers(row, chosen)]
+        if heading and shown:
             made.add_section()
             made.add_row(Text(fitting(heading), style="italic"))
-        for row in rows:
+        for row in shown:
             made.add_row(*_cells(row, numbers, chosen))
     return made
+
+
+def _has_numbers(row: Row, chosen: list[int]) -> bool:
+    """Whether a published row has something to say in a band: a paper may know other sets only."""
+    return any(number_text(row.cells[j]) not in ("", MISSING) for j in chosen)
 
 
 def _cells(row: Row, numbers: dict[str, int], chosen: list[int]) -> list[Text]:

@@ -37,8 +37,8 @@ def footnotes(table: Table) -> dict[str, int]:
 
 
 def marks(row: Row, numbers: dict[str, int]) -> str:
-    """The footnote numbers of a row: "1,3"."""
-    return ",".join(str(numbers[note]) for note in row.notes)
+    """The footnote numbers of a row, in order: "1,3"."""
+    return ",".join(map(str, sorted(numbers[note] for note in row.notes)))
 
 
 def blocks(table: Table) -> Iterator[tuple[str, list[Row]]]:
