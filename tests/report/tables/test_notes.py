@@ -1,6 +1,7 @@
 """Few notes, and the right ones: what the screen shows of what the files hold whole."""
 
 import re
+import textwrap
 from dataclasses import replace
 from io import StringIO
 
@@ -107,6 +108,28 @@ def test_cautions_go_before_all_else_and_a_long_one_is_there_with_its_beginning(
     shown = on_screen([table], 60)
     assert shown.under[0] == ("Medians over 2 splits.", "Few pictures in a test part: X (9). …", "Preset: demo")
     assert shown.left == 2
+
+
+def test_what_a_sign_means_and_what_was_changed_are_there_at_any_width():
+    records = records_of(
+        replace(s, weights="random") for s in specs_of("main", "demo", "glia,lora", ["demo_a"], splits=4)
+    )
+    changed = [
+        record_of(replace(r.spec, recipe=replace(r.spec.recipe, epochs=10, batch=8, weight_decay=0.02)))
+        for r in records
+    ]
+    table = tables_of("main", changed)["main_demo"]
+    marked = replace(
+        table, notes=("Medians over 4 splits.", "≈: not distinguishable from the best " + "of its column " * 20)
+    )
+    for width in (60, 80, 200):
+        (lines,) = on_screen([marked], width).under
+        assert sum(len(textwrap.wrap(line, width)) for line in lines) <= LINES
+        assert lines[0].startswith("[1] Random weights")
+        assert any(line.startswith("Preset: demo, changed: epochs=10") for line in lines)
+    (lines,) = on_screen([replace(marked, footer=())], 200).under
+    assert lines[-1].startswith("≈: not distinguishable")
+    assert lines[-1].endswith(" …")
 
 
 def notes_of(**changes):

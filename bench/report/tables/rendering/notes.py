@@ -18,8 +18,12 @@ CAUTIONS = re.compile(
     r"CNN weights|Tuned by an older)\b|.*(: partial|\bmade by )"
 )
 """What may keep a number from being taken at its word: such notes come before all others."""
+CHANGED = re.compile(r"Preset: .*changed: ")
+"""What all rows share and their names therefore do not say."""
 HOW_TO_READ = re.compile(r"Preset:|Medians over|One split")
 SIGNS = re.compile(r"≈|\(k/n\)|Δ")
+WEIGHTY = (CAUTIONS, CHANGED, HOW_TO_READ, SIGNS)
+ORDINARY = len(WEIGHTY)
 FOOTNOTE = re.compile(r"\[\d+\] ")
 SENTENCE = re.compile(r"(.+?\.) [A-Z`]")
 
@@ -65,7 +69,7 @@ def _few(notes: Sequence[str], width: int) -> tuple[str, ...]:
     room = LINES
     shown: dict[str, str] = {}
     for note in sorted(notes, key=_weight):
-        for text in _versions(note):
+        for text in _versions(note, width):
             lines = len(textwrap.wrap(text, width))
             if lines <= room:
                 shown[note] = text
@@ -76,12 +80,14 @@ def _few(notes: Sequence[str], width: int) -> tuple[str, ...]:
 
 def _weight(note: str) -> int:
     text = FOOTNOTE.sub("", note, count=1)
-    patterns = (CAUTIONS, HOW_TO_READ, SIGNS)
-    return next((place for place, pattern in enumerate(patterns) if pattern.match(text)), len(patterns))
+    return next((place for place, pattern in enumerate(WEIGHTY) if pattern.match(text)), ORDINARY)
 
 
-def _versions(note: str) -> Iterator[str]:
-    """A note, and where it must not be missed its beginning."""
+def _versions(note: str, width: int) -> Iterator[str]:
+    """A note, and where it must not be missed its first sentence, and one line of that."""
     yield note
-    if _weight(note) < 2 and (begin := SENTENCE.match(note)):
-        yield f"{begin[1]} …"
+    if _weight(note) < ORDINARY:
+        begin = SENTENCE.match(note)
+        if begin:
+            yield f"{begin[1]} …"
+        yield textwrap.shorten(note, width, placeholder=" …")
