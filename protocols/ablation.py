@@ -8,7 +8,7 @@ from bench.core.registry import PROTOCOLS
 from bench.core.spec import RunSpec
 from bench.planning.protocol import Protocol, Request
 from bench.records.results import Results
-from bench.report.tables.table import Table
+from bench.report.table import Table
 
 PARTS = ("components", "guidance", "strategies", "strategies_matched", "pretraining", "scale", "modules")
 

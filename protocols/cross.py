@@ -8,8 +8,8 @@ from typing import ClassVar, Literal
 from bench.core.spec import RunSpec, Target
 from bench.planning.protocol import Protocol, Request
 from bench.records.results import Experiment, Results
+from bench.report.table import Number, Table
 from bench.report.tables.fill import Column, Layout, Line, PresetResults, by_preset, dataset_title, fill
-from bench.report.tables.table import Number, Table
 from protocols.variants import belongs_to_an_ablation
 
 SOURCES = {

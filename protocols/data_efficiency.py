@@ -8,8 +8,8 @@ from bench.core.errors import UsageError
 from bench.core.spec import RunSpec, Target
 from bench.planning.protocol import Protocol, Request
 from bench.records.results import Results
+from bench.report.table import Table
 from bench.report.tables.fill import Layout, Line, PresetResults, by_preset, fill, own_columns
-from bench.report.tables.table import Table
 from protocols.variants import base_of
 
 FULL = 0.8

@@ -10,8 +10,8 @@ from bench.planning.protocol import Protocol, Request
 from bench.records.results import Experiment, Predictions, Record, Results
 from bench.report.arms import Arm
 from bench.report.breakdown import FEWEST, by_distortion, by_family, family_of, place_of
+from bench.report.table import Table
 from bench.report.tables.fill import Column, Layout, Line, PresetResults, by_preset, dataset_title, fill, transposed
-from bench.report.tables.table import Table
 from protocols.variants import belongs_to_an_ablation
 
 NOTE = (

@@ -10,8 +10,8 @@ from bench.core.spec import RunSpec, Target
 from bench.planning.protocol import Protocol, Request
 from bench.records.results import Experiment, Predictions, Record, Results
 from bench.report.arms import Arm
+from bench.report.table import Number, Row, Table
 from bench.report.tables.fill import Column, Layout, Line, PresetResults, by_preset, dataset_title, fill
-from bench.report.tables.table import Number, Row, Table
 from protocols.variants import belongs_to_an_ablation
 
 if TYPE_CHECKING:

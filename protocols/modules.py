@@ -7,8 +7,8 @@ from typing import ClassVar
 from bench.core.spec import RunSpec
 from bench.planning.protocol import Protocol, Request
 from bench.records.results import Results
+from bench.report.table import Table
 from bench.report.tables.fill import Layout
-from bench.report.tables.table import Table
 from protocols.variants import MODULES, leads_of, plan_variants, variant_tables
 
 

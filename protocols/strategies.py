@@ -7,8 +7,8 @@ from typing import ClassVar
 from bench.core.spec import RunSpec, Target
 from bench.planning.protocol import Protocol, Request
 from bench.records.results import Results
+from bench.report.table import Table
 from bench.report.tables.fill import Layout, Line, by_preset, fill, own_columns
-from bench.report.tables.table import Table
 from protocols.variants import belongs_to_an_ablation
 
 

@@ -10,8 +10,8 @@ from bench.core.errors import UsageError
 from bench.core.spec import RunSpec, Scalar, Target
 from bench.planning.protocol import MethodChoice, Protocol, Request
 from bench.records.results import Results
+from bench.report.table import Table
 from bench.report.tables.fill import Layout, Line, PresetResults, by_preset, fill, own_columns
-from bench.report.tables.table import Table
 
 BUDGETS = {"paper": 8_000_000, "demo": 2_000_000}
 """GLIA's own size on the papers' ViT-B, and about LoDa's smallest on the demo's ViT-S. `--set budget=N` for others."""

@@ -11,8 +11,8 @@ from bench.planning.protocol import MethodChoice, Request
 from bench.records.results import Experiment, Results
 from bench.report.arms import Arm
 from bench.report.published import PublishedRow
+from bench.report.table import Table
 from bench.report.tables.fill import Layout, Line, PresetResults, by_preset, fill, own_columns
-from bench.report.tables.table import Table
 
 
 @dataclass(frozen=True)

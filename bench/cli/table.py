@@ -17,9 +17,9 @@ from bench.core.streams import terminal_width
 from bench.records.results import Results
 from bench.records.store import Store
 from bench.report.narrowing import Narrowing, narrowed
+from bench.report.table import Table
 from bench.report.tables.rendering.notes import on_screen
 from bench.report.tables.rendering.terminal import lines_below, terminal
-from bench.report.tables.table import Table
 from bench.report.tables.write import make_tables, write_table
 
 

@@ -17,7 +17,7 @@ from bench.planning.which_sets import WhichSets
 
 if TYPE_CHECKING:
     from bench.records.results import Results
-    from bench.report.tables.table import Table
+    from bench.report.table import Table
 
 
 Sizer = Callable[[str, Mapping[str, Scalar], str, int], Mapping[str, Scalar]]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from bench.core.registry import DATASETS
 from bench.records.results import Experiment, Record
-from bench.report.tables.table import Cost, Number
+from bench.report.table import Cost, Number
 
 if TYPE_CHECKING:
     from bench.metrics.contents import ModelScores

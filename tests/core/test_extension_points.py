@@ -69,7 +69,7 @@ def test_the_examples_of_method_protocol_and_dataset_go_together_from_plan_to_ta
         "--backbone", TINY, "--weights", "random", *flags, *plugins, cwd=tmp_path,
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
-    table = bench("table", "hurried", *plugins, cwd=tmp_path)
+    table = bench("table", "hurried", "--notes", *plugins, cwd=tmp_path)
     assert table.returncode == 0, table.stderr
     for shown in ("Demo. In a hurry", "Blend", "Holiday", "Medians over 2 splits."):
         assert shown in table.stdout

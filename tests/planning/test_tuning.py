@@ -15,7 +15,7 @@ from bench.planning.protocol import MethodChoice, Request
 from bench.planning.tuning import Search, candidates, trials
 from bench.records.store import Store
 from bench.report.arms import arms_of
-from bench.report.tables.table import MEASURED
+from bench.report.table import MEASURED
 from bench.training.run import make_run
 from bench.training.session import prepare
 from tests.report.records import records_of

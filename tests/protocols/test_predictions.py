@@ -5,7 +5,7 @@ import pytest
 
 from bench.metrics.gmad import compete
 from bench.records.results import Results
-from bench.report.tables.table import Number
+from bench.report.table import Number
 from tests.report.records import KINDS, predictions, record_of, records_of
 from tests.report.results import results_of, specs_of, tables_of
 

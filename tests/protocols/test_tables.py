@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.report.tables.table import MEASURED, Table
+from bench.report.table import MEASURED, Table
 from tests.report.results import results_of, tables_of
 
 

@@ -9,7 +9,7 @@ from bench.core.spec import RunSpec
 from bench.planning.presets import preset_named
 from bench.planning.protocol import MethodChoice, Request, merge
 from bench.records.results import Record, Results
-from bench.report.tables.table import Table
+from bench.report.table import Table
 from tests.report.records import records_of
 
 

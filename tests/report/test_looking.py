@@ -16,8 +16,8 @@ from bench.records.results import Results
 from bench.records.store import Store
 from bench.report.arms import method_title
 from bench.report.compare import compare
+from bench.report.table import Number, Row, Table
 from bench.report.tables.rendering.text import number_text
-from bench.report.tables.table import Number, Row, Table
 from tests.core.plugins import edit, register, write_copy
 from tests.report.records import body_of, predictions, record_of
 from tests.report.results import specs_of, tables_of
@@ -176,7 +176,7 @@ def test_a_results_folder_that_is_not_there_is_an_error(home, words):
 BROKEN = '''
 """A protocol that was not finished."""
 from bench.planning.protocol import Protocol
-from bench.report.tables.table import Number, Row, Table
+from bench.report.table import Number, Row, Table
 
 class Unfinished(Protocol):
     name = "unfinished"

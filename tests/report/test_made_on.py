@@ -121,7 +121,8 @@ def test_two_machines_of_unlike_instruction_sets_may_fill_one_folder_and_tables_
     refused = bench("table", "main", "--strict")
     assert refused.exit_code == 1
     assert not (home / "results" / "tables").exists()
-    for words in (("table", "main"), ("verify",)):
+    assert "Mixed: split" in bench("table", "main").output
+    for words in (("table", "main", "--notes"), ("verify",)):
         said = " ".join(bench(*words).output.split())
         assert re.search(r"Mixed: split [01] of Linear probe was trained with .+, the others with", said)
 

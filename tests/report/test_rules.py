@@ -8,7 +8,7 @@ from bench.core.errors import UsageError
 from bench.records.results import Results
 from bench.report.compare import compare
 from bench.report.figures.scene import Wish, scenes
-from bench.report.tables.table import MEASURED, Number
+from bench.report.table import MEASURED, Number
 from bench.report.tables.write import make_tables
 from tests.report.records import RANDOM, body_of, record_of, records_of
 from tests.report.results import specs_of, tables_of

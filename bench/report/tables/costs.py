@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 
 from bench.report.arms import count_text
-from bench.report.tables.table import MEASURED, Cost, Number, Row, Table
+from bench.report.table import MEASURED, Cost, Number, Row, Table
 
 HEADER = ("Trainable", "Total", "Train s", "Images/s", "Peak GB", "GFLOPs", "Pareto")
 NOTE = (

@@ -17,8 +17,8 @@ from bench.report.published import DATASETS as PUBLISHED_DATASETS
 from bench.report.published import NOTES, PublishedRow, Source, name_of
 from bench.report.published import rows as published_rows
 from bench.report.selection import PresetResults, by_preset
+from bench.report.table import Number, Row, Table
 from bench.report.tables.notes import Network, conditions, data_notes, legend, line_notes, logistic_notes, usual_weights
-from bench.report.tables.table import Number, Row, Table
 
 __all__ = [
     "Column",

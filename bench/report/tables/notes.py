@@ -18,7 +18,7 @@ from bench.records.results import FEW_PICTURES, Experiment, Record
 from bench.report.arms import Arm
 from bench.report.cells import NO_INTERVAL, Cell
 from bench.report.mixing import blocks_of, made_on
-from bench.report.tables.table import MEASURED, Number, Row
+from bench.report.table import MEASURED, Number, Row
 
 if TYPE_CHECKING:
     from bench.report.tables.fill import Column

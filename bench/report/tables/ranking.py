@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bench.report.tables.table import MEASURED, Number, Row, Table
+from bench.report.table import MEASURED, Number, Row, Table
 
 
 def ranking_table(table: Table) -> Table | None:

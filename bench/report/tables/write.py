@@ -11,11 +11,11 @@ from bench.core.errors import BenchError, MixedError, UsageError
 from bench.core.progress import counted
 from bench.core.registry import PROTOCOLS
 from bench.records.results import Results
+from bench.report.table import MEASURED, Number, Table
 from bench.report.tables.costs import with_cost
 from bench.report.tables.rendering.latex import latex
 from bench.report.tables.rendering.markdown import markdown
 from bench.report.tables.rendering.tidy import as_json, tidy_csv
-from bench.report.tables.table import MEASURED, Number, Table
 
 if TYPE_CHECKING:
     from bench.planning.protocol import Protocol

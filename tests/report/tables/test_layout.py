@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from bench.records.results import Results
+from bench.report.table import MEASURED, Number, Row, Table
 from bench.report.tables.fill import dataset_title
-from bench.report.tables.table import MEASURED, Number, Row, Table
 from tests.report.records import record_of, records_of
 from tests.report.results import results_of, specs_of, tables_of
 

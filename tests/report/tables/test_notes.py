@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 from bench.cli import app
 from bench.records.results import Results
 from bench.records.store import Store
+from bench.report.table import Number, Row, Table
 from bench.report.tables.rendering.notes import CAUTIONS, LINES, on_screen
 from bench.report.tables.rendering.terminal import bands, terminal
 from bench.report.tables.rendering.text import below
-from bench.report.tables.table import Number, Row, Table
 from tests.report.records import body_of, predictions, record_of, records_of
 from tests.report.results import results_of, specs_of, tables_of
 

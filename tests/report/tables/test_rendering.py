@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.report.table import Number, Row, Table
 from bench.report.tables.costs import with_cost
 from bench.report.tables.rendering import latex as latex_room
 from bench.report.tables.rendering.latex import latex
@@ -19,7 +20,6 @@ from bench.report.tables.rendering.markdown import markdown
 from bench.report.tables.rendering.terminal import bands, terminal
 from bench.report.tables.rendering.text import number_text
 from bench.report.tables.rendering.tidy import as_json, tidy_csv
-from bench.report.tables.table import Number, Row, Table
 from tests.report.results import results_of, tables_of
 
 NASTY = "a_b|c*d`e<script>&[bold]x[/bold]$\\input{/etc/passwd}%#{}~^ é 文 \n=1+1"

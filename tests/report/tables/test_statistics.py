@@ -13,9 +13,9 @@ from bench.records.store import Store, record_hash, record_text
 from bench.report import published
 from bench.report.cells import Cell
 from bench.report.compare import compare
+from bench.report.table import Number
 from bench.report.tables.costs import HEADER, pareto_rows, with_cost
 from bench.report.tables.ranking import ranking_table
-from bench.report.tables.table import Number
 from bench.report.tables.write import make_tables
 from tests.report.records import body_of, record_of, records_of
 from tests.report.results import results_of, specs_of, tables_of

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from bench.report.table import Number, Row, Table
 from bench.report.tables.rendering.text import blocks, footnotes, groups, marks, number_text, rank_of
-from bench.report.tables.table import Number, Row, Table
 
 PREAMBLE = r"""\documentclass[10pt]{article}
 \usepackage[utf8]{inputenc}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
+from bench.report.table import Number, Row, Table
 from bench.report.tables.rendering.text import blocks, footnotes, marks, number_text, rank_of
-from bench.report.tables.table import Number, Row, Table
 
 
 def markdown(table: Table) -> str:

@@ -8,21 +8,23 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from bench.report.table import Table
 from bench.report.tables.rendering.text import below
-from bench.report.tables.table import Table
 
 LINES = 3
 """How many lines a screen shows below a table."""
+MIXED = re.compile(r"Mixed\b")
+"""Runs of one row that were not made alike: comes before everything else."""
 CAUTIONS = re.compile(
-    r"(Warning|Mixed|Optimistic|Smoke run|Random weights|Hardly trained|Failed|Few pictures|Backbone weights|"
+    r"(Warning|Optimistic|Smoke run|Random weights|Hardly trained|Failed|Few pictures|Backbone weights|"
     r"CNN weights|Tuned by an older)\b|.*(: partial|\bmade by )"
 )
-"""What may keep a number from being taken at its word: such notes come before all others."""
+"""What may keep a number from being taken at its word: such notes come before what explains."""
 CHANGED = re.compile(r"Preset: .*changed: ")
 """What all rows share and their names therefore do not say."""
 HOW_TO_READ = re.compile(r"Preset:|Medians over|One split")
 SIGNS = re.compile(r"≈|\(k/n\)|Δ")
-WEIGHTY = (CAUTIONS, CHANGED, HOW_TO_READ, SIGNS)
+WEIGHTY = (MIXED, CAUTIONS, CHANGED, HOW_TO_READ, SIGNS)
 ORDINARY = len(WEIGHTY)
 FOOTNOTE = re.compile(r"\[\d+\] ")
 SENTENCE = re.compile(r"(.+?\.) [A-Z`]")

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bench.core.streams import fitting
+from bench.report.table import MEASURED, Number, Row, Table
 from bench.report.tables.rendering.text import MISSING, below, blocks, footnotes, groups, marks, number_text, rank_of
-from bench.report.tables.table import MEASURED, Number, Row, Table
 
 if TYPE_CHECKING:
     from rich.console import Group

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import groupby
 
-from bench.report.tables.table import MEASURED, Number, Row, Table
+from bench.report.table import MEASURED, Number, Row, Table
 
 MISSING = "–"
 DIGITS = 3

@@ -9,7 +9,7 @@ import json
 from typing import Any
 
 from bench.core.numbers import meaningful
-from bench.report.tables.table import MEASURED, Number, Table
+from bench.report.table import MEASURED, Number, Table
 
 FACTS = (
     "method",
