@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from bench.core.errors import StoreError
+from bench.core.processes import is_dead, mark
 
 
 @contextmanager
@@ -19,7 +20,8 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
     """Write a file that appears whole under its name or not at all."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp", delete=False)  # noqa: SIM115
+        prefix = f".{path.name}.{mark()}."
+        handle = tempfile.NamedTemporaryFile(dir=path.parent, prefix=prefix, suffix=".tmp", delete=False)  # noqa: SIM115
     except OSError as error:
         raise explain(error, path) from error
     temporary = Path(handle.name)
@@ -36,6 +38,13 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
         if isinstance(error, OSError):
             raise explain(error, path) from error
         raise
+
+
+def sweep(folder: Path) -> None:
+    """Take away the temporary files of processes of this machine that died while they wrote into the folder."""
+    for path in folder.glob(".*.tmp"):
+        if is_dead(path.name.removesuffix(".tmp").rpartition(".")[0].rpartition(".")[2]):
+            path.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, data: bytes) -> None:

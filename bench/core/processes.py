@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 import uuid
@@ -25,6 +26,18 @@ def lives_here(facts: Mapping[str, Any]) -> bool | None:
     return started is not None and started == facts.get("started")
 
 
+def mark() -> str:
+    """This process as a part of a file's name."""
+    return f"{_place()}-{os.getpid()}-{_start_of(os.getpid())}"
+
+
+def is_dead(mark: str) -> bool:
+    """Whether the process of a mark was of this machine and is gone; what cannot be told counts as alive."""
+    place, _, process = mark.partition("-")
+    pid, _, started = process.partition("-")
+    return place == _place() and pid.isdecimal() and _start_of(int(pid)) != started
+
+
 def memory_kills() -> int:
     """How many processes this machine has killed for want of memory since it was booted (0 where it does not say)."""
     try:
@@ -35,6 +48,12 @@ def memory_kills() -> int:
     except (OSError, ValueError):
         pass
     return 0
+
+
+@cache
+def _place() -> str:
+    """What tells this machine, as started now, from others, in a few letters."""
+    return hashlib.sha256(f"{socket.gethostname()}/{_boot()}".encode()).hexdigest()[:12]
 
 
 @cache

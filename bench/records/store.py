@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from bench.core.claims import Claims
 from bench.core.code import made_by_other_code
 from bench.core.errors import StoreError, UsageError
-from bench.core.files import explain, write_bytes, write_text
+from bench.core.files import explain, sweep, write_bytes, write_text
 from bench.core.numbers import meaningful
 from bench.core.spec import SCHEMA, RunSpec, key_of
 from bench.records.earlier import earlier_key, spec_of
@@ -79,13 +79,15 @@ class Store:
         return "/".join(marks)
 
     def ready(self) -> None:
-        """Make the folders, or say in a line why results cannot be written here."""
+        """Make the folder, or say in a line why results cannot be written here; what killed writers left goes."""
         probe = self.root / ".writable"
         try:
             write_text(probe, "")
         except StoreError as error:
             raise StoreError(f"{error} --results DIR names another folder.") from error
         probe.unlink(missing_ok=True)
+        for folder in (self.root, *(path for path in self.root.iterdir() if path.is_dir())):
+            sweep(folder)
 
     def write(self, record: Mapping[str, Any], predictions: Mapping[str, np.ndarray] | None = None) -> Path:
         """Write one run's record; its predictions first, so that a record never lacks them.

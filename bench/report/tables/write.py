@@ -59,20 +59,10 @@ def make_tables(
     check_formats(formats)
     kept = Results(results.records, intervals=intervals or results.intervals)
     kept = kept.select(selection=selection) if selection else kept
+    by_protocol, broken = _tables_by_protocol(kept, protocols, complain)
     found: list[tuple[str, Table]] = []
     shown: set[tuple[object, ...]] = set()
-    broken = 0
-    for name in protocols or sorted(PROTOCOLS.names(), key=lambda name: (name not in FIRST, name != "main", name)):
-        PROTOCOLS.target(name)  # a wrong name is the user's error, not the protocol's
-        try:
-            protocol: Protocol = PROTOCOLS.make(name)
-            tables = protocol.tables(kept)
-        except Exception as error:
-            if complain is None or (protocols and isinstance(error, BenchError)):
-                raise
-            complain(f"Left out: {name}. {_fault(error)}")
-            broken += 1
-            continue
+    for name, tables in by_protocol:
         for table in tables:
             if any(table.name == known.name for _, known in found):
                 continue  # ablation shows its parts' tables, which may be asked for by name too
@@ -86,6 +76,25 @@ def make_tables(
     if strict and (mixed := [table for _, table in found if table.mixed]):
         raise MixedError(f"{mixed[0].title} {mixed[0].mixed[0]}. Without --strict the table says so itself.")
     return [Written(name, table, write_table(table, formats, out) if out else ()) for name, table in found]
+
+
+def _tables_by_protocol(
+    results: Results, protocols: Sequence[str], complain: Callable[[str], object] | None
+) -> tuple[list[tuple[str, Sequence[Table]]], int]:
+    """(each protocol's tables, in the order they are shown; how many protocols were complained of and left out)."""
+    found: list[tuple[str, Sequence[Table]]] = []
+    broken = 0
+    for name in protocols or sorted(PROTOCOLS.names(), key=lambda name: (name not in FIRST, name != "main", name)):
+        PROTOCOLS.target(name)  # a wrong name is the user's error, not the protocol's
+        try:
+            protocol: Protocol = PROTOCOLS.make(name)
+            found.append((name, protocol.tables(results)))
+        except Exception as error:
+            if complain is None or (protocols and isinstance(error, BenchError)):
+                raise
+            complain(f"Left out: {name}. {_fault(error)}")
+            broken += 1
+    return found, broken
 
 
 def check_formats(formats: Sequence[str]) -> None:
