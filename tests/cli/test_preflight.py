@@ -50,7 +50,7 @@ def test_a_smoke_run_has_the_splits_of_the_contents_it_keeps(tmp_path, data):
 
 def test_the_demo_sets_are_not_made_to_know_how_many_splits_they_have(tmp_path):
     with pytest.raises(DataError, match="demo_wild has 5 contents and so only 5 "):
-        ahead(tmp_path, {}, plan({}, datasets=("demo_wild",), splits=6))
+        ahead(tmp_path, {}, plan({}, "split_rule=random", datasets=("demo_wild",), splits=6))
     assert not (tmp_path / "cache").exists()
 
 
