@@ -233,7 +233,9 @@ def show_config(
         for key, value in {**file.methods.get(name, {}), **file.recipes.get(name, {})}.items():
             say(f"method.{name}.{key} = {value}")
     for name, value in config.data.items():
-        say(f"data.{name} = {value}")
+        settings = [f"{name}.{key} = {one}" for key, one in value.items()] if isinstance(value, dict) else []
+        for line in settings or [f"{name} = {value}"]:
+            say(f"data.{line}")
     if not every:
         say("`bench config --all` says what each means and lists the recipe too.")
 

@@ -166,6 +166,7 @@ def test_a_method_in_one_new_file_runs_and_appears_in_the_table(home):
         (["run", "--precision", "fp64"], "precision"),
         (["run", "--overwrite", "maybe"], "overwrite"),
         (["run", "--weights", "nowhere.pth"], "no such file"),
+        (["run", "--plugin", "nowhere.py"], "nowhere.py cannot be read: No such file or directory."),
         (["run", "--plugin", "nowhere.py"], "nowhere.py"),
         (["run", "--recipe", "tuned"], "bench tune"),
         (["table", "main"], "bench run"),
@@ -280,6 +281,12 @@ def test_a_run_that_failed_for_want_of_data_is_made_once_the_data_is_mended(home
     broken = tiny_run(methods="linear_probe")
     assert broken.exit_code == 1
     assert "2 failed. The same command makes 2 failed runs again, once the cause is mended." in broken.output
+    assert ".." not in broken.output
+    assert broken.output.count("names all such files") == 2, "once for both apart, once for the first that failed"
+    assert "failed  linear_probe on near, split 1  for the same reason" in broken.output
+    said = bench("status").output
+    assert said.count("the file is empty") == 1
+    assert "tried   linear_probe on near, split 0 and 1 more run: near: " in " ".join(said.split("\n"))
     assert "bench table" not in broken.output
     assert "0 done, 0 failed, 0 running, 2 pending" in bench("status").output
     picture.write_bytes(whole)
