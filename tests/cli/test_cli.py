@@ -339,6 +339,14 @@ def test_a_test_of_few_pictures_is_said_to_be_one(home):
     assert "Next: bench table main --smoke" in output
 
 
+def test_the_table_that_is_advised_shows_the_runs_that_were_made(home):
+    whole = tiny_run("--splits", 1, methods="linear_probe").stderr
+    part = tiny_run("--splits", 1, "--set", "fraction=0.4", methods="linear_probe").stderr
+    for made, advice in ((whole, "bench table main"), (part, "bench table")):
+        assert made.splitlines()[-1].endswith(f"Next: {advice}")
+    assert "40%" in bench("table").output
+
+
 def test_a_script_for_no_runs_is_not_written(home):
     tiny_run("--splits", 1, methods="linear_probe")
     result = tiny_run("--splits", 1, "--emit-slurm", "job.sh", methods="linear_probe")
