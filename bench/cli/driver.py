@@ -234,10 +234,12 @@ def print_splits(config: Config, name: str, numbers: Sequence[int], export: Path
     """The splits of a dataset: a line each, or every image's side as CSV. No number: the first ten there are."""
     from bench.core.files import write_text
     from bench.data.locate import load_dataset
-    from bench.data.splits import count_of_splits, make_split
+    from bench.data.splits import count_of_splits, make_split, too_many_splits
 
     dataset = load_dataset(name, config.data, config.cache)
     count = count_of_splits(dataset)
+    if count is not None and any(number >= count for number in numbers):
+        raise UsageError(too_many_splits(name, dataset.table["group"].nunique(), count))
     if not numbers:
         numbers = range(min(USUAL_SPLITS, count or USUAL_SPLITS))
         if len(numbers) < USUAL_SPLITS:

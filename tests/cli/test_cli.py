@@ -456,9 +456,10 @@ def test_a_set_of_few_contents_shows_the_splits_it_has(home):
     assert result.exit_code == 0, result.output
     assert "near has 6 contents and so only 6 different test parts: these are all its splits." in result.stderr
     assert [line.split()[0] for line in result.stdout.splitlines() if "20 " in line] == list("012345")
-    asked = bench("splits", "near", "--splits", 7)
-    assert asked.exit_code == 1
-    assert "Ask for at most --splits 6" in asked.output
+    for words in (("--splits", 7), ("--split", 6)):
+        asked = bench("splits", "near", *words)
+        assert asked.exit_code == 2
+        assert "near has 6 contents and so only 6 different test parts. Ask for at most --splits 6" in asked.output
 
 
 def test_pictures_in_their_own_size_are_prepared_when_asked_for(home):
