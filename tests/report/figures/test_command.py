@@ -54,7 +54,7 @@ def test_without_records_the_exit_code_is_that_of_a_usage_error(bench):
         assert "there are no records yet" in answer.output
         assert f"bench run -p {(words or ['main'])[0]}" in answer.output
     several = bench("cross", "gmad")
-    assert several.exit_code == 1
+    assert several.exit_code == 2
     assert [line.split(":")[1] for line in several.output.splitlines()] == [" cross", " gmad"]
 
 
