@@ -35,6 +35,11 @@ def test_more_splits_than_a_set_has_are_refused_where_they_were_asked_for(tmp_pa
     assert len(ahead(tmp_path, data, plan(data, splits=6)).specs) == 6
 
 
+def test_folds_that_a_set_cannot_have_are_a_wrong_command(tmp_path, data):
+    with pytest.raises(UsageError, match="near has 6 contents, too few for kfold:9"):
+        ahead(tmp_path, data, plan(data, "split_rule=kfold:9"))
+
+
 def test_where_nobody_said_how_many_a_set_has_as_many_splits_as_there_are(tmp_path, data):
     told = []
     made = plan(data, preset="paper", datasets=("near",))
@@ -50,7 +55,7 @@ def test_a_smoke_run_has_the_splits_of_the_contents_it_keeps(tmp_path, data):
 
 def test_the_demo_sets_are_not_made_to_know_how_many_splits_they_have(tmp_path):
     with pytest.raises(UsageError, match="demo_wild has 5 contents and so only 5 "):
-        ahead(tmp_path, {}, plan({}, datasets=("demo_wild",), splits=6))
+        ahead(tmp_path, {}, plan({}, "split_rule=random", datasets=("demo_wild",), splits=6))
     assert not (tmp_path / "cache").exists()
 
 
