@@ -167,7 +167,8 @@ def _classes_in(path: Path, marker: str) -> list[tuple[str, str]]:
     try:
         tree = ast.parse(path.read_text(encoding="utf-8"))
     except (OSError, SyntaxError, UnicodeDecodeError) as error:
-        raise UsageError(f"The plugin file {path} cannot be read: {error}") from error
+        why = (error.strerror if isinstance(error, OSError) else None) or error
+        raise UsageError(f"The plugin file {path} cannot be read: {why}.") from error
     classes: list[tuple[str, str]] = []
     kin = {marker}  # a class may build on another of the same file
     for node in tree.body:

@@ -126,6 +126,15 @@ class Recipe:
 
 
 @cache
+def refuse_beyond_folds(split_rule: str, split: int) -> None:
+    """A rule of K folds has K splits."""
+    folds = folds_of(split_rule)
+    if 0 < folds <= split:
+        raise UsageError(
+            f"split_rule={split_rule} has the splits 0 to {folds - 1}, not {split}. Ask for at most --splits {folds}."
+        )
+
+
 def folds_of(split_rule: str) -> int:
     """How many folds a split rule has; 0 for a rule that has none. A rule that there is not is an error."""
     found = _SPLIT_RULE.fullmatch(split_rule)
@@ -173,8 +182,7 @@ class RunSpec:
         for name in ("split", "budget", "limit"):
             if getattr(self, name) < 0:
                 raise UsageError(f"{name}={getattr(self, name)} must not be negative.")
-        if 0 < self.folds <= self.split:
-            raise UsageError(f"split_rule={self.split_rule} has the splits 0 to {self.folds - 1}, not {self.split}.")
+        refuse_beyond_folds(self.split_rule, self.split)
         if not 0 < self.fraction <= 0.8:
             raise UsageError(f"fraction={self.fraction} must lie in (0, 0.8]: 20% of a set is always kept for tests.")
         seen = {Target.of(self.train, "all")} | ({Target.of(self.train)} if self.source == "all" else set())
