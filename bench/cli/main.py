@@ -155,6 +155,7 @@ def status(
 
 def _attach() -> None:
     from bench.cli import data as cli_data
+    from bench.cli import import_command as cli_import
     from bench.cli import lists as cli_lists
     from bench.cli import profile as cli_profile
     from bench.cli import report as cli_figures
@@ -167,6 +168,7 @@ def _attach() -> None:
     cli_figures.attach(app)
     cli_profile.attach(app)
     cli_tools.attach(app)
+    cli_import.attach(app)
 
 
 _attach()
