@@ -19,6 +19,7 @@ ARGUMENTS = {
     "profile": "methods",
     "compare": "methods",
     "table": "protocols",
+    "cite": "protocols",
     "figure": "figures",
     "splits": "datasets",
     "data check": "datasets",

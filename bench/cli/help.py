@@ -40,7 +40,7 @@ SHORT = 9
 
 COMMANDS: Mapping[str, tuple[str, ...]] = {
     "Run": ("run", "status", "tune", "profile"),
-    "Look at results": ("table", "figure", "compare", "verify", "merge", "import"),
+    "Look at results": ("table", "figure", "compare", "verify", "merge", "import", "cite"),
     "See what there is": ("methods", "protocols", "datasets", "splits", "config"),
     "Data and disk": ("data", "cache"),
     "Extend": ("new",),
@@ -63,6 +63,7 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
     ),
     "figure": (("bench figure scatter -d koniq10k --plain --format pdf", "for a paper"),),
     "compare": (("bench compare glia lora,rank=16", "a method may carry options"),),
+    "cite": (("bench cite main -d koniq10k --out refs.bib", "for the paper that shows this table"),),
     "tune": (("bench tune glia -d koniq10k --option rank=32,64", "four rates with two ranks in each split"),),
     "profile": (("bench profile glia lora --name today --against results/profiles/profile.json", "what got slower?"),),
     "import": (("bench import qalign.csv --name q-align --on koniq10k", "a language model's scores beside the runs"),),
@@ -75,7 +76,7 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
 SHOWN_AS: Mapping[str, str] = {
     **dict.fromkeys(("method", "protocol", "dataset", "train_on", "test_on"), "NAMES"),
     **dict.fromkeys(("results", "out", "photos", "folder"), "DIR"),
-    **dict.fromkeys(("plugin", "cnn_weights", "config_file", "emit_slurm", "export", "against"), "FILE"),
+    **dict.fromkeys(("plugin", "cnn_weights", "config_file", "emit_slurm", "export", "against", "bib"), "FILE"),
     **dict.fromkeys(("backbone", "name", "on", "image_column", "score_column"), "NAME"),
     "settings": "KEY=VALUE", "weights": "pretrained|random|FILE", "recipe": "default|tuned", "budget": "N",
     "keep": "[mine|theirs]", "metric": "[srcc|plcc|krcc|rmse]", "formats": "FORMATS",

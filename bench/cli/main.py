@@ -154,6 +154,7 @@ def status(
 
 
 def _attach() -> None:
+    from bench.cli import cite_command as cli_cite
     from bench.cli import data as cli_data
     from bench.cli import import_command as cli_import
     from bench.cli import lists as cli_lists
@@ -169,6 +170,7 @@ def _attach() -> None:
     cli_profile.attach(app)
     cli_tools.attach(app)
     cli_import.attach(app)
+    cli_cite.attach(app)
 
 
 _attach()
