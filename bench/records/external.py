@@ -1,7 +1,7 @@
 """Scores that were made elsewhere as records of kind "external": beside measured runs, and never taken for one.
 
 Such a record has a spec like any other, so that it stands where runs of the same set, split and rules stand. Its method
-is "external:NAME", and what a run would have been trained with is "none".
+is "external:NAME", and it has neither backbone nor weights.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Place:
     def spec(self, method: str) -> RunSpec:
         """The spec of scores that stand here."""
         values: dict[str, Any] = {name: getattr(self, name) for name in _OF_SPEC}
-        values |= dict.fromkeys(("backbone", "weights", "cnn_weights"), NONE)
+        values |= {"backbone": "", "weights": NONE, "cnn_weights": NONE}
         recipe = Recipe(selection=self.selection)  # type: ignore[arg-type]
         return RunSpec(method, tests=(self.target,), recipe=recipe, fraction=FULL, **values)
 
