@@ -124,6 +124,13 @@ def test_verify_recomputes_them_and_finds_an_edited_prediction(home):
     assert bench("verify").exit_code == 1
 
 
+def test_a_colleague_takes_them_over_with_the_runs(home):
+    take_in()
+    assert bench("merge", "results", "--results", "theirs").exit_code == 0
+    assert bench("verify", "--results", "theirs").exit_code == 0
+    assert "theirs (external)" in bench("table", "main", "--results", "theirs").output
+
+
 def test_status_and_a_dry_run_know_them_apart_from_runs(home):
     take_in()
     assert "external:theirs" in bench("status").output
