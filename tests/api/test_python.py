@@ -59,6 +59,11 @@ def test_importing_and_looking_around_loads_nothing_heavy():
     assert run_python(code + f"print(sorted({heavy} & set(sys.modules)))").strip() == "[]"
 
 
+def test_looking_at_results_loads_no_torch(made_up):
+    code = "import bench, sys; bench.results(); bench.table('main'); bench.compare('glia', 'lora'); "
+    assert run_python(code + "print('torch' in sys.modules)").strip() == "False"
+
+
 def test_no_name_of_the_api_is_also_a_package_s():
     rooms = {module.name for module in pkgutil.iter_modules(bench.__path__)}
     assert "records" in rooms
