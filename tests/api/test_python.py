@@ -13,7 +13,7 @@ import pytest
 
 import bench
 from bench.api.frames import COLUMNS, COMPARED, METRICS
-from bench.core.errors import UsageError
+from bench.core.errors import RunError, UsageError
 from bench.records.results import Results
 from bench.records.store import Store
 from tests.report.records import body_of, predictions
@@ -254,14 +254,12 @@ def test_what_makes_no_sense_is_refused_before_anything_is_run(home, holiday):
 
 
 def test_failed_runs_are_warned_of_and_are_the_error_where_there_is_nothing_else(home, holiday, monkeypatch):
-    from bench.core.errors import RunError
-
-    def fails(predicted, human):
-        raise RunError("all predicted scores are the same")
+    def fails(*_):
+        raise RunError("it diverged")
 
     with monkeypatch.context() as patch:
-        patch.setattr("bench.training.run.score_metrics", fails)
-        with pytest.raises(bench.BenchError, match="1 of 1 run failed: RunError: holiday:test: all predicted"):
+        patch.setattr("bench.training.run._score", fails)
+        with pytest.raises(bench.BenchError, match="1 of 1 run failed: RunError: it diverged"):
             bench.run("linear_probe", data=holiday, splits=1, quiet=True, **TOY)
     with pytest.warns(UserWarning, match="1 of 2 runs failed"):
         frame = bench.run("linear_probe", data=holiday, splits=2, quiet=True, **TOY)
