@@ -23,8 +23,8 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "dry_run", "steps", "protocol_costs", "image", "views", "list_them", "plugin", "config_file",
     ),
     "Data": (
-        "dataset", "on", "image_column", "score_column", "lower_is_better", "train_on", "test_on", "splits", "limit",
-        "partial", "smoke",
+        "dataset", "on", "image_column", "score_column", "lower_is_better", "train_on", "test_on", "splits", "seeds",
+        "limit", "partial", "smoke", "with_",
     ),
     "Recipe": ("settings", "recipe", "selection", "precision", "rates", "option", "batch", "size"),
     "Machine": ("device", "threads", "pack", "compile_steps", "no_cache"),

@@ -124,8 +124,11 @@ def places_of(config: Config, dataset: Dataset, known: Results, *, named: bool) 
     places = places_beside(known, dataset.name)
     if named or not any(place.own for place in places):
         preset = preset_named(config.preset)
-        for split in range(config["splits"] or preset.splits):
-            places.setdefault(Place(preset.name, dataset.name, Target.of(dataset.name), split), {})
+        rule = preset.rule_for(dataset.name)
+        for seed in range(preset.seeds if rule.startswith("kfold") else 1):
+            for split in range(config["splits"] or preset.splits):
+                place = Place(preset.name, dataset.name, Target.of(dataset.name), split, split_rule=rule, seed=seed)
+                places.setdefault(place, {})
     return places
 
 

@@ -68,6 +68,8 @@ class Place:
     source: str = "split"
     split_rule: str = "random"
     selection: str = "last"
+    seed: int = 0
+    """In k-fold, where a fold under another seed counts as a split of its own."""
 
     @property
     def own(self) -> bool:
@@ -78,7 +80,7 @@ class Place:
         """The spec of scores that stand here."""
         values: dict[str, Any] = {name: getattr(self, name) for name in _OF_SPEC}
         values |= {"backbone": "", "weights": NONE, "cnn_weights": NONE}
-        recipe = Recipe(selection=self.selection)  # type: ignore[arg-type]
+        recipe = Recipe(selection=self.selection, seed=self.seed)  # type: ignore[arg-type]
         return RunSpec(method, tests=(self.target,), recipe=recipe, fraction=FULL, **values)
 
 
@@ -92,7 +94,8 @@ def places_beside(results: Results, dataset: str) -> dict[Place, Mapping[str, An
             continue
         for target in spec.tests:
             if target in (Target.of(dataset, "all"), Target.of(spec.train)) and target.dataset == dataset:
-                rules = (spec.source, spec.split_rule, spec.recipe.selection)
+                seed = spec.recipe.seed if spec.folds else 0
+                rules = (spec.source, spec.split_rule, spec.recipe.selection, seed)
                 found.setdefault(Place(spec.preset, spec.train, target, spec.split, *rules), record.section("data"))
     return found
 
@@ -217,7 +220,16 @@ def _bodies(
 
 def _order(item: tuple[Place, object]) -> tuple[object, ...]:
     place = item[0]
-    return place.preset, not place.own, place.train, place.split_rule, place.selection, place.source, place.split
+    return (
+        place.preset,
+        not place.own,
+        place.train,
+        place.split_rule,
+        place.selection,
+        place.source,
+        place.seed,
+        place.split,
+    )
 
 
 def _equal(one: Mapping[str, Any] | None, other: Mapping[str, Any]) -> bool:

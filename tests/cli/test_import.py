@@ -179,7 +179,7 @@ def test_later_runs_are_joined_by_importing_again(home):
 
 def test_without_any_run_they_are_scored_on_the_splits_of_the_preset(home):
     done = take_in("--results", "new", "--preset", "demo")
-    assert "Written: preset demo, far:test, splits 0, 1" in done.output, done.output
+    assert "Written: preset demo, far:test, splits 0 to 2" in done.output, done.output
     assert "After a `bench run`, import again" in done.output
     assert bench("table", "main", "--results", "new").exit_code == 0
     assert "Nothing here was run: all scores are imported." in (home / "new/tables/main_demo.md").read_text()

@@ -86,7 +86,7 @@ def test_its_scores_are_kept_and_need_not_be_made_again(home, pyiqa):
     remark = Results.read(Store(home / "results")).records[0].section("external")["remark"]
     SEEN.clear()
     words = ("--name", "pyiqa-noise", "--on", "near", "--preset", "demo", "--lower-is-better", "--remark", remark)
-    assert "2 places held these very scores already." in bench("import", kept, *words).output
+    assert "3 places held these very scores already." in bench("import", kept, *words).output
     assert not SEEN
 
 

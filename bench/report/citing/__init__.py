@@ -45,9 +45,9 @@ DATASETS: Mapping[str, tuple[str, ...]] = {
     "livec": ("ghadiyaram2016livec",),
     "spaq": ("fang2020spaq",),
     "flive": ("ying2020flive",),
-    **dict.fromkeys(("demo_a", "demo_b", "demo_wild"), ("lin2019kadid",)),
+    **dict.fromkeys(("demo_a", "demo_b", "demo_wild", "study", "study_tune"), ("lin2019kadid",)),
 }
-"""The demo's labels are means of KADID-10k's."""
+"""The labels of the demo and of the study are means of KADID-10k's."""
 WEIGHTS: tuple[tuple[str, str], ...] = (
     (r"dinov2", "oquab2023dinov2"),
     (r"siglip_", "zhai2023siglip"),
