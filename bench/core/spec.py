@@ -18,6 +18,8 @@ SCHEMA = 2
 
 Scalar = bool | int | float | str
 PARTS = ("test", "all", "validation")
+EXTERNAL = "external"
+"""How the method of imported scores begins, as in "external:NAME"."""
 SPLIT_RULES = "random, official and kfold:K (each content is tested exactly once in K folds)"
 _SPLIT_RULE = re.compile(r"random|official|kfold:([2-9]|[1-9]\d+)")
 _RECIPE_FROM = re.compile(r"default|tuned|(?:nested|transferred):\w+(?:,\w+)*")
@@ -233,6 +235,11 @@ class RunSpec:
     def datasets(self) -> set[str]:
         """The sets it trains and tests on."""
         return {self.train, *(target.dataset for target in self.tests)}
+
+    @property
+    def external(self) -> bool:
+        """Whether it stands for scores that were imported: nothing was trained or run for them here."""
+        return self.method.startswith(f"{EXTERNAL}:")
 
     @property
     def validates(self) -> bool:

@@ -48,7 +48,7 @@ class Parameters(Figure):
 
     def draw(self, scene: Scene, experiment: Experiment) -> Iterator[Drawing]:
         """One figure per dataset; beside spots measured on random splits, outside the demo, the published ones."""
-        subjects = scene.subjects([experiment])
+        subjects = [s for s in scene.subjects([experiment]) if not s.arm.external]
         spots = [spot for s in subjects if (spot := _measured(scene, s, experiment)) is not None]
         if spots:
             published = _published(experiment.train) if scene.part.rules.published and not scene.demo else []
