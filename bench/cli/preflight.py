@@ -16,6 +16,7 @@ from bench.data.splits import count_of_parts, too_few_contents, too_many_splits
 from bench.planning.plan import Plan
 from bench.planning.presets import PRESETS
 from bench.planning.refusals import WHERE_THEY_LIE
+from bench.planning.usual import preset_options, usual_backbone
 
 if TYPE_CHECKING:
     from bench.data.dataset import DatasetSource
@@ -115,6 +116,7 @@ def check_models(specs: Sequence[RunSpec]) -> None:
     Only what is not so known is looked at with torch, which takes seconds to load.
     """
     known = {name for preset in PRESETS.values() for name in (preset.backbone, *preset.backbones, *preset.scales)}
+    known |= {usual_backbone(PRESETS[spec.preset], spec.method) for spec in specs}  # of a method without one, none
     kinds = {(spec.method, spec.backbone, spec.recipe.size, *spec.options.items()): spec for spec in specs}
     strange = {(spec.backbone, spec.recipe.size) for spec in kinds.values() if spec.backbone not in known}
     doubtful = [spec for spec in kinds.values() if spec.backbone not in known or _needs_a_look(spec)]
@@ -131,6 +133,6 @@ def check_models(specs: Sequence[RunSpec]) -> None:
 def _needs_a_look(spec: RunSpec) -> bool:
     """Whether its options may name what is not there: a tuner of a family, or a text that was changed."""
     card = METHODS.card(spec.method)
-    usual = {**card.defaults(), **PRESETS[spec.preset].method_options.get(spec.method, {})}
+    usual = {**card.defaults(), **preset_options(PRESETS[spec.preset], spec.method)}
     texts = (option.name for option in card.options.values() if option.type == "str")
     return bool(card.facts.get("family")) or any(spec.options[name] != usual[name] for name in texts)

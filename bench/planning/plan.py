@@ -11,13 +11,14 @@ from typing import Any
 from bench.core.cards import Option
 from bench.core.errors import UsageError, suggest
 from bench.core.hashes import file_token
-from bench.core.registry import METHODS, PROTOCOLS, stem_of
+from bench.core.registry import METHODS, PROTOCOLS
 from bench.core.spec import RunSpec, Scalar, recipe_options
 from bench.data.locate import LEAST_IMAGES, loader_name
 from bench.planning.choices import Choices
 from bench.planning.presets import Preset, preset_named
 from bench.planning.protocol import MethodChoice, Protocol, Request, merge
 from bench.planning.refusals import Wanted, refuse_what_is_dropped
+from bench.planning.usual import preset_options, usual_backbone
 from bench.planning.which_sets import WhichSets, sets_here
 
 RECIPE = "recipe"
@@ -55,6 +56,8 @@ class Ask:
     selection: str = ""
     budget: str = ""
     tuned: Choices = field(default_factory=Choices)
+    own_recipes: bool = False
+    """Whether methods train by the recipes of their own papers."""
     train_on: Sequence[str] = ()
     test_on: Sequence[str] = ()
     data: Mapping[str, Any] | None = None
@@ -109,6 +112,7 @@ def make_plan(ask: Ask) -> Plan:
         options=ask.file.methods,
         common=common | ({"budget": parse_count(ask.budget)} if ask.budget else {}),
         tuned=ask.tuned,
+        own_recipes=ask.own_recipes,
         sizer=size_to_budget,
     )
     by_protocol = {name: _planned(name, request, settings.protocols.get(name, {})) for name in names}
@@ -299,8 +303,8 @@ def _sized(method: str, options: Mapping[str, Scalar], ask: Ask, preset: Preset)
     if not ask.budget:
         return options
     wanted = parse_count(ask.budget)
-    known = METHODS.card(method).defaults() | dict(preset.method_options.get(stem_of(method), {}))
-    sized = size_to_budget(method, {**known, **options}, ask.backbone or preset.backbone, wanted)
+    known = METHODS.card(method).defaults() | dict(preset_options(preset, method))
+    sized = size_to_budget(method, {**known, **options}, ask.backbone or usual_backbone(preset, method), wanted)
     return {**options, **{name: value for name, value in sized.items() if value != known.get(name)}}
 
 

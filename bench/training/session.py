@@ -28,7 +28,7 @@ from bench.data.pixels.on_gpu import PlacedStores
 from bench.data.splits import Split, split_of
 from bench.data.views.batches import ViewMaker
 from bench.models.method import Method, QualityModel
-from bench.models.sharing import SharedToolbox, own_what_is_trained
+from bench.models.sharing import SharedToolbox, backbone_of, own_what_is_trained
 from bench.models.weights.load import LoadedWeights
 from bench.training.checkpoints import Identity
 from bench.training.shared import Shared
@@ -69,7 +69,8 @@ class BuiltModel(LoadedData):
         The name belongs to it: the same tensors under another activation are another network.
         """
         further = (f"{name}={loaded.hash}" for name, loaded in sorted(self.further.items()))
-        return "+".join([f"{self.spec.backbone}={self.weights.hash}", *further])
+        own = [f"{self.spec.backbone}={self.weights.hash}"] if self.spec.backbone else []
+        return "+".join([*own, *further])
 
 
 class Feeds:
@@ -161,14 +162,14 @@ def load_data(spec: RunSpec, runtime: Runtime, report: Report = silent, beside: 
 
 
 def build_model(data: LoadedData, shared: Shared) -> BuiltModel:
-    """Build the method's model on pretrained networks.
+    """Build the method's model on pretrained networks; what it does not read is not loaded.
 
     The seed comes after the ViT, which may be loaded or shared: the initial weights of what the method adds are the
     same either way.
     """
     spec, runtime = data.spec, data.runtime
     method = make_method(spec)
-    vit, weights = shared.networks.shared_vit(spec, runtime, data.report)
+    vit, weights = backbone_of(method, shared.networks, spec, runtime, data.report)
     torch.manual_seed(initial_seed(spec))
     _check_cnn_file(spec, runtime)
     tools = SharedToolbox(shared.networks, spec, runtime, data.report)
@@ -214,7 +215,8 @@ def _feed(built: BuiltModel, dataset: Dataset, stores: PlacedStores) -> Feed:
     maker = _view_maker(built, dataset, stores)
     frozen = _frozen_inputs(built, dataset, maker)
     pixels = pixels_hash(dataset, built.runtime.cache, built.report)
-    return Feed(dataset, maker, frozen, built.model.features.pictures, maker.views, pixels)
+    features = built.model.features
+    return Feed(dataset, maker, frozen, features.pictures, maker.views, pixels, features.knows)
 
 
 def _view_maker(built: BuiltModel, dataset: Dataset, stores: PlacedStores) -> ViewMaker:

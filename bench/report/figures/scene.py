@@ -219,7 +219,7 @@ class Scene:
         spelt_out = ("backbone=", "selection=", "weights=random")
         changed = [c for c in self._shared_changes(arms, experiments) if not c.startswith(spelt_out)]
         preset = self.part.preset.name + (f", changed: {', '.join(changed)}" if changed else "")
-        backbones = sorted({record.spec.backbone for record in records})
+        backbones = sorted({record.spec.backbone for record in records} - {""}) or ["none"]
         selection = sorted({SELECTION[record.spec.recipe.selection] for record in records})
         return f"Preset {preset}; backbone {', '.join(backbones)}; {'; '.join(selection)}."
 
