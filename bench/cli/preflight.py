@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from bench.data.dataset import DatasetSource
 
 Tell = Callable[[str], object]
+Kind = tuple[object, ...]
+"""What makes models alike: method, backbone, size and options."""
 
 
 def look_ahead(plan: Plan, runtime: Runtime, tell: Tell) -> Plan:
@@ -31,7 +33,7 @@ def look_ahead(plan: Plan, runtime: Runtime, tell: Tell) -> Plan:
     """
     sources = _sources(plan, runtime)
     _check_official_splits(plan, sources)
-    check_models(plan.specs)
+    plan = _with_models_that_fit(plan)
     contents, problems = _counted_contents(sources, runtime.data, max(spec.limit for spec in plan.specs))
     problems += _few_contents(plan, contents)
     lacking = _splits_lacking(plan, contents)
@@ -110,24 +112,46 @@ def _within(plan: Plan, lacking: Mapping[str, int], contents: Mapping[str, int],
     return replace(plan, specs=there) if lacking else plan
 
 
-def check_models(specs: Sequence[RunSpec]) -> None:
+def _with_models_that_fit(plan: Plan) -> Plan:
+    """The plan without runs of methods that nobody insists on and that do not take their backbone, with why."""
+    unfit = check_models(plan.specs, plan.unnamed)
+    specs = tuple(spec for spec in plan.specs if _kind(spec) not in unfit)
+    why = tuple(dict.fromkeys(reason.removesuffix(".") for reason in unfit.values()))
+    if not specs:
+        raise UsageError(f"{'. '.join(why)}.")
+    return replace(plan, specs=specs, unfit=plan.unfit + why) if unfit else plan
+
+
+def check_models(specs: Sequence[RunSpec], unnamed: Collection[str] = ()) -> dict[Kind, str]:
     """Refuse backbones, sizes and tuners that methods do not take. What the presets have is known to be sound.
 
-    Only what is not so known is looked at with torch, which takes seconds to load.
+    Of methods that are `unnamed` it is only said which kinds of runs cannot be, and why. What is not known to be sound
+    is looked at with torch, which takes seconds to load.
     """
     known = {name for preset in PRESETS.values() for name in (preset.backbone, *preset.backbones, *preset.scales)}
     known |= {usual_backbone(PRESETS[spec.preset], spec.method) for spec in specs}  # of a method without one, none
-    kinds = {(spec.method, spec.backbone, spec.recipe.size, *spec.options.items()): spec for spec in specs}
+    kinds = {_kind(spec): spec for spec in specs}
     strange = {(spec.backbone, spec.recipe.size) for spec in kinds.values() if spec.backbone not in known}
     doubtful = [spec for spec in kinds.values() if spec.backbone not in known or _needs_a_look(spec)]
+    unfit: dict[Kind, str] = {}
     if not doubtful:
-        return
+        return unfit
     from bench.models.weightless import refuse_other_backbones, refuse_unbuildable
 
     for backbone, size in sorted(strange):
         refuse_other_backbones(backbone, size)
     for spec in doubtful:
-        refuse_unbuildable(spec)
+        try:
+            refuse_unbuildable(spec)
+        except UsageError as error:
+            if spec.method not in unnamed:
+                raise
+            unfit[_kind(spec)] = str(error)
+    return unfit
+
+
+def _kind(spec: RunSpec) -> Kind:
+    return spec.method, spec.backbone, spec.recipe.size, *spec.options.items()
 
 
 def _needs_a_look(spec: RunSpec) -> bool:

@@ -207,3 +207,5 @@ def _announce(config: Config, plan: Plan) -> None:
         note(f"Preset paper: {counted(len(plan.specs), 'run')} over {sets}.")
     if plan.left_out:
         note(f"Not configured, so left out: {', '.join(plan.left_out)}.")
+    for why in plan.unfit:
+        note(f"Left out: {why}.")

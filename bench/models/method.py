@@ -147,6 +147,9 @@ class Method:
     that is not there: its usual one."""
     learns: ClassVar[Learning] = "descent"
     """How: by gradient descent under the recipe, by its own `fit`, by that as a start for descent, or not at all."""
+    needs: ClassVar[tuple[str, ...]] = ()
+    """What sets must tell of their pictures (`DatasetSource.tells`): "distortion", of all sets of a run, or
+    "originals", of the one it is fitted on. `--method all` leaves out runs on other sets."""
     ranked: ClassVar[bool] = True
     """Whether it takes part in ranks; not so one that is told what no method may know."""
     constant: ClassVar[bool] = False

@@ -30,6 +30,9 @@ class TrainingPart:
     device: torch.device
     seed: int = 0
     """The run's: whatever a fit draws, it draws by this."""
+    originals: Callable[[str], Tensor] | None = None
+    """One input of the undistorted pictures behind the part's contents, [originals, ...], on the CPU; for a method that
+    needs "originals"."""
 
     def __len__(self) -> int:
         return len(self.scores)

@@ -18,6 +18,7 @@ from bench.planning.choices import Choices
 from bench.planning.presets import Preset, preset_named
 from bench.planning.protocol import MethodChoice, Protocol, Request, merge
 from bench.planning.refusals import Wanted, refuse_what_is_dropped
+from bench.planning.unfit import without_unfit
 from bench.planning.usual import preset_options, usual_backbone
 from bench.planning.which_sets import WhichSets, sets_here
 
@@ -78,6 +79,10 @@ class Plan:
     """The protocols' own sets that are not configured."""
     splits_named: bool = False
     """Whether the user said how many splits; else it is the preset's number."""
+    unfit: tuple[str, ...] = ()
+    """Which runs were left out, and why they cannot be."""
+    unnamed: frozenset[str] = frozenset()
+    """The methods that are there because all were asked for: nobody insists on one of them."""
 
 
 def make_plan(ask: Ask) -> Plan:
@@ -116,6 +121,8 @@ def make_plan(ask: Ask) -> Plan:
         sizer=size_to_budget,
     )
     by_protocol = {name: _planned(name, request, settings.protocols.get(name, {})) for name in names}
+    typed_sets = (*ask.datasets, *ask.train_on, *ask.test_on)
+    by_protocol, unfit = without_unfit(by_protocol, ask.methods, typed_sets, ask.data or {})
     refuse_what_is_dropped(by_protocol, Wanted(request, settings.protocols, _planned), ask.methods)
     specs = [spec for planned in by_protocol.values() for spec in planned]
     _refuse_parts_of_official_splits(specs)
@@ -127,6 +134,8 @@ def make_plan(ask: Ask) -> Plan:
         asked_by=_asked_by(by_protocol),
         left_out=tuple(sorted(request.sets.left_out)),
         splits_named=bool(ask.splits),
+        unfit=unfit,
+        unnamed=frozenset(methods) - set(ask.methods) if "all" in ask.methods else frozenset(),
     )
 
 

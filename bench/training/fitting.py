@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -12,8 +12,8 @@ from torch import Tensor
 
 from bench.core.errors import ClaimLost, Interrupted, RunError
 from bench.core.progress import Report, silent
-from bench.data.feed import Batch
-from bench.models.part import Load, TrainingPart
+from bench.data.feed import Batch, Feed
+from bench.models.part import BATCH, Load, TrainingPart
 from bench.training.loop import Job, Trained, standardised, train
 
 
@@ -43,23 +43,49 @@ def training_part(job: Job, report: Report = silent) -> TrainingPart:
         load=_loader(job, report),
         device=job.device,
         seed=job.recipe.seed,
+        originals=None if job.originals is None else _originals(job, job.originals, set(names[job.train]), report),
     )
+
+
+def _originals(job: Job, feed: Feed, contents: set[str], report: Report) -> Callable[[str], Tensor]:
+    """A look-up of the inputs of undistorted pictures, of the training part's contents alone."""
+    rows = np.flatnonzero([group in contents for group in feed.dataset.table["group"]])
+
+    def stacked(name: str) -> Tensor:
+        found = []
+        for at in range(0, len(rows), BATCH):
+            _heed(job)
+            report(at, len(rows), "looking at undistorted pictures")
+            part = rows[at : at + BATCH]
+            batch = Batch(part, np.zeros(len(part), dtype=np.int64), epoch=0, training=False)
+            with job.autocast():
+                found.append(feed.inputs(batch)[name].cpu())
+        if not found:
+            raise RunError("None of the training part's contents has its undistorted picture.")
+        return torch.cat(found)
+
+    return stacked
 
 
 def _loader(job: Job, report: Report) -> Load:
     """Views of the first epoch, as descent would see them; a wish to stop is heeded between two batches."""
 
     def load(pictures: np.ndarray, view: int) -> Mapping[str, Tensor]:
-        if job.signals.lost.is_set():
-            raise ClaimLost
-        if job.signals.stop.is_set():
-            raise Interrupted
+        _heed(job)
         report(int(pictures[0]), len(job.train), "looking at the training part")
         batch = Batch(job.train[pictures], np.full(len(pictures), view), epoch=0, training=True)
         with job.autocast():
             return job.feed.inputs(batch)
 
     return load
+
+
+def _heed(job: Job) -> None:
+    """Stop where somebody wishes it."""
+    if job.signals.lost.is_set():
+        raise ClaimLost
+    if job.signals.stop.is_set():
+        raise Interrupted
 
 
 def _refuse_nonsense(job: Job) -> None:

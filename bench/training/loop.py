@@ -52,6 +52,8 @@ class Job:
     numerics: Mapping[str, Any] = field(default_factory=dict)
     signals: Signals = field(default_factory=Signals)
     batch_sizes: BatchSizes = field(default_factory=dict)
+    originals: Feed | None = None
+    """The undistorted pictures of the set, where the method needs them."""
 
 
 @dataclass(frozen=True)

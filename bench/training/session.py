@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from bench.core.code import code_of, method_of
-from bench.core.errors import WeightsError
+from bench.core.errors import DataError, WeightsError
 from bench.core.hashes import file_token
 from bench.core.machine import autocast, pick_device, refuse_precision, set_up
 from bench.core.progress import Report, silent
@@ -89,6 +89,15 @@ class Feeds:
             self._open[name] = _feed(built, dataset, self._stores)
         return self._open[name]
 
+    def of_originals(self, dataset: Dataset) -> Feed:
+        """The feed of a set's undistorted pictures."""
+        originals = dataset.of_originals()
+        if not len(originals):
+            raise DataError(f"{dataset.name}: none of its undistorted pictures was found, which this method needs.")
+        if originals.name not in self._open:
+            self._open[originals.name] = _feed(self._built, originals, self._stores)
+        return self._open[originals.name]
+
 
 @dataclass(frozen=True)
 class Session(BuiltModel):
@@ -103,6 +112,11 @@ class Session(BuiltModel):
         """The feed of the training set."""
         return self.feed_of(self.spec.train)
 
+    @property
+    def originals(self) -> Feed | None:
+        """The feed of the training set's undistorted pictures, where the method needs them."""
+        return self.feeds.of_originals(self.dataset) if "originals" in self.method.needs else None
+
     def feed_of(self, name: str) -> Feed:
         """A dataset made ready for the model, once."""
         return self.feeds.of(name)
@@ -116,7 +130,8 @@ class Session(BuiltModel):
     def data_hash(self) -> str:
         """The training set, its pictures, and which of them are on which side, as kept states go by them."""
         sides = self.split.hash(self.dataset.table["image"].tolist())
-        return f"{self.dataset.hash()}+{self.feed.pixels}+{sides}"
+        originals = f"+{self.originals.pixels}" if self.originals is not None else ""
+        return f"{self.dataset.hash()}+{self.feed.pixels}+{sides}{originals}"
 
     def target(self, name: str) -> tuple[Feed, np.ndarray]:
         """The feed and the rows of a test target."""
