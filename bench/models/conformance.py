@@ -109,6 +109,7 @@ class _Bench:
         self.recipe = Recipe(size=make_vit().size if self.on_vit else SIZE)
         generator = torch.Generator().manual_seed(11)
         views = self.method().views(self.recipe)
+        self.plain = [name for name, view in views.items() if view.plain]
         self.pictures = {
             view: torch.randn(BATCH, 3, self.recipe.size, self.recipe.size, generator=generator) for view in views
         }
@@ -144,9 +145,10 @@ class _Bench:
         def load(pictures: np.ndarray, _view: int) -> Mapping[str, Tensor]:
             return self._inputs(model, [int(n) % BATCH for n in pictures], strengths[torch.from_numpy(pictures)])
 
+        part = partial(TrainingPart, views=1, load=load, device=torch.device("cpu"))
         scores, contents = np.linspace(1, -1, FITTED), np.array([f"content {n // 2}" for n in range(FITTED)])
         with torch.no_grad():
-            self.method().fit(model.eval(), TrainingPart(scores, contents, 1, load, torch.device("cpu")))
+            self.method().fit(model.eval(), part(scores, contents, originals=part(scores, contents).stacked))
 
     def inputs(self, model: QualityModel, order: list[int] | None = None) -> dict[str, Tensor]:
         """What `forward` is given of the pictures."""
@@ -155,6 +157,7 @@ class _Bench:
 
     def _inputs(self, model: QualityModel, rows: list[int], strengths: Tensor) -> dict[str, Tensor]:
         pictures = {view: strengths.view(-1, 1, 1, 1) * picture[rows] for view, picture in self.pictures.items()}
+        pictures |= {view: (128 + 40 * pictures[view]).round().clamp(0, 255) for view in self.plain}
         with torch.no_grad():
             frozen = {k: f.compute(pictures[f.view]) for k, f in model.features.frozen.items()}
         told = {name: self.facts[name][rows] for name in model.features.knows}
