@@ -44,11 +44,19 @@ def mscn(maps: Tensor, *, edge: str) -> tuple[Tensor, Tensor]:
     """
     at = torch.arange(WINDOW, dtype=torch.float64, device=maps.device) - WINDOW // 2
     bell = torch.exp(-at.square() / (2 * SIGMA**2))
-    kernel = torch.outer(bell, bell).div_(bell.sum() ** 2).view(1, 1, WINDOW, WINDOW)
+    bell = bell / bell.sum()
     padded = F.pad(maps, [WINDOW // 2] * 4, mode=edge)
-    mean = F.conv2d(padded, kernel)
-    deviation = (F.conv2d(padded.square(), kernel) - mean.square()).abs().sqrt()
+    mean, square = _smooth(padded, bell), _smooth(padded.square(), bell)
+    deviation = (square - mean.square()).abs().sqrt()
     return (maps - mean) / (deviation + 1), deviation
+
+
+def _smooth(maps: Tensor, bell: Tensor) -> Tensor:
+    """Both directions, one after the other, as a sum of shifted maps: faster than a convolution in double precision."""
+    for side in (-2, -1):
+        length = maps.shape[side] - len(bell) + 1
+        maps = sum((weight * maps.narrow(side, at, length) for at, weight in enumerate(bell)), torch.zeros(()))
+    return maps
 
 
 def ggd(values: Tensor) -> tuple[Tensor, Tensor]:

@@ -54,7 +54,7 @@ class Niqe(Method):
     def fit(self, model: QualityModel, part: TrainingPart) -> None:
         """Put the sharp patches of all originals together; human scores are not looked at."""
         assert part.originals is not None
-        found = part.originals("sharp").double()
+        found = part.originals("moments").double()[:, 1]
         count, means, scatters = (
             found[:, 0],
             found[:, 1 : 1 + WIDTH],
@@ -113,29 +113,23 @@ class _Distance(Features):
     def __init__(self, options: Niqe) -> None:
         super().__init__()
         self.patch, self.sharpness = options.patch, options.sharpness
-        key = f"niqe patch {self.patch}"
-        self.frozen = {
-            "all": Frozen("picture", f"{key} all", self.all, exact=True),
-            "sharp": Frozen("picture", f"{key} sharp {self.sharpness}", self.sharp, exact=True),
-        }
+        key = f"niqe patch {self.patch} sharpness {self.sharpness}"
+        self.frozen = {"moments": Frozen("picture", key, self.moments, exact=True)}
         for name in self.fitted:
             self.register_buffer(name, torch.empty(0, dtype=torch.float64))
 
-    def all(self, pictures: Tensor) -> Tensor:
-        """The moments of all patches of each picture."""
-        return torch.stack([moments(statistics(one[None], self.patch)[0]) for one in pictures]).float()
-
-    def sharp(self, pictures: Tensor) -> Tensor:
-        """The moments of its sharp patches."""
+    def moments(self, pictures: Tensor) -> Tensor:
+        """[B, 2, 1 + width + width²]: of all patches of each picture, and of its sharp ones."""
         made = []
         for one in pictures:
             found, sharpness = statistics(one[None], self.patch)
-            made.append(moments(found[sharpness >= self.sharpness * sharpness.max()]))
+            sharp = found[sharpness >= self.sharpness * sharpness.max()]
+            made.append(torch.stack([moments(found), moments(sharp)]))
         return torch.stack(made).float()
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """Equation 10 of the paper with its sign turned: near is good."""
-        found = inputs["all"].double()
+        found = inputs["moments"].double()[:, 0]
         count, mean, scatter = found[:, 0], found[:, 1 : 1 + WIDTH], found[:, 1 + WIDTH :].unflatten(1, (WIDTH, WIDTH))
         own = scatter / (count - 1).clamp_min(1)[:, None, None]
         apart = mean - self.get_buffer("mean")

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from bench.core.errors import UsageError
@@ -30,9 +30,8 @@ def without_unfit(
     for protocol, specs in planned.items():
         for spec in specs:
             lacking = lacks(spec, data)
-            if not lacking:
-                kept[protocol].append(spec)
             out |= {(spec.method, *one): None for one in lacking}
+            kept[protocol] += _without(spec, {name for name, _ in lacking})
     there = {spec.method for specs in kept.values() for spec in specs}
     refused = [one for one in out if one[0] in methods and (one[1] in sets or one[0] not in there)]
     if refused:
@@ -47,6 +46,14 @@ def lacks(spec: RunSpec, data: Mapping[str, Any]) -> list[tuple[str, str]]:
         names = [spec.train] if need == "originals" else sorted(spec.datasets)
         found += [(name, need) for name in names if need not in _tells(name, data)]
     return found
+
+
+def _without(spec: RunSpec, names: Collection[str]) -> list[RunSpec]:
+    """The run without tests on these sets; none where it is trained on one, or nothing is left to test."""
+    if not names:
+        return [spec]
+    tests = tuple(target for target in spec.tests if target.dataset not in names)
+    return [spec.with_tests(tests)] if tests and spec.train not in names else []
 
 
 def _tells(name: str, data: Mapping[str, Any]) -> tuple[str, ...]:

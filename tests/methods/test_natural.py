@@ -83,7 +83,7 @@ def test_moments_of_parts_are_put_together_to_those_of_the_whole():
     model = METHODS.make("niqe").build(None, _recipe(), None)
     part = TrainingPart(
         np.zeros(1), np.zeros(1), 1, lambda *_: {}, torch.device("cpu"),
-        originals=lambda name: torch.stack([moments(one) for one in parts]),
+        originals=lambda name: torch.stack([moments(one) for one in parts])[:, None].expand(-1, 2, -1),
     )  # fmt: skip
     METHODS.make("niqe").fit(model, part)
     whole = torch.cat(parts)
@@ -104,9 +104,9 @@ def test_blur_and_noise_lie_farther_from_originals_than_originals_do():
 
     originals = torch.cat([photograph(name) for name in ("chelsea.png", "astronaut.png")])
     part = partial(TrainingPart, np.zeros(2), np.zeros(2), 1, lambda *_: {}, torch.device("cpu"))
-    method.fit(model, part(originals=lambda _: model.features.sharp(originals)))
+    method.fit(model, part(originals=lambda _: model.features.moments(originals)))
     clean = photograph("chelsea.png")
     noisy = (clean + 40 * torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 255).round()
     blurred = torch.nn.functional.avg_pool2d(clean, 9, 1, 4)
-    scores = model({"all": model.features.all(torch.cat([clean, noisy, blurred]))})
+    scores = model({"moments": model.features.moments(torch.cat([clean, noisy, blurred]))})
     assert scores[0] > scores[1:].max()
