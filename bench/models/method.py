@@ -161,7 +161,8 @@ class Method:
     """By preset, what it needs changed in the common recipe to train at all, as in {"demo": {"lr": 2e-5}}; tables say
     so."""
     preset_options: ClassVar[Mapping[str, Mapping[str, Scalar]]] = {}
-    """By preset, other defaults of its options, as in {"demo": {"cnn": "tf_efficientnet_lite0"}}."""
+    """By preset, other defaults of its options, as in {"demo": {"cnn": "tf_efficientnet_lite0"}}; the demo's hold in
+    every preset that makes its own sets."""
     identity_at_start: ClassVar[bool] = False
     """Whether a fresh module must give the frozen backbone's own features (to 1e-5)."""
     vit_b: ClassVar[int | None] = None

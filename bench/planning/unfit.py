@@ -14,6 +14,9 @@ from bench.core.spec import RunSpec
 from bench.data.locate import loader_name
 from bench.planning.usual import fact_of
 
+Planned = tuple[str, list[RunSpec]]
+"""A protocol's name and its runs."""
+
 WHAT = {
     "distortion": "the distortion and level of each picture",
     "originals": "the undistorted pictures",
@@ -22,17 +25,19 @@ WHAT = {
 
 
 def without_unfit(
-    planned: Mapping[str, Sequence[RunSpec]], methods: Sequence[str], sets: Sequence[str], data: Mapping[str, Any]
-) -> tuple[dict[str, list[RunSpec]], tuple[str, ...]]:
-    """(the runs by protocol that can be, what is to be said of the others). `methods` and `sets` were typed."""
-    kept: dict[str, list[RunSpec]] = {name: [] for name in planned}
+    planned: Sequence[Planned], methods: Sequence[str], sets: Sequence[str], data: Mapping[str, Any]
+) -> tuple[list[Planned], tuple[str, ...]]:
+    """(the runs that can be, what is to be said of the others). `methods` and `sets` were typed."""
+    kept: list[Planned] = []
     out: dict[tuple[str, str, str], None] = {}
-    for protocol, specs in planned.items():
+    for protocol, specs in planned:
+        fitting: list[RunSpec] = []
         for spec in specs:
             lacking = lacks(spec, data)
             out |= {(spec.method, *one): None for one in lacking}
-            kept[protocol] += _without(spec, {name for name, _ in lacking})
-    there = {spec.method for specs in kept.values() for spec in specs}
+            fitting += _without(spec, {name for name, _ in lacking})
+        kept.append((protocol, fitting))
+    there = {spec.method for _, specs in kept for spec in specs}
     refused = [one for one in out if one[0] in methods and (one[1] in sets or one[0] not in there)]
     if refused:
         raise UsageError(f"{_said(*refused[0])}. Leave one of them out; --method all does.")

@@ -45,7 +45,9 @@ def what_is_read(method: str, networks: Mapping[str, Any]) -> dict[str, Any]:
 
 def preset_options(preset: Preset, method: str) -> Mapping[str, Scalar]:
     """What a preset changes in a method's options."""
-    return {**fact_of(method, "preset_options").get(preset.name, {}), **preset.method_options.get(stem_of(method), {})}
+    own = fact_of(method, "preset_options")
+    said = own.get(preset.name, own.get("demo", {}) if preset.made else {})
+    return {**said, **preset.method_options.get(stem_of(method), {})}
 
 
 def preset_recipe(preset: Preset, method: str) -> Mapping[str, Scalar]:
