@@ -27,6 +27,7 @@ VARIANTS: dict[str, list[dict]] = {
         {"rank": 24, "heads": 3, "lambda_init": 1.0},
     ],
     "adapter": [{"position": position} for position in ("houlsby", "pfeiffer", "adaptformer")],
+    "ridge_cnn": [{"cnn": SMALL_CNN}, {"cnn": SMALL_CNN, "scales": 1}],
     "vpt": [{"kind": kind} for kind in ("deep", "shallow")],
     "loda": [
         {"cnn": SMALL_CNN},
