@@ -1,4 +1,4 @@
-"""Whatever a picture comes as (a path, PIL, numpy, torch), as one upright 8-bit RGB picture; or an error that names it."""
+"""Whatever a picture comes as (a path, PIL, numpy, torch), as one upright 8-bit RGB picture, or a named error."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def best_of(store: Store, wish: str) -> Best:
         raise UsageError(
             f"There are models of several sets: {', '.join(f'--best {name}' for name in sets)}. Choose one."
         )
-    return max(found[:1] if not method else found, key=lambda best: best.srcc)
+    return found[0]
 
 
 def kept_runs(store: Store) -> list[Record]:

@@ -17,7 +17,7 @@ from bench.data.views.view import View
 def pixel_key(picture: Image.Image) -> int:
     """A 64-bit number made of a picture's size and pixels, in the place of the one that a test makes of its name."""
     digest = hashlib.blake2b(f"{picture.width} {picture.height} {picture.mode}\n".encode(), digest_size=8)
-    digest.update(np.asarray(picture))
+    digest.update(np.asarray(picture).data)
     return int.from_bytes(digest.digest(), "little")
 
 
@@ -46,8 +46,8 @@ def windows(size: tuple[int, int], view: View, recipe: Recipe, key: int, count: 
         number=np.arange(count),
         training=False,
     )
-    sides = (np.full(count, side, dtype=np.int64) for side in (height, width))
-    return corners(view, *sides, n, f, drawn[:, FIXED_DRAWS:])
+    heights, widths = (np.full(count, side, dtype=np.int64) for side in (height, width))
+    return corners(view, heights, widths, n, f, drawn[:, FIXED_DRAWS:])
 
 
 def cut(stored: np.ndarray, view: View, tops: np.ndarray, lefts: np.ndarray) -> np.ndarray:
