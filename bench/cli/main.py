@@ -157,7 +157,9 @@ def status(
 
 def _attach() -> None:
     from bench.cli import data as cli_data
+    from bench.cli import export as cli_export
     from bench.cli import lists as cli_lists
+    from bench.cli import predict as cli_predict
     from bench.cli import profile as cli_profile
     from bench.cli import report as cli_figures
     from bench.cli import run as cli_run
@@ -169,6 +171,8 @@ def _attach() -> None:
     cli_figures.attach(app)
     cli_profile.attach(app)
     cli_tools.attach(app)
+    cli_predict.attach(app)
+    cli_export.attach(app)
 
 
 _attach()

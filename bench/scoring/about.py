@@ -53,10 +53,10 @@ class About:
     def cautions(self) -> tuple[str, ...]:
         """What whoever reads its scores must know."""
         said = []
-        if self.spec.preset == "demo" and self.spec.train in preset_named("demo").main:
+        if _made_labels(self.spec):
             said.append(
-                "This model learned from the demo's made labels (averages for kinds of distortion, not opinions on "
-                "these pictures): its scores show the machinery, not the quality of photographs."
+                f"This model learned from the {self.spec.preset}'s made labels (averages for kinds of distortion, not "
+                "opinions on these pictures): its scores show the machinery, not the quality of photographs."
             )
         if self.spec.weights == "random":
             said.append("This model stands on random weights: its scores are a test of the machinery and mean nothing.")
@@ -90,6 +90,12 @@ class About:
 
 def licences_of(spec: RunSpec, further: Mapping[str, Any]) -> tuple[str, ...]:
     """What is known of the licences of all that a model stands on."""
-    said = [LICENCES.get(name, OTHER_LICENCE.format(name=name)) for name in (spec.backbone, *further)]
-    own = spec.preset == "demo" and spec.train in preset_named("demo").main
-    return (*said, *(() if own else (DATA_LICENCE.format(name=spec.train),)))
+    networks = () if spec.weights == "random" else (spec.backbone, *further)
+    said = [LICENCES.get(name, OTHER_LICENCE.format(name=name)) for name in networks]
+    return (*said, *(() if _made_labels(spec) else (DATA_LICENCE.format(name=spec.train),)))
+
+
+def _made_labels(spec: RunSpec) -> bool:
+    """Whether a run learned from a set that is made here, whose labels are nobody's opinions."""
+    preset = preset_named(spec.preset)
+    return preset.made and spec.train in preset.main

@@ -41,7 +41,7 @@ def run_of_key(store: Store, key: str) -> Record:
         body = store.read(store.runs / f"{found[0]}.json")
     except StoreError as error:
         raise StoreError(f"The record of run {found[0]} {error}.") from None
-    record = Record.from_dict(body)
+    record = Record.from_dict(body, lambda: store.predictions(found[0]))
     if not record.done:
         raise UsageError(
             f"Run {record.key} failed ({record.error}): it has no model. `bench status` lists failed runs."

@@ -83,8 +83,13 @@ class Scorer:
         """The views of a decoded picture; safe to call from any thread. `key` stands in for the one of its pixels."""
         drawn_by = pixel_key(picture) if key is None else key
         recipe = self.about.spec.recipe
-        counts = {name: 1 if is_constant(view) else self.count for name, view in self.views.items()}
+        counts = {name: shape[0] for name, shape in self.shapes().items()}
         return {name: views_of(picture, view, recipe, drawn_by, counts[name]) for name, view in self.views.items()}
+
+    def shapes(self) -> dict[str, tuple[int, int, int, int]]:
+        """The shape of every cut view, by name."""
+        counts = {name: 1 if is_constant(view) else self.count for name, view in self.views.items()}
+        return {name: (counts[name], view.size, view.size, 3) for name, view in self.views.items()}
 
     @torch.inference_mode()
     def raw_of(self, cut: Cut) -> Tensor:
