@@ -23,7 +23,10 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "dry_run", "steps", "protocol_costs", "image", "views", "list_them", "run", "best",
         "model", "key", "format_", "hub", "plugin", "config_file",
     ),
-    "Data": ("dataset", "train_on", "test_on", "splits", "seeds", "limit", "partial", "smoke", "with_"),
+    "Data": (
+        "dataset", "labels", "image_column", "score_column", "group_column", "lower_is_better", "train_on",
+        "test_on", "splits", "seeds", "limit", "partial", "smoke", "with_",
+    ),
     "Recipe": ("settings", "recipe", "selection", "precision", "rates", "option", "batch", "size"),
     "Machine": ("device", "threads", "pack", "compile_steps", "no_cache"),
     "Clusters": ("executor", "address", "emit_slurm", "slurm_tasks"),
@@ -38,7 +41,7 @@ SHORT = 9
 
 COMMANDS: Mapping[str, tuple[str, ...]] = {
     "Run": ("run", "status", "tune", "profile"),
-    "Use a model": ("predict", "export", "push"),
+    "Use a model": ("predict", "finetune", "export", "push"),
     "Look at results": ("table", "figure", "compare", "verify", "merge"),
     "See what there is": ("methods", "protocols", "datasets", "splits", "config"),
     "Data and disk": ("data", "cache"),
@@ -65,6 +68,10 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("bench predict ~/Pictures/holiday --sort", "with the one model there is, best pictures first"),
         ("bench predict *.jpg --best koniq10k/glia --csv scores.csv", "the mean and the spread of all its splits"),
         ("bench predict - --model sharp.safetensors --json", "names from the input (find -print0), any model"),
+    ),
+    "finetune": (
+        ("bench finetune ~/holiday --dry-run", "what it would train, on what, and how long"),
+        ("bench finetune ~/holiday --csv votes.csv --score-column mos -m lora", "its csv and columns by name"),
     ),
     "export": (("bench export 6f9b5b3a --to sharp.safetensors", "one file, for bench predict --model anywhere"),),
     "compare": (("bench compare glia lora,rank=16", "a method may carry options"),),

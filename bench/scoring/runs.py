@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections import Counter
 from dataclasses import dataclass
 
 from bench.core.errors import StoreError, UsageError
@@ -134,3 +135,19 @@ def _line(record: Record) -> str:
 
 def _of(dataset: str, method: str) -> str:
     return (f" of {dataset}" if dataset else "") + (f" by {method}" if method else "")
+
+
+def best_method(store: Store, preset: str) -> str:
+    """The method that did best on most sets of a preset, each as it is; "" where nothing was compared."""
+    wins: Counter[str] = Counter()
+    for part in by_preset(Results.read(store)):
+        if part.preset.name != preset or not part.rules.ranked:
+            continue
+        plain = [arm for arm in part.arms if not (arm.options or arm.recipe or arm.limit or ":" in arm.method)]
+        for dataset in part.own_test_sets():
+            experiment = Experiment(dataset, Target.of(dataset))
+            cells = {arm.method: Cell.of(part.runs(arm, experiment), experiment, "srcc") for arm in plain}
+            medians = {method: statistics.median(cell.values.values()) for method, cell in cells.items() if cell.values}
+            if len(medians) > 1:
+                wins[max(medians, key=lambda method: medians[method])] += 1
+    return wins.most_common(1)[0][0] if wins else ""

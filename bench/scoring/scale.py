@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bench.metrics.agreement import Logistic, fit_logistic
 
-MOST_PICTURES = 120
+MOST_PICTURES = 80
 """Of the training part, so many pictures spread evenly over its scores: four parameters need no more."""
 FEWEST_PICTURES = 8
 STEEPEST = 0.1
