@@ -9,10 +9,11 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from bench.cli.config import CACHE_VARIABLE, SETTINGS, Config, file_settings
+from bench.cli.config import SETTINGS, Config, file_settings
 from bench.cli.config_file import FILE, SECTIONS
 from bench.core.cards import Card, Option
 from bench.core.registry import DATASETS, METHODS, PROTOCOLS, Registry
+from bench.core.runtime import CACHE_VARIABLE
 from bench.core.spec import Recipe, recipe_options
 from bench.data.locate import COMMON_SETTINGS, OWN_SETTINGS, SETTINGS_OF_ALL
 from bench.planning.plan import SPEC_MEANINGS, SPEC_SETTINGS

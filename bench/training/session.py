@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -50,9 +50,11 @@ class LoadedData:
 
 
 @dataclass(frozen=True)
-class BuiltModel(LoadedData):
-    """Second: with the method's model on the device."""
+class Networks:
+    """What a spec's method builds on pretrained networks, without any data: enough to score pictures."""
 
+    spec: RunSpec
+    device: torch.device
     method: Method
     model: QualityModel
     weights: LoadedWeights
@@ -71,6 +73,15 @@ class BuiltModel(LoadedData):
         further = (f"{name}={loaded.hash}" for name, loaded in sorted(self.further.items()))
         own = [f"{self.spec.backbone}={self.weights.hash}"] if self.spec.backbone else []
         return "+".join([*own, *further])
+
+    def normalisation(self) -> tuple[Sequence[float], Sequence[float]]:
+        """Mean and deviation of the pixels that the networks see."""
+        return IMAGENET if self.spec.recipe.norm == "imagenet" else (self.weights.mean, self.weights.std)
+
+
+@dataclass(frozen=True)
+class BuiltModel(LoadedData, Networks):
+    """Second: with the method's model on the device."""
 
 
 class Feeds:
@@ -177,20 +188,25 @@ def load_data(spec: RunSpec, runtime: Runtime, report: Report = silent, beside: 
 
 
 def build_model(data: LoadedData, shared: Shared) -> BuiltModel:
-    """Build the method's model on pretrained networks; what it does not read is not loaded.
+    """Build the method's model on pretrained networks."""
+    networks = build_networks(data.spec, data.runtime, data.report, data.device, shared)
+    return BuiltModel(**(vars(data) | vars(networks)))
+
+
+def build_networks(spec: RunSpec, runtime: Runtime, report: Report, device: torch.device, shared: Shared) -> Networks:
+    """The method's model on pretrained networks, with its initial weights; what it does not read is not loaded.
 
     The seed comes after the ViT, which may be loaded or shared: the initial weights of what the method adds are the
     same either way.
     """
-    spec, runtime = data.spec, data.runtime
     method = make_method(spec)
-    vit, weights = backbone_of(method, shared.networks, spec, runtime, data.report)
+    vit, weights = backbone_of(method, shared.networks, spec, runtime, report)
     torch.manual_seed(initial_seed(spec))
     _check_cnn_file(spec, runtime)
-    tools = SharedToolbox(shared.networks, spec, runtime, data.report)
+    tools = SharedToolbox(shared.networks, spec, runtime, report)
     model = method.build(vit, spec.recipe, tools)
-    own_what_is_trained(model.to(data.device))
-    return BuiltModel(**vars(data), method=method, model=model, weights=weights, further=tools.loaded)
+    own_what_is_trained(model.to(device))
+    return Networks(spec, device, method, model, weights, tools.loaded)
 
 
 def open_feeds(built: BuiltModel, shared: Shared, beside: Session | None = None) -> Session:
@@ -236,7 +252,7 @@ def _feed(built: BuiltModel, dataset: Dataset, stores: PlacedStores) -> Feed:
 
 def _view_maker(built: BuiltModel, dataset: Dataset, stores: PlacedStores) -> ViewMaker:
     spec, runtime = built.spec, built.runtime
-    mean, std = IMAGENET if spec.recipe.norm == "imagenet" else (built.weights.mean, built.weights.std)
+    mean, std = built.normalisation()
     return ViewMaker(
         dataset,
         built.method.views(spec.recipe),

@@ -71,7 +71,11 @@ def load_plain(path: Path, policy: Policy, dataset_name: str = "") -> np.ndarray
     The one operation is Pillow's `Image.resize` with the policy's filter, whose support grows when it shrinks
     (antialiased); a picture that has its size already is left alone.
     """
-    image = decode_image(path, dataset_name)
+    return resized(decode_image(path, dataset_name), policy)
+
+
+def resized(image: Image.Image, policy: Policy) -> np.ndarray:
+    """A decoded picture in the size that the policy wants, uint8, height × width × 3."""
     height, width = policy.target(image.height, image.width)
     if (height, width) != (image.height, image.width):
         image = image.resize((width, height), FILTERS[policy.interpolation])

@@ -27,9 +27,9 @@ from bench.data.views.prefetch import prefetched
 from bench.data.views.randomness import below, draws, name_keys
 from bench.data.views.view import View
 
-__all__ = ["ViewMaker", "policy_of", "prefetched", "send", "stream"]
+__all__ = ["FIXED_DRAWS", "ViewMaker", "corners", "policy_of", "prefetched", "send", "stream"]
 
-_FIXED_DRAWS = 2  # the two flips; they come first so that all views of an image are flipped alike
+FIXED_DRAWS = 2  # the two flips; they come first so that all views of an image are flipped alike
 
 
 class ViewMaker:
@@ -96,16 +96,16 @@ class ViewMaker:
         n, f = (view.grid, view.fragment) if view.kind == "fragments" else (1, view.size)
         drawn = draws(
             self._keys[rows],
-            _FIXED_DRAWS + 2 * n * n,
+            FIXED_DRAWS + 2 * n * n,
             seed=self.recipe.seed,
             epoch=epoch,
             number=number,
             training=training,
         )
         heights, widths = store.heights[rows], store.widths[rows]
-        tops, lefts = _corners(view, heights, widths, n, f, drawn[:, _FIXED_DRAWS:])
+        tops, lefts = corners(view, heights, widths, n, f, drawn[:, FIXED_DRAWS:])
         starts = store.offsets[rows, None, None] + (tops * widths[:, None, None] + lefts) * 3
-        flips = drawn[:, :_FIXED_DRAWS] >> np.uint64(31) if view.flips and training else np.zeros((len(rows), 2))
+        flips = drawn[:, :FIXED_DRAWS] >> np.uint64(31) if view.flips and training else np.zeros((len(rows), 2))
         flat = self._flat(store)
         if not flat.is_cuda:
             store.verify(rows)
@@ -180,7 +180,7 @@ def stream(view: View, *, seed: int, epoch: int, number: int, training: bool) ->
     return f"seed {seed} epoch {epoch} number {number}" if training else f"test number {number}"
 
 
-def _corners(
+def corners(
     view: View, heights: np.ndarray, widths: np.ndarray, n: int, f: int, drawn: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Top and left pixel of every window, [B,n,n] each.
