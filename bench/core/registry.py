@@ -219,10 +219,7 @@ def _import_file(path: Path) -> Any:
     return module
 
 
-IMPORTED = {
-    EXTERNAL: "scores that `bench import` brought here",
-    "pyiqa": "a metric that `bench import pyiqa:METRIC --on DATASET` scores whole pictures with",
-}
+IMPORTED = {EXTERNAL: "scores that `bench import` brought here"}
 METHODS: Registry[Any] = Registry("method", "methods", base="bench.models.method:Method", reserved=IMPORTED)
 PROTOCOLS: Registry[Any] = Registry("protocol", "protocols", base="bench.planning.protocol:Protocol")
 DATASETS: Registry[Any] = Registry("dataset", "bench.data.sets", base="bench.data.dataset:DatasetSource")
