@@ -27,7 +27,7 @@ class Pyiqa(Method):
 
     title: ClassVar[str] = "pyiqa"
     origin: ClassVar[str] = "the pyiqa toolbox, any of its no-reference metrics, as its authors trained it"
-    stands_on: ClassVar[Literal["nothing"]] = "nothing"
+    stands_on: ClassVar[Literal["own"]] = "own"
     learns: ClassVar[Literal["nothing"]] = "nothing"
     family: ClassVar[bool] = True
 
@@ -40,7 +40,8 @@ class Pyiqa(Method):
         return _Score(self.variant, load_metric(self.variant))
 
     def size(self, shape: VitShape) -> int:
-        """Nothing is trained."""
+        """Nothing is trained; a metric that there is not is refused here, before anything is run."""
+        toolbox_with(self.variant)
         return 0
 
     def head(self, recipe: object, width: int) -> nn.Module | None:
@@ -48,19 +49,24 @@ class Pyiqa(Method):
         return None
 
 
-def load_metric(name: str) -> nn.Module:
-    """A metric by pyiqa's name; without pyiqa, or under no name of a no-reference metric, a sentence."""
-    pyiqa: Any
+def toolbox_with(name: str) -> Any:
+    """The installed pyiqa; without it, or where it has no no-reference metric of this name, a sentence."""
     try:
-        pyiqa = import_module("pyiqa")
+        pyiqa: Any = import_module("pyiqa")
     except ImportError as error:
         raise UsageError(
-            f"pyiqa:{name} needs pyiqa, which cannot be imported here ({error}). Install it into this environment if "
-            "its licence (PolyForm Noncommercial) suits you."
+            f"The metric {name} needs pyiqa, which cannot be imported here ({error}). Install it into this environment "
+            "if its licence (PolyForm Noncommercial) suits you."
         ) from None
     known: Sequence[str] = pyiqa.list_models(metric_mode="NR")
     if name not in known:
         raise UsageError(f"pyiqa has no no-reference metric {name!r}. {suggest(name, known)}")
+    return pyiqa
+
+
+def load_metric(name: str) -> nn.Module:
+    """A metric by pyiqa's name, frozen."""
+    pyiqa = toolbox_with(name)
     try:
         made: nn.Module = pyiqa.create_metric(name, device="cpu")
     except Exception as error:  # it loads weights and may fail in any way

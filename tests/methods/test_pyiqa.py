@@ -93,7 +93,7 @@ def test_it_shows_what_every_method_must_show(pyiqa):
 
 def test_without_pyiqa_it_says_what_is_missing_and_under_which_licence(world, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyiqa", None)
-    with pytest.raises(UsageError, match="pyiqa:noise needs pyiqa.*PolyForm Noncommercial"):
+    with pytest.raises(UsageError, match="The metric noise needs pyiqa.*PolyForm Noncommercial"):
         run(world, "pyiqa:noise")
 
 
