@@ -131,6 +131,7 @@ def _cite_networks(citations: Citations, record: Record) -> None:
     further = record.section("weights").get("further") or {}
     for name in further:
         citations.add(_first(CNNS, str(name)), f"CNN {name}")
+        citations.add(("wightman2019timm",), f"CNN {name}")
 
 
 def _first(patterns: Iterable[tuple[str, str]], name: str) -> tuple[str, ...]:
