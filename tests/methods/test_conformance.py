@@ -38,7 +38,12 @@ VARIANTS: dict[str, list[dict]] = {
 }
 NARROW = {"vera": "r=8", "oft": "oft_block_size=16", "fourierft": "n_frequency=50", "randlora": "r=8"}
 CASES = [
-    *((name, options) for name in METHODS if name != "peft" for options in VARIANTS.get(name, [{}])),
+    *(
+        (name, options)
+        for name in METHODS
+        if not METHODS.card(name).facts["family"]
+        for options in VARIANTS.get(name, [{}])
+    ),
     *((f"peft:{tuner}", {"config": NARROW.get(tuner, "")}) for tuner in TUNERS),
 ]
 

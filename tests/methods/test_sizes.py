@@ -82,7 +82,7 @@ def test_a_glia_without_lgf_pays_for_no_guidance() -> None:
     assert parts["projection"] == parts["fusion attention"] == parts["refinement attention"] == parts["lambda"] == 0
 
 
-@pytest.mark.parametrize("name", [name for name in METHODS if name != "peft"])
+@pytest.mark.parametrize("name", [name for name in METHODS if not METHODS.card(name).facts["family"]])
 def test_the_size_that_the_list_shows_without_torch_is_the_formulas(name: str) -> None:
     facts, size = METHODS.card(name).facts, METHODS.make(name).size(VIT_B16)
     assert facts["vit_b"] == (size if size >= 0 else None)  # of none, the data decide it
