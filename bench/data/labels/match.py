@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from bench.core.errors import DataError
 from bench.core.progress import counted
 from bench.data.dataset import COLUMNS, Dataset, DatasetSource
-from bench.data.labels.columns import Sheet
+from bench.data.labels.columns import Sheet, alike
 from bench.data.labels.tree import Tree
 
 if TYPE_CHECKING:
@@ -78,6 +78,37 @@ def label_file(source: DatasetSource, tree: Tree, *names: str, help: str = "") -
         wanted, whence = " or ".join(names), help or (source.obtain and f"It comes from {source.obtain}.")
         raise DataError(f"{source.name}: the label file {wanted} is missing from {tree.root}. {whence}".rstrip())
     return tree.path(found)
+
+
+@dataclass(frozen=True)
+class Homes:
+    """Where pictures lie whose label file gives no more than their names: each one's path, and the folders."""
+
+    paths: list[str]
+    folders: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def pictures_by_name(source: DatasetSource, tree: Tree, names: Sequence[str], but: Sequence[str] = ()) -> Homes:
+    """The pictures of these names wherever they lie below the tree, `but` in these folders of it.
+
+    For sets that are unpacked in more than one way. One name in two folders is an error that names both.
+    """
+    homes: dict[str, list[str]] = {}
+    outside = tuple(f"{alike(folder)}/" for folder in but)
+    for path in tree.pictures("", deep=True):
+        if not alike(path).startswith(outside):
+            homes.setdefault(alike(path.rpartition("/")[2]), []).append(path)
+    paths, folders = [], set()
+    for name in names:
+        found = homes.get(alike(name.rpartition("/")[2]), [])
+        exact = [path for path in found if f"/{path}".endswith(f"/{name}")] or found
+        if len({alike(path) for path in exact}) > 1:
+            raise DataError(f"{source.name}: {name} lies in {tree.root} twice: {exact[0]} and {exact[1]}; keep one.")
+        paths.append(exact[0] if exact else name)
+        folders |= {path.rpartition("/")[0] for path in exact}
+    met = ", ".join(folder or "the folder itself" for folder in sorted(folders))
+    return Homes(paths, tuple(sorted(folders)), (f"pictures of {met}",) if met else ())
 
 
 def match(labels: Labels) -> Match:
