@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-all lint install clean
+.PHONY: demo test test-all lint install results clean
 
 demo: install
 	$(BIN)/bench run --method glia,linear_probe --protocol cross --preset demo
@@ -36,6 +36,10 @@ $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev,ray]"
 	touch $@
+
+# The committed tables, made from the committed records and from nothing else.
+results: install
+	$(BIN)/python -m bench.report.reference --tables
 
 clean:
 	rm -rf $(VENV) build *.egg-info

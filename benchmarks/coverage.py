@@ -200,6 +200,7 @@ CONTENTS = [
     Design(65, target="all", splits=2, versions=4),
     Design(30, target="all", source="all", splits=3, versions=12),
     *(Design(17, target="folds", splits=splits, seeds=3) for splits in (17, 8, 5)),
+    Design(14, target="folds", splits=7, seeds=3),
     Design(60, splits=1),
     *(Design(contents, splits=splits) for contents, splits in ((17, 5), (17, 10), (29, 2), (29, 5), (29, 10), (81, 2))),
     Design(30, splits=5, unequal=True),

@@ -87,7 +87,10 @@ def _tables(part: PresetResults, experiment: Experiment) -> list[Table]:
     )
     ranking = fill(part.with_records(records.values()), layout)
     labels = {line.arm: row.lead[0] for line, row in zip(layout.lines, ranking.rows, strict=True)}
-    return [ranking, _pairs_table(ranking, labels, matches[0], f"{stem}_pairs{part.rules.suffix}", where)]
+    return [
+        ranking,
+        _pairs_table(ranking, labels, matches[0], f"{stem}_pairs{part.rules.suffix}{part.preset.suffix}", where),
+    ]
 
 
 def _matches(part: PresetResults, arms: Sequence[Arm], experiment: Experiment) -> list[Match]:
@@ -96,7 +99,7 @@ def _matches(part: PresetResults, arms: Sequence[Arm], experiment: Experiment) -
     for arm in arms:
         for record in part.runs(arm, experiment):
             if record.done:
-                by_split.setdefault(record.spec.split, {}).setdefault(arm, record)
+                by_split.setdefault(record.spec.repetition, {}).setdefault(arm, record)
     found = []
     for split, models in sorted(by_split.items()):
         predictions = {arm: p for arm, record in models.items() if (p := record.predictions(experiment.target))}
@@ -149,8 +152,8 @@ def _pairs_table(ranking: Table, titles: Mapping[Arm, str], match: Match, name: 
             cells = (str(images[pair.best]), str(images[pair.worst]), Number(pair.gap, facts={"metric": "gap"}))
             rows.append(Row((labels[int(attacker)], labels[int(defender)], level), cells))
     return Table(
-        name=name + ("_demo" if ranking.demo else ""),
-        title=("Demo. " if ranking.demo else "") + f"gMAD pairs of split {match.split}: {where}.",
+        name=name,
+        title=f"{ranking.title.partition(' ')[0]} " * ranking.demo + f"gMAD pairs of split {match.split}: {where}.",
         leads=("Attacker", "Defender", "Defender's level"),
         header=(("", "Better (attacker)"), ("", "Worse (attacker)"), ("Human", "gap")),
         rows=tuple(rows),

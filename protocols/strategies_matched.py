@@ -13,7 +13,7 @@ from bench.records.results import Results
 from bench.report.table import Table
 from bench.report.tables.fill import Layout, Line, PresetResults, by_preset, fill, own_columns
 
-BUDGETS = {"paper": 8_000_000, "demo": 2_000_000}
+BUDGETS = {"paper": 8_000_000, "demo": 2_000_000, "study": 2_000_000}
 """GLIA's own size on the papers' ViT-B, and about LoDa's smallest on the demo's ViT-S. `--set budget=N` for others."""
 
 KNOBS = {
@@ -30,6 +30,7 @@ KNOBS = {
 SOLVED: Mapping[str, Mapping[str, int]] = {
     "paper": {"adapter": 216, "lora": 217, "vpt": 784, "loda": 32, "glia": 60},
     "demo": {"adapter": 107, "lora": 108, "vpt": 434, "loda": 16, "glia": 28},
+    "study": {"adapter": 107, "lora": 108, "vpt": 434, "loda": 16, "glia": 28},
 }
 """What `bench.models.budget` finds for methods with their default options at the presets' budgets and backbones.
 
@@ -44,7 +45,7 @@ class StrategiesMatched(Protocol):
     bounds: ClassVar[Mapping[str, Bound]] = {"budget": {"least": 0}}
 
     budget: int = 0
-    """Trainable parameters of every strategy; 0: the preset's, 8,000,000 (paper) or 2,000,000 (demo)."""
+    """Trainable parameters of every strategy; 0: the preset's, 8,000,000 (paper) or 2,000,000 (demo and study)."""
 
     def plan(self, request: Request) -> list[RunSpec]:
         """Every strategy that can be sized; those that cannot (a linear probe) are left out."""

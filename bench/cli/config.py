@@ -24,13 +24,23 @@ SETTINGS: dict[str, Option] = {
         Option("protocol", "str", "main", meaning="Protocols: which runs are made, and which tables of them."),
         Option(
             "preset",
-            'Literal["", "demo", "paper"]',
+            'Literal["", "demo", "study", "paper"]',
             "",
             meaning="Backbone, sets and recipe: the papers', or ones that fit a laptop.",
             unset="paper where [data] is configured, else demo",
         ),
         Option("backbone", "str", "", meaning="A timm ViT by name.", unset="the preset's"),
-        Option("splits", "int", 0, 0, meaning="How many random splits.", unset="the preset's: 10 (paper) or 2 (demo)"),
+        Option(
+            "splits", "int", 0, 0, meaning="How many splits.", unset="the preset's: 10 (paper), 3 (demo), 7 (study)"
+        ),
+        Option(
+            "seeds",
+            "int",
+            0,
+            0,
+            meaning="How many seeds each split is trained with.",
+            unset="the preset's: 1, or 3 (study)",
+        ),
         Option(
             "device",
             'Literal["auto", "cpu", "cuda", "mps"]',

@@ -104,7 +104,7 @@ def _in_force(name: str, config: Config) -> tuple[str, str]:
     value, origin, preset = config.values[name], config.origins[name], preset_named(config.preset)
     if name == "preset" and not value:
         return preset.name, f"[data] in {FILE}" if config.data else "built-in, for no [data] is configured"
-    if name in ("backbone", "splits") and not value:
+    if name in ("backbone", "splits", "seeds") and not value:
         return str(getattr(preset, name)), f"preset {preset.name}"
     if name == "cache" and not value:
         variable = next((v for v in (CACHE_VARIABLE, "XDG_CACHE_HOME") if os.environ.get(v)), "built-in")

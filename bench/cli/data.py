@@ -85,7 +85,9 @@ def check(
 @friendly
 def prepare(
     names: Annotated[list[str], typer.Argument(help="Datasets.")],
-    preset: Annotated[Optional[str], typer.Option("--preset", help="Whose picture sizes: demo or paper.")] = None,
+    preset: Annotated[
+        Optional[str], typer.Option("--preset", help="Whose picture sizes: demo, study or paper.")
+    ] = None,
     original: Annotated[
         bool, typer.Option("--original", help="Also in their own sizes, from which GLIA cuts its fragments.")
     ] = False,

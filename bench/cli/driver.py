@@ -19,7 +19,7 @@ from bench.execution.orders import ExecutionOptions, Summary
 from bench.execution.serial import execute_serial
 from bench.execution.slurm import script, share
 from bench.planning.plan import Plan
-from bench.planning.presets import preset_named
+from bench.planning.presets import made_sets
 from bench.records.plans import note_plan
 from bench.records.store import Store
 
@@ -101,7 +101,7 @@ def _advice(plan: Plan, summary: Summary, *, anything: bool) -> str:
 
 def refuse_other_data(plan: Plan, runtime: Runtime, store: Store, pending: Set[str]) -> None:
     """Refuse to take runs for done that were made when a set had other pictures, labels or splits than it has now."""
-    pinned = set(preset_named("demo").main)
+    pinned = made_sets()
     wanted = {s.training_key for s in plan.specs if not s.datasets <= pinned and s.key not in pending}
     if not wanted:
         return
@@ -226,29 +226,35 @@ USUAL_SPLITS = 10
 """As many as the papers have; so many are listed where a set has them and none are asked for."""
 
 
-def print_splits(config: Config, name: str, numbers: Sequence[int], export: Path | None) -> None:
+def print_splits(
+    config: Config, name: str, numbers: Sequence[int], export: Path | None, split_rule: str = "random"
+) -> None:
     """The splits of a dataset: a line each, or every image's side as CSV. No number: the first ten there are."""
     from bench.core.files import write_text
     from bench.data.locate import load_dataset
     from bench.data.splits import count_of_splits, make_split
 
     dataset = load_dataset(name, config.data, config.cache)
-    count = count_of_splits(dataset)
+    count = count_of_splits(dataset, split_rule)
     if not numbers:
         numbers = range(min(USUAL_SPLITS, count or USUAL_SPLITS))
-        if len(numbers) < USUAL_SPLITS:
+        if len(numbers) < USUAL_SPLITS and split_rule == "random":
             few = counted(dataset.table["group"].nunique(), "content")
             note(f"{name} has {few} and so only {count} different test parts: these are all its splits.")
     names = dataset.table["image"].tolist()
     rows, lines = [], ["split,side,image"]
     for number in numbers:
-        split = make_split(dataset, number)
+        split = make_split(dataset, number, split_rule=split_rule)
         groups = dataset.table["group"]
         contents = (groups.iloc[split.train].nunique(), groups.iloc[split.test].nunique())
         rows.append((number, len(split.train), len(split.test), *contents, split.hash(names)))
         for side, part in (("train", split.train), ("test", split.test)):
             lines += [f"{number},{side},{names[i]}" for i in part]
-    grid(("split", "train images", "test images", "train contents", "test contents", "hash"), rows, title=dataset.name)
+    grid(
+        ("split", "train images", "test images", "train contents", "test contents", "hash"),
+        rows,
+        title=f"{dataset.name}, {split_rule}",
+    )
     if export is not None:
         write_text(export, "\n".join(lines) + "\n")
         say(f"Written: {export}")

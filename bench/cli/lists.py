@@ -201,7 +201,7 @@ def _place(name: str, config: Config) -> str:
     own = config.data.get(name)
     if isinstance(own, dict) and own.get("path"):
         return str(own["path"])
-    if name.startswith("demo"):
+    if name.startswith(("demo", "study")):
         return "made when needed"
     return str(config.data["root"]) if config.data.get("root") else "not configured"
 
@@ -254,10 +254,11 @@ def splits(
         Optional[int], typer.Option("--splits", min=1, help="How many splits to list; else ten, or all there are.")
     ] = None,
     export: Annotated[Optional[Path], typer.Option("--export", help="Write image,side rows as CSV.")] = None,
+    split_rule: Annotated[str, typer.Option("--split-rule", help="random, official or kfold:K.")] = "random",
     plugin: Plugin = None,
 ) -> None:
     """Print or export the splits of a dataset."""
     from bench.cli.driver import print_splits
 
     config = configure(plugin)
-    print_splits(config, dataset, [number] if number is not None else range(count or 0), export)
+    print_splits(config, dataset, [number] if number is not None else range(count or 0), export, split_rule)

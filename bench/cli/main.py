@@ -85,7 +85,9 @@ def table(
     ] = None,
     method: Annotated[Words, typer.Option("--method", "-m", help="Only these methods, separated by commas.")] = None,
     dataset: Annotated[Words, typer.Option("--dataset", "-d", help="Only these datasets, separated by commas.")] = None,
-    preset: Annotated[Names, typer.Option("--preset", help="Only the runs of this preset: demo or paper.")] = None,
+    preset: Annotated[Names, typer.Option("--preset", help="Only the runs of this preset: demo, study or paper.")] = (
+        None
+    ),
     smoke: Annotated[bool, typer.Option("--smoke", help="Smoke runs (made with --limit) too.")] = False,
     out: Annotated[
         Optional[Path], typer.Option("--out", help="Folder for the files; tables in the results folder if not given.")

@@ -12,7 +12,7 @@ from bench.core.registry import METHODS
 from bench.core.runtime import Runtime
 from bench.core.spec import RunSpec
 from bench.data.locate import LEAST_IMAGES
-from bench.data.splits import count_of_parts, too_few_contents, too_many_splits
+from bench.data.splits import count_of_parts, too_few_contents, too_many_splits, why_no_folds
 from bench.planning.plan import Plan
 from bench.planning.presets import PRESETS
 from bench.planning.refusals import WHERE_THEY_LIE
@@ -32,7 +32,7 @@ def look_ahead(plan: Plan, runtime: Runtime, tell: Tell) -> Plan:
     _check_official_splits(plan, sources)
     check_models(plan.specs)
     contents, problems = _counted_contents(sources, runtime.data, max(spec.limit for spec in plan.specs))
-    problems += _few_contents(plan, contents)
+    problems += _few_contents(plan, contents) + _without_folds(plan, sources, runtime.data, contents)
     lacking = _splits_lacking(plan, contents)
     if plan.splits_named:
         problems += [too_many_splits(name, contents[name], count) for name, count in lacking.items()]
@@ -74,14 +74,18 @@ def _counted_contents(
     counts, problems = {}, []
     for name, source in sources.items():
         try:
-            read = source.folders or name in data  # others are made when they are needed: their class says how many
-            count = source.load().table["group"].nunique() if read else source.groups
+            count = source.load().table["group"].nunique() if _is_read(name, source, data) else source.groups
         except DataError as error:
             problems.append(str(error))
             continue
         if count:
             counts[name] = min(int(count), limit) if limit else int(count)
     return counts, problems
+
+
+def _is_read(name: str, source: DatasetSource, data: Mapping[str, Any]) -> bool:
+    """Whether a set lies on a disk; others are made when they are needed, and their class says what they hold."""
+    return bool(source.folders) or name in data
 
 
 def _splits_lacking(plan: Plan, contents: Mapping[str, int]) -> dict[str, int]:
@@ -98,6 +102,15 @@ def _few_contents(plan: Plan, contents: Mapping[str, int]) -> list[str]:
     """What is to be said of sets that cannot be split at all."""
     split = {spec.train for spec in plan.specs if spec.split_rule == "random"}
     return [too_few_contents(name, count) for name, count in contents.items() if name in split and count < LEAST_IMAGES]
+
+
+def _without_folds(
+    plan: Plan, sources: Mapping[str, DatasetSource], data: Mapping[str, Any], contents: Mapping[str, int]
+) -> list[str]:
+    """What is to be said of sets whose contents cannot be dealt to the folds that were asked for."""
+    wishes = sorted({(spec.train, spec.folds) for spec in plan.specs if spec.folds and spec.train in contents})
+    named = {name: not _is_read(name, sources[name], data) or sources[name].load().grouped for name, _ in wishes}
+    return [why for name, folds in wishes if (why := why_no_folds(name, contents[name] * named[name], folds))]
 
 
 def _within(plan: Plan, lacking: Mapping[str, int], contents: Mapping[str, int], tell: Tell) -> Plan:

@@ -70,7 +70,7 @@ def attach(app: App) -> None:
 def run(
     method: Annotated[Words, typer.Option("--method", "-m", help="Methods, separated by commas, or all.")] = None,
     protocol: Annotated[Words, typer.Option("--protocol", "-p", help="Protocols, separated by commas.")] = None,
-    preset: Annotated[Names, typer.Option("--preset", help="demo or paper.")] = None,
+    preset: Annotated[Names, typer.Option("--preset", help="demo, study or paper.")] = None,
     backbone: Annotated[Names, typer.Option("--backbone", help="A timm ViT by name.")] = None,
     weights: Annotated[str, typer.Option("--weights", help="pretrained, random, or a weights file.")] = "pretrained",
     cnn_weights: Annotated[Optional[Path], typer.Option("--cnn-weights", help="A weights file for LoDa's CNN.")] = None,
@@ -81,7 +81,10 @@ def run(
         Words, typer.Option("--train-on", help="Sources of protocols that pair sets, such as cross.")
     ] = None,
     test_on: Annotated[Words, typer.Option("--test-on", help="Targets of such protocols, your own sets too.")] = None,
-    splits: Annotated[Optional[int], typer.Option("--splits", min=1, help="How many random splits.")] = None,
+    splits: Annotated[Optional[int], typer.Option("--splits", min=1, help="How many splits.")] = None,
+    seeds: Annotated[
+        Optional[int], typer.Option("--seeds", min=1, help="How many seeds each split is trained with.")
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", min=0, help="Use only N images a set (a smoke run).")] = 0,
     settings: Annotated[
         Optional[list[str]],
@@ -129,7 +132,7 @@ def run(
     from bench.planning.plan import Ask, make_plan
 
     typed: dict[str, Any] = {"method": _joined(method), "protocol": _joined(protocol), "preset": preset}
-    typed |= {"backbone": backbone}
+    typed |= {"backbone": backbone, "seeds": seeds}
     typed |= {"splits": splits, "device": device, "precision": precision, "overwrite": overwrite, "results": results}
     typed |= {"executor": executor, "address": address, "pack": pack, "compile": compile_steps}
     config = configure(plugin, **parsed(typed))
@@ -140,6 +143,7 @@ def run(
         backbone=config["backbone"],
         datasets=words_of(dataset),
         splits=config["splits"],
+        seeds=config["seeds"],
         limit=limit,
         settings=tuple(settings or ()),
         file=file_settings(config),
@@ -192,13 +196,15 @@ def _tuned(recipe: str, config: Config) -> Choices:
 
 
 def _announce(config: Config, plan: Plan) -> None:
-    if plan.preset.name == "demo":
+    from bench.planning.presets import made_sets
+
+    if plan.preset.made:
         why = "asked for" if config.origins["preset"] != "built-in" else "no data root is configured"
-        own = {spec.train for spec in plan.specs} - set(plan.preset.main)
-        made = {spec.train for spec in plan.specs} & set(plan.preset.main)
+        own = {spec.train for spec in plan.specs} - made_sets()
+        made = {spec.train for spec in plan.specs} & made_sets()
         what = ["small synthesized sets with demo labels"] if made else []
         what += ["its short recipe, on your own sets"] if own else []
-        note(f"Preset demo ({why}): {'; '.join(what)}; its numbers are not the papers'.")
+        note(f"Preset {plan.preset.name} ({why}): {'; '.join(what)}; its numbers are not the papers'.")
     else:
         sets = ", ".join(sorted({s.train for s in plan.specs}))
         note(f"Preset paper: {counted(len(plan.specs), 'run')} over {sets}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
@@ -11,6 +12,7 @@ from bench.cli.app import App
 from bench.cli.console import friendly, grid, note, say
 
 if TYPE_CHECKING:
+    from bench.records.store import Store
     from bench.report.compare import PairedDifference
 
 Results = Annotated[Optional[Path], typer.Option("--results", help="The results folder.")]
@@ -30,6 +32,9 @@ def attach(app: App) -> None:
 def verify(
     data: Annotated[bool, typer.Option("--data", help="Check the datasets' labels, pictures and splits too.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse numbers that were not made alike.")] = False,
+    reference: Annotated[
+        bool, typer.Option("--reference", help="Hold your runs against the reference results too.")
+    ] = False,
     results: Results = None,
     plugin: Plugin = None,
 ) -> None:
@@ -54,7 +59,22 @@ def verify(
     unlike = [f"Mixed: {line}." for line in mixed(records)]
     for line in filter(None, [earlier_remark(records), *unlike]):
         say(line)
-    raise typer.Exit(1 if findings or (strict and unlike) else 0)
+    far = _hold_against_reference(store) if reference else 0
+    raise typer.Exit(1 if findings or far or (strict and unlike) else 0)
+
+
+def _hold_against_reference(store: Store) -> int:
+    """Say how near one's runs are to the reference's, and what was not alike in those that are not; their number."""
+    from bench.records.store import Store
+    from bench.report.reference import NAME, folder_of, held_against, summary_of
+
+    found = held_against(store, Store(folder_of(NAME)))
+    far = [held for held in found if held.verdict == "other"]
+    if far:
+        rows = [(held.run, f"{held.difference:.3f}", ", ".join(held.unlike) or "nothing known") for held in far]
+        grid(("run", "difference", "not alike"), rows, title="Not the reference's numbers")
+    say(summary_of(found))
+    return len(far)
 
 
 def _verdict(checked: int, findings: int) -> str:
@@ -103,6 +123,9 @@ def compare(
     b: Annotated[str, typer.Argument(help="Another.")],
     metric: Annotated[str, typer.Option("--metric", help="srcc, plcc, krcc or rmse.")] = "srcc",
     strict: Annotated[bool, typer.Option("--strict", help="Refuse numbers that were not made alike.")] = False,
+    with_: Annotated[
+        str, typer.Option("--with", help="Another results folder, or reference: for runs that you have not made.")
+    ] = "",
     results: Results = None,
     plugin: Plugin = None,
 ) -> None:
@@ -122,8 +145,15 @@ def compare(
     if not Path(config["results"]).is_dir():
         for name in names:
             METHODS.target(name)
-    store = Store(results_folder(config, f"bench run -m {','.join(names)}"))
-    compared = pairs(Records.read(store), a, b, metric=metric)
+    if with_ and not Path(config["results"]).is_dir():
+        records = Records([])
+    else:
+        records = Records.read(Store(results_folder(config, f"bench run -m {','.join(names)}")))
+    if with_:
+        from bench.report.reference import folder_of, with_records_of
+
+        records = with_records_of(records, Records.read(Store(folder_of(with_))))
+    compared = pairs(records, a, b, metric=metric)
     if strict and (mixed := [line for found in compared for line in found.mixed]):
         raise MixedError(f"{mixed[0]}. Without --strict the comparison says so itself.")
     for found in compared:
@@ -132,11 +162,24 @@ def compare(
         both = [f"Both: {', '.join(found.shared)}."] if found.shared else []
         heads = ("", "difference", "splits", "95% over splits", "p", "p (Holm)", "contents", "95% over contents")
         grid(heads, [_compared(row) for row in found.rows], title=title)
+        powers = filter(None, map(_power, found.rows))
         unlike = [f"Mixed: {line}." for line in found.mixed]
-        for line in (*both, *found.sentences, found.summary, *found.cautions, *unlike):
+        for line in (*both, *found.sentences, found.summary, *powers, *found.cautions, *unlike):
             say(line)
     for line in PROMISES:
         note(line)
+
+
+def _power(row: PairedDifference) -> str:
+    """What moves a difference in k-fold, and what so many contents and seeds could show of it."""
+    spread = row.spread
+    if spread is None:
+        return ""
+    seen, more = (spread.detectable(contents, spread.seeds) for contents in (spread.contents, 2 * spread.contents))
+    return (
+        f"{row.title}: one content's difference has standard deviations of {spread.text} by content/seed/pictures; "
+        f"{spread.contents} contents under {spread.seeds} seeds show {seen:.3f} at 80% power, twice as many {more:.3f}."
+    )
 
 
 def _compared(row: PairedDifference) -> tuple[object, ...]:
@@ -153,17 +196,19 @@ def _compared(row: PairedDifference) -> tuple[object, ...]:
 
 @friendly
 def tune(
-    method: Annotated[str, typer.Argument(help="The method.")],
+    method: Annotated[str, typer.Argument(help="Methods, separated by commas, or all.")],
     dataset: Annotated[
         Optional[list[str]],
-        typer.Option("--dataset", "-d", help="Where to choose, one set; else the first that is configured."),
+        typer.Option(
+            "--dataset", "-d", help="Where to choose, one set; else the preset's set for tuning, or the first there is."
+        ),
     ] = None,
     splits: Annotated[
         Optional[int], typer.Option("--splits", min=1, help="In how many splits to choose; the preset's number.")
     ] = None,
-    rates: Annotated[str, typer.Option("--lr", help="Learning rates to try.")] = "1e-4,3e-4,1e-3,3e-3",
+    rates: Annotated[str, typer.Option("--lr", help="Learning rates to try; the preset's if not given.")] = "",
     option: Annotated[str, typer.Option("--option", help="One more option, as NAME=VALUE,VALUE…")] = "",
-    preset: Annotated[Optional[str], typer.Option("--preset", help="demo or paper.")] = None,
+    preset: Annotated[Optional[str], typer.Option("--preset", help="demo, study or paper.")] = None,
     backbone: Annotated[str, typer.Option("--backbone", help="A timm ViT by name.")] = "",
     weights: Annotated[str, typer.Option("--weights", help="pretrained, random, or a weights file.")] = "pretrained",
     device: Annotated[Optional[str], typer.Option("--device", help="auto, cpu, cuda or mps.")] = None,
@@ -173,14 +218,14 @@ def tune(
     results: Results = None,
     plugin: Plugin = None,
 ) -> None:
-    """Choose a learning rate, and one option at most, in each split. Contents of its own training part decide."""
+    """Choose a learning rate, and one option at most, in each split. Contents that no such run is tested on decide."""
     from bench.cli.config import file_settings
-    from bench.cli.invocation import configure, one_set, runtime_of
-    from bench.cli.tune_command import Wish, run_search
+    from bench.cli.invocation import configure, one_set, runtime_of, words_of
+    from bench.cli.tune_command import Wish, run_searches
 
     config = configure(plugin, preset=preset, device=device, results=results, splits=splits)
     wish = Wish(
-        method,
+        "",
         one_set(dataset, "bench tune"),
         config["splits"],
         rates,
@@ -191,7 +236,9 @@ def tune(
         tuple(settings or ()),
         file_settings(config),
     )
-    raise typer.Exit(run_search(wish, Path(config["results"]), lambda **more: runtime_of(config, plugin, **more)))
+    results_folder = Path(config["results"])
+    make_runtime = partial(runtime_of, config, plugin)
+    raise typer.Exit(run_searches(words_of(method), wish, results_folder, make_runtime))
 
 
 @friendly

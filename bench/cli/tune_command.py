@@ -20,13 +20,16 @@ from bench.core.spec import Scalar
 from bench.data.locate import loader_name
 from bench.execution.orders import ExecutionOptions
 from bench.execution.serial import execute_serial
-from bench.planning.choices import Trial, Trials, best, write_choices
-from bench.planning.plan import Plan, Settings, recipes_of_methods, sort_settings, weights_token
+from bench.planning.choices import Choices, Trial, Trials, best, write_choices
+from bench.planning.plan import Plan, Settings, expand_methods, recipes_of_methods, sort_settings, weights_token
 from bench.planning.presets import Preset, preset_named
 from bench.planning.refusals import WHERE_THEY_LIE
-from bench.planning.tuning import Candidate, Search, candidates, trials
+from bench.planning.tuning import Candidate, Search, candidates, trials, usual_rates
 from bench.planning.which_sets import WhichSets, sets_here
 from bench.records.store import Store
+
+STOPPED = 130
+"""The exit code of a search that somebody stopped."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,17 @@ class Wish:
     weights: str
     settings: tuple[str, ...]
     file: Settings
+
+
+def run_searches(methods: Sequence[str], wish: Wish, results: Path, make_runtime: Callable[..., Runtime]) -> int:
+    """One search for each method; the exit code says whether candidates failed, or that somebody stopped it."""
+    code = 0
+    for method in expand_methods(methods):
+        found = run_search(replace(wish, method=method), results, make_runtime)
+        if found == STOPPED:
+            return STOPPED
+        code = max(code, found)
+    return code
 
 
 def run_search(wish: Wish, results: Path, make_runtime: Callable[..., Runtime]) -> int:
@@ -65,13 +79,23 @@ def run_search(wish: Wish, results: Path, make_runtime: Callable[..., Runtime]) 
         summary = execute_serial(pending, runtime, options)
     report_problems(store)
     if summary.interrupted:
-        return 130
+        return STOPPED
     found = trials(tried, store, summary.failed)
     _show(search, found)
-    chosen = _chosen(found)
+    kept = search.dataset == search.preset.tuning
+    chosen = (
+        _text(Choices({search.method: {search.dataset: found}}).of(search.method, "", (), 0)[0])
+        if kept
+        else _chosen(found)
+    )
     path = write_choices(results, search.preset.name, search.method, search.dataset, found)
     say(f"Chosen: {chosen}. Written: {path}")
-    say("`bench run … --recipe tuned` uses it in these splits, and on sets that it is not tested on here.")
+    if edge := _at_an_edge(search, found):
+        say(f"{edge} stands at the edge of what was tried: widen it with --lr.")
+    say(
+        "`bench run … --recipe tuned` uses it"
+        + ("." if kept else " in these splits, and on sets that it is not tested on here.")
+    )
     return 1 if any(trial.srcc is None for tried in found.values() for trial in tried) else 0
 
 
@@ -79,8 +103,13 @@ def _search(wish: Wish, data: Mapping[str, Any]) -> tuple[Search, dict[str, Path
     """What the command line asks to try, and the weights files it names."""
     METHODS.target(wish.method)
     preset = preset_named(wish.preset)
-    dataset = wish.dataset or first_set(preset, data)
+    dataset = wish.dataset or preset.tuning or first_set(preset, data)
     loader_name(dataset, data)
+    if preset.tuning and dataset in preset.main:
+        raise UsageError(
+            f"All contents of {dataset} are tested in the {preset.name} preset, which keeps {preset.tuning} for "
+            "tuning: leave out --dataset."
+        )
     files, token = weights_token(wish.weights)
     common = {"weights": token} | ({"backbone": wish.backbone} if wish.backbone else {})
     name, _, values = wish.option.partition("=")
@@ -94,8 +123,8 @@ def _search(wish: Wish, data: Mapping[str, Any]) -> tuple[Search, dict[str, Path
         wish.method,
         dataset,
         preset,
-        wish.splits or preset.splits,
-        rates=_numbers(wish.rates),
+        wish.splits or (preset.tuning_splits if dataset == preset.tuning else preset.splits),
+        rates=_numbers(wish.rates) if wish.rates else usual_rates(preset, wish.method),
         option=name,
         values=[value for value in values.split(",") if value],
         common=common,
@@ -145,6 +174,14 @@ def _standard_error(tried: Sequence[Trial]) -> str:
 
     each = [srcc_standard_error(trial.n, trial.srcc) for trial in tried if trial.srcc is not None and trial.n > 3]
     return f"{math.hypot(*each) / len(each):.3f}" if len(each) == len(tried) else "-"
+
+
+def _at_an_edge(search: Search, found: Trials) -> str:
+    """The rate that is best in the mean over splits where it is the lowest or the highest tried; else nothing."""
+    if len(search.rates) < 2:
+        return ""
+    rate = float(Choices({search.method: {search.dataset: found}}).of(search.method, "", (), 0)[0]["lr"])
+    return f"lr={rate:g}" if rate in (min(search.rates), max(search.rates)) else ""
 
 
 def _chosen(found: Trials) -> str:

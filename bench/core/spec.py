@@ -18,6 +18,8 @@ SCHEMA = 2
 
 Scalar = bool | int | float | str
 PARTS = ("test", "all", "validation")
+SPLIT_RULES = "random, official and kfold:K (each content is tested exactly once in K folds)"
+_SPLIT_RULE = re.compile(r"random|official|kfold:([2-9]|[1-9]\d+)")
 _RECIPE_FROM = re.compile(r"default|tuned|(?:nested|transferred):\w+(?:,\w+)*")
 
 
@@ -123,6 +125,15 @@ class Recipe:
         return {name: getattr(self, name) for name in _field_names(Recipe)}
 
 
+@cache
+def folds_of(split_rule: str) -> int:
+    """How many folds a split rule has; 0 for a rule that has none. A rule that there is not is an error."""
+    found = _SPLIT_RULE.fullmatch(split_rule)
+    if found is None:
+        raise UsageError(f"split_rule={split_rule!r} is none of {SPLIT_RULES}.")
+    return int(found[1] or 0)
+
+
 @dataclass(frozen=True)
 class RunSpec:
     """One training run and the sets it is tested on. Everything that may change a number is in it.
@@ -141,13 +152,14 @@ class RunSpec:
     cnn_weights: str = "pretrained"
     fraction: float = 0.8
     source: Literal["split", "all"] = "split"
-    split_rule: Literal["random", "official"] = "random"
+    split_rule: str = "random"
+    """"random", "official", or "kfold:7" (then the split is one of seven folds)."""
     recipe: Recipe = field(default_factory=Recipe)
     recipe_from: str = "default"
     """"default", "nested:lr" (these settings were chosen inside the split's training part), "transferred:lr" (on other
     sets); "tuned" in older records, whose choice had seen the test parts of other splits."""
     precision: Literal["fp32", "bf16"] = "fp32"
-    preset: Literal["demo", "paper"] = "paper"
+    preset: Literal["demo", "study", "paper"] = "paper"
     budget: int = 0
     limit: int = 0
     schema: int = SCHEMA
@@ -161,6 +173,8 @@ class RunSpec:
         for name in ("split", "budget", "limit"):
             if getattr(self, name) < 0:
                 raise UsageError(f"{name}={getattr(self, name)} must not be negative.")
+        if 0 < self.folds <= self.split:
+            raise UsageError(f"split_rule={self.split_rule} has the splits 0 to {self.folds - 1}, not {self.split}.")
         if not 0 < self.fraction <= 0.8:
             raise UsageError(f"fraction={self.fraction} must lie in (0, 0.8]: 20% of a set is always kept for tests.")
         seen = {Target.of(self.train, "all")} | ({Target.of(self.train)} if self.source == "all" else set())
@@ -196,6 +210,16 @@ class RunSpec:
     def with_tests(self, tests: tuple[Target, ...]) -> RunSpec:
         """The same training, tested on other targets."""
         return replace(self, tests=tests)
+
+    @property
+    def folds(self) -> int:
+        """How many folds its split rule has; 0 where it has none."""
+        return folds_of(self.split_rule)
+
+    @property
+    def repetition(self) -> int:
+        """Which of its row's trainings it is: its split, or its fold once more for every seed before its own."""
+        return self.recipe.seed * self.folds + self.split
 
     @property
     def datasets(self) -> set[str]:

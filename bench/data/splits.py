@@ -15,7 +15,7 @@ import numpy as np
 
 from bench.core.errors import DataError, UsageError
 from bench.core.progress import counted
-from bench.core.spec import RunSpec
+from bench.core.spec import RunSpec, folds_of
 from bench.data.dataset import Dataset
 
 TRAIN_SHARE = 0.8
@@ -47,35 +47,32 @@ def make_split(
     fraction: float = TRAIN_SHARE,
     source: str = "split",
     validate: bool = False,
-    official: bool = False,
+    split_rule: str = "random",
 ) -> Split:
     """Split `number` of a dataset.
 
     `fraction` is of the whole set's images (LoDa's data-efficiency protocol): the test part stays, and a smaller
     training part is the head of a larger one, so subsets are nested. Contents come whole but for the last, which is
     cut to give the share exactly. `source="all"` trains on everything (cross-dataset).
-    `validate` takes every eighth training content for model selection. `official` is the authors' split, always whole;
-    the number then only orders what is taken for validation where the authors name nothing for it.
+    `validate` takes every eighth training content for model selection. By `split_rule` "kfold:7" the number is one of
+    seven folds, and each content is tested in exactly one of them; "official" is the authors' split, always whole: the
+    number then only orders what is taken for validation where the authors name nothing for it.
     """
     groups = dataset.table["group"].to_numpy()
-    if official:
+    if split_rule == "official":
         refuse_part_of_official(fraction, source)
         return _official(dataset, number, validate)
-    contents = set(groups.tolist())
-    if len(contents) < 3:
-        raise DataError(too_few_contents(dataset.name, len(contents)))
-    n_train = _count_of_training(len(contents))
-    number = _draw(dataset.name, contents, number, len(contents) - n_train)
-    order = order_contents(contents, number)
-    train, test = order[:n_train], order[n_train:]
+    folds = folds_of(split_rule)
+    number, train, test = _fold(dataset, number, folds) if folds else _random(dataset, number)
     images = round(fraction * len(dataset)) if fraction < TRAIN_SHARE else len(dataset)
     if source == "all":
-        train = order
+        train = train + test
     held = _held_out(train) if validate else []
     kept_out = set(held)
     train = [content for content in train if content not in kept_out]
     unit = "reference contents" if dataset.grouped else "images"
-    rule = f"random {TRAIN_SHARE:.0%}/{1 - TRAIN_SHARE:.0%} of {unit}" if source == "split" else f"all {unit}"
+    rule = f"{folds}-fold over {unit}" if folds else f"random {TRAIN_SHARE:.0%}/{1 - TRAIN_SHARE:.0%} of {unit}"
+    rule = rule if source == "split" else f"all {unit}"
     head = _head(dataset, train, number, images)
     return Split(head, _rows(groups, test), _rows(groups, held), rule)
 
@@ -88,13 +85,48 @@ def split_of(spec: RunSpec, dataset: Dataset) -> Split:
         fraction=spec.fraction,
         source=spec.source,
         validate=spec.validates,
-        official=spec.split_rule == "official",
+        split_rule=spec.split_rule,
     )
 
 
-def count_of_splits(dataset: Dataset) -> int | None:
+def _random(dataset: Dataset, number: int) -> tuple[int, list[str], list[str]]:
+    """(the number of the shuffle, the training contents in its order, the others) of a random split."""
+    contents = set(dataset.table["group"].tolist())
+    if len(contents) < 3:
+        raise DataError(too_few_contents(dataset.name, len(contents)))
+    n_train = _count_of_training(len(contents))
+    number = _draw(dataset.name, contents, number, len(contents) - n_train)
+    order = order_contents(contents, number)
+    return number, order[:n_train], order[n_train:]
+
+
+def _fold(dataset: Dataset, number: int, folds: int) -> tuple[int, list[str], list[str]]:
+    """The same of a fold: shuffle 0 deals the contents to the folds in turn, and each fold orders the rest anew."""
+    refuse_folds(dataset, folds)
+    contents = order_contents(set(dataset.table["group"].tolist()), 0)
+    test = contents[number::folds]
+    return number, order_contents(set(contents) - set(test), number), test
+
+
+def refuse_folds(dataset: Dataset, folds: int) -> None:
+    """A set without contents, or with fewer than there are folds, has no folds over contents."""
+    if why := why_no_folds(dataset.name, dataset.table["group"].nunique() if dataset.grouped else 0, folds):
+        raise DataError(why)
+
+
+def why_no_folds(name: str, contents: int, folds: int) -> str:
+    """What is said of a set of so few contents (0: it names none) that they cannot be dealt to the folds."""
+    if not contents:
+        return (
+            f"{name} names no contents (no group beside its images), so kfold:{folds} has nothing to deal: "
+            "use split_rule=random."
+        )
+    return f"{name} has {counted(contents, 'content')}, too few for kfold:{folds}." if contents < folds else ""
+
+
+def count_of_splits(dataset: Dataset, split_rule: str = "random") -> int | None:
     """How many splits with different test parts a set of few contents has; None for more than anyone counts."""
-    return count_of_parts(dataset.table["group"].nunique())
+    return folds_of(split_rule) or count_of_parts(dataset.table["group"].nunique())
 
 
 def count_of_parts(contents: int) -> int | None:

@@ -77,7 +77,8 @@ def write_result(store: Store, spec: RunSpec, result: Result) -> None:
 def describe_run(spec: RunSpec) -> str:
     """One run in a few words."""
     part = "" if spec.fraction == 0.8 else f" {spec.fraction:.0%}"
-    return f"{spec.method} on {spec.train}{part}, split {spec.split}"
+    seed = f", seed {spec.recipe.seed}" if spec.recipe.seed else ""
+    return f"{spec.method} on {spec.train}{part}, split {spec.split}{seed}"
 
 
 def describe_group(specs: Sequence[RunSpec]) -> str:

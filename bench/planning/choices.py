@@ -17,6 +17,7 @@ from bench.core.errors import UsageError
 from bench.core.files import write_text
 from bench.core.progress import counted
 from bench.core.spec import Scalar
+from bench.planning.presets import preset_named
 
 NESTED, TRANSFERRED = "nested", "transferred"
 """Chosen inside the run's own split, or on other sets altogether."""
@@ -95,8 +96,10 @@ def _mean(settings: Mapping[str, Scalar], trials: Trials) -> float:
 
 
 def choices_path(results: Path, preset: str) -> Path:
-    """Where the trials of a preset are kept."""
-    return results / "tuned" / f"{preset}.json"
+    """Where the trials of a preset are kept: for each way to split a file, for others hold out other contents."""
+    rule = preset_named(preset).split_rule
+    suffix = "" if rule == "random" else f"_{rule.replace(':', '')}"
+    return results / "tuned" / f"{preset}{suffix}.json"
 
 
 def write_choices(results: Path, preset: str, method: str, dataset: str, trials: Trials) -> Path:

@@ -12,7 +12,7 @@ from bench.core.cards import Option
 from bench.core.errors import UsageError, suggest
 from bench.core.hashes import file_token
 from bench.core.registry import METHODS, PROTOCOLS, stem_of
-from bench.core.spec import RunSpec, Scalar, recipe_options
+from bench.core.spec import RunSpec, Scalar, folds_of, recipe_options
 from bench.data.locate import LEAST_IMAGES, loader_name
 from bench.planning.choices import Choices
 from bench.planning.presets import Preset, preset_named
@@ -25,13 +25,14 @@ RECIPE = "recipe"
 SPEC_SETTINGS = {
     "fraction": "float",
     "source": 'Literal["split", "all"]',
-    "split_rule": 'Literal["random", "official"]',
+    "split_rule": "str",
 }
 """Fields of a run, beside recipe and options, that `--set` may give, with their types."""
 SPEC_MEANINGS = {
     "fraction": "Share of the set that is trained on; at most 0.8, for a fifth is always kept for tests.",
     "source": "Train on the training part of a split, or on the whole set (to test on others).",
-    "split_rule": "Random splits of contents, or the one that the set's authors published.",
+    "split_rule": "Random splits of contents, the one that the set's authors published (official), or kfold:K: each "
+    "content is tested in exactly one of K folds.",
 }
 
 
@@ -45,6 +46,7 @@ class Ask:
     backbone: str = ""
     datasets: Sequence[str] = ()
     splits: int = 0
+    seeds: int = 0
     limit: int = 0
     settings: Sequence[str] = ()
     file: Settings = field(default_factory=lambda: Settings())
@@ -95,6 +97,8 @@ def make_plan(ask: Ask) -> Plan:
         settings.recipe["selection"] = recipe_options()["selection"].parse(ask.selection)
     if 0 < ask.limit < LEAST_IMAGES:
         raise UsageError(f"--limit {ask.limit} leaves nothing to split: use at least {LEAST_IMAGES} images.")
+    rules = {str(settings.spec.get("split_rule", preset.rule_for(name))) for name in ask.datasets or preset.main}
+    folds = min(map(folds_of, rules))
     request = Request(
         preset=preset,
         methods=tuple(
@@ -103,7 +107,7 @@ def make_plan(ask: Ask) -> Plan:
         ),
         datasets=tuple(ask.datasets),
         sets=_sets(ask, preset, names),
-        splits=ask.splits or preset.splits,
+        splits=ask.splits or folds or preset.splits,
         recipe={**ask.file.recipe, **settings.recipe},
         recipes=recipes_of_methods(ask.file, settings),
         options=ask.file.methods,
@@ -111,9 +115,14 @@ def make_plan(ask: Ask) -> Plan:
         tuned=ask.tuned,
         sizer=size_to_budget,
     )
-    by_protocol = {name: _planned(name, request, settings.protocols.get(name, {})) for name in names}
+    planned = [
+        (name, _planned(name, seeded, settings.protocols.get(name, {})))
+        for seeded in _seeded(request, ask.seeds or preset.seeds)
+        for name in names
+    ]
+    by_protocol = {name: [spec for n, specs in planned if n == name for spec in specs] for name in names}
     refuse_what_is_dropped(by_protocol, Wanted(request, settings.protocols, _planned), ask.methods)
-    specs = [spec for planned in by_protocol.values() for spec in planned]
+    specs = [spec for _, some in planned for spec in some]
     _refuse_parts_of_official_splits(specs)
     return Plan(
         tuple(merge(specs)),
@@ -161,6 +170,15 @@ def _refuse_parts_of_official_splits(specs: Sequence[RunSpec]) -> None:
 
         for fraction, source in sorted(official):
             refuse_part_of_official(fraction, source)
+
+
+def _seeded(request: Request, seeds: int) -> list[Request]:
+    """The request once for each seed: all runs of a seed before those of the next, so that an early end leaves whole
+    comparisons."""
+    if seeds == 1:
+        return [request]
+    first = int(request.recipe.get("seed", 0))
+    return [replace(request, recipe={**request.recipe, "seed": first + i}) for i in range(seeds)]
 
 
 def _planned(name: str, request: Request, options: Mapping[str, Scalar]) -> list[RunSpec]:

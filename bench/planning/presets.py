@@ -1,8 +1,8 @@
-"""The two presets as plain data: `paper` is LoDa's protocol, `demo` the embedded default that fits a laptop."""
+"""The presets as plain data: `paper` is LoDa's protocol; `demo` and `study` need no data of the user's own."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -17,7 +17,7 @@ class Preset:
     `backbones` and `scales` name the ViTs of the pretraining and scale protocols; the other tuples name datasets.
     """
 
-    name: Literal["demo", "paper"]
+    name: Literal["demo", "study", "paper"]
     backbone: str
     main: tuple[str, ...]
     cross: tuple[tuple[str, str], ...]
@@ -33,6 +33,15 @@ class Preset:
     distortions: tuple[str, ...]
     gmad: tuple[tuple[str, str], ...]
     splits: int = 10
+    seeds: int = 1
+    split_rule: str = "random"
+    """How its own sets are split; a user's own sets are split at random unless he says otherwise."""
+    tuning: str = ""
+    """A set that is kept for `bench tune` alone; without one, settings are chosen inside each split's training part."""
+    tuning_splits: int = 3
+    """Random splits of that set."""
+    rates: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """Learning rates that `bench tune` tries for single methods, where not the usual ones."""
     recipe: Mapping[str, Scalar] = field(default_factory=dict)
     per_dataset: Mapping[str, Mapping[str, Scalar]] = field(default_factory=dict)
     method_options: Mapping[str, Mapping[str, Scalar]] = field(default_factory=dict)
@@ -44,6 +53,25 @@ class Preset:
         ablations = (self.components, self.guidance, self.strategies, self.modules, self.pretraining, self.scale)
         others = (self.main, self.data_efficiency, self.distortions, *self.cross, *self.gmad)
         return frozenset(name for names in (*ablations, *others) for name in names)
+
+    def rule_for(self, dataset: str) -> str:
+        """How a set is split where nobody says."""
+        return self.split_rule if dataset in self.main else "random"
+
+    @property
+    def made(self) -> bool:
+        """Whether its sets are made here, with labels that are no opinions on these very pictures."""
+        return self.name != "paper"
+
+    @property
+    def suffix(self) -> str:
+        """What sets the files of its tables and figures apart."""
+        return f"_{self.name}" if self.made else ""
+
+    @property
+    def heading(self) -> str:
+        """What its tables' titles begin with."""
+        return f"{self.name.capitalize()}." if self.made else ""
 
     def dataset_recipe(self, dataset: str) -> Mapping[str, Scalar]:
         """What the recipe of one dataset changes."""
@@ -114,17 +142,71 @@ DEMO = Preset(
     scales=("vit_small_patch14_dinov2",),
     distortions=("demo_a", "demo_b"),
     gmad=(("demo_a", "demo_b"),),
-    splits=2,
-    # 98 px are 7 × 7 patches of 14: GLIA's usual 7 × 7 grid with fragments of one patch. Few images and epochs want
-    # small batches and a high rate. Two methods would not train so, and a baseline that does not is none: the linear
-    # probe is given more epochs, which cost it next to nothing, and both it and a whole ViT their own rates
-    # (docs/demo.md).
-    recipe={"epochs": 4, "batch": 16, "lr": 2e-3, "short_side": 0, "size": 98, "test_views": 1},
+    splits=3,
+    split_rule="kfold:3",
+    # The study's proportions. Few images and epochs want small batches and a high rate. Two methods would not train so,
+    # and a baseline that does not is none: the linear probe is given more epochs, which cost it next to nothing, and
+    # both it and a whole ViT their own rates (docs/demo.md).
+    recipe={"epochs": 4, "batch": 16, "lr": 2e-3, "short_side": 192, "size": 112, "test_views": 4},
     method_recipe={"linear_probe": {"epochs": 12, "lr": 1e-2}, "full_finetune": {"lr": 2e-5}},
-    method_options={"loda": {"cnn": "tf_efficientnet_lite0"}, "glia": {"fragment": 14, "grid": 7}},
+    method_options={"loda": {"cnn": "tf_efficientnet_lite0"}, "glia": {"fragment": 28, "grid": 4}},
 )
 
-PRESETS = {preset.name: preset for preset in (DEMO, PAPER)}
+HALF_DECADES = (1e-6, 3e-6, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
+
+STUDY = Preset(
+    name="study",
+    backbone="vit_small_patch14_dinov2",
+    main=("study", "study_metric"),
+    cross=(),
+    data_efficiency=("study",),
+    components=("study",),
+    guidance=("study",),
+    strategies=("study",),
+    modules=("study",),
+    pretraining=("study",),
+    scale=("study",),
+    backbones=("vit_small_patch14_dinov2",),
+    scales=("vit_small_patch14_dinov2",),
+    distortions=("study",),
+    gmad=(),
+    splits=7,
+    seeds=3,
+    split_rule="kfold:7",
+    # The papers' proportions at half their size: a view is as large a share of a picture as 224 pixels of 384, and a
+    # fragment of GLIA's is two by two patches. Every method has the same recipe; its rate is for `bench tune`.
+    recipe={
+        "epochs": 3,
+        "batch": 16,
+        "lr": 1e-3,
+        "warmup": 20,
+        "clip": 1.0,
+        "short_side": 192,
+        "size": 112,
+        "test_views": 4,
+    },
+    # Two photographs of the three are trained on in a split: three views a picture make half the steps of a run.
+    per_dataset={"study_tune": {"train_views": 3}},
+    method_options={"loda": {"cnn": "tf_efficientnet_lite0"}, "glia": {"fragment": 28, "grid": 4}},
+    tuning="study_tune",
+    rates={
+        "full_finetune": HALF_DECADES[:7],
+        **dict.fromkeys(("linear_probe", "adapter", "lora", "vpt", "loda", "glia"), HALF_DECADES[4:]),
+    },
+)
+
+PRESETS = {preset.name: preset for preset in (DEMO, STUDY, PAPER)}
+
+
+def in_order(names: Collection[str]) -> list[str]:
+    """Presets as tables come after one another: the paper's first, the demo last."""
+    return [name for name in reversed(PRESETS) if name in names]
+
+
+def made_sets() -> frozenset[str]:
+    """The sets that presets make themselves; all others are somebody's own or the papers'."""
+    made = [preset for preset in PRESETS.values() if preset.made]
+    return frozenset(name for preset in made for name in (*preset.main, preset.tuning) if name)
 
 
 def preset_named(name: str) -> Preset:

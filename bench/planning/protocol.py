@@ -77,7 +77,8 @@ class Request:
     def spec(self, method: MethodChoice, train: str, tests: Sequence[str], split: int, **changes: Any) -> RunSpec:
         """One run under this request: the usual recipe, then the tuned one, then what the user set."""
         fixed = {**self.recipe, **self.recipes.get(method.name, {}), **changes.pop("recipe", {})}
-        whole: dict[str, Any] = {"backbone": self.preset.backbone, **self.common, **changes}
+        whole: dict[str, Any] = {"backbone": self.preset.backbone, "split_rule": self.preset.rule_for(train)}
+        whole |= {**self.common, **changes}
         chosen, origin = self._chosen(method, train, tests, split, whole)
         recipe: dict[str, Any] = usual_recipe(self.preset, train, method.name)
         recipe |= {name: value for name, value in chosen.items() if name in recipe_options()} | fixed
@@ -105,10 +106,10 @@ class Request:
         """What was tuned for a run, and where; what has seen what the run is tested on is refused."""
         tested = {Target(target).dataset for target in tests} - {train}
         chosen, origin = self.tuned.of(method.name, train, tested, split)
-        if origin == NESTED and (whole.get("limit") or whole.get("split_rule", "random") != "random"):
+        if origin == NESTED and (whole.get("limit") or whole["split_rule"] != self.preset.rule_for(train)):
             raise UsageError(
-                f"{method.name} was tuned inside random splits of the whole of {train}: in other splits of it that "
-                "choice has seen test parts. Leave out --recipe tuned, or --limit and split_rule=official."
+                f"{method.name} was tuned inside the preset's splits of the whole of {train}: in other splits of it "
+                "that choice has seen test parts. Leave out --recipe tuned, or --limit and --set split_rule."
             )
         return chosen, origin
 

@@ -1,6 +1,7 @@
 """`bench tune`: a learning rate, and one option at most, chosen in each split on contents of its own training part.
 
-Nothing is trained or chosen on a split's test part for that split. What was tried is ordinary runs, recorded below
+Nothing is trained or chosen on a split's test part for that split. A preset may keep a set for tuning alone: there each
+random split's test part decides, for nothing else is ever tested on it. What was tried is ordinary runs, recorded below
 `results/tuning/`, so a killed search goes on; how it went is a file that `bench run --recipe tuned` reads.
 """
 
@@ -12,7 +13,7 @@ from typing import Any
 
 from bench.core.code import made_by_other_code
 from bench.core.errors import UsageError
-from bench.core.registry import METHODS
+from bench.core.registry import METHODS, stem_of
 from bench.core.spec import RunSpec, Scalar, Target, recipe_options
 from bench.planning.choices import Trial
 from bench.planning.plan import sort_settings
@@ -21,6 +22,11 @@ from bench.planning.protocol import MethodChoice, Request
 from bench.records.store import Store
 
 RATES = (1e-4, 3e-4, 1e-3, 3e-3)
+
+
+def usual_rates(preset: Preset, method: str) -> Sequence[float]:
+    """The rates that a search tries where nobody names any: the preset's for the method, else the usual four."""
+    return preset.rates.get(stem_of(method), RATES)
 
 
 @dataclass(frozen=True)
@@ -66,15 +72,18 @@ def _settings(search: Search) -> list[dict[str, Scalar]]:
 
 
 def _candidate(search: Search, settings: Mapping[str, Scalar], split: int) -> Candidate:
-    """A run on the split's training part without its validation contents, scored on those."""
+    """A run on the split's training part without its validation contents, scored on those.
+
+    On the set that a preset keeps for tuning: on the whole training part of a random split, scored on its test part.
+    """
     recipe = {name: value for name, value in settings.items() if name in recipe_options()}
     own = METHODS.card(search.method).options
     options = {name: value for name, value in settings.items() if name in own}
+    kept = search.dataset == search.preset.tuning
     request = Request(preset=search.preset, recipe={**search.recipe, **recipe}, common=search.common)
     choice = MethodChoice(search.method, {**search.options, **options})
-    return Candidate(
-        split, settings, request.spec(choice, search.dataset, (Target.of(search.dataset, "validation"),), split)
-    )
+    target = Target.of(search.dataset, "test" if kept else "validation")
+    return Candidate(split, settings, request.spec(choice, search.dataset, (target,), split))
 
 
 def trials(tried: Sequence[Candidate], store: Store, failed: Mapping[str, str] | None = None) -> dict[int, list[Trial]]:

@@ -182,6 +182,6 @@ class Results:
 
         return self.where(matches)
 
-    def presets(self) -> list[str]:
-        """The presets that records were made under, `paper` before `demo`."""
-        return sorted({record.spec.preset for record in self.records}, reverse=True)
+    def presets(self) -> set[str]:
+        """The presets that records were made under."""
+        return {record.spec.preset for record in self.records}

@@ -74,8 +74,11 @@ class Arm:
         changes = [f"{name}={value_text(value)}" for name, value in self.recipe]
         usual: dict[str, Scalar] = {"backbone": self.plain.backbone, "weights": "pretrained"}
         usual |= {"cnn_weights": "pretrained"}
-        usual |= {"precision": "fp32", "split_rule": "random", "recipe_from": "default", "schema": SCHEMA}
+        usual |= {"precision": "fp32", "recipe_from": "default", "schema": SCHEMA}
         changes += [f"{name}={getattr(self, name)}" for name, value in usual.items() if getattr(self, name) != value]
+        changes += [
+            f"split_rule={rule}" for rule in (self.split_rule,) if rule not in ("random", self.plain.split_rule)
+        ]
         changes += [f"{name}={value}" for name in ("budget", "limit") if (value := getattr(self, name))]
         return tuple(changes)
 
@@ -152,25 +155,32 @@ def _arm(spec: RunSpec, unregistered: Mapping[str, Mapping[str, Scalar]]) -> Arm
         defaults = unregistered.get(spec.method, {})
     usual = _usual_recipe(spec.preset, spec.train, spec.method)
     _, tuned = chosen_keys(spec.recipe_from)
+    unseen = (*tuned, "seed") if spec.folds else tuned  # another seed of k-fold is another repetition, in the same row
     return Arm(
         method=spec.method,
         preset=spec.preset,
         backbone=spec.backbone,
         options=_without(_changed_options(spec.options, defaults), tuned),
-        recipe=() if spec.recipe == usual else _without(_changed(spec.recipe, usual), tuned),
+        recipe=() if spec.recipe == usual else _without(_changed(spec.recipe, usual), unseen),
         weights=spec.weights,
         cnn_weights=spec.cnn_weights,
         precision=spec.precision,
         recipe_from=f"chosen:{'+'.join(tuned)}" if tuned else spec.recipe_from,
-        split_rule=spec.split_rule,
+        split_rule=_split_rule(spec),
         budget=spec.budget,
         limit=spec.limit,
         schema=spec.schema,
     )
 
 
+def _split_rule(spec: RunSpec) -> str:
+    """The preset's own rule where a set is split as it is under that preset when nobody says, else the run's."""
+    preset = preset_named(spec.preset)
+    return preset.split_rule if spec.split_rule == preset.rule_for(spec.train) else spec.split_rule
+
+
 def _without(options: Options, names: Collection[str]) -> Options:
-    """The options that were not chosen by tuning: those differ from split to split and make no arm of its own."""
+    """The options but for some that differ from split to split and make no arm of its own: those chosen by tuning."""
     return tuple((name, value) for name, value in options if name not in names)
 
 

@@ -23,7 +23,10 @@ NO_INTERVAL = "no interval"
 
 @dataclass(frozen=True, eq=False)
 class Cell:
-    """The runs behind one number: one record a split, by today's code before other, done before failed."""
+    """The runs behind one number: one record a split, by today's code before other, done before failed.
+
+    In k-fold, where a row holds several seeds, a fold under another seed counts as a split of its own.
+    """
 
     experiment: Experiment
     metric: str
@@ -34,7 +37,7 @@ class Cell:
         """The cell of all records of an arm in an experiment; several of one split are one training: the first."""
         chosen: dict[int, Record] = {}
         for record in sorted(records, key=lambda record: (record.other_code != "", not record.done, record.key)):
-            chosen.setdefault(record.spec.split, record)
+            chosen.setdefault(record.spec.repetition, record)
         return Cell(experiment, metric, dict(sorted(chosen.items())))
 
     @property
@@ -89,6 +92,14 @@ class Cell:
             for split, predictions in found.items()
             if predictions is not None
         }
+
+    def by_seed(self, splits: Collection[int] | None = None) -> dict[int, list[ModelScores]]:
+        """The stored predictions by seed, fold after fold; a seed that has fewer folds than another is left out."""
+        found: dict[int, list[ModelScores]] = {}
+        for split, scores in self.predictions(splits).items():
+            found.setdefault(self.by_split[split].spec.recipe.seed, []).append(scores)
+        most = max(map(len, found.values()), default=0)
+        return {seed: models for seed, models in found.items() if len(models) == most}
 
     def follows_papers(self) -> bool:
         """Whether all runs had the papers' data: the whole sets, split 80/20 at random (by content where there is any).

@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from bench.core.code import told_apart
-from bench.core.errors import StoreError, UsageError
+from bench.core.errors import RunError, StoreError, UsageError
 from bench.core.progress import counted
 from bench.core.registry import METHODS
 from bench.records.results import Experiment, Results
@@ -20,6 +20,7 @@ from bench.report.tables.fill import PresetResults, dataset_title
 
 if TYPE_CHECKING:
     from bench.metrics.contents import OverContents
+    from bench.metrics.variance import Spread
 
 ALPHA = 0.05
 LOWER_IS_BETTER = ("rmse",)
@@ -49,6 +50,8 @@ class PairedDifference:
     p_holm: float | None = None
     contents: OverContents | None = None
     """The same difference over contents; None where predictions are missing."""
+    spread: Spread | None = None
+    """What moves it, in k-fold under several seeds."""
 
     @property
     def title(self) -> str:
@@ -115,13 +118,19 @@ def _comparison(part: PresetResults, pairs: Sequence[tuple[Arm, Arm]], rows: Seq
         part.preset.name,
         *names,
         _shared(first, second),
-        len(pairs),
+        _seeds(part, pairs, rows),
         tuple(rows),
         _sentences(names, rows),
         _summary(names, rows),
         (*_cautions(*pairs[0]), *_older(part, pairs, rows)),
         mixtures(column for pair in pairs for column in _columns(part, pair, rows)),
     )
+
+
+def _seeds(part: PresetResults, pairs: Sequence[tuple[Arm, Arm]], rows: Sequence[PairedDifference]) -> int:
+    """Under how many seeds the two were trained alike."""
+    columns = (column for pair in pairs for column in _columns(part, pair, rows))
+    return len({record.spec.recipe.seed for column in columns for _, record in column})
 
 
 def _fitting(part: PresetResults, wish: str) -> list[Arm]:
@@ -159,7 +168,8 @@ def _any_seed(arm: Arm) -> Arm:
 def _meet(part: PresetResults, one: Arm, other: Arm) -> bool:
     """Whether both have a finished run of one experiment and split."""
     return any(
-        {r.spec.split for r in part.runs(one, e) if r.done} & {r.spec.split for r in part.runs(other, e) if r.done}
+        {r.spec.repetition for r in part.runs(one, e) if r.done}
+        & {r.spec.repetition for r in part.runs(other, e) if r.done}
         for e in part.experiments()
     )
 
@@ -242,16 +252,17 @@ class _Shared:
 
 
 def _row(shared: Sequence[_Shared]) -> PairedDifference:
-    """The comparison in one experiment: a split's difference is the mean over the seeds that have it."""
+    """The comparison in one experiment: the difference of a split (or fold) is the mean over the seeds that have it."""
     from bench.metrics.comparisons import FEWEST_SPLITS, corrected_paired_test
 
     by_split: dict[int, list[float]] = {}
     for runs in shared:
         for split in runs.splits:
-            by_split.setdefault(split, []).append(runs.difference(split))
+            by_split.setdefault(runs.one.by_split[split].spec.split, []).append(runs.difference(split))
     cell = shared[0].one
     test = corrected_paired_test([fmean(found) for found in by_split.values()], cell.overlap())
-    row = PairedDifference(cell.experiment, cell.metric, test.effect, test.n, contents=_over_contents(shared))
+    over, spread = _over_contents(shared), _spread(shared)
+    row = PairedDifference(cell.experiment, cell.metric, test.effect, test.n, contents=over, spread=spread)
     return row if test.n < FEWEST_SPLITS else replace(row, low=test.low, high=test.high, p=test.p)
 
 
@@ -270,6 +281,19 @@ def _over_contents(shared: Sequence[_Shared]) -> OverContents | None:
         first += [one[split] for split in runs.splits]
         second += [other[split] for split in runs.splits]
     return paired_interval(first, second, shared[0].one.metric)
+
+
+def _spread(shared: Sequence[_Shared]) -> Spread | None:
+    """What moves the difference; of one row a side with its seeds, which k-fold alone has."""
+    from bench.metrics.variance import spread_of_difference
+
+    if len(shared) > 1 or not all(record.spec.folds for record in shared[0].one.records):
+        return None
+    (runs,) = shared
+    try:
+        return spread_of_difference(runs.one.by_seed(runs.splits), runs.other.by_seed(runs.splits), runs.one.metric)
+    except (StoreError, RunError):
+        return None
 
 
 def _columns(part: PresetResults, pair: tuple[Arm, Arm], rows: Sequence[PairedDifference]) -> Iterator[list[Named]]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from bench.planning.presets import Preset, preset_named
+from bench.core.spec import folds_of
+from bench.planning.presets import Preset, in_order, preset_named
 from bench.records.results import Experiment, Record, Results, official_in_name_only
 from bench.report.arms import Arm, arms_of
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 SELECTIONS = ("last", "val", "oracle")
 TITLES = {
     "official": "Official split.",
+    "random": "Random splits.",
     "val": "Epoch chosen on validation contents.",
     "oracle": "Epoch chosen on the TEST part.",
 }
@@ -32,16 +34,24 @@ NOTES = {
 class Rules:
     """How the numbers of a table came about: how sets were split, and by what the tested epoch was chosen.
 
-    Numbers under other rules never share its columns. The usual rules are random splits and the last epoch.
+    Numbers under other rules never share its columns. The usual rules are the preset's way to split and the last epoch.
     """
 
     split_rule: str = "random"
+    """The preset's own stands for the usual way of each set: a user's sets are split at random under every preset."""
     selection: str = "last"
+    usual: str = "random"
+    """How the preset splits."""
 
     @property
     def unusual(self) -> tuple[str, ...]:
-        """The words for what is not as usual: "official", "val", "oracle"."""
-        return tuple(word for word in (self.split_rule, self.selection) if word not in ("random", "last"))
+        """The words for what is not as usual: "official", "kfold7", "val", "oracle"."""
+        split = () if self.split_rule == self.usual else (self.split_rule.replace(":", ""),)
+        return split if self.selection == "last" else (*split, self.selection)
+
+    def planned(self, preset: Preset) -> int:
+        """How many splits a preset's number under these rules is made of at least."""
+        return preset.splits if self.split_rule == preset.split_rule else folds_of(self.split_rule) or 1
 
     @property
     def suffix(self) -> str:
@@ -51,7 +61,7 @@ class Rules:
     @property
     def title(self) -> str:
         """What a title says of it; "" under the usual rules."""
-        return " ".join(TITLES[word] for word in self.unusual)
+        return " ".join(TITLES.get(word) or f"{folds_of(self.split_rule)}-fold." for word in self.unusual)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -68,9 +78,9 @@ class Rules:
         """Whether the papers' numbers may stand beside it: they are of random splits."""
         return self.split_rule == "random"
 
-    def order(self) -> tuple[bool, int]:
+    def order(self) -> tuple[bool, str, int]:
         """Where it stands among others: the usual rules first."""
-        return self.split_rule != "random", SELECTIONS.index(self.selection)
+        return self.split_rule != self.usual, self.split_rule, SELECTIONS.index(self.selection)
 
 
 class PresetResults:
@@ -78,7 +88,7 @@ class PresetResults:
 
     def __init__(self, preset: str, arms: dict[Record, Arm], *, intervals: bool, rules: Rules | None = None) -> None:
         self.preset: Preset = preset_named(preset)
-        self.rules = rules or Rules()
+        self.rules = rules or Rules(self.preset.split_rule, usual=self.preset.split_rule)
         self.intervals = intervals
         self.arms = sorted(set(arms.values()), key=Arm.order)
         self._arm_of = {record.key: arm for record, arm in arms.items()}
@@ -155,8 +165,9 @@ def _parts(results: Results, selections_apart: bool) -> list[PresetResults]:
     parted: dict[tuple[str, Rules], dict[Record, Arm]] = {}
     for record, arm in arms.items():
         selection = record.spec.recipe.selection if selections_apart else "last"
-        parted.setdefault((arm.preset, Rules(arm.split_rule, selection)), {})[record] = arm
-    presets = results.presets()
+        rules = Rules(arm.split_rule, selection, arm.plain.split_rule)
+        parted.setdefault((arm.preset, rules), {})[record] = arm
+    presets = in_order(results.presets())
     return [
         PresetResults(preset, parted[preset, rules], intervals=results.intervals, rules=rules)
         for preset, rules in sorted(parted, key=lambda part: (presets.index(part[0]), part[1].order()))

@@ -155,7 +155,7 @@ def test_a_method_in_one_new_file_runs_and_appears_in_the_table(home):
         (["run", "-m", "gila"], "Did you mean glia"),
         (["run", "-p", "crosss"], "Did you mean cross"),
         (["run", "-d", "naer", "--preset", "demo"], "Did you mean near"),
-        (["run", "--preset", "huge"], "preset='huge' is none of demo, paper."),
+        (["run", "--preset", "huge"], "preset='huge' is none of demo, study, paper."),
         (["run", "--selection", "foo"], "selection='foo' is none of last, val, oracle."),
         (["table", "--selection", "bogus"], "selection='bogus' is none of last, val, oracle."),
         (["run", "-m", "glia", "--set", "rank=0", "--dry-run"], "rank=0 must be at least 1."),
@@ -479,6 +479,16 @@ def test_config_says_where_each_value_comes_from(home):
     assert "data.near" in output
 
 
+def test_several_methods_are_tuned_one_after_the_other_and_a_rate_at_the_edge_is_said_to_be_there(home):
+    tuned = bench(
+        "tune", "linear_probe,bitfit", "-d", "near", "--lr", "1e-3,1e-1", "--preset", "demo",
+        "--backbone", TINY, "--weights", "random", "--splits", 1, *RECIPE_FLAGS[2:],
+    )  # fmt: skip
+    assert tuned.exit_code == 0, tuned.output
+    assert tuned.output.count("Chosen: lr=") == 2
+    assert tuned.output.count("stands at the edge of what was tried: widen it with --lr.") == 2
+
+
 def test_tuning_chooses_on_validation_contents_and_runs_use_it(home):
     tuned = bench(
         "tune", "linear_probe", "-d", "near", "--lr", "1e-3,1e-1", "--preset", "demo",
@@ -492,7 +502,7 @@ def test_tuning_chooses_on_validation_contents_and_runs_use_it(home):
             "which candidate is said"
         )
     assert "s.e.: standard error of the mean" in tuned.output
-    (row,) = [line.split("│") for line in tuned.output.splitlines() if line.startswith("lr=0.001 ")]
+    (row,) = [line.split("│") for line in tuned.output.splitlines() if line.startswith("lr=0.001 ") and "│" in line]
     assert 0 < float(row[-1]) < 1
     result = bench(
         "run", "-m", "linear_probe", "-p", "main", "-d", "near", "--splits", 2, "--recipe", "tuned",

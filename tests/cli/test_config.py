@@ -49,7 +49,7 @@ def test_plugins_are_files_beside_the_configuration(tmp_path):
         ("[run]\ncheckpoint_minutes = -1", "checkpoint_minutes=-1.0 must be at least 0"),
         ("[run]\nmethod = 3", r"\[run\] method must be a text or a list of texts, not 3"),
         ("[run]\nmethod = [3]", "method must be a text or a list of texts"),
-        ('[run]\npreset = "foo"', "preset='foo' is none of demo, paper"),
+        ('[run]\npreset = "foo"', "preset='foo' is none of demo, study, paper"),
         ('[run]\nprecision = "auto"', 'precision = "auto" is no setting any more.*runs are fp32'),
         ("plugins = 3", "plugins must be a list of files"),
         ('plugins = "x.py"', "plugins must be a list of files"),

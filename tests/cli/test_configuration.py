@@ -89,7 +89,7 @@ def test_a_recipe_field_out_of_its_bounds_is_refused_as_the_page_has_them():
 def test_a_method_shows_its_paper_its_options_and_its_own_recipe(home):
     shown = bench("methods", "show", "glia").stdout
     assert shown.startswith("glia: GLIA\n")
-    for part in ("the GLIA paper", "8,035,861", "at least 1", "between or before_each", "Fragments a side.", "grid=7"):
+    for part in ("the GLIA paper", "8,035,861", "at least 1", "between or before_each", "Fragments a side.", "grid=4"):
         assert part in shown
     assert "epochs=12, lr=0.01" in bench("methods", "show", "linear_probe").stdout
     assert "It has no options." in bench("methods", "show", "linear_probe").stdout
@@ -131,7 +131,7 @@ def test_the_bare_listings_still_list(home):
 def test_config_shows_what_will_be_used_and_where_it_came_from(home):
     shown = {name: rest for name, *rest in settings_in_force(read_config(home, {}))}
     assert shown["preset"] == ["demo", "built-in, for no [data] is configured"]
-    assert shown["splits"] == ["2", "preset demo"]
+    assert shown["splits"] == ["3", "preset demo"]
     assert shown["backbone"] == ["vit_small_patch14_dinov2", "preset demo"]
     assert shown["threads"] == ["torch's choice", "built-in"]
     config = config_of(home, '[run]\nsplits = 3\n[data]\nroot = "/data"\n')
@@ -149,7 +149,7 @@ def test_config_names_the_variable_that_the_cache_came_from(home, monkeypatch):
 def test_the_recipe_in_force_is_the_built_in_one_then_the_presets_then_the_files(home):
     rows = {name: rest for name, *rest in recipe_in_force(config_of(home, "[recipe]\nlr = 5e-4\n"))}
     assert rows["lr"] == ["0.0005", "bench.toml"]
-    assert rows["size"] == ["98", "preset demo"]
+    assert rows["size"] == ["112", "preset demo"]
     assert rows["weight_decay"] == ["0.01", "built-in"]
 
 

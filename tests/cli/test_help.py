@@ -74,7 +74,7 @@ def test_types_are_words_of_a_person(path):
 def test_choices_are_shown_as_choices():
     text = help_of("run")
     for shown in (
-        "--preset [demo|paper]",
+        "--preset [demo|study|paper]",
         "--device [auto|cpu|cuda|mps]",
         "--selection [last|val|oracle]",
         "--limit N",
@@ -86,7 +86,7 @@ def test_defaults_are_those_that_hold():
     text = " ".join(help_of("run").split())
     assert "-m, --method NAMES Methods, separated by commas, or all. [default: the protocol's own]" in text
     assert "[default: main]" in text
-    assert "[default: the preset's: 10 (paper) or 2 (demo)]" in text
+    assert "[default: the preset's: 10 (paper), 3 (demo), 7 (study)]" in text
     assert "[default: paper where [data] is configured, else demo]" in text
     assert "default: None" not in text
     assert f"{SETTINGS['overwrite'].default}  those by other code (default)" in help_of("run")

@@ -103,7 +103,7 @@ def test_a_new_method_protocol_and_dataset_go_together_from_plan_to_table(tmp_pa
     assert "2 made, 0 failed. Next: bench table my_protocol" in run.stderr
     table = python("-m", "bench.cli", "table", "my_protocol", "--notes", *plugins, path=[ROOT], cwd=tmp_path)
     assert table.returncode == 0, table.stderr
-    for shown in ("Demo. My protocol", "My method (", "My dataset", "Medians over 2 splits."):
+    for shown in ("Demo. My protocol", "My method (", "My dataset", "Medians over 2 of 3 splits."):
         assert shown in table.stdout
     assert (tmp_path / "results" / "tables" / "my_protocol_demo.tex").exists()
 

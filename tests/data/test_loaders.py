@@ -139,10 +139,10 @@ def test_without_the_file_of_the_official_split_the_error_names_that_file(trees,
     with pytest.raises(
         DataError, match=r"koniq10k has no official split: koniq10k_distributions_sets\.csv is not there"
     ):
-        make_split(koniq, 0, official=True)
+        make_split(koniq, 0, split_rule="official")
     flive = load("flive", trees.fresh("flive", monkeypatch))
     with pytest.raises(DataError, match=r"flive has no official split: labels640\.csv is not there"):
-        make_split(flive, 0, official=True)
+        make_split(flive, 0, split_rule="official")
 
 
 def test_koniqs_larger_pictures_are_taken_unless_the_smaller_are_asked_for(trees, monkeypatch):
@@ -181,7 +181,7 @@ def test_flive_marks_its_official_test_set_where_the_file_is_there(tmp_path):
     build("flive", tmp_path, 2000, official=True)
     dataset = load("flive", tmp_path, partial=True)
     assert (dataset.table["official"] == "test").sum() == 1827
-    split = make_split(dataset, 0, official=True)
+    split = make_split(dataset, 0, split_rule="official")
     assert (len(split.train), len(split.test)) == (173, 1827)
 
 

@@ -191,7 +191,7 @@ def test_uhd_iqas_official_parts_are_its_authors():
 
 def test_uhd_iqas_official_split_is_its_own(trees, monkeypatch):
     dataset = load("uhdiqa", trees.fresh("uhdiqa", monkeypatch))
-    split = make_split(dataset, 0, official=True)
+    split = make_split(dataset, 0, split_rule="official")
     for rows, folder in ((split.train, "training"), (split.validation, "validation"), (split.test, "test")):
         assert len(rows)
         assert dataset.table["image"].iloc[rows].str.startswith(f"{folder}/").all()

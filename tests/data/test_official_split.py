@@ -22,7 +22,7 @@ def labelled(*parts, each=20):
 
 def test_an_official_split_is_the_authors_and_the_same_under_every_number():
     data = labelled("train", "test", "val")
-    splits = [make_split(data, number, official=True) for number in (0, 5)]
+    splits = [make_split(data, number, split_rule="official") for number in (0, 5)]
     labels = data.table["official"].to_numpy()
     for split in splits:
         assert set(labels[split.train]) == {"train"}
@@ -33,7 +33,7 @@ def test_an_official_split_is_the_authors_and_the_same_under_every_number():
 
 def test_where_the_authors_name_no_validation_part_an_eighth_of_their_training_part_is_held_out():
     data = labelled("train", "train", "train", "test")
-    plain, held = make_split(data, 0, official=True), make_split(data, 0, official=True, validate=True)
+    plain, held = make_split(data, 0, split_rule="official"), make_split(data, 0, split_rule="official", validate=True)
     assert len(plain.validation) == 0
     assert len(held.validation) == 8
     assert np.array_equal(np.union1d(held.train, held.validation), plain.train)
@@ -43,13 +43,13 @@ def test_where_the_authors_name_no_validation_part_an_eighth_of_their_training_p
 @pytest.mark.parametrize("parts", [("",), ("train",), ("test",), ("train", "val")])
 def test_a_set_without_both_official_parts_has_no_official_split(parts):
     with pytest.raises(DataError, match=r"made has no official split\."):
-        make_split(labelled(*parts), 0, official=True)
+        make_split(labelled(*parts), 0, split_rule="official")
 
 
 @pytest.mark.parametrize("change", [{"fraction": 0.2}, {"source": "all"}])
 def test_an_official_training_part_is_taken_as_it_is(change):
     with pytest.raises(UsageError, match="leave out fraction and source"):
-        make_split(labelled("train", "test"), 0, official=True, **change)
+        make_split(labelled("train", "test"), 0, split_rule="official", **change)
 
 
 def test_a_run_on_the_official_split_of_a_set_without_one_stops_at_its_start(tmp_path):

@@ -96,7 +96,7 @@ def test_datasets_named_for_a_table_are_those_it_trains_and_tests_on(home):
     [
         (["-m", "gila"], "Did you mean glia"),
         (["-d", "demo_c"], "Did you mean demo_"),
-        (["--preset", "dmeo"], "preset='dmeo' is none of demo, paper."),
+        (["--preset", "dmeo"], "preset='dmeo' is none of demo, study, paper."),
         (["nope"], "Unknown protocol 'nope'"),
         (["-m", "vpt"], "none of --method vpt"),
     ],

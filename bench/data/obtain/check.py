@@ -136,9 +136,10 @@ def check(
 def sets_to_check(data_config: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     """(what `check all` looks at, the sets that are merely not on this machine).
 
-    The demo sets are looked at where nothing else is configured.
+    The demo sets are looked at where nothing else is configured, those of the study where they are named.
     """
-    names = [name for name in dataset_names(data_config) if not (data_config and name.startswith("demo_"))]
+    left_out = ("demo_", "study") if data_config else ("study",)
+    names = [name for name in dataset_names(data_config) if not name.startswith(left_out)]
     absent = [name for name in names if is_absent(name, data_config)]
     return [name for name in names if name not in absent], absent
 

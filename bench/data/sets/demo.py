@@ -9,6 +9,7 @@ about these very pictures. Pictures and groups: 300 and 6 in `demo_a` and `demo_
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
@@ -109,30 +110,42 @@ class DemoWild(_Made):
     groups: ClassVar[int] = 5
 
 
+def ensure_made(
+    name: str, photos: Sequence[str], recipe: Recipe, expected: str, cache: Path, progress: Report | None = None
+) -> Path:
+    """The folder of a made set below `cache`: made on the first call, verified by hash on every one."""
+    folder = Path(cache) / "demo" / name
+    if verified(folder, asdict(recipe)) is None:
+        content = synthesize([shipped_photo(photo) for photo in photos], folder, recipe, progress=progress)
+        if content != expected:
+            warnings.warn(_other_bytes(name, content, expected), stacklevel=2)
+    return folder
+
+
+def load_made(name: str, folder: Path, recipe: Recipe, expected: str) -> Dataset:
+    """A made set as a dataset; its notes say what the labels are and the hash of pixels and labels."""
+    content = verified(folder, asdict(recipe))
+    if content is None:
+        raise DataError(f"{folder} was changed while it was read; run the same command again")
+    notes = [f"pixels and labels sha256 {content}", "labels: mean human DMOS of KADID-10k's cells, content aside"]
+    if recipe.per_image == "wild":
+        notes.append("several distortions a picture: labels combined by a rule, not by people")
+    if content != expected:
+        notes.append(_other_bytes(name, content, expected))
+    return Dataset(name, folder, read_labels(folder), grouped=True, notes=tuple(notes), content=content)
+
+
 def ensure_demo(name: str, cache: Path, progress: Report | None = None) -> Path:
     """The folder of a demo set below `cache`: made on the first call, verified by hash on every one."""
     if name not in RECIPES:
         raise DataError(f"there is no demo set {name!r}; there are {', '.join(RECIPES)}")
-    folder, recipe = Path(cache) / "demo" / name, RECIPES[name]
-    if verified(folder, asdict(recipe)) is None:
-        content = synthesize([shipped_photo(photo) for photo in PHOTOS[name]], folder, recipe, progress=progress)
-        if content != EXPECTED[name]:
-            warnings.warn(_other_bytes(name, content), stacklevel=2)
-    return folder
+    return ensure_made(name, PHOTOS[name], RECIPES[name], EXPECTED[name], cache, progress)
 
 
 def load_demo(name: str, cache: Path, progress: Report | None = None) -> Dataset:
-    """A demo set as a dataset; its notes say what the labels are and the hash of pixels and labels."""
+    """A demo set as a dataset."""
     folder = ensure_demo(name, cache, progress)
-    content = verified(folder, asdict(RECIPES[name]))
-    if content is None:
-        raise DataError(f"{folder} was changed while it was read; run the same command again")
-    notes = [f"pixels and labels sha256 {content}", "labels: mean human DMOS of KADID-10k's cells, content aside"]
-    if RECIPES[name].per_image == "wild":
-        notes.append("several distortions a picture: labels combined by a rule, not by people")
-    if content != EXPECTED[name]:
-        notes.append(_other_bytes(name, content))
-    return Dataset(name, folder, read_labels(folder), grouped=True, notes=tuple(notes), content=content)
+    return load_made(name, folder, RECIPES[name], EXPECTED[name])
 
 
 def read_labels(folder: Path) -> pd.DataFrame:
@@ -168,5 +181,5 @@ def shipped_photo(name: str) -> Photo:
     raise DataError(f"the photograph {inner} is missing from the package {package}; install {package} again")
 
 
-def _other_bytes(name: str, content: str) -> str:
-    return f"{name} has the hash {content[:12]}, not the pinned {EXPECTED[name][:12]}: another library version"
+def _other_bytes(name: str, content: str, expected: str) -> str:
+    return f"{name} has the hash {content[:12]}, not the pinned {expected[:12]}: another library version"

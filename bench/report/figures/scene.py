@@ -18,7 +18,7 @@ from bench.report.cells import Cell
 from bench.report.figures.style import Legend, Look, finish
 from bench.report.selection import Rules
 from bench.report.tables.fill import PresetResults, by_preset, dataset_title
-from bench.report.tables.notes import SELECTION, demo_note
+from bench.report.tables.notes import SELECTION, made_note
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -87,7 +87,7 @@ class Scene:
 
     def __init__(self, part: PresetResults, wish: Wish, *, aside: PresetResults | None = None) -> None:
         self.part, self.wish, self.aside = part, wish, aside
-        self.demo = part.preset.name == "demo"
+        self.demo = part.preset.made
         self.smoke = any(arm.limit for arm in part.arms)
 
     def subjects(self, experiments: Iterable[Experiment]) -> list[Subject]:
@@ -152,7 +152,7 @@ class Scene:
 
     def headline(self, text: str) -> str:
         """A title that says when a figure is a demo or a smoke run, and when its numbers are of unusual rules."""
-        said = ["Demo." if self.demo else "", "Smoke run." if self.smoke else "", self.part.rules.title, text]
+        said = [self.part.preset.heading, "Smoke run." if self.smoke else "", self.part.rules.title, text]
         return " ".join(filter(None, said))
 
     def stem(self, *parts: str) -> str:
@@ -163,7 +163,7 @@ class Scene:
         chosen = [self.wish.datasets, self.wish.methods, (Path(self.wish.image).stem,) if self.wish.image else ()]
         words = [*parts, *(word for names in chosen if not set(names) & set(parts) for word in sorted(names))]
         words += self.part.rules.unusual
-        words += [name for name, so in (("demo", self.demo), ("smoke", self.smoke)) if so]
+        words += [name for name, so in ((self.part.preset.name, self.demo), ("smoke", self.smoke)) if so]
         stem = re.sub(r"[^\w.-]+", "-", "_".join(words))
         if len(stem) <= LONGEST_STEM:
             return stem
@@ -237,7 +237,7 @@ class Scene:
             lines.append(f"Backbones of {MISSING_WEIGHTS}.")
         lines += self.part.rules.notes
         if self.demo:
-            lines.append(demo_note(name for e in experiments for name in e.datasets))
+            lines.append(made_note(self.part.preset, (name for e in experiments for name in e.datasets)))
         return lines
 
     def _left_out(self, subjects: Sequence[Subject], experiments: Sequence[Experiment]) -> list[str]:

@@ -18,7 +18,16 @@ from bench.report.published import NOTES, PublishedRow, Source, name_of
 from bench.report.published import rows as published_rows
 from bench.report.selection import PresetResults, by_preset
 from bench.report.table import Number, Row, Table
-from bench.report.tables.notes import Network, conditions, data_notes, legend, line_notes, logistic_notes, usual_weights
+from bench.report.tables.notes import (
+    Network,
+    conditions,
+    data_notes,
+    legend,
+    line_notes,
+    logistic_notes,
+    spread_notes,
+    usual_weights,
+)
 
 __all__ = [
     "Column",
@@ -109,19 +118,21 @@ def fill(results: PresetResults, layout: Layout) -> Table:
     """The table of a layout: measured block, published block where the data are the papers', notes and footer."""
     cells = [[_cell(results, line, column) for column in layout.columns] for line in layout.lines]
     rules = results.rules
-    planned = results.preset.splits if rules.split_rule == "random" else 1
-    of = max([planned, *(cell.splits for row in cells for cell in row)])
+    records = _runs_behind(cell for row in cells for cell in row)
+    folds = _folds_of(records)
+    of = max([rules.planned(results.preset), *(cell.splits for row in cells for cell in row)])
+    of = -(-of // folds) * folds if folds else of  # of whole repetitions
     contests = [_contest(layout, line.lead) for line in layout.lines]
     numbers = summarise(cells, of, contests, intervals=results.intervals)
     if not rules.ranked:
         numbers = [[replace(number, rank=0, tied=False) for number in row] for row in numbers]
     numbers = _with_facts(results, layout, numbers)
-    demo = results.preset.name == "demo"
-    sources = layout.published if rules.published and not demo else ()
+    made = results.preset.made
+    sources = layout.published if rules.published and not made else ()
     numbers = _with_differences(results.preset, layout, numbers, cells, sources)
-    records = _runs_behind(cell for row in cells for cell in row)
     common = shared_changes([line.base for line in layout.lines])
-    mixed = mixtures(columns_of([line.arm.label(common) for line in layout.lines], cells))
+    labels = [line.arm.label(common) for line in layout.lines]
+    mixed = mixtures(columns_of(labels, cells))
     usual = usual_weights(records)
     rows = [
         _measured_row(layout, line, common, usual, tuple(numbers[i]), cells[i]) for i, line in enumerate(layout.lines)
@@ -129,24 +140,31 @@ def fill(results: PresetResults, layout: Layout) -> Table:
     rows += _published_rows(layout, sources)
     whole = [NOTES.get(source, {}).get("", "") for source in sources]
     table = Table(
-        name=layout.name + rules.suffix + ("_demo" if demo else ""),
-        title=" ".join(filter(None, ["Demo." if demo else "", layout.title, rules.title])),
+        name=layout.name + rules.suffix + results.preset.suffix,
+        title=" ".join(filter(None, [results.preset.heading, layout.title, rules.title])),
         leads=layout.leads,
         header=tuple(column.header for column in layout.columns),
         rows=tuple(rows),
         notes=(
-            *legend(rows, of, results.preset, _datasets(layout)),
+            *legend(rows, of, results.preset, _datasets(layout), folds),
             *rules.notes,
             *layout.notes,
             *data_notes(layout.columns, cells),
+            *(spread_notes(labels, layout.columns, cells) if 0 < folds < of else ()),
             *filter(None, whole),
         ),
         footer=(*conditions(records, results.preset, common, of), *(f"Mixed: {line}." for line in mixed)),
         tiers=layout.tiers,
-        demo=demo,
+        demo=made,
         mixed=mixed,
     )
     return _with_difference_columns(table)
+
+
+def _folds_of(records: Sequence[Record]) -> int:
+    """How many folds the sets of all runs were dealt to; 0 where some were split otherwise."""
+    known = {record.spec.folds for record in records}
+    return known.pop() if len(known) == 1 else 0
 
 
 def _datasets(layout: Layout) -> set[str]:

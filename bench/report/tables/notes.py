@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bench.core.errors import StoreError
+from bench.core.errors import RunError, StoreError
 from bench.core.progress import counted
 from bench.core.registry import stem_of
 from bench.core.spec import SCHEMA, RunSpec
 from bench.planning.choices import NESTED, TRANSFERRED, chosen_keys
-from bench.planning.presets import Preset, preset_named
+from bench.planning.presets import Preset, made_sets
 from bench.records.earlier import EARLIER_NOTE
 from bench.records.results import FEW_PICTURES, Experiment, Record
 from bench.report.arms import Arm
@@ -34,6 +34,13 @@ DEMO_SETS_NOTE = (
     "methods need not be the papers'."
 )
 DEMO_RECIPE_NOTE = "Demo preset: training is short, so the order of methods need not be the papers'."
+STUDY_NOTES = {
+    "study": "Study: labels are mean human scores of each distortion and level (KADID-10k), not opinions on these "
+    "pictures.",
+    "study_metric": "Study: labels of Study metric are ranks of two full-reference metrics (MS-SSIM and GMSD), "
+    "computed and no opinions; those of Study are mean human scores of each distortion and level (KADID-10k).",
+}
+STUDY_RECIPE_NOTE = "Study preset: a short recipe made for its own small sets."
 
 UNTRAINED = 0.4
 """A mean (1 − ρ) / 2 over the last epoch's batches above this: a correlation below 0.2 with what is being learned."""
@@ -42,18 +49,24 @@ UNTRAINED = 0.4
 UNKNOWN = "unknown"
 
 
-def demo_note(datasets: Iterable[str]) -> str:
-    """What to keep in mind of the demo preset's numbers on these sets, the demo's or the user's own."""
-    return DEMO_SETS_NOTE if set(datasets) & set(preset_named("demo").main) else DEMO_RECIPE_NOTE
+def made_note(preset: Preset, datasets: Iterable[str]) -> str:
+    """What to keep in mind of the numbers of a preset with made sets, on those or on the user's own."""
+    own = set(datasets) & set(preset.main)
+    if preset.name == "study":
+        return STUDY_NOTES["study_metric" if "study_metric" in own else "study"] if own else STUDY_RECIPE_NOTE
+    return DEMO_SETS_NOTE if own else DEMO_RECIPE_NOTE
 
 
-def legend(rows: Sequence[Row], of: int, preset: Preset, datasets: Iterable[str]) -> tuple[str, ...]:
+def legend(rows: Sequence[Row], of: int, preset: Preset, datasets: Iterable[str], folds: int = 0) -> tuple[str, ...]:
     """How to read the table: only what occurs in it is explained."""
     from bench.metrics.comparisons import FEWEST_SPLITS
 
     numbers = [cell for row in rows if row.block == MEASURED for cell in row.cells if isinstance(cell, Number)]
     most = max((number.n for number in numbers), default=0)
-    notes = [f"Medians over {of if most == of else f'{most} of {of}'} splits." if of > 1 else "One split."]
+    splits = of if most == of else f"{most} of {of}"
+    notes = [f"Medians over {splits} splits." if of > 1 else "One split."]
+    if folds:
+        notes = [f"Medians over {splits} models: {folds} folds{f' under {of // folds} seeds' * (of > folds)}."]
     if any(number.rank for number in numbers):
         notes[0] += " Best in bold, second underlined."
     elif of < FEWEST_SPLITS and len({row.lead for row in rows if row.block == MEASURED}) > 1:
@@ -73,8 +86,8 @@ def legend(rows: Sequence[Row], of: int, preset: Preset, datasets: Iterable[str]
             "Published numbers are as printed in the papers; bold and underline are within a paper's own table, of "
             "which rows that only repeat an earlier block are not shown."
         )
-    if preset.name == "demo":
-        notes.append(demo_note(datasets))
+    if preset.made:
+        notes.append(made_note(preset, datasets))
     return tuple(notes)
 
 
@@ -188,6 +201,26 @@ def _hardly_trained(record: Record) -> bool:
     return record.done and record.spec.recipe.loss == "plcc" and float(losses[-1]) > UNTRAINED
 
 
+def spread_notes(labels: Sequence[str], columns: Sequence[Column], cells: Sequence[Sequence[Cell]]) -> tuple[str, ...]:
+    """What moves one content's SRCC in k-fold under several seeds, row by row, as far as there are predictions."""
+    from bench.metrics.variance import spread_of
+
+    notes = []
+    for j, column in enumerate(columns):
+        if column.metric != "srcc":
+            continue
+        try:
+            spreads = [spread_of(row[j].by_seed()) for row in cells]
+        except (StoreError, RunError):
+            continue
+        if said := [f"{label} {spread.text}" for label, spread in zip(labels, spreads, strict=True) if spread]:
+            notes.append(
+                f"One content's SRCC on {_title_of(column)} has these standard deviations by content/seed/pictures: "
+                f"{', '.join(said)}."
+            )
+    return tuple(notes)
+
+
 def data_notes(columns: Sequence[Column], cells: Sequence[Sequence[Cell]]) -> tuple[str, ...]:
     """What the columns' data mean for the numbers: resolution, and warnings where rows saw different data."""
     notes = []
@@ -245,9 +278,8 @@ def _title_of(column: Column) -> str:
 def _dataset_notes(cells: Sequence[Sequence[Cell]]) -> list[str]:
     """What the datasets' loaders said of them (which labels, what was left out); demo sets have a note of their own."""
     found: dict[str, None] = {}
-    demo_sets = preset_named("demo").main
     for cell in (cell for row in cells for cell in row):
-        for record in (record for record in cell.records[:1] if record.spec.train not in demo_sets):
+        for record in (record for record in cell.records[:1] if record.spec.train not in made_sets()):
             train = record.section("data").get("train", {})
             found |= dict.fromkeys(f"{train.get('name')}: {note}" for note in train.get("notes") or ())
     return sorted(found)
@@ -263,7 +295,7 @@ def conditions(records: Sequence[Record], preset: Preset, common: Sequence[str],
     sides = [f"short side resized to {r.short_side} px" if r.short_side else "own size" for r in recipes]
     runs = [record.section("run") for record in done]
     commits = [_commit(run) for run in runs]
-    made = len({record.spec.split for record in done})
+    made = len({record.spec.repetition for record in done})
     schemas = sorted({int(record.body.get("schema", 0)) for record in done})
     lines = [
         f"Preset: {preset.name}" + (f", changed: {', '.join(common)}" if common else ""),
@@ -305,7 +337,9 @@ def _differing(cells: Sequence[Cell]) -> str:
             for name, data in (("the training set", train), ("the test set", test)):
                 found.setdefault((name, record.spec.schema), set()).add(data.get("hash"))
                 found.setdefault((f"the pictures of {name}",), set()).add(data.get("pixels"))
-            found.setdefault(("the split", record.spec.fraction, record.spec.split), set()).add(train.get("split_hash"))
+            found.setdefault(("the split", record.spec.fraction, record.spec.split, record.spec.split_rule), set()).add(
+                train.get("split_hash")
+            )
     names = {str(about[0]) for about, hashes in found.items() if len(hashes - {None, ""}) > 1}
     return " and ".join(sorted(names))
 

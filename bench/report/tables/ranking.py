@@ -43,10 +43,10 @@ def ranking_table(table: Table) -> Table | None:
     ]
     if left_out:
         notes.append(f"Left out, for want of numbers in every column: {', '.join(left_out)}.")
-    stem, demo, _ = table.name.partition("_demo")
+    stem, _, preset = table.name.rpartition("_") if table.demo else (table.name, "", "")
     ranking = replace(
         table,
-        name=f"{stem}_ranking{demo}",
+        name=f"{stem}_ranking" + (f"_{preset}" if preset else ""),
         title=table.title.split(".")[0] + ". Ranking over datasets." if table.demo else "Ranking over datasets.",
         header=(("", "Mean rank"), ("", "Behind the best"), ("", "≈ best")),
         rows=tuple(rows),

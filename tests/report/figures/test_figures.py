@@ -138,7 +138,7 @@ def test_a_method_under_several_settings_is_shown_with_the_plainest(tmp_path):
 
 
 def test_the_scatter_shows_the_split_nearest_to_the_median():
-    records = [record_of(spec) for spec in specs_of("main", "demo", "glia", ["demo_a"], splits=5)]
+    records = [record_of(spec) for spec in specs_of("main", "demo", "glia", ["demo_a"], splits=3)]
     cell = Cell.of(records, Experiment("demo_a", "demo_a:test"), "srcc")
     chosen = median_run(cell).value("demo_a:test", "srcc")
     assert chosen == np.median([record.value("demo_a:test", "srcc") for record in records])

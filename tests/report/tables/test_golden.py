@@ -14,7 +14,7 @@ GOLDEN = Path(__file__).parent.parent.parent / "golden"
 
 CASES = {
     "main": ("main", "paper", "linear_probe,glia", ["livec", "csiq"], 10),
-    "cross_demo": ("cross", "demo", "glia,linear_probe", [], 2),
+    "cross_demo": ("cross", "demo", "glia,linear_probe", [], 3),
     "components": ("components", "paper", "", ["koniq10k"], 10),
 }
 

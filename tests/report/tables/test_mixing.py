@@ -21,7 +21,7 @@ from bench.report.verify import mixed as mixed_records
 from tests.report.records import MADE_ON, body_of, predictions, record_of
 from tests.report.results import specs_of
 
-SPECS = specs_of("main", "demo", "glia,linear_probe,lora", ["demo_a"], 4)
+SPECS = specs_of("main", "demo", "glia,linear_probe,lora", ["demo_a"], 3)
 GLIA, PROBE, LORA = ([s for s in SPECS if s.method == name] for name in ("glia", "linear_probe", "lora"))
 CUDA = {"device_type": "cuda", "device": "NVIDIA H200"}
 
@@ -54,16 +54,16 @@ def test_hosts_threads_and_packs_are_no_difference() -> None:
 
 
 def test_one_split_made_elsewhere_is_named() -> None:
-    assert mixed(made(GLIA[3], **CUDA)) == ("split 3 of GLIA was trained on cuda, the others on cpu",)
+    assert mixed(made(GLIA[2], **CUDA)) == ("split 2 of GLIA was trained on cuda, the others on cpu",)
 
 
 def test_several_splits_and_whole_rows_are_named() -> None:
-    assert mixed(made(GLIA[1], **CUDA), made(GLIA[3], **CUDA)) == (
-        "splits 1 and 3 of GLIA were trained on cuda, the others on cpu",
+    assert mixed(made(GLIA[1], **CUDA), made(GLIA[2], **CUDA)) == (
+        "splits 1 and 2 of GLIA were trained on cuda, the others on cpu",
     )
     assert mixed(*(made(spec, **CUDA) for spec in GLIA)) == ("GLIA was trained on cuda, the others on cpu",)
-    assert mixed(*(made(spec, **CUDA) for spec in [*GLIA, LORA[0]]), made(LORA[1], device_type="mps")) == (
-        "split 0 of LoRA and GLIA were trained on cuda, split 1 of LoRA was trained on mps, the others on cpu",
+    assert mixed(*(made(spec, **CUDA) for spec in GLIA), made(LORA[1], device_type="mps")) == (
+        "GLIA was trained on cuda, split 1 of LoRA was trained on mps, the others on cpu",
     )
 
 
@@ -130,11 +130,11 @@ def test_strict_tables_are_refused_before_anything_is_written(tmp_path) -> None:
 
 
 def test_a_comparison_looks_at_the_splits_that_both_have() -> None:
-    without = [spec for spec in [*GLIA, *PROBE] if spec != PROBE[3]]
-    alone = Results([made(GLIA[3], **CUDA), *(record_of(spec) for spec in without if spec != GLIA[3])])
+    without = [spec for spec in [*GLIA, *PROBE] if spec != PROBE[2]]
+    alone = Results([made(GLIA[2], **CUDA), *(record_of(spec) for spec in without if spec != GLIA[2])])
     assert compare(alone, "glia", "linear_probe")[0].mixed == ()
-    both = Results([made(GLIA[2], **CUDA), *(record_of(spec) for spec in without if spec != GLIA[2])])
-    assert compare(both, "glia", "linear_probe")[0].mixed == ("split 2 of GLIA was trained on cuda, the others on cpu",)
+    both = Results([made(GLIA[1], **CUDA), *(record_of(spec) for spec in without if spec != GLIA[1])])
+    assert compare(both, "glia", "linear_probe")[0].mixed == ("split 1 of GLIA was trained on cuda, the others on cpu",)
 
 
 @pytest.fixture
@@ -142,20 +142,20 @@ def unlike(tmp_path: Path) -> Store:
     """A results folder with one split of GLIA made elsewhere."""
     store = Store(tmp_path)
     for spec in [*GLIA, *PROBE]:
-        about = {"trained": {**MADE_ON, **(CUDA if spec.method == "glia" and spec.split == 3 else {})}}
+        about = {"trained": {**MADE_ON, **(CUDA if spec.method == "glia" and spec.split == 2 else {})}}
         store.write(body_of(spec, numerics=about), predictions(spec))
     return store
 
 
 def test_verify_remarks_on_numbers_that_were_not_made_alike(unlike: Store) -> None:
-    assert mixed_records(Results.read(unlike)) == ["split 3 of GLIA was trained on cuda, the others on cpu"]
+    assert mixed_records(Results.read(unlike)) == ["split 2 of GLIA was trained on cuda, the others on cpu"]
 
 
 @pytest.mark.parametrize("words", [("table", "main"), ("compare", "glia", "linear_probe"), ("verify",)])
 def test_commands_say_what_is_mixed_and_refuse_it_with_strict(words: tuple[str, ...], unlike: Store) -> None:
     said = CliRunner().invoke(app, [*words, "--results", str(unlike.root)])
     assert said.exit_code == 0, said.output
-    line = "split 3 of GLIA was trained on cuda, the others on cpu."
+    line = "split 2 of GLIA was trained on cuda, the others on cpu."
     assert f"Mixed: {line}" in " ".join(said.output.split())
     refused = CliRunner().invoke(app, [*words, "--strict", "--results", str(unlike.root)])
     assert refused.exit_code == 1

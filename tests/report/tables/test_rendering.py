@@ -92,8 +92,8 @@ def test_tidy_csv_has_one_number_a_row_with_everything_known_of_it():
         "linear_probe",
         "demo_a",
         "srcc",
-        "2",
-        "2",
+        "3",
+        "3",
     )
     assert float(first["low"]) <= float(first["mean"]) <= float(first["high"])
     assert first["interval"] == "95% of the mean (Nadeau-Bengio)"

@@ -24,7 +24,7 @@ from tests.report.results import results_of, specs_of, tables_of
 @pytest.fixture(scope="module")
 def results():
     """Four methods on the demo sets, four splits."""
-    return results_of("main", "demo", "linear_probe,lora,loda,glia", splits=4)
+    return results_of("main", "demo", "linear_probe,lora,loda,glia", splits=3)
 
 
 def test_unreadable_predictions_cost_only_the_tables_that_need_them(results, tmp_path):
@@ -83,9 +83,9 @@ def test_compare_pairs_by_split_and_says_what_it_means(results):
         for record in results.records
         if record.spec.train == "demo_a"
     }
-    expected = corrected_paired_test([values["glia", s] - values["loda", s] for s in range(4)], 12 / 48)
+    expected = corrected_paired_test([values["glia", s] - values["loda", s] for s in range(3)], 12 / 48)
     assert (row.effect, row.low, row.high, row.p, row.n) == pytest.approx(
-        (expected.effect, expected.low, expected.high, expected.p, 4)
+        (expected.effect, expected.low, expected.high, expected.p, 3)
     )
     assert row.p_holm >= row.p
     assert row.verdict == 1
@@ -94,7 +94,7 @@ def test_compare_pairs_by_split_and_says_what_it_means(results):
 
 
 def test_compare_says_once_what_each_dataset_shows():
-    (found,) = compare(results_of("cross", "demo", "glia,loda", splits=4), "glia", "loda")
+    (found,) = compare(results_of("cross", "demo", "glia,loda", splits=3), "glia", "loda")
     assert len(found.rows) > len(found.sentences) == len({row.experiment.train for row in found.rows})
     for sentence, row in zip(found.sentences, found.rows[:1], strict=False):
         assert sentence.startswith(f"{row.title.partition(' → ')[0]}: of ")
@@ -117,7 +117,7 @@ def test_compare_without_stored_predictions_is_over_splits_alone(results, tmp_pa
 
 
 def test_compare_takes_the_mean_over_the_seeds_that_both_have():
-    plan = specs_of("main", "demo", "glia,lora", ["demo_a"], splits=4)
+    plan = specs_of("main", "paper", "glia,lora", ["live"], splits=4)
     seeds = [replace(s, recipe=replace(s.recipe, seed=seed)) for s in plan for seed in range(3)]
     alone = [s for s in seeds if not (s.method == "lora" and s.recipe.seed == 2)]
     (both,), (one,) = (
@@ -126,7 +126,7 @@ def test_compare_takes_the_mean_over_the_seeds_that_both_have():
     )
     assert (both.seeds, one.seeds) == (2, 1)
     values = {
-        (r.spec.method, r.spec.split, r.spec.recipe.seed): r.value("demo_a:test", "srcc") for r in records_of(alone)
+        (r.spec.method, r.spec.split, r.spec.recipe.seed): r.value("live:test", "srcc") for r in records_of(alone)
     }
     means = [sum(values["glia", s, seed] - values["lora", s, seed] for seed in (0, 1)) / 2 for s in range(4)]
     expected = corrected_paired_test(means, 12 / 48)
@@ -148,7 +148,7 @@ def test_a_lower_error_is_the_better_one(results):
 
 
 def test_a_failed_first_split_changes_no_interval_of_the_others():
-    specs = specs_of("main", "demo", "glia,lora", ["demo_a"], splits=4)
+    specs = specs_of("main", "paper", "glia,lora", ["live"], splits=4)
     sizes = {"train": {**body_of(specs[0])["data"]["train"], "n_train": 100, "n_test": 100}}
     records = [
         record_of(s, data={}, error=("RunError", "no"))
@@ -161,7 +161,7 @@ def test_a_failed_first_split_changes_no_interval_of_the_others():
 
 
 def test_compare_prefers_like_with_like_and_warns_of_what_else_differs(results):
-    small = [replace(s, backbone="vit_tiny") for s in specs_of("main", "demo", "glia,lora", splits=4)]
+    small = [replace(s, backbone="vit_tiny") for s in specs_of("main", "demo", "glia,lora", splits=3)]
     both = Results([r for r in results.records if r.spec.method != "lora"] + records_of(small))
     (found,) = compare(both, "glia", "lora")
     assert (found.a, found.b, found.shared) == ("GLIA", "LoRA", ("backbone=vit_tiny",))
@@ -172,7 +172,7 @@ def test_compare_prefers_like_with_like_and_warns_of_what_else_differs(results):
 
 def test_compare_says_which_runs_other_code_has_made(results):
     older = {"method": "another", "numerics": 1}
-    plan = specs_of("main", "demo", "glia", ["demo_a"], splits=4)
+    plan = specs_of("main", "demo", "glia", ["demo_a"], splits=3)
     aged = [record_of(spec, code=older) for spec in plan[:2]]
     others = [record for record in results.records if record.key not in {old.key for old in aged}]
     (found,) = compare(Results([*aged, *others]), "glia", "loda")
@@ -182,7 +182,7 @@ def test_compare_says_which_runs_other_code_has_made(results):
 
 
 def test_compare_marks_the_oracle_as_optimistic(results):
-    plan = specs_of("main", "demo", "vpt", splits=4)
+    plan = specs_of("main", "demo", "vpt", splits=3)
     specs = [replace(spec, recipe=replace(spec.recipe, selection="oracle")) for spec in plan]
     (found,) = compare(Results([*results.records, *records_of(specs)]), "vpt", "glia")
     assert any(caution.startswith("Optimistic: VPT") for caution in found.cautions)
@@ -202,7 +202,7 @@ def test_compare_says_which_wish_it_cannot_meet(results, a, b, says):
 
 
 def test_switches_may_be_written_as_true_and_false(results):
-    without = [replace(s, options={**s.options, "lgf": False}) for s in specs_of("main", "demo", "glia", splits=4)]
+    without = [replace(s, options={**s.options, "lgf": False}) for s in specs_of("main", "demo", "glia", splits=3)]
     (found,) = compare(Results([*results.records, *records_of(without)]), "glia,lgf=False", "loda")
     assert found.a == "GLIA, lgf=no"
 
@@ -221,7 +221,7 @@ def test_nothing_to_show_says_why(change, says):
 
 
 def test_tables_of_one_selection_rule_have_files_of_their_own(results, tmp_path):
-    plan = specs_of("main", "demo", "glia,loda", splits=2)
+    plan = specs_of("main", "demo", "glia,loda", splits=3)
     chosen = records_of(replace(spec, recipe=replace(spec.recipe, selection="val")) for spec in plan)
     both = Results([*results.records, *chosen])
     names = {item.table.name for item in make_tables(both, ["main"], out=tmp_path)}
@@ -231,7 +231,7 @@ def test_tables_of_one_selection_rule_have_files_of_their_own(results, tmp_path)
 
 
 def test_compare_finds_an_arm_by_its_changed_option(results):
-    specs = [replace(s, recipe=replace(s.recipe, lr=1e-4)) for s in specs_of("main", "demo", "glia", splits=4)]
+    specs = [replace(s, recipe=replace(s.recipe, lr=1e-4)) for s in specs_of("main", "demo", "glia", splits=3)]
     both = Results([*results.records, *records_of(specs)])
     (found,) = compare(both, "glia", "glia,lr=0.0001")
     assert (found.a, found.b) == ("GLIA", "GLIA, lr=0.0001")
@@ -268,7 +268,7 @@ def test_asking_for_a_table_without_records_names_the_command():
 
 
 def test_asking_for_a_table_that_other_records_do_not_make_says_so(results):
-    with pytest.raises(UsageError, match="48 records here, of other tables"):
+    with pytest.raises(UsageError, match="36 records here, of other tables"):
         make_tables(results, ["cross"])
 
 
@@ -327,7 +327,7 @@ def test_the_error_of_a_split_is_by_content_where_the_test_part_has_any(results)
     table = tables_of("main", results)["main_demo"]
     best = of_set(table, "Demo A").facts["method"]
     runs = [r for r in results.records if r.spec.train == "demo_a" and r.spec.method == best]
-    assert len(runs) == 4
+    assert len(runs) == 3
     parts = [r.predictions("demo_a:test") for r in runs]
     expected = standard_error([ModelScores.of("srcc", p.predicted, p.human, p.group) for p in parts])
     assert error_of(table, "Demo A") == f"{expected:.3f}"
@@ -394,15 +394,17 @@ def test_a_logistic_that_did_not_converge_is_a_footnote_of_its_row(results):
         for name in ("GLIA", "LoRA")
     )
     assert [note for note in glia.notes if note.startswith("PLCC")] == [
-        "PLCC: the logistic did not converge in 1 of 4 splits of Demo A: its best curve is used.",
-        "PLCC: no logistic could be fitted in 1 of 4 splits of Demo A: the raw PLCC stands in.",
+        "PLCC: the logistic did not converge in 1 of 3 splits of Demo A: its best curve is used.",
+        "PLCC: no logistic could be fitted in 1 of 3 splits of Demo A: the raw PLCC stands in.",
     ]
     assert not any(note.startswith("PLCC") for note in lora.notes)
 
 
 def test_below_three_splits_nothing_is_marked_and_the_legend_says_so():
-    two = tables_of("main", results_of("main", "demo", "glia,loda", splits=2))["main_demo"]
-    three = tables_of("main", results_of("main", "demo", "glia,loda", splits=3))["main_demo"]
+    two, three = (
+        tables_of("main", results_of("main", "paper", "glia,loda", ["live"], n, split_rule="official"))["main_official"]
+        for n in (2, 3)
+    )
     marked = [any(cell.rank or cell.tied for row in table.rows for cell in row.cells) for table in (two, three)]
     assert marked == [False, True]
     assert any("Nothing is marked: with fewer than 3 splits" in note for note in two.notes)

@@ -1,0 +1,123 @@
+"""What moves one content's score: the content itself, the seed of its training, or which of its pictures were shown.
+
+Fits k-fold, where each content is tested by one model a seed. Every number is a score (or the difference of two
+methods' scores) inside one model and one content.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.metrics.comparisons import t_quantile
+from bench.metrics.contents import ModelScores
+
+GROUPS = 20
+"""Groups of pictures that are left out in turn."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The variances of one content's score under one seed, and how many contents and seeds they were seen in."""
+
+    content: float
+    seed: float
+    picture: float
+    contents: int
+    seeds: int
+
+    @property
+    def text(self) -> str:
+        """The three standard deviations."""
+        return "/".join(f"{math.sqrt(max(part, 0.0)):.3f}" for part in (self.content, self.seed, self.picture))
+
+    def error(self, contents: int, seeds: int) -> float:
+        """The standard error of the mean over so many contents and seeds; pictures are the same under every seed."""
+        across = max(self.content, 0.0) + self.picture
+        return math.sqrt((across + self.seed / seeds) / contents)
+
+    def detectable(self, contents: int, seeds: int, *, alpha: float = 0.05, power: float = 0.8) -> float:
+        """The smallest true mean that a t-test over contents finds with this power."""
+        freedom = contents - 1.0
+        return (t_quantile(freedom, 1 - alpha / 2) + t_quantile(freedom, power)) * self.error(contents, seeds)
+
+
+def spread_of(models: Mapping[int, Sequence[ModelScores]], metric: str = "srcc") -> Spread | None:
+    """The spread of one method's scores, its models by seed; None with fewer than two seeds or three contents."""
+    return _spread({seed: [_scores(model, metric) for model in found] for seed, found in models.items()})
+
+
+def spread_of_difference(
+    first: Mapping[int, Sequence[ModelScores]], second: Mapping[int, Sequence[ModelScores]], metric: str = "srcc"
+) -> Spread | None:
+    """The same of the differences first − second of models tested in pairs on the same pictures."""
+    return _spread(
+        {
+            seed: [
+                _minus(_scores(one, metric), _scores(other, metric))
+                for one, other in zip(first[seed], second[seed], strict=True)
+            ]
+            for seed in first
+        }
+    )
+
+
+Score = Callable[[np.ndarray], float]
+"""A content's score over the pictures of it that are kept."""
+
+
+@dataclass(frozen=True)
+class _Content:
+    """One content under one model: its score, and the variance that its sample of pictures leaves."""
+
+    value: float
+    picture: float
+
+
+def _scores(model: ModelScores, metric: str) -> dict[str, tuple[int, Score]]:
+    """By content: how many pictures show it, and its score."""
+    return {str(name): _score_of(model, metric, model.contents == name) for name in np.unique(model.contents)}
+
+
+def _score_of(model: ModelScores, metric: str, shown: np.ndarray) -> tuple[int, Score]:
+    rows = np.flatnonzero(shown)
+
+    def score(kept: np.ndarray) -> float:
+        mask = np.zeros(len(shown), dtype=bool)
+        mask[rows[kept]] = True
+        return model.measured(metric, mask)
+
+    return len(rows), score
+
+
+def _minus(one: dict[str, tuple[int, Score]], other: dict[str, tuple[int, Score]]) -> dict[str, tuple[int, Score]]:
+    def difference(a: Score, b: Score) -> Score:
+        return lambda kept: a(kept) - b(kept)
+
+    return {name: (count, difference(score, other[name][1])) for name, (count, score) in one.items()}
+
+
+def _jackknifed(count: int, score: Score) -> _Content:
+    """A score with the variance by leaving out its pictures in groups."""
+    group = np.random.default_rng(0).permutation(count) % min(GROUPS, count)
+    without = np.array([score(group != number) for number in range(group.max() + 1)])
+    n = len(without)
+    return _Content(score(np.ones(count, dtype=bool)), float((n - 1) / n * np.square(without - without.mean()).sum()))
+
+
+def _spread(by_seed: Mapping[int, Sequence[dict[str, tuple[int, Score]]]]) -> Spread | None:
+    """Variances by the method of moments, over the contents that all seeds have tested."""
+    found = [
+        {name: _jackknifed(*score) for scores in parts for name, score in scores.items()} for parts in by_seed.values()
+    ]
+    names = sorted(set.intersection(*(set(one) for one in found))) if found else []
+    if len(found) < 2 or len(names) < 3:
+        return None
+    values = np.array([[one[name].value for one in found] for name in names])
+    picture = float(np.mean([one[name].picture for one in found for name in names]))
+    seed = float(values.var(axis=1, ddof=1).mean())
+    content = float(values.mean(axis=1).var(ddof=1)) - seed / len(found) - picture
+    return Spread(content, seed, picture, len(names), len(found))

@@ -1,0 +1,168 @@
+"""Reference results: records of demo and study that come with the repository, to hold one's own against.
+
+`python -m bench.report.reference RESULTS` keeps the finished runs of a results folder in `results/reference/`: their
+records without predictions and without the machine's name, one JSON file per run. Only runs of a clean commit are
+kept, and a run that is there already gives way to its newer self.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from bench.core.errors import UsageError
+from bench.core.progress import counted
+from bench.planning.presets import PRESETS, in_order
+from bench.records.results import Results
+from bench.records.store import Store
+
+FOLDER = Path(__file__).parent.parent / "results" / "reference"
+NAME = "reference"
+METRICS = ("srcc", "plcc")
+SAME = 1e-9
+NEAR = 0.01
+"""Differences in SRCC and PLCC up to this are called near: another seed moves a score of two contents by .06 to .17."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """One of the user's runs against the reference's: the largest difference of a metric, and what was not alike."""
+
+    run: str
+    difference: float
+    unlike: tuple[str, ...]
+
+    @property
+    def verdict(self) -> str:
+        """In a word: same, near or other."""
+        return "same" if self.difference <= SAME else "near" if self.difference <= NEAR else "other"
+
+
+def folder_of(name: str) -> Path:
+    """The results folder that a word or a path names; one without records is an error."""
+    folder = FOLDER if name == NAME else Path(name)
+    if not (folder / "runs").is_dir():
+        raise UsageError(f"There are no records in {folder}: name a results folder, or {NAME} in a checkout.")
+    return folder
+
+
+def with_records_of(own: Results, other: Results) -> Results:
+    """One's own records, and the other folder's of runs that one has not made."""
+    known = {record.key for record in own.records}
+    return Results([*own.records, *(record for record in other.records if record.key not in known)])
+
+
+def held_against(own: Store, reference: Store) -> list[Held]:
+    """Every finished run that both have, the most different first."""
+    theirs = {str(body["key"]): body for body, _ in reference.sound() if body["status"] == "done"}
+    found = [
+        Held(f"{spec.method} on {spec.train}, split {spec.split}, seed {spec.recipe.seed}", *_compared(body, known))
+        for body, spec in own.sound()
+        if body["status"] == "done" and (known := theirs.get(str(body["key"]))) is not None
+    ]
+    return sorted(found, key=lambda held: (-held.difference, held.run))
+
+
+def summary_of(found: list[Held]) -> str:
+    """How many runs are the reference's to the last digit, how many near it, and how far the others are."""
+    if not found:
+        return "None of your runs is one of the reference's."
+    counts = {word: sum(held.verdict == word for held in found) for word in ("same", "near", "other")}
+    middle = statistics.median(held.difference for held in found)
+    return (
+        f"{counted(len(found), 'run')} of the reference made here too: {counts['same']} the same to the last digit, "
+        f"{counts['near']} within {NEAR}, {counts['other']} further away (median {middle:.4f})."
+    )
+
+
+def keep(source: Store, target: Store, presets: tuple[str, ...] = ("demo", "study")) -> int:
+    """Copy finished runs of presets with made sets; how many. A run of uncommitted code is refused."""
+    kept = 0
+    for body, spec in source.sound():
+        if body["status"] != "done" or spec.preset not in presets or spec.limit:
+            continue
+        run = body.get("run", {})
+        if not run.get("git_commit") or run.get("git_dirty"):
+            raise UsageError(f"{body['key']} was not made on a clean commit: no reference can be made of it.")
+        target.write(_slim(body), None)
+        kept += 1
+    return kept
+
+
+def _slim(body: Mapping[str, Any]) -> dict[str, Any]:
+    """A record without predictions and without whose machine it was."""
+    run = {name: value for name, value in body["run"].items() if name != "host"}
+    return {name: value for name, value in body.items() if name != "predictions_sha256"} | {"run": run}
+
+
+def _compared(own: Mapping[str, Any], known: Mapping[str, Any]) -> tuple[float, tuple[str, ...]]:
+    differences = [
+        abs(own["metrics"][target][name] - values[name])
+        for target, values in known["metrics"].items()
+        if target in own["metrics"]
+        for name in METRICS
+    ]
+    return max(differences, default=float("inf")), tuple(_unlike(own, known))
+
+
+def _unlike(own: Mapping[str, Any], known: Mapping[str, Any]) -> Iterator[str]:
+    """What differs in how two runs of one specification were made."""
+    about = {
+        "the method's code": ("code", "method"),
+        "the harness's code": ("code", "numerics"),
+        "labels": ("data", "train", "hash"),
+        "pictures": ("data", "train", "pixels"),
+        "the split": ("data", "train", "split_hash"),
+        "weights": ("weights", "hash"),
+        "torch": ("numerics", "trained", "torch"),
+        "the device": ("numerics", "trained", "device_type"),
+        "the CPU's instructions": ("numerics", "trained", "instructions"),
+    }
+    for what, path in about.items():
+        if _at(own, path) != _at(known, path):
+            yield what
+
+
+def _at(body: Any, path: tuple[str, ...]) -> Any:
+    for name in path:
+        body = body.get(name) if isinstance(body, Mapping) else None
+    return body
+
+
+def make_tables_of(folder: Path, out: Path) -> list[Path]:
+    """The Markdown tables of every preset that a folder has records of, each preset's below its name; their paths.
+
+    Of the records alone: what would need predictions is left out.
+    """
+    from bench.report.tables.write import make_tables
+
+    results = Results(replace(record, arrays=None) for record in Results.read(Store(folder)).records)
+    made: list[Path] = []
+    for preset in in_order(results.presets()):
+        of_preset = results.select(preset=preset)
+        made += [path for item in make_tables(of_preset, [], out=out / preset, formats=["md"]) for path in item.paths]
+    return made
+
+
+def main() -> None:
+    """Keep the finished runs of a results folder as reference, or make the tables of those that are kept."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", type=Path, nargs="?", help="a results folder whose runs are kept")
+    parser.add_argument("--tables", action="store_true", help="make the tables of results/reference anew")
+    parser.add_argument("--preset", choices=[name for name, preset in PRESETS.items() if preset.made], action="append")
+    wish = parser.parse_args()
+    target = Store(FOLDER)
+    target.ready()
+    if wish.results:
+        print(f"{counted(keep(Store(wish.results), target, tuple(wish.preset or ('demo', 'study'))), 'record')} kept.")
+    if wish.tables:
+        for path in make_tables_of(FOLDER, FOLDER.parent):
+            print(path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,159 @@
+"""The study: its sets, its plan, and rates that are chosen on photographs which nothing is tested on."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from bench.cli import app
+from bench.cli.driver import check_sets
+from bench.core.errors import DataError
+from bench.core.registry import METHODS
+from bench.data.dataset import Place
+from bench.data.sets import study
+from bench.data.sets.demo import shipped_photo
+from bench.data.sets.study import PHOTOS, RECIPES, StudyMetric
+from bench.data.splits import make_split
+from bench.planning.choices import TRANSFERRED, Choices, Trial, choices_path, chosen_keys
+from bench.planning.plan import Ask, make_plan
+from bench.planning.presets import DEMO, PRESETS, STUDY
+from bench.planning.tuning import Search, candidates, usual_rates
+from bench.records.results import Results
+from bench.report.compare import compare
+from tests.report.records import records_of
+from tests.report.results import tables_of
+from tests.world import make_world, tiny_runtime
+
+SEVEN = ("linear_probe", "full_finetune", "adapter", "lora", "vpt", "loda", "glia")
+
+
+def plan(*, methods=(), protocols=("strategies",), **more):
+    return make_plan(Ask(methods, protocols, "study", **more)).specs
+
+
+def test_every_shipped_photograph_is_in_one_of_the_two_sets_of_pictures():
+    photos = [photo for names in PHOTOS.values() for photo in names]
+    assert len(photos) == len(set(photos)) == 17
+    for photo in photos:
+        assert shipped_photo(photo)[1].is_file()
+
+
+def test_its_table_is_seven_strategies_on_seven_folds_under_three_seeds():
+    specs = plan()
+    assert len(specs) == 7 * 7 * 3
+    assert {s.method for s in specs} == set(SEVEN)
+    assert {(s.split, s.recipe.seed) for s in specs} == {(f, seed) for f in range(7) for seed in range(3)}
+    assert {s.split_rule for s in specs} == {"kfold:7"}
+    assert [s.recipe.seed for s in specs] == sorted(s.recipe.seed for s in specs), "whole comparisons come first"
+
+
+def test_all_methods_are_trained_alike_and_see_the_papers_share_of_a_picture():
+    recipes = {replace(s.recipe, seed=0) for s in plan()}
+    assert len(recipes) == 1
+    (recipe,) = recipes
+    assert recipe.clip > 0
+    assert recipe.warmup > 0
+    assert recipe.size / recipe.short_side == 224 / 384
+    assert recipe.test_views >= 4
+    glia = next(s.options for s in plan() if s.method == "glia")
+    assert (glia["grid"], glia["fragment"]) == (4, 28)
+
+
+def test_at_the_second_size_fragments_keep_their_two_by_two_patches():
+    (spec, *_) = plan(methods=("glia",), settings=("size=196", "short_side=336"))
+    assert (spec.options["grid"], spec.options["fragment"]) == (7, 28)
+
+
+def test_each_method_tries_as_many_rates_and_on_kept_photographs_alone():
+    for method in SEVEN:
+        assert len(set(usual_rates(STUDY, method))) == 7
+        search = Search(method, STUDY.tuning, STUDY, STUDY.tuning_splits, rates=usual_rates(STUDY, method))
+        specs = [one.spec for one in candidates(search)]
+        assert len(specs) == 21
+        assert {(s.train, s.tests, s.split_rule) for s in specs} == {("study_tune", ("study_tune:test",), "random")}
+    assert not set(PHOTOS["study"]) & set(PHOTOS["study_tune"])
+
+
+def test_nothing_is_chosen_on_contents_that_are_tested():
+    said = CliRunner().invoke(app, ["tune", "glia", "--preset", "study", "-d", "study"])
+    assert said.exit_code == 2
+    assert "keeps study_tune for tuning: leave out --dataset." in " ".join(said.output.split())
+
+
+def test_what_was_chosen_there_is_used_in_all_folds_and_on_both_labels():
+    trials = {split: [Trial({"lr": 0.01}, 0.6), Trial({"lr": 0.001}, 0.5)] for split in range(3)}
+    tuned = Choices({"lora": {"study_tune": trials}})
+    for spec in plan(methods=("lora",), protocols=("main",), tuned=tuned):
+        assert spec.recipe.lr == 0.01
+        assert chosen_keys(spec.recipe_from) == (TRANSFERRED, ("lr",))
+
+
+def test_choices_under_another_way_to_split_have_a_file_of_their_own(tmp_path):
+    assert {choices_path(tmp_path, name).name for name in PRESETS} == {
+        "paper.json", "demo_kfold3.json", "study_kfold7.json",
+    }  # fmt: skip
+
+
+def test_seeds_of_a_fold_stand_in_one_row_and_are_all_counted():
+    table = tables_of("strategies", records_of(plan(methods=("lora", "glia"))))["strategies_study"]
+    assert [row.lead[0] for row in table.rows] == ["LoRA (296K)", "GLIA (8.04M)"]
+    assert {(cell.n, cell.of) for row in table.rows for cell in row.cells} == {(21, 21)}
+    assert table.title.startswith("Study.")
+    assert table.notes[0].startswith("Medians over 21 models: 7 folds under 3 seeds.")
+
+
+def test_a_first_seed_alone_is_a_whole_table_and_half_a_second_one_is_not():
+    specs = plan(methods=("lora", "glia"))
+    one = tables_of("strategies", records_of(s for s in specs if s.recipe.seed == 0))["strategies_study"]
+    assert {(cell.n, cell.of) for row in one.rows for cell in row.cells} == {(7, 7)}
+    begun = [s for s in specs if s.recipe.seed == 0 or (s.recipe.seed, s.split) == (1, 0)]
+    more = tables_of("strategies", records_of(begun))["strategies_study"]
+    assert {(cell.n, cell.of) for row in more.rows for cell in row.cells} == {(8, 14)}
+
+
+def test_a_users_own_set_is_split_at_random_under_every_preset():
+    for preset in PRESETS:
+        specs = make_plan(Ask(("lora",), ("main",), preset, datasets=("holiday",))).specs
+        assert {s.split_rule for s in specs} == {"random"}
+    assert DEMO.rule_for("demo_a") == "kfold:3"
+
+
+def test_methods_of_the_study_are_registered():
+    assert set(SEVEN) <= set(METHODS.names())
+
+
+@pytest.mark.filterwarnings("ignore:study has the hash")
+def test_the_second_labels_are_of_the_same_pictures_and_computed_once(tmp_path, monkeypatch):
+    monkeypatch.setitem(study.PHOTOS, "study", ("coins", "camera"))
+    monkeypatch.setitem(study.RECIPES, "study", replace(RECIPES["study"], size=(192, 176), per_crop=6, kinds=(1, 11)))
+    source = StudyMetric("study_metric", Place(None, tmp_path))
+    cells, metric = source.made("study"), source.load()
+    assert metric.table["image"].tolist() == cells.table["image"].tolist()
+    assert metric.root == cells.root
+    scores = metric.table["score"].to_numpy()
+    assert (scores.min(), scores.max()) >= (1.0, 1.0)
+    assert not np.allclose(scores, cells.table["score"])
+    assert any("no opinions" in note for note in metric.notes)
+    monkeypatch.setattr("bench.data.synthesis.full_reference.ranked_quality", None)
+    assert source.load().table["score"].tolist() == scores.tolist()
+    split = make_split(metric, 0, split_rule="kfold:2")
+    assert metric.table["group"].iloc[split.test].nunique() == 1
+
+
+def test_a_comparison_is_over_folds_and_says_what_moves_a_difference_and_what_could_be_seen():
+    results = Results(records_of(plan(methods=("lora", "glia"))))
+    (found,) = compare(results, "glia", "lora")
+    (row,) = found.rows
+    assert (found.seeds, row.n) == (3, 7)
+    assert row.spread.seeds == 3
+    assert row.spread.detectable(28, 3) < row.spread.detectable(14, 3)
+    table = tables_of("strategies", results)["strategies_study"]
+    assert any("standard deviations by content/seed/pictures: LoRA" in note for note in table.notes)
+
+
+def test_a_set_without_enough_contents_is_refused_before_the_first_run(tmp_path):
+    runtime = tiny_runtime(tmp_path, make_world(tmp_path / "sets"))
+    ask = Ask(("linear_probe",), ("main",), "demo", datasets=("near",), splits=1, settings=("split_rule=kfold:99",))
+    with pytest.raises(DataError, match="too few for kfold:99"):
+        check_sets(make_plan(ask), runtime, found=True)

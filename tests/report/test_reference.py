@@ -1,0 +1,116 @@
+"""Reference results: who reproduces them, what was not alike, and that nothing uncommitted becomes one."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from bench.cli import app
+from bench.core.errors import UsageError
+from bench.records.store import Store
+from bench.report import reference
+from bench.report.reference import folder_of, held_against, keep, make_tables_of, summary_of
+from tests.report.records import body_of, predictions
+from tests.report.results import specs_of
+
+SPECS = specs_of("strategies", "study", "linear_probe,lora", splits=7)
+
+
+def store_of(folder, specs, change=lambda body: body):
+    store = Store(folder)
+    store.ready()
+    for spec in specs:
+        store.write(change(body_of(spec)), predictions(spec))
+    return store
+
+
+def moved(by):
+    def change(body):
+        metrics = {t: {**m, "srcc": m["srcc"] - by} for t, m in body["metrics"].items()}
+        return {**body, "metrics": metrics, "weights": {**body["weights"], "hash": "other"}}
+
+    return change
+
+
+@pytest.fixture
+def kept(tmp_path, monkeypatch):
+    """A reference made of seven and seven runs."""
+    folder = tmp_path / "reference"
+    monkeypatch.setattr(reference, "FOLDER", folder)
+    target = Store(folder)
+    target.ready()
+    assert keep(store_of(tmp_path / "made", SPECS), target) == 14
+    return target
+
+
+def test_what_is_kept_is_records_without_predictions_or_hosts(kept):
+    files = list(kept.runs.iterdir())
+    assert {path.suffix for path in files} == {".json"}
+    assert len(files) == 14
+    assert all("host" not in json.loads(path.read_text())["run"] for path in files)
+    assert len(list(kept.sound())) == 14, "their own hashes hold"
+
+
+def test_a_run_of_uncommitted_code_is_refused(tmp_path):
+    def dirty(body):
+        return {**body, "run": {**body["run"], "git_dirty": True}}
+
+    with pytest.raises(UsageError, match="not made on a clean commit"):
+        keep(store_of(tmp_path / "made", SPECS[:1], dirty), Store(tmp_path / "there"))
+
+
+def test_smoke_runs_and_other_presets_are_left_out(tmp_path):
+    specs = specs_of("main", "paper", "lora", ["live"], splits=2)
+    assert keep(store_of(tmp_path / "made", specs), Store(tmp_path / "there")) == 0
+
+
+def test_runs_are_the_same_near_or_other_and_what_was_not_alike_is_named(kept, tmp_path):
+    near = store_of(tmp_path / "near", SPECS[:2], moved(0.004))
+    assert [held.verdict for held in held_against(near, kept)] == ["near", "near"]
+    assert summary_of(held_against(store_of(tmp_path / "same", SPECS), kept)).startswith(
+        "14 runs of the reference made here too: 14 the same to the last digit, 0 within"
+    )
+    (held,) = held_against(store_of(tmp_path / "far", SPECS[:1], moved(0.2)), kept)
+    assert (held.verdict, held.unlike) == ("other", ("weights",))
+    assert held.difference == pytest.approx(0.2)
+
+
+def test_verify_holds_ones_runs_against_it(kept, tmp_path):
+    same = store_of(tmp_path / "same", SPECS[:3])
+    said = CliRunner().invoke(app, ["verify", "--reference", "--results", str(same.root)])
+    assert "3 runs of the reference made here too: 3 the same" in " ".join(said.output.split())
+    far = store_of(tmp_path / "far", SPECS[:1], moved(0.2))
+    said = CliRunner().invoke(app, ["verify", "--reference", "--results", str(far.root)])
+    assert said.exit_code == 1
+    assert "weights" in said.output
+
+
+def test_a_comparison_takes_from_it_what_one_has_not_made(kept, tmp_path):
+    own = store_of(tmp_path / "own", [s for s in SPECS if s.method == "lora"])
+    words = ["compare", "lora", "linear_probe", "--results", str(own.root)]
+    assert CliRunner().invoke(app, words).exit_code != 0
+    said = CliRunner().invoke(app, [*words, "--with", "reference"])
+    assert said.exit_code == 0, said.output
+    assert "over 7 splits" in " ".join(said.output.split())
+
+
+def test_tables_are_made_of_the_records_alone_and_below_their_presets(kept, tmp_path):
+    paths = make_tables_of(kept.root, tmp_path / "out")
+    assert {path.relative_to(tmp_path / "out").as_posix() for path in paths} >= {"study/main_study.md"}
+    assert [path.read_bytes() for path in paths] == [
+        path.read_bytes() for path in make_tables_of(kept.root, tmp_path / "again")
+    ]
+
+
+def test_the_committed_tables_are_what_the_committed_records_say(tmp_path):
+    """Where a preset has records: `make results` would change nothing."""
+    if not (reference.FOLDER / "runs").is_dir():
+        pytest.skip("no reference records are committed yet")
+    for path in make_tables_of(reference.FOLDER, tmp_path):
+        committed = reference.FOLDER.parent / path.relative_to(tmp_path)
+        assert committed.read_text() == path.read_text(), f"{committed}: make it anew with make results"
+
+
+def test_a_folder_without_records_is_named(tmp_path):
+    with pytest.raises(UsageError, match="There are no records in"):
+        folder_of(str(tmp_path))
