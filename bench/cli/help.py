@@ -22,7 +22,9 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "method", "protocol", "preset", "backbone", "weights", "cnn_weights", "budget", "overwrite", "check_overlap",
         "dry_run", "steps", "protocol_costs", "image", "views", "list_them", "plugin", "config_file",
     ),
-    "Data": ("dataset", "train_on", "test_on", "splits", "seeds", "limit", "partial", "smoke", "with_"),
+    "Data": (
+        "dataset", "train_on", "test_on", "splits", "split_rule", "check", "seeds", "limit", "partial", "smoke", "with_",
+    ),
     "Recipe": ("settings", "recipe", "selection", "precision", "rates", "option", "batch", "size"),
     "Machine": ("device", "threads", "pack", "compile_steps", "no_cache"),
     "Clusters": ("executor", "address", "emit_slurm", "slurm_tasks"),

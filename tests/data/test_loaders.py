@@ -9,7 +9,7 @@ from PIL import Image
 
 from bench.core.errors import DataError, UsageError
 from bench.core.registry import DATASETS
-from bench.data.dataset import COLUMNS, Dataset
+from bench.data.dataset import COLUMNS, PLACE, Dataset
 from bench.data.pixels.decode import decode
 from bench.data.splits import make_split
 from tests.data.trees import load
@@ -25,7 +25,7 @@ def row_of(dataset, image):
 @pytest.mark.parametrize("name", BUILDERS)
 def test_every_set_is_one_table_sorted_by_image(name, trees, monkeypatch):
     dataset = load(name, trees.fresh(name, monkeypatch))
-    assert list(dataset.table.columns) == list(COLUMNS)
+    assert list(dataset.table.columns) == [*COLUMNS, PLACE]
     assert dataset.table["image"].is_monotonic_increasing
     assert dataset.table["image"].is_unique
     assert len(dataset) == DATASETS.load(name).images

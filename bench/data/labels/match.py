@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from bench.core.errors import DataError
 from bench.core.progress import counted
-from bench.data.dataset import COLUMNS, Dataset, DatasetSource
+from bench.data.dataset import COLUMNS, PLACE, Dataset, DatasetSource
 from bench.data.labels.columns import Sheet, alike
 from bench.data.labels.tree import Tree
 
@@ -135,7 +135,8 @@ def assemble(source: DatasetSource, labels: Labels) -> Dataset:
         earlier, later = matched.duplicates[0]
         more = _more([row.image for _, row in matched.duplicates])
         raise DataError(f"{name}: {later.image} has two labels: {earlier.where} and {later.where}{more}.")
-    kept = [(row, path) for row, path in zip(labels.rows, matched.found, strict=True) if path is not None]
+    rows = enumerate(zip(labels.rows, matched.found, strict=True))
+    kept = [(place, row, path) for place, (row, path) in rows if path is not None]
     if not kept:
         raise DataError(f"{name}: {_nothing_found(labels, matched)}")
     if not partial:
@@ -146,7 +147,8 @@ def assemble(source: DatasetSource, labels: Labels) -> Dataset:
     if partial and (len(kept) != len(labels.rows) or (source.images and len(kept) != source.images)):
         notes.append(f"partial: {len(kept)} of {source.images or len(labels.rows)} images")
     table = _table(kept, labels.turn)
-    return Dataset(name, labels.tree.root, table, grouped=labels.grouped, notes=tuple(notes))
+    known = str(getattr(type(source), "name", ""))
+    return Dataset(name, labels.tree.root, table, grouped=labels.grouped, notes=tuple(notes), source=known)
 
 
 def complaint_about(source: DatasetSource, labels: Labels, matched: Match) -> str:
@@ -179,20 +181,20 @@ def _almost(labels: Labels, row: Row) -> str:
     return "" if there is None else f" {there.rpartition('/')[2]} is there: write names with their endings."
 
 
-def _table(kept: Sequence[tuple[Row, str]], turn: tuple[float, float] | None) -> pd.DataFrame:
+def _table(kept: Sequence[tuple[int, Row, str]], turn: tuple[float, float] | None) -> pd.DataFrame:
     import pandas as pd
 
     data = {
-        "image": [path for _, path in kept],
-        "score": [row.original if turn is None else turn[0] + turn[1] - row.original for row, _ in kept],
-        "original": [row.original for row, _ in kept],
-        "std": [row.std for row, _ in kept],
-        "group": [row.group for row, _ in kept],
-        "distortion": [row.distortion for row, _ in kept],
-        "level": [row.level for row, _ in kept],
-        "official": [row.official for row, _ in kept],
+        "image": [path for _, _, path in kept],
+        "score": [row.original if turn is None else turn[0] + turn[1] - row.original for _, row, _ in kept],
+        "original": [row.original for _, row, _ in kept],
+        "std": [row.std for _, row, _ in kept],
+        "group": [row.group for _, row, _ in kept],
+        "distortion": [row.distortion for _, row, _ in kept],
+        "level": [row.level for _, row, _ in kept],
+        "official": [row.official for _, row, _ in kept],
     }
-    table = pd.DataFrame(data, columns=list(COLUMNS))
+    table = pd.DataFrame({**data, PLACE: [place for place, _, _ in kept]}, columns=[*COLUMNS, PLACE])
     return table.sort_values("image", ignore_index=True, kind="stable")
 
 

@@ -11,6 +11,7 @@ from bench.core.errors import RunError, StoreError
 from bench.core.progress import counted
 from bench.core.registry import stem_of
 from bench.core.spec import SCHEMA, RunSpec
+from bench.core.split_rules import is_fixed
 from bench.planning.choices import NESTED, TRANSFERRED, chosen_keys
 from bench.planning.presets import Preset, made_sets
 from bench.records.earlier import EARLIER_NOTE
@@ -300,7 +301,8 @@ def conditions(records: Sequence[Record], preset: Preset, common: Sequence[str],
     lines = [
         f"Preset: {preset.name}" + (f", changed: {', '.join(common)}" if common else ""),
         f"Backbone: {_all(weights)}",
-        f"Splits: {of if made == of else f'{made} of {of}'}; {_all(t.get('split_rule') for t in trains)}",
+        f"Splits: {of if made == of else f'{made} of {of}'}; {_all(t.get('split_rule') for t in trains)}"
+        f"{_hashes_of_first(done)}",
         f"Selection: {_all(SELECTION[r.selection] for r in recipes)}",
         f"Views: {_numbers(r.test_views for r in recipes)} in test, {_numbers(r.train_views for r in recipes)} an "
         f"epoch in training, of {_numbers(r.size for r in recipes)} px; {_all(sides)}",
@@ -311,6 +313,15 @@ def conditions(records: Sequence[Record], preset: Preset, common: Sequence[str],
     if len(schemas) > 1:
         lines.append(f"Warning: records of several schema versions: {', '.join(map(str, schemas))}")
     return tuple(lines)
+
+
+def _hashes_of_first(done: Sequence[Record]) -> str:
+    """The hash of the first split of each set that somebody else split, so that others can hold theirs against it."""
+    found: dict[str, tuple[int, str]] = {}
+    for record in (record for record in done if is_fixed(record.spec.split_rule)):
+        here = (record.spec.split, str(record.section("data").get("train", {}).get("split_hash"))[:12])
+        found[record.spec.train] = min(here, found.get(record.spec.train, here))
+    return "".join(f"; split {number} of {name}: {digest}" for name, (number, digest) in sorted(found.items()))
 
 
 def _commit(run: object) -> str | None:
