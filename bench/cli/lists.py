@@ -233,7 +233,9 @@ def show_config(
         for key, value in {**file.methods.get(name, {}), **file.recipes.get(name, {})}.items():
             say(f"method.{name}.{key} = {value}")
     for name, value in config.data.items():
-        say(f"data.{name} = {value}")
+        settings = [f"{name}.{key} = {one}" for key, one in value.items()] if isinstance(value, dict) else []
+        for line in settings or [f"{name} = {value}"]:
+            say(f"data.{line}")
     if not every:
         say("`bench config --all` says what each means and lists the recipe too.")
 
@@ -256,7 +258,9 @@ def splits(
     export: Annotated[Optional[Path], typer.Option("--export", help="Write image,side rows as CSV.")] = None,
     split_rule: Annotated[
         str,
-        typer.Option("--split-rule", "--rule", help="random, kfold:K, official, loda, pyiqa or file:PATH."),
+        typer.Option(
+            "--split-rule", "--rule", metavar="RULE", help="random, kfold:K, official, loda, pyiqa or file:PATH."
+        ),
     ] = "random",
     check: Annotated[
         Optional[Path], typer.Option("--check", help="A file of splits: are they those of the rule?")

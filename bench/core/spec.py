@@ -12,13 +12,15 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from bench.core.cards import Option
 from bench.core.errors import UsageError
-from bench.core.split_rules import folds_of, splits_in
+from bench.core.split_rules import folds_of, refuse_beyond
 
 SCHEMA = 2
 """Version of specs and records. A newer one is reported and left alone; an older one is read (records/earlier.py)."""
 
 Scalar = bool | int | float | str
 PARTS = ("test", "all", "validation")
+EXTERNAL = "external"
+"""How the method of imported scores begins, as in "external:NAME"."""
 _RECIPE_FROM = re.compile(r"default|tuned|(?:nested|transferred):\w+(?:,\w+)*")
 
 
@@ -163,8 +165,7 @@ class RunSpec:
         for name in ("split", "budget", "limit"):
             if getattr(self, name) < 0:
                 raise UsageError(f"{name}={getattr(self, name)} must not be negative.")
-        if 0 < (there := splits_in(self.split_rule)) <= self.split:
-            raise UsageError(f"split_rule={self.split_rule} has the splits 0 to {there - 1}, not {self.split}.")
+        refuse_beyond(self.split_rule, self.split)
         if not 0 < self.fraction <= 0.8:
             raise UsageError(f"fraction={self.fraction} must lie in (0, 0.8]: 20% of a set is always kept for tests.")
         seen = {Target.of(self.train, "all")} | ({Target.of(self.train)} if self.source == "all" else set())
@@ -215,6 +216,11 @@ class RunSpec:
     def datasets(self) -> set[str]:
         """The sets it trains and tests on."""
         return {self.train, *(target.dataset for target in self.tests)}
+
+    @property
+    def external(self) -> bool:
+        """Whether it stands for scores that were imported: nothing was trained or run for them here."""
+        return self.method.startswith(f"{EXTERNAL}:")
 
     @property
     def validates(self) -> bool:

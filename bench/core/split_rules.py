@@ -41,6 +41,14 @@ def splits_in(split_rule: str) -> int:
     return AUTHORS_SPLITS if split_rule in AUTHORS else int(found[1] or found[2] or 0)
 
 
+def refuse_beyond(split_rule: str, split: int) -> None:
+    """A rule of so many splits has no further one."""
+    if 0 < (there := splits_in(split_rule)) <= split:
+        raise UsageError(
+            f"split_rule={split_rule} has the splits 0 to {there - 1}, not {split}. Ask for at most --splits {there}."
+        )
+
+
 def file_of(split_rule: str) -> str:
     """The hash by which a kept split file goes, "" for a rule that is none: "file:10:0123456789abcdef" names one."""
     return _parsed(split_rule)[3] or ""

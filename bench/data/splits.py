@@ -17,7 +17,7 @@ import numpy as np
 from bench.core.errors import DataError, UsageError
 from bench.core.progress import counted
 from bench.core.spec import RunSpec
-from bench.core.split_rules import file_of, folds_of, is_fixed, splits_in
+from bench.core.split_rules import file_of, folds_of, is_fixed, refuse_beyond, splits_in
 from bench.data.dataset import Dataset
 from bench.data.foreign.authors import AUTHORS, authors_sides
 from bench.data.foreign.kept import kept_sides
@@ -114,6 +114,7 @@ def _random(dataset: Dataset, number: int) -> tuple[int, list[str], list[str]]:
 def _fold(dataset: Dataset, number: int, folds: int) -> tuple[int, list[str], list[str]]:
     """The same of a fold: shuffle 0 deals the contents to the folds in turn, and each fold orders the rest anew."""
     refuse_folds(dataset, folds)
+    refuse_beyond(f"kfold:{folds}", number)
     contents = order_contents(set(dataset.table["group"].tolist()), 0)
     test = contents[number::folds]
     return number, order_contents(set(contents) - set(test), number), test
@@ -240,8 +241,7 @@ def _parts_of(
         labels = dataset.table["official"].to_numpy()
         train, test, held = (np.flatnonzero(labels == part) for part in ("train", "test", "val"))
         return train, test, held, "official split"
-    if number >= splits_in(split_rule):
-        raise DataError(f"split_rule={split_rule} has the splits 0 to {splits_in(split_rule) - 1}, not {number}.")
+    refuse_beyond(split_rule, number)
     if split_rule in AUTHORS:
         sides, rule = authors_sides(split_rule, dataset, number), AUTHORS[split_rule].text
     else:

@@ -128,7 +128,7 @@ def test_a_part_of_a_set_stands_as_the_whole_does(trees, monkeypatch):
 
 def test_an_eleventh_split_of_ten_and_a_part_of_a_training_part_are_refused():
     dataset = real("spaq")
-    with pytest.raises(DataError, match="has the splits 0 to 9, not 10"):
+    with pytest.raises(UsageError, match="has the splits 0 to 9, not 10"):
         make_split(dataset, 10, split_rule="loda")
     with pytest.raises(UsageError, match="split_rule=loda takes the training part as it is"):
         make_split(dataset, 0, split_rule="loda", fraction=0.2)
