@@ -25,7 +25,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     ),
     "Data": (
         "dataset", "on", "labels", "image_column", "score_column", "group_column", "lower_is_better", "train_on",
-        "test_on", "splits", "seeds", "limit", "partial", "smoke", "with_",
+        "test_on", "splits", "split_rule", "check", "seeds", "limit", "partial", "smoke", "with_",
     ),
     "Recipe": ("settings", "recipe", "selection", "precision", "rates", "option", "batch", "size"),
     "Machine": ("device", "threads", "pack", "compile_steps", "no_cache"),

@@ -66,7 +66,7 @@ def import_(
     named = preset is not None or splits is not None
     places = places_of(config, dataset, known, named=named)
     _tell_scores(dataset, origin, found)
-    imported = import_scores(store, Import(origin, dataset, found), places, replace=replace)
+    imported = import_scores(store, Import(origin, dataset, found, store.root), places, replace=replace)
     _tell_places(origin, imported, known)
 
 

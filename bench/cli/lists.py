@@ -295,12 +295,24 @@ def splits(
     ] = None,
     export: Annotated[Optional[Path], typer.Option("--export", help="Write image,side rows as CSV.")] = None,
     split_rule: Annotated[
-        str, typer.Option("--split-rule", metavar="RULE", help="random, official or kfold:K.")
+        str,
+        typer.Option(
+            "--split-rule", "--rule", metavar="RULE", help="random, kfold:K, official, loda, pyiqa or file:PATH."
+        ),
     ] = "random",
+    check: Annotated[
+        Optional[Path], typer.Option("--check", help="A file of splits: are they those of the rule?")
+    ] = None,
     plugin: Plugin = None,
 ) -> None:
-    """Print or export the splits of a dataset."""
+    """Print or export the splits of a dataset. With --check, the exit status is 1 where a file has others."""
     from bench.cli.driver import print_splits
 
     config = configure(plugin)
+    if check is not None:
+        from bench.cli.split_files import print_check
+        from bench.data.locate import load_dataset
+
+        loaded = load_dataset(dataset, config.data, config.cache)
+        raise typer.Exit(print_check(loaded, split_rule, check, config))
     print_splits(config, dataset, [number] if number is not None else range(count or 0), export, split_rule)

@@ -11,6 +11,7 @@ from bench.core.progress import counted
 from bench.core.registry import METHODS
 from bench.core.runtime import Runtime
 from bench.core.spec import RunSpec
+from bench.core.split_rules import AUTHORS
 from bench.data.locate import LEAST_IMAGES
 from bench.data.splits import TRAIN_SHARE, count_of_parts, too_few_contents, too_many_splits, why_no_folds
 from bench.planning.plan import Plan
@@ -41,6 +42,7 @@ def look_ahead(plan: Plan, runtime: Runtime, tell: Tell) -> Plan:
     """
     sources = _sources(plan, runtime)
     _check_official_splits(plan, sources)
+    _check_authors_splits(plan, sources)
     plan = _with_models_that_fit(plan)
     sizes, problems = _sizes(sources, runtime.data, max(spec.limit for spec in plan.specs))
     contents = {name: size.contents for name, size in sizes.items() if size.contents}
@@ -80,6 +82,16 @@ def _check_official_splits(plan: Plan, sources: Mapping[str, DatasetSource]) -> 
     for name in sorted({spec.train for spec in plan.specs if spec.split_rule == "official"}):
         if why := sources[name].lacks_official():
             raise UsageError(f"--set split_rule=official: {why}")
+
+
+def _check_authors_splits(plan: Plan, sources: Mapping[str, DatasetSource]) -> None:
+    """Refuse other people's splits of sets that their code does not split, or not twice alike."""
+    from bench.data.foreign.authors import why_not
+
+    wishes = {(spec.split_rule, spec.train) for spec in plan.specs if spec.split_rule in AUTHORS}
+    for rule, name in sorted(wishes):
+        if why := why_not(rule, sources[name].load()):
+            raise UsageError(f"--split-rule {rule}: {why}")
 
 
 def _sizes(

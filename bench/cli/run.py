@@ -85,6 +85,9 @@ def run(
     seeds: Annotated[
         Optional[int], typer.Option("--seeds", min=1, help="How many seeds each split is trained with.")
     ] = None,
+    split_rule: Annotated[
+        str, typer.Option("--split-rule", help="random, kfold:K, official, loda, pyiqa or file:PATH.")
+    ] = "",
     limit: Annotated[int, typer.Option("--limit", min=0, help="Use only N images a set (a smoke run).")] = 0,
     settings: Annotated[
         Optional[list[str]],
@@ -131,6 +134,7 @@ def run(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
 ) -> None:
     """Make the runs that protocols ask for. Those that are done are not done again."""
+    from bench.cli.split_files import with_split_rule
     from bench.planning.plan import Ask, make_plan
 
     typed: dict[str, Any] = {"method": _joined(method), "protocol": _joined(protocol), "preset": preset}
@@ -147,7 +151,9 @@ def run(
         splits=config["splits"],
         seeds=config["seeds"],
         limit=limit,
-        settings=tuple(settings or ()),
+        settings=with_split_rule(
+            settings or (), split_rule, words_of(train_on) or words_of(dataset), config, partial=partial
+        ),
         file=file_settings(config),
         weights=weights,
         cnn_weights=cnn_weights,

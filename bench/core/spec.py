@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from bench.core.cards import Option
 from bench.core.errors import UsageError
+from bench.core.split_rules import folds_of, refuse_beyond
 
 SCHEMA = 2
 """Version of specs and records. A newer one is reported and left alone; an older one is read (records/earlier.py)."""
@@ -20,8 +21,6 @@ Scalar = bool | int | float | str
 PARTS = ("test", "all", "validation")
 EXTERNAL = "external"
 """How the method of imported scores begins, as in "external:NAME"."""
-SPLIT_RULES = "random, official and kfold:K (each content is tested exactly once in K folds)"
-_SPLIT_RULE = re.compile(r"random|official|kfold:([2-9]|[1-9]\d+)")
 _RECIPE_FROM = re.compile(r"default|own|tuned|(?:nested|transferred):\w+(?:,\w+)*")
 
 
@@ -127,24 +126,6 @@ class Recipe:
         return {name: getattr(self, name) for name in _field_names(Recipe)}
 
 
-@cache
-def refuse_beyond_folds(split_rule: str, split: int) -> None:
-    """A rule of K folds has K splits."""
-    folds = folds_of(split_rule)
-    if 0 < folds <= split:
-        raise UsageError(
-            f"split_rule={split_rule} has the splits 0 to {folds - 1}, not {split}. Ask for at most --splits {folds}."
-        )
-
-
-def folds_of(split_rule: str) -> int:
-    """How many folds a split rule has; 0 for a rule that has none. A rule that there is not is an error."""
-    found = _SPLIT_RULE.fullmatch(split_rule)
-    if found is None:
-        raise UsageError(f"split_rule={split_rule!r} is none of {SPLIT_RULES}.")
-    return int(found[1] or 0)
-
-
 @dataclass(frozen=True)
 class RunSpec:
     """One training run and the sets it is tested on. Everything that may change a number is in it.
@@ -164,7 +145,7 @@ class RunSpec:
     fraction: float = 0.8
     source: Literal["split", "all"] = "split"
     split_rule: str = "random"
-    """"random", "official", or "kfold:7" (then the split is one of seven folds)."""
+    """"random", "official", "kfold:7" (then the split is one of seven folds), or one of bench.core.split_rules."""
     recipe: Recipe = field(default_factory=Recipe)
     recipe_from: str = "default"
     """"default", "own" (its paper's), "nested:lr" (these settings were chosen inside the split's training part),
@@ -186,7 +167,7 @@ class RunSpec:
         for name in ("split", "budget", "limit"):
             if getattr(self, name) < 0:
                 raise UsageError(f"{name}={getattr(self, name)} must not be negative.")
-        refuse_beyond_folds(self.split_rule, self.split)
+        refuse_beyond(self.split_rule, self.split)
         if not 0 < self.fraction <= 0.8:
             raise UsageError(f"fraction={self.fraction} must lie in (0, 0.8]: 20% of a set is always kept for tests.")
         seen = {Target.of(self.train, "all")} | ({Target.of(self.train)} if self.source == "all" else set())

@@ -21,6 +21,9 @@ COLUMNS = ("image", "score", "original", "std", "group", "distortion", "level", 
 in the label file; std: of the opinions, NaN where unknown; group: the reference content, or the image itself;
 distortion, level: "" and 0 where unknown; official: the authors' split ("train", "val", "test") or ""."""
 
+PLACE = "place"
+"""A further column of most tables: the row's number in the label file, from 0. Other people's splits go by it."""
+
 NO_OFFICIAL = "no official split"
 """How a loader's note begins that says which file with the authors' split is not there."""
 
@@ -38,6 +41,8 @@ class Dataset:
     """The set that a smoke run's subset was taken from; empty for a whole set."""
     originals: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """By content, the undistorted pictures that its pictures were made of, as paths below the root; where known."""
+    source: str = ""
+    """The registered set that it is read as, whatever bench.toml calls it; empty for a plugin's that does not say."""
     content: str = ""
     """A hash of all pictures, where the loader has verified it; else bench.data.pixels.contents makes one."""
 

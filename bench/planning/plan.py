@@ -12,7 +12,8 @@ from bench.core.cards import Option
 from bench.core.errors import UsageError, suggest
 from bench.core.hashes import file_token
 from bench.core.registry import METHODS, PROTOCOLS
-from bench.core.spec import RunSpec, Scalar, folds_of, recipe_options
+from bench.core.spec import RunSpec, Scalar, recipe_options
+from bench.core.split_rules import is_fixed, splits_in
 from bench.data.locate import LEAST_IMAGES, loader_name
 from bench.planning.choices import Choices
 from bench.planning.presets import Preset, preset_named
@@ -33,8 +34,8 @@ SPEC_SETTINGS = {
 SPEC_MEANINGS = {
     "fraction": "Share of the set that is trained on; at most 0.8, for a fifth is always kept for tests.",
     "source": "Train on the training part of a split, or on the whole set (to test on others).",
-    "split_rule": "Random splits of contents, the one that the set's authors published (official), or kfold:K: each "
-    "content is tested in exactly one of K folds.",
+    "split_rule": "Random splits of contents, the one that the set's authors published (official), kfold:K (each "
+    "content is tested in exactly one of K folds), or other people's: loda, pyiqa, file:PATH.",
 }
 
 
@@ -106,7 +107,7 @@ def make_plan(ask: Ask) -> Plan:
     if 0 < ask.limit < LEAST_IMAGES:
         raise UsageError(f"--limit {ask.limit} leaves nothing to split: use at least {LEAST_IMAGES} images.")
     rules = {str(settings.spec.get("split_rule", preset.rule_for(name))) for name in ask.datasets or preset.main}
-    folds = min(map(folds_of, rules))
+    known = min(map(splits_in, rules))
     request = Request(
         preset=preset,
         methods=tuple(
@@ -115,7 +116,7 @@ def make_plan(ask: Ask) -> Plan:
         ),
         datasets=tuple(ask.datasets),
         sets=_sets(ask, preset, names),
-        splits=ask.splits or folds or preset.splits,
+        splits=ask.splits or known or preset.splits,
         recipe={**ask.file.recipe, **settings.recipe},
         recipes=recipes_of_methods(ask.file, settings),
         options=ask.file.methods,
@@ -134,7 +135,7 @@ def make_plan(ask: Ask) -> Plan:
     by_protocol = {name: [spec for n, specs in planned if n == name for spec in specs] for name in names}
     refuse_what_is_dropped(by_protocol, Wanted(request, settings.protocols, _planned), ask.methods)
     specs = [spec for _, some in planned for spec in some]
-    _refuse_parts_of_official_splits(specs)
+    _refuse_parts_of_fixed_splits(specs)
     return Plan(
         tuple(merge(specs)),
         tuple(names),
@@ -176,13 +177,12 @@ def _asked_by(by_protocol: Mapping[str, Sequence[RunSpec]]) -> dict[str, tuple[s
     return found
 
 
-def _refuse_parts_of_official_splits(specs: Sequence[RunSpec]) -> None:
-    official = {(spec.fraction, spec.source) for spec in specs if spec.split_rule == "official"}
-    if official:
-        from bench.data.splits import refuse_part_of_official
-
-        for fraction, source in sorted(official):
-            refuse_part_of_official(fraction, source)
+def _refuse_parts_of_fixed_splits(specs: Sequence[RunSpec]) -> None:
+    fixed = {(spec.split_rule, spec.fraction, spec.source) for spec in specs if is_fixed(spec.split_rule)}
+    if fixed:
+        from bench.data.splits import refuse_part_of_fixed
+    for split_rule, fraction, source in sorted(fixed):
+        refuse_part_of_fixed(split_rule, fraction, source)
 
 
 def _seeded(request: Request, seeds: int) -> list[Request]:

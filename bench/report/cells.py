@@ -10,6 +10,7 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 from bench.core.registry import DATASETS
+from bench.core.split_rules import AT_RANDOM
 from bench.records.results import Experiment, Record
 from bench.report.table import UNRANKED, Cost, Number
 
@@ -107,7 +108,7 @@ class Cell:
         Nothing is compared for models of a whole source: the papers' cross-dataset sources may be or not be whole.
         """
         return self.experiment.source == "split" and all(
-            record.spec.split_rule == "random" and _whole(record, self.experiment) for record in self.records
+            record.spec.split_rule in AT_RANDOM and _whole(record, self.experiment) for record in self.records
         )
 
 

@@ -38,7 +38,7 @@ def verify(store: Store, data: Mapping[str, Any] | None = None, cache: Any = Non
     """(records checked, what does not fit). With `data`, splits and labels are checked against the datasets too."""
     findings: list[Finding] = []
     checked = 0
-    now = None if data is None else DataNow(data, cache)
+    now = None if data is None else DataNow(data, cache, results=store.root)
     for record, spec in store.sound():
         checked += 1
         findings += [Finding(record["key"], what) for what in _check(store, record)]
@@ -115,8 +115,17 @@ def _close(stored: float | None, again: float | None) -> bool:
 class DataNow:
     """The datasets as they are on this machine now, each loaded once, beside what records say of theirs."""
 
-    def __init__(self, data: Mapping[str, Any], cache: Path, *, partial: bool = False, report: Report = silent) -> None:
+    def __init__(
+        self,
+        data: Mapping[str, Any],
+        cache: Path,
+        *,
+        results: Path | None = None,
+        partial: bool = False,
+        report: Report = silent,
+    ) -> None:
         self._data, self._cache, self._partial, self._report = data, cache, partial, report
+        self._results = results
         self._sets: dict[tuple[str, int], Dataset | None] = {}
         self._pixels: dict[tuple[str, int], str] = {}
         self._splits: dict[tuple[object, ...], str] = {}
@@ -180,5 +189,5 @@ class DataNow:
 
         about = (spec.train, spec.limit, spec.split, spec.fraction, spec.source, spec.split_rule, spec.validates)
         if about not in self._splits:
-            self._splits[about] = split_of(spec, dataset).hash(dataset.table["image"].tolist())
+            self._splits[about] = split_of(spec, dataset, self._results).hash(dataset.table["image"].tolist())
         return self._splits[about]

@@ -154,7 +154,7 @@ class Session(BuiltModel):
             return feed, np.arange(len(feed.dataset))
         if target.dataset == self.spec.train:
             return feed, self.split.test
-        return feed, split_of(self.spec, feed.dataset).test
+        return feed, split_of(self.spec, feed.dataset, self.runtime.results).test
 
 
 def prepare(
@@ -184,7 +184,7 @@ def load_data(spec: RunSpec, runtime: Runtime, report: Report = silent, beside: 
     device = pick_device(runtime.device)
     refuse_precision(spec.precision, device)
     dataset = beside.dataset if beside is not None else load_set(spec, spec.train, runtime, report)
-    return LoadedData(spec, runtime, report, device, dataset, split_of(spec, dataset))
+    return LoadedData(spec, runtime, report, device, dataset, split_of(spec, dataset, runtime.results))
 
 
 def build_model(data: LoadedData, shared: Shared) -> BuiltModel:

@@ -98,6 +98,5 @@ def _row(
 ) -> Row:
     name = f"{image}.{token}.{level}.png"
     home = f"dst_imgs/{folder}/{name}"
-    if tree.file(home) is None and tree.folder("dst_imgs_all") is not None:
-        home = f"dst_imgs_all/{name}"
-    return Row(home, score, sheet.where(i), image.lower(), std, folder, level)
+    found = tree.file(home, f"dst_imgs_all/{name}", f"dst_imgs/{name}")
+    return Row(found or home, score, sheet.where(i), image.lower(), std, folder, level)

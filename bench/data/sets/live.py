@@ -32,7 +32,7 @@ class Live(DatasetSource):
     higher_is_better: ClassVar[bool] = False
     kind: ClassVar[str] = "synthetic"
     tells: ClassVar[tuple[str, ...]] = ("distortion", "originals")
-    folders: ClassVar[tuple[str, ...]] = ("databaserelease2", "LIVE", "live")
+    folders: ClassVar[tuple[str, ...]] = ("databaserelease2", "LIVEIQA_release2", "LIVE", "live")
     obtain: ClassVar[str] = "the LIVE laboratory, University of Texas at Austin, by its request form (release 2)"
     layout: ClassVar[str] = (
         "databaserelease2/{refimgs,jp2k,jpeg,wn,gblur,fastfading}/*.bmp, refnames_all.mat and dmos_realigned.mat"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from bench.core.registry import DATASETS
 from bench.core.spec import SCHEMA, Target
+from bench.core.split_rules import AT_RANDOM
 from bench.data.locate import TITLES
 from bench.planning.presets import Preset
 from bench.planning.usual import fact_of
@@ -271,7 +272,7 @@ def _same_setting(line: Line, row: PublishedRow, preset: Preset) -> bool:
     base = line.base
     plain = not base.options and not base.recipe and base.weights == "pretrained"
     plain = plain and base.backbone == base.usual_backbone
-    plain = plain and base.cnn_weights == "pretrained" and base.split_rule == "random"
+    plain = plain and base.cnn_weights == "pretrained" and base.split_rule in AT_RANDOM
     plain = plain and base.recipe_from == "default"
     plain = plain and not base.limit and not base.budget and base.schema == SCHEMA
     fraction = 0.8 if line.fraction is None else line.fraction

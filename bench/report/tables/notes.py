@@ -14,7 +14,7 @@ from bench.planning.choices import NESTED, TRANSFERRED, chosen_keys
 from bench.planning.presets import Preset, made_sets
 from bench.planning.usual import OWN, fact_of, preset_recipe
 from bench.records.earlier import EARLIER_NOTE
-from bench.records.results import FEW_PICTURES, Experiment, Record
+from bench.records.results import FEW_PICTURES, Experiment, Record, first_split_hashes
 from bench.report.arms import Arm
 from bench.report.cells import NO_INTERVAL, Cell
 from bench.report.mixing import blocks_of, made_on
@@ -332,7 +332,8 @@ def conditions(records: Sequence[Record], preset: Preset, common: Sequence[str],
     lines = [
         f"Preset: {preset.name}" + (f", changed: {', '.join(common)}" if common else ""),
         f"Backbone: {_all(weights) if on_vits else 'none'}",
-        f"Splits: {of if splits == of else f'{splits} of {of}'}; {_all(t.get('split_rule') for t in trains)}",
+        f"Splits: {of if splits == of else f'{splits} of {of}'}; {_all(t.get('split_rule') for t in trains)}"
+        f"{first_split_hashes(done)}",
         f"Selection: {_all(SELECTION[r.selection] for r in recipes)}",
         f"Views: {_numbers(r.test_views for r in recipes)} in test, {_numbers(r.train_views for r in recipes)} an "
         f"epoch in training, of {_numbers(r.size for r in recipes)} px; {_all(sides)}",
