@@ -83,7 +83,7 @@ def scorer_of_run(record: Record, runtime: Runtime, report: Report = silent, sha
     if about.scale is None:
         scale = _scale_from_training(scorer, kept.about, runtime, report)
         if scale is not None:
-            scorer.about = about.with_scale(scale)
+            scorer.about = scorer.about.with_scale(scale)
             _keep_scale(path, scale)
     return scorer
 

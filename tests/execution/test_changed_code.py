@@ -138,12 +138,12 @@ def test_a_failed_run_that_is_made_again_ends_as_if_it_never_had_failed(mine, tm
 
 def spoil(path, by=1.0):
     """Put other tensors, of the same names, under everything that a state says of itself."""
-    from bench.training.states import _state_hash
+    from bench.training.states import state_hash
 
     with safe_open(str(path), "pt") as opened:
         about = opened.metadata()
     state = {name: value + by for name, value in load_file(path).items()}
-    save_file(state, path, metadata=about | {"sha256": _state_hash(state)})
+    save_file(state, path, metadata=about | {"sha256": state_hash(state)})
 
 
 def test_always_really_trains_again_and_puts_kept_tensors_and_checkpoints_aside(mine, tmp_path, data):
