@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from bench.core.code import code_of, method_of
-from bench.core.errors import WeightsError
+from bench.core.errors import DataError, WeightsError
 from bench.core.hashes import file_token
 from bench.core.machine import autocast, pick_device, refuse_precision, set_up
 from bench.core.progress import Report, silent
@@ -28,7 +28,7 @@ from bench.data.pixels.on_gpu import PlacedStores
 from bench.data.splits import Split, split_of
 from bench.data.views.batches import ViewMaker
 from bench.models.method import Method, QualityModel
-from bench.models.sharing import SharedToolbox, own_what_is_trained
+from bench.models.sharing import SharedToolbox, backbone_of, own_what_is_trained
 from bench.models.weights.load import LoadedWeights
 from bench.training.checkpoints import Identity
 from bench.training.shared import Shared
@@ -71,7 +71,8 @@ class Networks:
         The name belongs to it: the same tensors under another activation are another network.
         """
         further = (f"{name}={loaded.hash}" for name, loaded in sorted(self.further.items()))
-        return "+".join([f"{self.spec.backbone}={self.weights.hash}", *further])
+        own = [f"{self.spec.backbone}={self.weights.hash}"] if self.spec.backbone else []
+        return "+".join([*own, *further])
 
     def normalisation(self) -> tuple[Sequence[float], Sequence[float]]:
         """Mean and deviation of the pixels that the networks see."""
@@ -99,6 +100,15 @@ class Feeds:
             self._open[name] = _feed(built, dataset, self._stores)
         return self._open[name]
 
+    def of_originals(self, dataset: Dataset) -> Feed:
+        """The feed of a set's undistorted pictures."""
+        originals = dataset.of_originals()
+        if not len(originals):
+            raise DataError(f"{dataset.name}: none of its undistorted pictures was found, which this method needs.")
+        if originals.name not in self._open:
+            self._open[originals.name] = _feed(self._built, originals, self._stores)
+        return self._open[originals.name]
+
 
 @dataclass(frozen=True)
 class Session(BuiltModel):
@@ -113,6 +123,11 @@ class Session(BuiltModel):
         """The feed of the training set."""
         return self.feed_of(self.spec.train)
 
+    @property
+    def originals(self) -> Feed | None:
+        """The feed of the training set's undistorted pictures, where the method needs them."""
+        return self.feeds.of_originals(self.dataset) if "originals" in self.method.needs else None
+
     def feed_of(self, name: str) -> Feed:
         """A dataset made ready for the model, once."""
         return self.feeds.of(name)
@@ -126,7 +141,8 @@ class Session(BuiltModel):
     def data_hash(self) -> str:
         """The training set, its pictures, and which of them are on which side, as kept states go by them."""
         sides = self.split.hash(self.dataset.table["image"].tolist())
-        return f"{self.dataset.hash()}+{self.feed.pixels}+{sides}"
+        originals = f"+{self.originals.pixels}" if self.originals is not None else ""
+        return f"{self.dataset.hash()}+{self.feed.pixels}+{sides}{originals}"
 
     def target(self, name: str) -> tuple[Feed, np.ndarray]:
         """The feed and the rows of a test target."""
@@ -138,7 +154,7 @@ class Session(BuiltModel):
             return feed, np.arange(len(feed.dataset))
         if target.dataset == self.spec.train:
             return feed, self.split.test
-        return feed, split_of(self.spec, feed.dataset).test
+        return feed, split_of(self.spec, feed.dataset, self.runtime.results).test
 
 
 def prepare(
@@ -168,7 +184,7 @@ def load_data(spec: RunSpec, runtime: Runtime, report: Report = silent, beside: 
     device = pick_device(runtime.device)
     refuse_precision(spec.precision, device)
     dataset = beside.dataset if beside is not None else load_set(spec, spec.train, runtime, report)
-    return LoadedData(spec, runtime, report, device, dataset, split_of(spec, dataset))
+    return LoadedData(spec, runtime, report, device, dataset, split_of(spec, dataset, runtime.results))
 
 
 def build_model(data: LoadedData, shared: Shared) -> BuiltModel:
@@ -178,13 +194,13 @@ def build_model(data: LoadedData, shared: Shared) -> BuiltModel:
 
 
 def build_networks(spec: RunSpec, runtime: Runtime, report: Report, device: torch.device, shared: Shared) -> Networks:
-    """The method's model on pretrained networks, with its initial weights.
+    """The method's model on pretrained networks, with its initial weights; what it does not read is not loaded.
 
     The seed comes after the ViT, which may be loaded or shared: the initial weights of what the method adds are the
     same either way.
     """
     method = make_method(spec)
-    vit, weights = shared.networks.shared_vit(spec, runtime, report)
+    vit, weights = backbone_of(method, shared.networks, spec, runtime, report)
     torch.manual_seed(initial_seed(spec))
     _check_cnn_file(spec, runtime)
     tools = SharedToolbox(shared.networks, spec, runtime, report)
@@ -230,7 +246,8 @@ def _feed(built: BuiltModel, dataset: Dataset, stores: PlacedStores) -> Feed:
     maker = _view_maker(built, dataset, stores)
     frozen = _frozen_inputs(built, dataset, maker)
     pixels = pixels_hash(dataset, built.runtime.cache, built.report)
-    return Feed(dataset, maker, frozen, built.model.features.pictures, maker.views, pixels)
+    features = built.model.features
+    return Feed(dataset, maker, frozen, features.pictures, maker.views, pixels, features.knows)
 
 
 def _view_maker(built: BuiltModel, dataset: Dataset, stores: PlacedStores) -> ViewMaker:

@@ -83,12 +83,16 @@ class ViewMaker:
         may differ by row.
         """
         raw = self.raw(name, rows, epoch=epoch, number=number, training=training).permute(0, 3, 1, 2)
+        if self.views[name].plain:
+            return self._empty(raw.shape, torch.float32, self.device).copy_(raw)
         return self._empty(raw.shape, torch.float32, self.device).copy_(raw).mul_(self._scale).add_(self._shift)
 
     def raw(self, name: str, rows: np.ndarray, *, epoch: int, number: np.ndarray | int, training: bool) -> Tensor:
-        """The same pictures as stored bytes: uint8 [B,S,S,3] on the device."""
+        """The same pictures as stored bytes: uint8 [B,S,S,3] on the device; of whole pictures one at a time."""
         view, store = self.views[name], self.stores[name]
         rows = np.asarray(rows, dtype=np.int64)
+        if view.kind == "whole":
+            return self._whole(store, rows)
         n, f = (view.grid, view.fragment) if view.kind == "fragments" else (1, view.size)
         drawn = draws(
             self._keys[rows],
@@ -107,6 +111,16 @@ class ViewMaker:
             store.verify(rows)
         batch = self._gather(flat, starts, widths * 3, flips[:, 1].astype(bool), f)
         return _mirror(batch, np.flatnonzero(flips[:, 0]))
+
+    def _whole(self, store: PixelStore, rows: np.ndarray) -> Tensor:
+        """One picture as it is stored: uint8 [1,H,W,3]."""
+        if len(rows) != 1:
+            raise UsageError("Whole pictures differ in size, so only frozen inputs may see them, one at a time.")
+        row, flat = int(rows[0]), self._flat(store)
+        if not flat.is_cuda:
+            store.verify(rows)
+        height, width, start = int(store.heights[row]), int(store.widths[row]), int(store.offsets[row])
+        return flat[start : start + height * width * 3].view(1, height, width, 3).to(self.device)
 
     def _gather(self, flat: Tensor, starts: np.ndarray, strides: np.ndarray, upside: np.ndarray, f: int) -> Tensor:
         """Windows of f × f pixels that start at bytes starts[B,n,n], put together; upside-down where told."""
@@ -150,7 +164,11 @@ def policy_of(view: View, recipe: Recipe) -> Policy:
     """How pictures are stored for a view under a recipe."""
     if view.kind == "resize":
         return Policy(square=view.size, interpolation=recipe.interpolation)
+    if any(view.squeezed):
+        return Policy(box=view.squeezed, interpolation=recipe.interpolation)
     short_side = 0 if view.original else recipe.short_side
+    if view.kind == "whole":
+        return Policy(short_side=short_side, interpolation=recipe.interpolation)
     return Policy(short_side=short_side, min_side=view.size, interpolation=recipe.interpolation)
 
 
@@ -205,6 +223,8 @@ def send(values: np.ndarray, device: torch.device) -> Tensor:
 def _check(name: str, view: View) -> None:
     if view.size < 1:
         raise UsageError(f"View {name!r}: size={view.size} must be at least 1.")
+    if any(view.squeezed) and min(view.squeezed) < view.size:
+        raise UsageError(f"View {name!r}: no crop of {view.size} fits pictures squeezed to {view.squeezed}.")
     if view.kind == "fragments" and (view.grid < 1 or view.grid * view.fragment != view.size):
         raise UsageError(
             f"View {name!r}: {view.grid} × {view.grid} fragments of {view.fragment} pixels do not make {view.size}."
