@@ -27,8 +27,8 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "Machine": ("device", "threads", "pack", "compile_steps", "no_cache"),
     "Clusters": ("executor", "address", "emit_slurm", "slurm_tasks"),
     "Output": (
-        "results", "out", "formats", "cost", "intervals", "notes", "strict", "plain", "name", "against", "tolerance",
-        "help",
+        "results", "log", "quiet", "as_json", "out", "formats", "cost", "intervals", "notes", "strict", "plain", "name",
+        "against", "tolerance", "help",
     ),
 }  # fmt: skip
 """In which group of a long help an option stands."""

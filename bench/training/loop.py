@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from bench.core.errors import ClaimLost, Interrupted, RunError
-from bench.core.progress import Report, silent
+from bench.core.machine import peak_memory
+from bench.core.progress import Facts, Report, silent
 from bench.core.spec import Recipe
 from bench.core.threads import one_thread, trains_little
 from bench.data.feed import Batch, Feed
@@ -67,6 +68,15 @@ class Trained:
     """On what it was trained: one entry where it was never taken up elsewhere, or in another way."""
 
 
+@dataclass(frozen=True)
+class Look:
+    """What was seen of a training when somebody last looked: when, at which step, and what."""
+
+    at: float = -LOOK_SECONDS
+    step: int = 0
+    facts: Facts = field(default_factory=dict)
+
+
 class TrainingState:
     """A training under way: its optimiser, where it stands, and what it has seen."""
 
@@ -79,7 +89,7 @@ class TrainingState:
         self.best: dict[str, Tensor] = {}
         self.forward: torch.nn.Module = compiled(job.model) if job.compiled else job.model
         self.little = trains_little(job.model)
-        self._looked, self._loss = -LOOK_SECONDS, 0.0
+        self._look = Look()
         self.optimiser = Optimiser(job.method, job.model, job.recipe, job.device, self.steps)
         self.begin()
 
@@ -119,13 +129,20 @@ class TrainingState:
         self.running += value
         self.position.step, self.position.epoch = self.position.step + 1, epoch
 
-    def shown(self) -> str:
-        """The epoch and its mean loss so far, for whoever watches. A look waits for the device, so it is rare."""
-        now, epoch = time.monotonic(), self.position.epoch
-        if now - self._looked > LOOK_SECONDS:
-            made = (self.position.step - 1) % self.per_epoch + 1
-            self._looked, self._loss = now, float(self.running) / made
-        return f"epoch {epoch + 1}/{self.job.recipe.epochs}, loss {self._loss:.3f}"
+    def facts(self) -> Facts:
+        """The epoch, its mean loss so far, speed and memory, for whoever watches.
+
+        A look waits for the device, so it is rare; the epoch may be news in between.
+        """
+        look, step, now = self._look, self.position.step, time.monotonic()
+        if now - look.at > LOOK_SECONDS:
+            made = (step - 1) % self.per_epoch + 1
+            known = {"loss": float(self.running) / made, "memory_bytes": peak_memory(self.job.device)}
+            seconds, steps = time.monotonic() - look.at, self.together * (step - look.step)
+            if look.facts and seconds > 0:
+                known["images_s"] = steps * images_per_step(self.job, self.per_epoch) / seconds
+            self._look = look = Look(time.monotonic(), step, known)
+        return {"epoch": self.position.epoch + 1, "epochs": self.job.recipe.epochs, **look.facts}
 
     def due(self) -> bool:
         """Whether a checkpoint is due."""
@@ -209,7 +226,7 @@ def train(job: Job, report: Report = silent) -> Trained:
         for batch, loaded in _stream(job, epoch, state.made(epoch)):
             with one_thread(state.little and job.feed.only_vectors(loaded)):
                 state.advance(epoch, _step(state, batch, loaded))
-            report(state.position.step, state.steps, "training", state.shown())
+            report(state.position.step, state.steps, "training", state.facts())
             if job.signals.lost.is_set():
                 raise ClaimLost
             if state.position.step % state.per_epoch:
@@ -223,6 +240,11 @@ def train(job: Job, report: Report = silent) -> Trained:
 def batches_per_epoch(images: int, recipe: Recipe) -> int:
     """An epoch is cut into equal batches of at most `batch`, so that no PLCC is taken over a tiny remainder."""
     return -(-images * recipe.train_views // recipe.batch)
+
+
+def images_per_step(job: Job, per_epoch: int) -> float:
+    """How many views a step is made of, in the mean."""
+    return len(job.train) * job.recipe.train_views / per_epoch
 
 
 def epoch_order(rows: np.ndarray, recipe: Recipe, split: int, epoch: int) -> tuple[np.ndarray, np.ndarray]:

@@ -17,6 +17,7 @@ from typing import Any
 
 from bench.core.claims import still_held
 from bench.core.errors import PlanError
+from bench.core.progress import NO_FACTS, Facts
 from bench.core.runtime import Runtime
 from bench.core.spec import RunSpec
 from bench.execution.attempt import Maker, attempt
@@ -86,8 +87,8 @@ class Reporter:
         self.stop, self._over = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def __call__(self, done: int, total: int, what: str, shown: str = "", /) -> None:
-        self.facts = self.facts | {"at": done, "of": total, "doing": what, "shown": shown}
+    def __call__(self, done: int, total: int, what: str, facts: Facts = NO_FACTS, /) -> None:
+        self.facts = {"where": self.facts["where"], "at": done, "of": total, "doing": what, "facts": dict(facts)}
 
     def __enter__(self) -> Reporter:
         self._thread.start()
