@@ -33,3 +33,9 @@ def test_every_test_named_in_a_page_exists(page):
         assert (ROOT / path).exists(), path
         if name:
             assert f"def {name}(" in (ROOT / path).read_text(), f"{path}::{name}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
+def test_a_cell_of_a_table_can_be_taken_in_at_a_glance(page):
+    cells = [cell for line in page.read_text().splitlines() if line.startswith("|") for cell in line.split("|")]
+    assert max((len(cell.split()) for cell in cells), default=0) <= 60

@@ -112,6 +112,8 @@ def _came_of(summary: Summary) -> dict[str, object]:
 
 def _advice(plan: Plan, summary: Summary, *, anything: bool) -> str:
     """What to do next: mend what failed, and look at a table where there is anything for one."""
+    from bench.data.splits import TRAIN_SHARE
+
     said = ""
     if summary.mendable:
         again = counted(len(summary.mendable), "failed run")
@@ -119,7 +121,9 @@ def _advice(plan: Plan, summary: Summary, *, anything: bool) -> str:
     if len(summary.failed) > len(summary.mendable):
         said += " `bench status` says why; --overwrite failed tries again."
     smoke = " --smoke" if any(spec.limit for spec in plan.specs) else ""
-    return said + (f" Next: bench table {','.join(plan.protocols)}{smoke}" if anything else "")
+    parts = any(spec.fraction != TRAIN_SHARE for spec in plan.specs)  # their tables are not the protocol's own
+    names = "" if parts else f" {','.join(plan.protocols)}"
+    return said + (f" Next: bench table{names}{smoke}" if anything else "")
 
 
 def refuse_other_data(plan: Plan, runtime: Runtime, store: Store, pending: Set[str]) -> None:
@@ -255,10 +259,12 @@ def print_splits(
     """The splits of a dataset: a line each, or every image's side as CSV. No number: the first ten there are."""
     from bench.core.files import write_text
     from bench.data.locate import load_dataset
-    from bench.data.splits import count_of_splits, make_split
+    from bench.data.splits import count_of_splits, make_split, too_many_splits
 
     dataset = load_dataset(name, config.data, config.cache)
     count = count_of_splits(dataset, split_rule)
+    if split_rule == "random" and count is not None and any(number >= count for number in numbers):
+        raise UsageError(too_many_splits(name, dataset.table["group"].nunique(), count))
     if not numbers:
         numbers = range(min(USUAL_SPLITS, count or USUAL_SPLITS))
         if len(numbers) < USUAL_SPLITS and split_rule == "random":

@@ -22,12 +22,16 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "method", "protocol", "preset", "backbone", "weights", "cnn_weights", "budget", "overwrite", "check_overlap",
         "dry_run", "steps", "protocol_costs", "image", "views", "list_them", "plugin", "config_file",
     ),
-    "Data": ("dataset", "train_on", "test_on", "splits", "seeds", "limit", "partial", "smoke", "with_"),
+    "Data": (
+        "dataset", "on", "image_column", "score_column", "lower_is_better", "train_on", "test_on", "splits", "seeds",
+        "limit", "partial", "smoke", "with_",
+    ),
     "Recipe": ("settings", "recipe", "selection", "precision", "rates", "option", "batch", "size"),
     "Machine": ("device", "threads", "pack", "compile_steps", "no_cache"),
     "Clusters": ("executor", "address", "emit_slurm", "slurm_tasks"),
     "Output": (
         "results", "log", "quiet", "as_json", "out", "formats", "cost", "intervals", "notes", "strict", "plain", "name",
+        "remark", "replace",
         "against", "tolerance", "help",
     ),
 }  # fmt: skip
@@ -37,7 +41,7 @@ SHORT = 9
 
 COMMANDS: Mapping[str, tuple[str, ...]] = {
     "Run": ("run", "status", "tune", "profile"),
-    "Look at results": ("table", "figure", "compare", "verify", "merge"),
+    "Look at results": ("table", "figure", "compare", "verify", "merge", "import", "cite"),
     "See what there is": ("methods", "protocols", "datasets", "splits", "config"),
     "Data and disk": ("data", "cache"),
     "Extend": ("new",),
@@ -60,8 +64,10 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
     ),
     "figure": (("bench figure scatter -d koniq10k --plain --format pdf", "for a paper"),),
     "compare": (("bench compare glia lora,rank=16", "a method may carry options"),),
+    "cite": (("bench cite main -d koniq10k --out refs.bib", "for the paper that shows this table"),),
     "tune": (("bench tune glia -d koniq10k --option rank=32,64", "four rates with two ranks in each split"),),
     "profile": (("bench profile glia lora --name today --against results/profiles/profile.json", "what got slower?"),),
+    "import": (("bench import qalign.csv --name q-align --on koniq10k", "a language model's scores beside the runs"),),
     "merge": (("bench merge ../colleague/results", "take over what a colleague has run"),),
     "methods": (("bench methods show glia", "what its options mean"),),
     "protocols": (("bench protocols show cross", "what it runs, and its tables"),),
@@ -71,8 +77,8 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
 SHOWN_AS: Mapping[str, str] = {
     **dict.fromkeys(("method", "protocol", "dataset", "train_on", "test_on"), "NAMES"),
     **dict.fromkeys(("results", "out", "photos", "folder"), "DIR"),
-    **dict.fromkeys(("plugin", "cnn_weights", "config_file", "emit_slurm", "export", "against"), "FILE"),
-    **dict.fromkeys(("backbone", "name"), "NAME"),
+    **dict.fromkeys(("plugin", "cnn_weights", "config_file", "emit_slurm", "export", "against", "bib"), "FILE"),
+    **dict.fromkeys(("backbone", "name", "on", "image_column", "score_column"), "NAME"),
     "settings": "KEY=VALUE", "weights": "pretrained|random|FILE", "recipe": "default|tuned", "budget": "N",
     "keep": "[mine|theirs]", "metric": "[srcc|plcc|krcc|rmse]", "formats": "FORMATS",
     "rates": "X,X…", "option": "NAME=VALUE,VALUE…", "address": "HOST:PORT", "image": "PICTURE",

@@ -233,7 +233,9 @@ def show_config(
         for key, value in {**file.methods.get(name, {}), **file.recipes.get(name, {})}.items():
             say(f"method.{name}.{key} = {value}")
     for name, value in config.data.items():
-        say(f"data.{name} = {value}")
+        settings = [f"{name}.{key} = {one}" for key, one in value.items()] if isinstance(value, dict) else []
+        for line in settings or [f"{name} = {value}"]:
+            say(f"data.{line}")
     if not every:
         say("`bench config --all` says what each means and lists the recipe too.")
 
@@ -254,7 +256,9 @@ def splits(
         Optional[int], typer.Option("--splits", min=1, help="How many splits to list; else ten, or all there are.")
     ] = None,
     export: Annotated[Optional[Path], typer.Option("--export", help="Write image,side rows as CSV.")] = None,
-    split_rule: Annotated[str, typer.Option("--split-rule", help="random, official or kfold:K.")] = "random",
+    split_rule: Annotated[
+        str, typer.Option("--split-rule", metavar="RULE", help="random, official or kfold:K.")
+    ] = "random",
     plugin: Plugin = None,
 ) -> None:
     """Print or export the splits of a dataset."""

@@ -10,10 +10,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from bench.cli.plan_lines import JsonLines, PlainLines, PlanView, Quiet, time_in_words
-from bench.core.progress import clock, in_words
+from bench.core.notebook import in_notebook
+from bench.core.progress import Display, clock, in_words
 from bench.core.spec import RunSpec
 from bench.core.streams import fitting
 from bench.execution.standing import InMaking, Standing
+from bench.execution.watching import Position, Underway
 from bench.records.times import Times
 
 if TYPE_CHECKING:
@@ -60,12 +62,42 @@ class LiveView(PlanView):
         self._live.console.print(line, markup=False, highlight=False)
 
 
+class NotebookView(PlanView):
+    """A bar for the plan and one for each run under way, in a notebook."""
+
+    def __enter__(self) -> NotebookView:
+        self._display = Display().__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._display.__exit__(kind, error, trace)
+
+    def say(self, line: str) -> None:
+        """A line between the bars."""
+        self._display.line(line)
+
+    def begun(self, runs: Underway) -> None:
+        """The plan's own bar."""
+        super().begun(runs)
+        self._display.report(self.finished, self.wanted, "runs")
+
+    def moved(self, runs: Underway, position: Position) -> None:
+        """The run's bar."""
+        super().moved(runs, position)
+        what = f"{runs.place()}: {runs.name()}: {position.what}"
+        self._display.report(position.done, position.total, what, position.facts)
+
+
 def view_of(pending: Sequence[RunSpec], times: Times, *, quiet: bool = False, as_json: bool = False) -> PlanView:
     """How a plan is shown here: as asked for; else drawn on a terminal, and in lines where there is none."""
     if as_json:
         return JsonLines(pending, times, quiet=quiet)
     if quiet:
         return Quiet(pending, times)
+    if in_notebook():
+        return NotebookView(pending, times)
     can_draw = sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
     return LiveView(pending, times) if can_draw else PlainLines(pending, times)
 

@@ -156,7 +156,9 @@ def status(
 
 
 def _attach() -> None:
+    from bench.cli import cite_command as cli_cite
     from bench.cli import data as cli_data
+    from bench.cli import import_command as cli_import
     from bench.cli import lists as cli_lists
     from bench.cli import profile as cli_profile
     from bench.cli import report as cli_figures
@@ -169,6 +171,8 @@ def _attach() -> None:
     cli_figures.attach(app)
     cli_profile.attach(app)
     cli_tools.attach(app)
+    cli_import.attach(app)
+    cli_cite.attach(app)
 
 
 _attach()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bench.core.errors import DataError, UsageError
 from bench.core.progress import counted
@@ -12,7 +12,7 @@ from bench.core.registry import METHODS
 from bench.core.runtime import Runtime
 from bench.core.spec import RunSpec
 from bench.data.locate import LEAST_IMAGES
-from bench.data.splits import count_of_parts, too_few_contents, too_many_splits, why_no_folds
+from bench.data.splits import TRAIN_SHARE, count_of_parts, too_few_contents, too_many_splits, why_no_folds
 from bench.planning.plan import Plan
 from bench.planning.presets import PRESETS
 from bench.planning.refusals import WHERE_THEY_LIE
@@ -21,6 +21,14 @@ if TYPE_CHECKING:
     from bench.data.dataset import DatasetSource
 
 Tell = Callable[[str], object]
+LEAST_TO_LEARN_FROM = 2
+
+
+class Size(NamedTuple):
+    """How large a set is; 0 where that is not known."""
+
+    contents: int
+    pictures: int
 
 
 def look_ahead(plan: Plan, runtime: Runtime, tell: Tell) -> Plan:
@@ -31,13 +39,17 @@ def look_ahead(plan: Plan, runtime: Runtime, tell: Tell) -> Plan:
     sources = _sources(plan, runtime)
     _check_official_splits(plan, sources)
     check_models(plan.specs)
-    contents, problems = _counted_contents(sources, runtime.data, max(spec.limit for spec in plan.specs))
-    problems += _few_contents(plan, contents) + _without_folds(plan, sources, runtime.data, contents)
+    sizes, problems = _sizes(sources, runtime.data, max(spec.limit for spec in plan.specs))
+    contents = {name: size.contents for name, size in sizes.items() if size.contents}
+    problems += _few_contents(plan, contents)
     lacking = _splits_lacking(plan, contents)
+    asked_amiss = _without_folds(plan, sources, runtime.data, contents) + _small_fractions(plan, sizes)
     if plan.splits_named:
-        problems += [too_many_splits(name, contents[name], count) for name, count in lacking.items()]
+        asked_amiss += [too_many_splits(name, contents[name], count) for name, count in lacking.items()]
     if problems:
-        raise DataError("\n".join(problems))
+        raise DataError("\n".join([*problems, *asked_amiss]))
+    if asked_amiss:
+        raise UsageError("\n".join(asked_amiss))
     return _within(plan, lacking, contents, tell)
 
 
@@ -67,20 +79,35 @@ def _check_official_splits(plan: Plan, sources: Mapping[str, DatasetSource]) -> 
             raise UsageError(f"--set split_rule=official: {why}")
 
 
-def _counted_contents(
+def _sizes(
     sources: Mapping[str, DatasetSource], data: Mapping[str, Any], limit: int
-) -> tuple[dict[str, int], list[str]]:
-    """(how many contents each set has, as far as that can be read; what is wrong with labels)."""
-    counts, problems = {}, []
+) -> tuple[dict[str, Size], list[str]]:
+    """(how large each set is, as far as that can be read; what is wrong with labels)."""
+    sizes, problems = {}, []
     for name, source in sources.items():
         try:
-            count = source.load().table["group"].nunique() if _is_read(name, source, data) else source.groups
+            groups = source.load().table["group"] if _is_read(name, source, data) else None
         except DataError as error:
             problems.append(str(error))
             continue
-        if count:
-            counts[name] = min(int(count), limit) if limit else int(count)
-    return counts, problems
+        whole = Size(source.groups, source.images) if groups is None else Size(groups.nunique(), len(groups))
+        sizes[name] = Size(min(whole.contents, limit), min(whole.pictures, limit)) if limit else whole
+    return sizes, problems
+
+
+def _small_fractions(plan: Plan, sizes: Mapping[str, Size]) -> list[str]:
+    """What is to be said of shares of a set in which there is next to nothing to learn from."""
+    least: dict[str, float] = {}
+    for spec in plan.specs:
+        if spec.fraction < TRAIN_SHARE and spec.train in sizes and sizes[spec.train].pictures:
+            least[spec.train] = min(least.get(spec.train, 1.0), spec.fraction)
+    shares = {name: (fraction, sizes[name].pictures) for name, fraction in least.items()}
+    return [
+        f"fraction={fraction:g} of the {pictures} pictures of {name} leaves {round(fraction * pictures)} to learn "
+        "from: no correlation can be learned from fewer than 2."
+        for name, (fraction, pictures) in shares.items()
+        if round(fraction * pictures) < LEAST_TO_LEARN_FROM
+    ]
 
 
 def _is_read(name: str, source: DatasetSource, data: Mapping[str, Any]) -> bool:

@@ -18,6 +18,8 @@ SCHEMA = 2
 
 Scalar = bool | int | float | str
 PARTS = ("test", "all", "validation")
+EXTERNAL = "external"
+"""How the method of imported scores begins, as in "external:NAME"."""
 SPLIT_RULES = "random, official and kfold:K (each content is tested exactly once in K folds)"
 _SPLIT_RULE = re.compile(r"random|official|kfold:([2-9]|[1-9]\d+)")
 _RECIPE_FROM = re.compile(r"default|tuned|(?:nested|transferred):\w+(?:,\w+)*")
@@ -126,6 +128,15 @@ class Recipe:
 
 
 @cache
+def refuse_beyond_folds(split_rule: str, split: int) -> None:
+    """A rule of K folds has K splits."""
+    folds = folds_of(split_rule)
+    if 0 < folds <= split:
+        raise UsageError(
+            f"split_rule={split_rule} has the splits 0 to {folds - 1}, not {split}. Ask for at most --splits {folds}."
+        )
+
+
 def folds_of(split_rule: str) -> int:
     """How many folds a split rule has; 0 for a rule that has none. A rule that there is not is an error."""
     found = _SPLIT_RULE.fullmatch(split_rule)
@@ -173,8 +184,7 @@ class RunSpec:
         for name in ("split", "budget", "limit"):
             if getattr(self, name) < 0:
                 raise UsageError(f"{name}={getattr(self, name)} must not be negative.")
-        if 0 < self.folds <= self.split:
-            raise UsageError(f"split_rule={self.split_rule} has the splits 0 to {self.folds - 1}, not {self.split}.")
+        refuse_beyond_folds(self.split_rule, self.split)
         if not 0 < self.fraction <= 0.8:
             raise UsageError(f"fraction={self.fraction} must lie in (0, 0.8]: 20% of a set is always kept for tests.")
         seen = {Target.of(self.train, "all")} | ({Target.of(self.train)} if self.source == "all" else set())
@@ -225,6 +235,11 @@ class RunSpec:
     def datasets(self) -> set[str]:
         """The sets it trains and tests on."""
         return {self.train, *(target.dataset for target in self.tests)}
+
+    @property
+    def external(self) -> bool:
+        """Whether it stands for scores that were imported: nothing was trained or run for them here."""
+        return self.method.startswith(f"{EXTERNAL}:")
 
     @property
     def validates(self) -> bool:

@@ -15,7 +15,7 @@ import numpy as np
 
 from bench.core.errors import DataError, UsageError
 from bench.core.progress import counted
-from bench.core.spec import RunSpec, folds_of
+from bench.core.spec import RunSpec, folds_of, refuse_beyond_folds
 from bench.data.dataset import Dataset
 
 TRAIN_SHARE = 0.8
@@ -103,6 +103,7 @@ def _random(dataset: Dataset, number: int) -> tuple[int, list[str], list[str]]:
 def _fold(dataset: Dataset, number: int, folds: int) -> tuple[int, list[str], list[str]]:
     """The same of a fold: shuffle 0 deals the contents to the folds in turn, and each fold orders the rest anew."""
     refuse_folds(dataset, folds)
+    refuse_beyond_folds(f"kfold:{folds}", number)
     contents = order_contents(set(dataset.table["group"].tolist()), 0)
     test = contents[number::folds]
     return number, order_contents(set(contents) - set(test), number), test

@@ -19,7 +19,7 @@ from bench.models.weights.load import cnn_without_weights, vit_without_weights
 
 
 def build_weightless(spec: RunSpec) -> tuple[Features, Mapping[str, View]]:
-    """(what a run's method builds, the views it eats); a UsageError where it cannot be built on the backbone."""
+    """(what a run's method builds, the views it takes); a UsageError where it cannot be built on the backbone."""
     method: Method = METHODS.load(spec.method)(variant=spec.method.partition(":")[2], **spec.options)
     views = method.views(spec.recipe)
     with torch.device("meta"):

@@ -31,7 +31,7 @@ class Times:
         """By all records of a store: of each kind the middle one."""
         found: dict[Kind, list[float]] = {}
         for record, spec in store.sound():
-            if record["status"] == "done":
+            if record["status"] == "done" and not spec.external:
                 found.setdefault(kind_of(spec), []).append(sum(record["seconds"].values()))
         return Times({kind: median_high(seconds) for kind, seconds in found.items()})
 

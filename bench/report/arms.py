@@ -8,8 +8,8 @@ from functools import cache
 from operator import attrgetter
 
 from bench.core.errors import UsageError
-from bench.core.registry import METHODS, stem_of
-from bench.core.spec import SCHEMA, Recipe, RunSpec, Scalar
+from bench.core.registry import METHODS, stem_of, variant_of
+from bench.core.spec import EXTERNAL, SCHEMA, Recipe, RunSpec, Scalar
 from bench.planning.choices import chosen_keys
 from bench.planning.fitting import fitted
 from bench.planning.presets import Preset, preset_named
@@ -22,7 +22,8 @@ UNSET = "unset"
 
 PAPER_ORDER = ("linear_probe", "full_finetune", "adapter", "lora", "vpt")
 PAPER_LAST = ("loda", "glia")
-"""The papers' Tables 6 list the strategies in this order, theirs at the end; everything else stands between."""
+"""The papers' Tables 6 list the strategies in this order, theirs at the end; everything else stands between, and
+imported scores last."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,11 @@ class Arm:
         return preset_named(self.preset)
 
     @property
+    def external(self) -> bool:
+        """Whether it is of imported scores: no setting of a run is its own."""
+        return stem_of(self.method) == EXTERNAL
+
+    @property
     def title(self) -> str:
         """The method's name as the papers spell it."""
         return method_title(self.method)
@@ -71,6 +77,8 @@ class Arm:
 
     def run_changes(self) -> tuple[str, ...]:
         """Everything else that was changed from the preset, as "name=value"."""
+        if self.external:
+            return ()
         changes = [f"{name}={value_text(value)}" for name, value in self.recipe]
         usual: dict[str, Scalar] = {"backbone": self.plain.backbone, "weights": "pretrained"}
         usual |= {"cnn_weights": "pretrained"}
@@ -83,7 +91,12 @@ class Arm:
         return tuple(changes)
 
     def has(self, change: str) -> bool:
-        """Whether its runs have a setting that some arm changed: the preset may give its method that very value."""
+        """Whether its runs have a setting that some arm changed: the preset may give its method that very value.
+
+        No setting tells imported scores from others: they have none.
+        """
+        if self.external:
+            return True
         name, _, value = change.partition("=")
         own = _own_recipe(self.preset, self.method)
         preset_gives = name in own and name not in dict(self.recipe) and value_text(own[name]) == value
@@ -96,6 +109,8 @@ class Arm:
             place = PAPER_ORDER.index(stem)
         elif stem in PAPER_LAST:
             place = 100 + PAPER_LAST.index(stem)
+        elif self.external:
+            place = 200
         else:
             place = 50
         changes = self.run_changes() + self.option_changes()
@@ -144,6 +159,8 @@ def _own_fields(spec: RunSpec) -> tuple[object, ...]:
 @cache
 def method_title(name: str) -> str:
     """A method's title from its card, or its name where it has none (a variant, or a plugin that is not loaded)."""
+    if stem_of(name) == EXTERNAL:
+        return f"{variant_of(name)} (external)"
     if ":" in name or name not in METHODS:
         return name
     return str(METHODS.card(name).facts["title"] or name)
@@ -161,7 +178,7 @@ def _arm(spec: RunSpec, unregistered: Mapping[str, Mapping[str, Scalar]]) -> Arm
         preset=spec.preset,
         backbone=spec.backbone,
         options=_without(_changed_options(spec.options, defaults), tuned),
-        recipe=() if spec.recipe == usual else _without(_changed(spec.recipe, usual), unseen),
+        recipe=() if spec.external or spec.recipe == usual else _without(_changed(spec.recipe, usual), unseen),
         weights=spec.weights,
         cnn_weights=spec.cnn_weights,
         precision=spec.precision,

@@ -80,8 +80,11 @@ def test_what_is_no_rule_is_refused_with_those_there_are(rule):
 
 
 def test_a_fold_that_there_is_not_is_refused():
-    with pytest.raises(UsageError, match="kfold:3 has the splits 0 to 2, not 3"):
+    says = r"kfold:3 has the splits 0 to 2, not 3\. Ask for at most --splits 3"
+    with pytest.raises(UsageError, match=says):
         RunSpec("glia", "live", ("live:test",), split=3, split_rule="kfold:3")
+    with pytest.raises(UsageError, match=says):  # `bench splits` asks without a spec
+        make_split(dataset(12), 3, split_rule="kfold:3")
 
 
 def test_the_rule_stands_in_the_spec_and_in_the_key():

@@ -40,6 +40,8 @@ from bench.training.shared import Shared
 
 ACROSS = 6
 """Methods beside a picture before a further row of them begins."""
+LONG_SIDE, SHORTEST, WORDS = 1.5, 0.9, 0.25
+"""Inches of a picture's longer side, of a panel's narrower one, and for the words at a panel."""
 
 KINDS = {
     "attention_rollout": (
@@ -150,8 +152,9 @@ def _figure(shown: Dataset, found: dict[Subject, list[np.ndarray]]) -> Any:
     subjects = list(found)
     blocks = [subjects[i : i + ACROSS] for i in range(0, len(subjects), ACROSS)]
     across = 1 + max(map(len, blocks))
-    figure, every = panels(across * len(shown) * len(blocks), columns=across, size=(1.5, 1.35), stretch=False)
     pictures = [shrunk(path, shown.name) for path in shown.paths()]
+    size = _panel_size(pictures)
+    figure, every = panels(across * len(shown) * len(blocks), columns=across, size=size, stretch=False)
     scores = shown.table["score"].tolist()
     for b, block in enumerate(blocks):
         for i, picture in enumerate(pictures):
@@ -164,8 +167,15 @@ def _figure(shown: Dataset, found: dict[Subject, list[np.ndarray]]) -> Any:
                 unused.set_visible(False)
         top = every[b * len(pictures) * across :][:across]
         for axes, text in zip(top, ["picture", *(s.label for s in block)], strict=False):
-            axes.set_title(wrapped(text, 20), fontsize=7.5)
+            axes.set_title(wrapped(text, int(20 * size[0] / LONG_SIDE)), fontsize=7.5)
     return figure
+
+
+def _panel_size(pictures: Sequence[np.ndarray]) -> tuple[float, float]:
+    """Inches of a panel that the pictures fill: a tall or a wide one leaves no hole between itself and its maps."""
+    shares = [np.array(picture.shape[1::-1]) / max(picture.shape[:2]) for picture in pictures]
+    width, height = LONG_SIDE * np.max(shares, axis=0)
+    return max(SHORTEST, float(width)), float(height) + WORDS
 
 
 def _show(axes: Any, picture: np.ndarray, weights: np.ndarray | None = None) -> None:

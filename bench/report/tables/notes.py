@@ -46,6 +46,7 @@ UNTRAINED = 0.4
 """A mean (1 − ρ) / 2 over the last epoch's batches above this: a correlation below 0.2 with what is being learned."""
 
 
+EXTERNAL_NOTE = "imported scores, not made here; what the model learned from, and on which files it ran, is not known"
 UNKNOWN = "unknown"
 
 
@@ -113,6 +114,8 @@ def _networks(record: Record) -> Iterator[tuple[Network, str]]:
 
 def line_notes(arm: Arm, records: Sequence[Record], usual: Mapping[Network, str]) -> tuple[str, ...]:
     """Footnotes of a measured row; `usual` are the hashes that the table's other rows have of their networks."""
+    if arm.external:
+        return external_notes(records)
     notes = [f"{EARLIER_NOTE[0].upper()}{EARLIER_NOTE[1:]}."] if arm.schema != SCHEMA else []
     found = {network for record in records for network in _networks(record)}
     for kind in ("Backbone", "CNN"):
@@ -151,6 +154,16 @@ def line_notes(arm: Arm, records: Sequence[Record], usual: Mapping[Network, str]
     if len(errors) > 3:
         notes.append(f"Failed in {len(errors) - 3} further ways: see bench status.")
     return tuple(notes)
+
+
+def external_notes(records: Sequence[Record]) -> tuple[str, ...]:
+    """Footnotes of a row of imported scores: where they are from, which way they pointed, and what is not known."""
+    told = [record.section("external") for record in records]
+    files = ", ".join(sorted({f"{about.get('file')} (sha256 {str(about.get('sha256'))[:12]})" for about in told}))
+    turned = sorted({bool(about.get("lower_is_better")) for about in told})
+    ways = " or ".join("turned round, lower is better there" if way else "higher is better as given" for way in turned)
+    remarks = [f"{remark}." for about in told if (remark := str(about.get("remark") or "").rstrip("."))]
+    return (f"External: {EXTERNAL_NOTE}. From {files}; {ways}.", *dict.fromkeys(remarks))
 
 
 def _tuned_notes(records: Sequence[Record]) -> Iterator[str]:
@@ -287,7 +300,10 @@ def _dataset_notes(cells: Sequence[Sequence[Cell]]) -> list[str]:
 
 def conditions(records: Sequence[Record], preset: Preset, common: Sequence[str], of: int) -> tuple[str, ...]:
     """The footer: preset, backbone and weights, splits, selection, views, precision, commit; all that occur."""
-    done = [record for record in records if record.done] or list(records)
+    made = [record for record in records if not record.spec.external]
+    if not made:
+        return (f"Preset: {preset.name}", f"Splits: {of}", "Nothing here was run: all scores are imported.")
+    done = [record for record in made if record.done] or made
     recipes = list({id(record.spec.recipe): record.spec.recipe for record in done}.values())
     trains = [record.section("data").get("train", {}) for record in done]
     backbones = {(r.spec.backbone, r.spec.weights, r.section("weights").get("hash")) for r in done}
@@ -295,12 +311,12 @@ def conditions(records: Sequence[Record], preset: Preset, common: Sequence[str],
     sides = [f"short side resized to {r.short_side} px" if r.short_side else "own size" for r in recipes]
     runs = [record.section("run") for record in done]
     commits = [_commit(run) for run in runs]
-    made = len({record.spec.repetition for record in done})
+    splits = len({record.spec.repetition for record in done})
     schemas = sorted({int(record.body.get("schema", 0)) for record in done})
     lines = [
         f"Preset: {preset.name}" + (f", changed: {', '.join(common)}" if common else ""),
         f"Backbone: {_all(weights)}",
-        f"Splits: {of if made == of else f'{made} of {of}'}; {_all(t.get('split_rule') for t in trains)}",
+        f"Splits: {of if splits == of else f'{splits} of {of}'}; {_all(t.get('split_rule') for t in trains)}",
         f"Selection: {_all(SELECTION[r.selection] for r in recipes)}",
         f"Views: {_numbers(r.test_views for r in recipes)} in test, {_numbers(r.train_views for r in recipes)} an "
         f"epoch in training, of {_numbers(r.size for r in recipes)} px; {_all(sides)}",

@@ -12,7 +12,7 @@ def ranking_table(table: Table) -> Table | None:
 
     Only rows with a complete number in every SRCC column take part: a mean over different datasets compares nothing.
     """
-    from bench.metrics.comparisons import FEWEST_SPLITS, critical_difference
+    from bench.metrics.comparisons import critical_difference
 
     scores = {i: values for i, row in enumerate(table.rows) if (values := _srcc(row)) is not None}
     count = min((len(values) for values in scores.values()), default=0)
@@ -44,7 +44,7 @@ def ranking_table(table: Table) -> Table | None:
     if left_out:
         notes.append(f"Left out, for want of numbers in every column: {', '.join(left_out)}.")
     stem, _, preset = table.name.rpartition("_") if table.demo else (table.name, "", "")
-    ranking = replace(
+    return replace(
         table,
         name=f"{stem}_ranking" + (f"_{preset}" if preset else ""),
         title=table.title.split(".")[0] + ". Ranking over datasets." if table.demo else "Ranking over datasets.",
@@ -52,18 +52,6 @@ def ranking_table(table: Table) -> Table | None:
         rows=tuple(rows),
         notes=tuple(notes),
         tiers=("", ""),
-    )
-    of = min(cell.of for i in scores for cell in table.rows[i].cells if isinstance(cell, Number))
-    return ranking if of >= FEWEST_SPLITS else _unmarked(ranking)
-
-
-def _unmarked(ranking: Table) -> Table:
-    """A ranking of too few splits: ranks only, for the table that it ranks marks no difference either."""
-    return replace(
-        ranking,
-        header=ranking.header[:-1],
-        rows=tuple(replace(row, cells=row.cells[:-1]) for row in ranking.rows),
-        notes=tuple(note for note in ranking.notes if not note.startswith(("≈", "Not distinguishable"))),
     )
 
 

@@ -128,6 +128,8 @@ def test_numbers_have_a_proper_minus_and_zero_has_none(tmp_path):
     metrics = {"demo_a:test": {"srcc": -0.0312, "plcc": -0.0001}}
     [drawing] = drawings("scatter", [record_of(record.spec, metrics=metrics)], tmp_path)
     assert drawing.figure.axes[0].get_title() == "GLIA\nSRCC −0.031  PLCC 0.000"
+    [drawing] = drawings("parameters", [record_of(record.spec, metrics=metrics)], tmp_path)
+    assert drawing.figure.axes[0].get_legend().get_texts()[0].get_text() == "1  GLIA  −0.031"
 
 
 def test_a_spectrum_reaches_from_minus_pi_to_pi():
