@@ -27,6 +27,7 @@ from bench.training.optimiser import Optimiser
 from bench.training.scoring import BatchSizes, score
 from bench.training.signals import Signals
 from bench.training.step import Autocast, gradients, gradients_in_parts
+from bench.training.steplog import StepLog, Tell
 
 LOOK_SECONDS = 2.0
 """How long a loss that is shown may be out of date."""
@@ -53,6 +54,10 @@ class Job:
     numerics: Mapping[str, Any] = field(default_factory=dict)
     signals: Signals = field(default_factory=Signals)
     batch_sizes: BatchSizes = field(default_factory=dict)
+    log: Path | None = None
+    """Where the log of its steps is written."""
+    tell: Tell | None = None
+    """Who else is told of the lines of that log."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +94,7 @@ class TrainingState:
         self.best: dict[str, Tensor] = {}
         self.forward: torch.nn.Module = compiled(job.model) if job.compiled else job.model
         self.little = trains_little(job.model)
-        self._look = Look()
+        self._look, self.log = Look(), StepLog(job.log, self.steps, job.tell)
         self.optimiser = Optimiser(job.method, job.model, job.recipe, job.device, self.steps)
         self.begin()
 
@@ -112,22 +117,28 @@ class TrainingState:
         """Go back to where an unfinished training was left, if it was; the random generators with it."""
         job = self.job
         found = load_checkpoint(job.checkpoint, job.model, self.optimiser.adamw, job.device, job.identity)
-        if found is None:
-            return False
-        self.position, self.running, self.best = found
-        self.begin()
-        return True
+        if found is not None:
+            self.position, self.running, self.best = found
+            self.begin()
+        self.log.keep_until(self.position.step)
+        return found is not None
 
     def made(self, epoch: int) -> int:
         """How many steps of an epoch were made before a stop."""
         return self.position.step % self.per_epoch if epoch == self.position.epoch else 0
 
     def advance(self, epoch: int, value: Tensor) -> None:
-        """The optimiser's step from the gradients that stand, at its rate; nothing waits for the device."""
+        """The optimiser's step from the gradients that stand, at its rate; the device is waited for only to log."""
         self.optimiser.make_ready(self.position.step)
         self.optimiser.adamw.step()
         self.running += value
         self.position.step, self.position.epoch = self.position.step + 1, epoch
+        if self.log.add(self.position.step, epoch + 1, self.optimiser.adamw.param_groups[0]["lr"], value):
+            self.write_log()
+
+    def write_log(self, *, end: bool = False) -> None:
+        """Write the steps that are not written yet."""
+        self.log.write(self.together * images_per_step(self.job, self.per_epoch), end=end)
 
     def facts(self) -> Facts:
         """The epoch, its mean loss so far, speed and memory, for whoever watches.
@@ -156,7 +167,8 @@ class TrainingState:
             raise Interrupted
 
     def save(self) -> None:
-        """Write everything the next step depends on."""
+        """Write everything the next step depends on, and the log up to here."""
+        self.write_log()
         job = self.job
         self.position.seconds, self.position.places = self.seconds(), self.places()
         adamw = self.optimiser.adamw
@@ -168,6 +180,7 @@ class TrainingState:
         """The one moment an epoch waits for the device: its mean loss, and model selection where it is asked for."""
         mean = float(self.running) / self.per_epoch
         if not np.isfinite(mean):
+            self.write_log(end=True)
             raise RunError(f"The loss is {mean} in epoch {epoch + 1}: training diverged. Try a lower lr or clip=1.")
         self.position.losses.append(mean)
         if self.job.recipe.selection != "last":
@@ -194,6 +207,7 @@ class TrainingState:
     def finish(self) -> Trained:
         """The selected epoch's tensors into the model, and what is to be said of the training."""
         job, position = self.job, self.position
+        self.write_log(end=True)
         if self.best:
             job.model.load_trainable_state(self.best)
         images = len(job.train) * job.recipe.train_views * job.recipe.epochs

@@ -23,7 +23,7 @@ from typing import Any
 
 from bench.core.claims import Claim, Deaths
 from bench.core.errors import PlanError, RunError, UsageError
-from bench.core.files import write_text
+from bench.core.files import write_bytes, write_text
 from bench.core.runtime import Runtime
 from bench.core.spec import RunSpec
 from bench.execution.attempt import AnswersSincePlan, Maker, after_deaths, claim_run, finish, run_with_retry
@@ -206,6 +206,8 @@ class ClusterExecution:
                 raise PlanError(f"{delivery.where}: {delivery.unwritable}")
             self.shares.learn(delivery.facts)
             flight.where = delivery.where
+            if delivery.log:
+                write_bytes(self.store.training_log(flight.spec), delivery.log)
             self._settle(flight, delivery.result)
 
     def _lost(self, flight: InFlight, error: Exception, memory: bool) -> None:

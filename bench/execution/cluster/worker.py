@@ -57,6 +57,8 @@ class Delivery:
     seconds: float
     facts: dict[str, Any]
     unwritable: str = ""
+    log: bytes = b""
+    """The log of its steps, where the worker has no share in the results folder."""
 
 
 class ProgressBoard:
@@ -121,7 +123,16 @@ def work(task: Task, board: Any) -> Delivery:
                 result = _write(task, result)
         except PlanError as error:
             return Delivery(Result("stopped"), where, time.monotonic() - begin, {}, str(error))
-    return Delivery(result, where, time.monotonic() - begin, facts)
+    log = b"" if shared else _log(Store(runtime.results).training_log(task.spec), result)
+    return Delivery(result, where, time.monotonic() - begin, facts, log=log)
+
+
+def _log(path: Path, result: Result) -> bytes:
+    """The log of a run that is over, from a folder of this machine's own."""
+    try:
+        return path.read_bytes() if result.is_to_be_kept else b""
+    except OSError:
+        return b""
 
 
 @cache
