@@ -120,7 +120,7 @@ def _scored(scorers: Sequence[Scorer], pictures: Sequence[Path], report: Report)
         for one in score_many(scorers, pictures):
             found.append(one)
             rate = len(found) / max(time.perf_counter() - begin, 1e-9)
-            report(len(found), len(pictures), "scoring pictures", f"scoring pictures, {rate:.3g} a second")
+            report(len(found), len(pictures), "scoring pictures", {"images_s": rate})
     except KeyboardInterrupt:
         return found, True
     return found, False
