@@ -1,7 +1,7 @@
 """The harness: plan runs, execute those that are not done, record each, and make tables from records.
 
 `run`, `results`, `table` and `compare` do in Python what the commands of these names do in a shell, and `load` gives a
-trained model as a function of pictures (docs/python.md).
+trained model that scores pictures (docs/python.md).
 """
 
 from typing import TYPE_CHECKING, Any

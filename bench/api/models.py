@@ -1,35 +1,43 @@
-"""`bench.load`: a trained model as a function of pictures."""
+"""Trained models in Python: `load` gives a scorer, which scores pictures however they come."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Union
 
-from bench.api.settings import File, settings_for
+from bench.api.settings import File, settings_for, with_sets
 
 if TYPE_CHECKING:
     from bench.scoring.scorer import Scorer
 
 
 def load(
-    source: str | Path,
-    folder: File = None,
+    source: Union[str, Path],
     *,
+    folder: File = None,
+    data: Mapping[str, Any] | None = None,
     device: str | None = None,
     weights: File = None,
+    cnn_weights: File = None,
     config: File = None,
-    plugins: Sequence[str | Path] = (),
+    plugins: Sequence[Union[str, Path]] = (),
 ) -> Scorer:
-    """The scorer of a run (its key, or the key's beginning, in the results `folder`) or of a model file.
+    """The scorer of a run, by its key or the key's beginning, or of a model file that `bench export` wrote.
 
-    `scorer(pictures)` takes paths, PIL pictures, arrays, tensors, or a list of them, and gives their scores. `weights`
-    is the backbone's file where the run was made with one. A run needs kept weights; a bad source says what to do.
+    `scorer(images)` gives a numpy array of scores on the training set's scale, `scorer.raw(images)` the network's own
+    numbers, `scorer.explain(image)` where it looked. Images are paths, PIL images, numpy arrays, torch tensors, or
+    lists and batches of these (docs/predict.md).
+
+    `folder` is the results folder; `data` names further sets as in `bench.run`, for only a run whose scale was never
+    fitted needs its training set; `weights` and `cnn_weights` are files that the run was made with.
     """
     from bench.cli.invocation import runtime_of
-    from bench.core.hashes import file_token
+    from bench.planning.plan import weight_files
     from bench.scoring.load import load_scorer
 
-    settings = settings_for(config, plugins, device=device, results=folder)
-    files = {} if weights is None else {file_token(Path(weights)): Path(weights)}
-    return load_scorer(source, runtime_of(settings, [Path(plugin) for plugin in plugins], weight_files=files))
+    settings = settings_for(config, plugins, device=device, results=None if folder is None else str(folder))
+    if data:
+        settings = with_sets(settings, data)
+    files = weight_files(weights, cnn_weights)
+    return load_scorer(source, runtime_of(settings, [Path(path) for path in plugins], weight_files=files))

@@ -177,7 +177,7 @@ def _scale_from_training(scorer: Scorer, kept: Mapping[str, str], runtime: Runti
     spec = scorer.about.spec
     try:
         dataset = load_set(spec, spec.train, runtime, report)
-        rows = split_of(spec, dataset).train
+        rows = split_of(spec, dataset, runtime.results).train
     except BenchError:
         return None
     if scorer.about.data.get("hash") != dataset.hash():

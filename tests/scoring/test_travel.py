@@ -76,10 +76,10 @@ def test_bench_load_in_python_scores_as_the_command_does(made, home):
 
     _, runtime, keys = made
     pictures = sorted((home / "far").glob("*.png"))[:2]
-    scores = loaded(keys["adapter"], runtime.results, device="cpu")(pictures)
+    scores = loaded(keys["adapter"], folder=runtime.results, device="cpu")(pictures)
     assert scores.tolist() == load_scorer(keys["adapter"], runtime)(pictures).tolist()
     with pytest.raises(UsageError, match="there is no run|no run"):
-        loaded("ffffffff", runtime.results)
+        loaded("ffffffff", folder=runtime.results)
 
 
 def test_the_header_says_all_that_the_model_is(made, tmp_path):
