@@ -1,0 +1,56 @@
+// Two columns of the explorer against one another, and the rows that no other beats in both.
+const MOST_POINTS = 1500;
+
+function scatter(holder, rows, state) {
+  const known = rows.filter((row) => Number.isFinite(row[state.x]) && Number.isFinite(row[state.y]));
+  const shownRows = known.slice(0, MOST_POINTS);
+  const spread = shownRows.map((row) => row[state.x]).filter((value) => value > 0);
+  const log = state.log && spread.length > 0 && Math.max(...spread) > 20 * Math.min(...spread);
+  const points = shownRows.filter((row) => !log || row[state.x] > 0);
+  const text = (name) => (value) => (SHOWN_AS[name] || ((v) => String(Number(v.toPrecision(3))).replace("-", "−")))(value);
+  const { svg, at } = frame(holder, {
+    x: scaleOf(points.map((row) => row[state.x]), { log }), y: scaleOf(points.map((row) => row[state.y])),
+    xLabel: HEADS[state.x], yLabel: HEADS[state.y], xText: text(state.x), yText: text(state.y), height: 380,
+    label: `${HEADS[state.y]} against ${HEADS[state.x]}`,
+  });
+  const best = front(points, state);
+  svg.append(polyline(best.map((row) => [row[state.x], row[state.y]]), at, "front-line"));
+  for (const row of points) {
+    const words = `${row.method}, ${row.train === row.test ? row.test : `${row.train} → ${row.test}`}: ${HEADS[state.x]} ${shown(row, state.x)}, ${HEADS[state.y]} ${shown(row, state.y)}${best.includes(row) ? " (Pareto front)" : ""}`;
+    const point = mark(at.x(row[state.x]), at.y(row[state.y]), row.look[0], row.glyph, words, () => focusRow(row));
+    point.dataset.point = row.number;
+    if (best.includes(row)) point.dataset.front = "yes";
+    svg.append(point);
+  }
+  byId("scatter-words").textContent = scatterWords(rows.length, points.length, best.length, state);
+  return svg;
+}
+
+function scatterWords(all, points, best, state) {
+  const better = (name) => (LESS_IS_BETTER.includes(name) ? "less" : "more");
+  const left = all > points ? ` ${all - points} rows have no place in it.` : "";
+  return `${points} rows; the dashed line is the Pareto front, ${best} that no other beats in both (${better(state.x)} ${HEADS[state.x]}, ${better(state.y)} ${HEADS[state.y]}).${left}`;
+}
+
+// Rows that no other is at least as good as in both columns and better in one, from the cheap end on.
+function front(points, { x, y }) {
+  const sign = (name) => (LESS_IS_BETTER.includes(name) ? 1 : -1);
+  const order = [...points].sort((a, b) => sign(x) * (a[x] - b[x]) || sign(y) * (a[y] - b[y]));
+  const found = [];
+  for (const row of order) {
+    const last = found[found.length - 1];
+    if (!last || sign(y) * row[y] < sign(y) * last[y] || (row[y] === last[y] && row[x] === last[x])) found.push(row);
+  }
+  return found;
+}
+
+function focusRow(row) {
+  let found = byId("results").querySelector(`[data-row="${row.number}"]`);
+  while (!found && !byId("more").hidden) {
+    byId("more").click();
+    found = byId("results").querySelector(`[data-row="${row.number}"]`);
+  }
+  explorer.opened = null;
+  openRow(row.number);
+  byId("results").querySelector(`[data-row="${row.number}"]`)?.scrollIntoView({ block: "center" });
+}
