@@ -1,3 +1,36 @@
-"""The harness: plan runs, execute those that are not done, record each, and make tables from records."""
+"""The harness: plan runs, execute those that are not done, record each, and make tables from records.
+
+`run`, `results`, `table` and `compare` do in Python what the commands of these names do in a shell (docs/python.md).
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bench.api.frames import compare, results, table
+    from bench.api.runs import run
+    from bench.core.errors import BenchError
 
 __version__ = "0.2.0.dev0"
+__all__ = ["BenchError", "__version__", "compare", "results", "run", "table"]
+
+_FOUND_IN = {
+    "BenchError": "bench.core.errors",
+    "compare": "bench.api.frames",
+    "results": "bench.api.frames",
+    "run": "bench.api.runs",
+    "table": "bench.api.frames",
+}
+"""Where each name of the API is found when it is asked for: importing the package loads neither torch nor pandas."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _FOUND_IN:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    found = globals()[name] = getattr(import_module(_FOUND_IN[name]), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

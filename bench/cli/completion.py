@@ -9,7 +9,7 @@ from bench.cli.config import SETTINGS
 from bench.core.errors import BenchError
 from bench.core.spec import recipe_options
 
-OPTIONS = {"method": "methods", "protocol": "protocols", "dataset": "datasets"}
+OPTIONS = {"method": "methods", "protocol": "protocols", "dataset": "datasets", "on": "datasets"}
 """Parameters that are completed in every command, and with which names."""
 ARGUMENTS = {
     "methods show": "methods",
@@ -19,6 +19,7 @@ ARGUMENTS = {
     "profile": "methods",
     "compare": "methods",
     "table": "protocols",
+    "cite": "protocols",
     "figure": "figures",
     "splits": "datasets",
     "data check": "datasets",

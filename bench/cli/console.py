@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Sequence
 from functools import wraps
@@ -66,8 +67,22 @@ def grid(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str = 
     for head, width in zip(heads, widths, strict=True):
         table.add_column(Text(head), overflow="fold", width=width)
     for row in cells:
-        table.add_row(*map(Text, row))
+        table.add_row(*(Text(broken(cell, width)) for cell, width in zip(row, widths, strict=True)))
     return show(table)
+
+
+def broken(text: str, width: int) -> str:
+    """The text with its longest words on several lines, each broken behind a sign where one is near enough."""
+    return re.sub(rf"\S{{{width + 1},}}", lambda word: "\n".join(_pieces(word[0], width)), text)
+
+
+def _pieces(word: str, width: int) -> list[str]:
+    lines = [""]
+    for part in re.findall(r"[^_./:,=-]*[_./:,=-]|[^_./:,=-]+", word):
+        if lines[-1] and len(lines[-1] + part) > width:
+            lines.append("")
+        lines[-1] += part
+    return lines
 
 
 def column_widths(rows: Sequence[Sequence[str]], room: int) -> list[int]:

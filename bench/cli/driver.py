@@ -89,6 +89,8 @@ def execute(plan: Plan, runtime: Runtime, config: Config, debug: bool) -> int:
 
 def _advice(plan: Plan, summary: Summary, *, anything: bool) -> str:
     """What to do next: mend what failed, and look at a table where there is anything for one."""
+    from bench.data.splits import TRAIN_SHARE
+
     said = ""
     if summary.mendable:
         again = counted(len(summary.mendable), "failed run")
@@ -96,7 +98,9 @@ def _advice(plan: Plan, summary: Summary, *, anything: bool) -> str:
     if len(summary.failed) > len(summary.mendable):
         said += " `bench status` says why; --overwrite failed tries again."
     smoke = " --smoke" if any(spec.limit for spec in plan.specs) else ""
-    return said + (f" Next: bench table {','.join(plan.protocols)}{smoke}" if anything else "")
+    parts = any(spec.fraction != TRAIN_SHARE for spec in plan.specs)  # their tables are not the protocol's own
+    names = "" if parts else f" {','.join(plan.protocols)}"
+    return said + (f" Next: bench table{names}{smoke}" if anything else "")
 
 
 def refuse_other_data(plan: Plan, runtime: Runtime, store: Store, pending: Set[str]) -> None:
@@ -109,7 +113,9 @@ def refuse_other_data(plan: Plan, runtime: Runtime, store: Store, pending: Set[s
 
     found: Counter[str] = Counter()
     with Display() as display:
-        now = DataNow(runtime.data, runtime.cache, partial=runtime.partial, report=display.report)
+        now = DataNow(
+            runtime.data, runtime.cache, results=runtime.results, partial=runtime.partial, report=display.report
+        )
         for record, spec in store.sound():
             if spec.training_key in wanted and record["status"] == "done":
                 found.update(set(now.complaints(record, spec)))
@@ -230,12 +236,16 @@ def print_splits(
     config: Config, name: str, numbers: Sequence[int], export: Path | None, split_rule: str = "random"
 ) -> None:
     """The splits of a dataset: a line each, or every image's side as CSV. No number: the first ten there are."""
+    from bench.cli.split_files import listed_rule
     from bench.core.files import write_text
     from bench.data.locate import load_dataset
-    from bench.data.splits import count_of_splits, make_split
+    from bench.data.splits import count_of_splits, make_split, too_many_splits
 
     dataset = load_dataset(name, config.data, config.cache)
+    split_rule = listed_rule(dataset, split_rule, config)
     count = count_of_splits(dataset, split_rule)
+    if split_rule == "random" and count is not None and any(number >= count for number in numbers):
+        raise UsageError(too_many_splits(name, dataset.table["group"].nunique(), count))
     if not numbers:
         numbers = range(min(USUAL_SPLITS, count or USUAL_SPLITS))
         if len(numbers) < USUAL_SPLITS and split_rule == "random":
@@ -244,7 +254,7 @@ def print_splits(
     names = dataset.table["image"].tolist()
     rows, lines = [], ["split,side,image"]
     for number in numbers:
-        split = make_split(dataset, number, split_rule=split_rule)
+        split = make_split(dataset, number, split_rule=split_rule, results=Path(config["results"]))
         groups = dataset.table["group"]
         contents = (groups.iloc[split.train].nunique(), groups.iloc[split.test].nunique())
         rows.append((number, len(split.train), len(split.test), *contents, split.hash(names)))

@@ -102,7 +102,7 @@ def record_times(store: Store) -> Mapping[tuple[object, ...], float]:
     """Seconds of a run, by what makes runs alike: the middle one of the records there are."""
     times: dict[tuple[object, ...], list[float]] = {}
     for record, spec in store.sound():
-        if record["status"] == "done":
+        if record["status"] == "done" and not spec.external:
             times.setdefault(_alike(spec), []).append(sum(record["seconds"].values()))
     return {kind: sorted(values)[len(values) // 2] for kind, values in times.items()}
 

@@ -48,6 +48,7 @@ def figure(
     """Draw figures from the records there are. Some need kept weights or the datasets' pictures."""
     from bench.cli.driver import note_official_in_name_only, report_problems
     from bench.cli.invocation import configure, results_folder, runtime_of, words_of
+    from bench.core.errors import UsageError
     from bench.records.results import Results
     from bench.records.store import Store
     from bench.report.figures import USUAL_FORMATS, facts, make_figures
@@ -70,7 +71,8 @@ def figure(
     outcome = make_figures(wanted, found, out or store.root / "figures", **options)
     if outcome.without_records and not wanted:
         note(f"Nothing to draw for {', '.join(outcome.without_records)}; `bench figure NAME` says why.")
-    raise typer.Exit(1 if outcome.refused else 0)
+    asked_amiss = all(isinstance(refusal.error, UsageError) for refusal in outcome.refused)
+    raise typer.Exit((2 if asked_amiss else 1) if outcome.refused else 0)
 
 
 def _list() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,15 +98,12 @@ def print_status(root: Path) -> None:
     say(f"{numbers}" + (f"; {status.stopped} stopped in the middle {went_on}." if status.stopped else "."))
     for facts in status.running:
         say(f"running {describe_holder(facts, time.time())}")
-    for record in status.failed:
-        spec, error = RunSpec.from_dict(record["spec"]), record.get("error") or {}
-        why = f"{error.get('kind', '?')}: {error.get('message', 'no reason is given')}"
-        say(f"failed  {spec.method} on {spec.train}, split {spec.split}: {why}")
+    for line in _by_reason("failed", map(_failure, status.failed)):
+        say(line)
     if status.failed:
         say("`bench run … --overwrite failed` tries the failed ones again.")
-    for facts in status.unmade:
-        place = f"{facts.get('method', '?')} on {facts.get('train', '?')}, split {facts.get('split', '?')}"
-        say(f"tried   {place}: {facts['why']}")
+    for line in _by_reason("tried", ((_place(facts), str(facts["why"])) for facts in status.unmade)):
+        say(line)
     if status.unmade:
         say("Such runs are made by the same `bench run`, once the cause is mended.")
     if status.total("pending") and not status.running:
@@ -116,6 +113,27 @@ def print_status(root: Path) -> None:
     if status.made_by:
         say(f"{told_apart(status.made_by)}: `bench run` makes such runs again (--overwrite never keeps them).")
     report_problems(store)
+
+
+def _failure(record: Mapping[str, Any]) -> tuple[str, str]:
+    """(a failed run in a few words, why it failed)."""
+    error = record.get("error") or {}
+    return _place(record["spec"]), f"{error.get('kind', '?')}: {error.get('message', 'no reason is given')}"
+
+
+def _place(facts: Mapping[str, Any]) -> str:
+    return f"{facts.get('method', '?')} on {facts.get('train', '?')}, split {facts.get('split', '?')}"
+
+
+def _by_reason(word: str, runs: Iterable[tuple[str, str]]) -> list[str]:
+    """A line for each reason, which names the first of its runs and counts the others."""
+    reasons: dict[str, list[str]] = {}
+    for place, why in sorted(runs):
+        reasons.setdefault(why, []).append(place)
+    more = {
+        why: f" and {counted(len(places) - 1, 'more run')}" if places[1:] else "" for why, places in reasons.items()
+    }
+    return [f"{word:<7} {places[0]}{more[why]}: {why}" for why, places in reasons.items()]
 
 
 def _print_counts(status: Status, states: Sequence[str], root: Path) -> None:

@@ -19,6 +19,8 @@ from bench.core.errors import UsageError, suggest
 
 MISSING = object()
 _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+A_VALUE = {"int": "a whole number", "float": "a number", "bool": "true or false"}
+"""What a type's values are called."""
 
 
 class Bound(TypedDict, total=False):
@@ -69,7 +71,7 @@ class Option:
             value = self._convert(text.strip())
         except ValueError:
             kinds = [str(choice) for choice in self.choices if choice != ""]
-            wrong = f"is none of {', '.join(kinds)}" if kinds else f"is not of type {self.type}"
+            wrong = f"is none of {', '.join(kinds)}" if kinds else f"is not {A_VALUE.get(self.type, self.type)}"
             raise UsageError(f"{self.name}={text!r} {wrong}.") from None
         self.check(value)
         return value

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Protocol
 
+from bench.core.notebook import notebook_bars
 from bench.core.streams import write_line
 
 LEAST_SEEN = 0.01
@@ -64,7 +65,7 @@ def counted(number: int, thing: str) -> str:
 
 
 class Display:
-    """Bars on a terminal, or a line every few seconds where the output is a file."""
+    """Bars on a terminal and in a notebook, or a line every few seconds where the output is a file."""
 
     def __init__(self) -> None:
         self._bars: Any = None
@@ -75,6 +76,9 @@ class Display:
     def __enter__(self) -> Display:
         if sys.stderr.isatty():
             self._bars = _bars()
+        else:
+            self._bars = notebook_bars()
+        if self._bars is not None:
             self._bars.start()
         return self
 

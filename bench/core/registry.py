@@ -22,6 +22,7 @@ from typing import Any, Generic, TypeVar
 
 from bench.core.cards import MISSING, Card, read_card
 from bench.core.errors import UsageError, suggest
+from bench.core.spec import EXTERNAL
 
 T = TypeVar("T")
 
@@ -42,11 +43,14 @@ class Registry(Generic[T]):
     `package` holds the built-in ones; `base` is the class that all derive from, as "module:Class".
     """
 
-    def __init__(self, kind: str, package: str, base: str) -> None:
+    def __init__(self, kind: str, package: str, base: str, reserved: Mapping[str, str] = {}) -> None:
         self.kind, self.package, self.base = kind, package, base
+        self.reserved = reserved
+        """Names that nothing may be registered by, and what each stands for."""
         self.marker = base.rpartition(":")[2]
         self._targets: dict[str, str] | None = None
         self._origin: dict[str, str] = {}
+        self._cards: dict[str, tuple[Card, Card]] = {}
 
     def names(self) -> list[str]:
         """Every registered name, sorted."""
@@ -61,6 +65,8 @@ class Registry(Generic[T]):
     def register(self, name: str, target: str, origin: str) -> None:
         """Bind a name; a second binding of the same name to something else is an error."""
         table = self._table()
+        if name in self.reserved:
+            raise UsageError(f"{self.kind} {name!r} of {origin}: the name stands for {self.reserved[name]}. Rename it.")
         if name in table and table[name] != target:
             raise UsageError(
                 f"{self.kind} {name!r} is registered twice: by {self._origin[name]} and by {origin}. Rename one."
@@ -79,6 +85,8 @@ class Registry(Generic[T]):
         """
         stem = stem_of(name)
         table = self._table()
+        if stem in self.reserved:
+            raise UsageError(f"{name!r} is no {self.kind} that can be run: it stands for {self.reserved[stem]}.")
         if stem not in table:
             raise UsageError(f"Unknown {self.kind} {name!r}. {suggest(stem, table)}")
         return table[stem]
@@ -89,15 +97,20 @@ class Registry(Generic[T]):
         return frozenset(read_card(self.base).facts)
 
     @cached_property
-    def _base_facts(self) -> Mapping[str, Any]:
+    def base_facts(self) -> Mapping[str, Any]:
         """What holds where a class is silent; nothing for its name."""
         return {fact: value for fact, value in read_card(self.base).facts.items() if value is not MISSING}
 
     def card(self, name: str) -> Card:
         """What the class says of itself, without importing it; the base class speaks where it is silent."""
         own = self.own_card(name)
+        known, whole = self._cards.get(name, (None, own))
+        if known is own:
+            return whole
         readable = {fact: value for fact, value in own.facts.items() if value is not MISSING}
-        return replace(own, facts={**self._base_facts, **readable})
+        whole = replace(own, facts={**self.base_facts, **readable})
+        self._cards[name] = own, whole
+        return whole
 
     def own_card(self, name: str) -> Card:
         """The same without what the base class says."""
@@ -167,7 +180,8 @@ def _classes_in(path: Path, marker: str) -> list[tuple[str, str]]:
     try:
         tree = ast.parse(path.read_text(encoding="utf-8"))
     except (OSError, SyntaxError, UnicodeDecodeError) as error:
-        raise UsageError(f"The plugin file {path} cannot be read: {error}") from error
+        why = (error.strerror if isinstance(error, OSError) else None) or error
+        raise UsageError(f"The plugin file {path} cannot be read: {why}.") from error
     classes: list[tuple[str, str]] = []
     kin = {marker}  # a class may build on another of the same file
     for node in tree.body:
@@ -205,7 +219,8 @@ def _import_file(path: Path) -> Any:
     return module
 
 
-METHODS: Registry[Any] = Registry("method", "methods", base="bench.models.method:Method")
+IMPORTED = {EXTERNAL: "scores that `bench import` brought here"}
+METHODS: Registry[Any] = Registry("method", "methods", base="bench.models.method:Method", reserved=IMPORTED)
 PROTOCOLS: Registry[Any] = Registry("protocol", "protocols", base="bench.planning.protocol:Protocol")
 DATASETS: Registry[Any] = Registry("dataset", "bench.data.sets", base="bench.data.dataset:DatasetSource")
 FIGURES: Registry[Any] = Registry("figure", "bench.report.figures", base="bench.report.figures.figure:Figure")

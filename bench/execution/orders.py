@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from bench.core.claims import Claim
 from bench.core.progress import Report, Say, silent
 from bench.core.spec import RunSpec
-from bench.execution.outcome import Result, describe_result
+from bench.execution.outcome import Result, describe_result, reason
 from bench.records.store import Store
 
 POLL_SECONDS = 2.0
@@ -28,6 +28,8 @@ class Summary:
     """Failed runs without a record; the next `bench run` tries them again."""
     elsewhere: list[str] = field(default_factory=list)
     interrupted: bool = False
+    last_reason: str = ""
+    """Why the last failed run failed: what is true of the next one too is not written out again."""
 
     @property
     def finished(self) -> int:
@@ -74,11 +76,12 @@ def tell(
     if options.debug and result.trace:
         options.say(result.trace)
     beside = options.beside.get(spec.key, "")
-    options.say(describe_result(spec, result, seconds, beside) + (f"  ({where})" if where else ""))
+    known = result.status == "failed" and reason(spec, result) == summary.last_reason
+    options.say(describe_result(spec, result, seconds, beside, known=known) + (f"  ({where})" if where else ""))
     if result.status == "done":
         summary.done.append(spec.key)
     elif result.status == "failed":
-        summary.failed[spec.key] = result.said
+        summary.failed[spec.key], summary.last_reason = result.said, reason(spec, result)
         if result.mendable:
             summary.mendable.append(spec.key)
     elif result.status == "lost":

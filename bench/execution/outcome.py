@@ -88,15 +88,20 @@ def describe_group(specs: Sequence[RunSpec]) -> str:
     return f"{counted(len(specs), 'run')} of {specs[0].method} on {specs[0].train}"
 
 
-def describe_result(spec: RunSpec, result: Result, seconds: float, beside: str = "") -> str:
-    """What is said of a run when it ends; `beside` follows its name."""
+def describe_result(spec: RunSpec, result: Result, seconds: float, beside: str = "", *, known: bool = False) -> str:
+    """What is said of a run when it ends; `beside` follows its name. A reason that is `known` is not said again."""
     run = ", ".join(filter(None, [describe_run(spec), beside]))
     if result.status == "stopped":
         return f"stopped {run}: kept where it was; the same command goes on from there."
     if result.status == "lost":
         return f"left    {run}: another process took it over."
-    said = result.said.removeprefix(f"{spec.train}: ")  # the set was just named
+    said = "for the same reason" if known else reason(spec, result)
     return f"{result.status:<7} {run}  {said}  {clock(seconds)}"
+
+
+def reason(spec: RunSpec, result: Result) -> str:
+    """What is said of how a run ended, behind its name: the set is not named once more."""
+    return result.said.removeprefix(f"{spec.train}: ")
 
 
 def _headline(record: Mapping[str, Any]) -> str:
@@ -105,5 +110,6 @@ def _headline(record: Mapping[str, Any]) -> str:
     for target, metrics in record["metrics"].items():
         count = tests.get(target, {}).get("n", FEW_PICTURES)
         few = f" ({count} pictures)" if count < FEW_PICTURES else ""
-        said.append(f"SRCC {metrics['srcc']:z.3f} on {target}{few}")
+        srcc = "undefined" if metrics["srcc"] is None else f"{metrics['srcc']:z.3f}"
+        said.append(f"SRCC {srcc} on {target}{few}")
     return ", ".join(said)

@@ -181,7 +181,7 @@ class SerialExecution:
             except Interrupted:
                 pass
             except Exception as error:
-                self.options.say(f"apart   {describe_group(list(claims))}, made one by one: {error}.")
+                self.options.say(f"apart   {describe_group(list(claims))}, made one by one: {str(error).rstrip('.')}.")
         if self.stop.is_set():
             for spec in list(claims):
                 yield spec, Result("stopped")

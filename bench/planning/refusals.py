@@ -65,6 +65,9 @@ def _why_nothing(name: str, wanted: Wanted) -> str:
             return f"Protocol {name} has no run with {wish}; without it there are {count}.{of_sets}"
     if request.sets.left_out:
         missing = ", ".join(sorted(request.sets.left_out))
+        alone = [wish for wish, _, _ in changes if wish.startswith(("--dataset", "--train-on"))]
+        if hint and alone:
+            return f"Protocol {name} has no run with {alone[0]}, and its own sets are not configured ({missing}).{hint}"
         return f"Protocol {name}: none of its sets is configured ({missing}). {WHERE_THEY_LIE}, or try --preset demo."
     wishes = " and ".join(wish for wish, _, _ in changes)
     return f"Protocol {name} has no run with {wishes or f'preset {request.preset.name}'}.{hint}"

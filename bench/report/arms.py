@@ -8,11 +8,12 @@ from functools import cache
 from operator import attrgetter
 
 from bench.core.errors import UsageError
-from bench.core.registry import METHODS, stem_of
-from bench.core.spec import SCHEMA, Recipe, RunSpec, Scalar
+from bench.core.registry import METHODS, stem_of, variant_of
+from bench.core.spec import EXTERNAL, SCHEMA, Recipe, RunSpec, Scalar
 from bench.planning.choices import chosen_keys
 from bench.planning.fitting import fitted
 from bench.planning.presets import Preset, preset_named
+from bench.planning.usual import OWN, fact_of, own_recipe, preset_options, preset_recipe, usual_backbone, usual_recipe
 from bench.records.results import Record
 
 Options = tuple[tuple[str, Scalar], ...]
@@ -22,7 +23,8 @@ UNSET = "unset"
 
 PAPER_ORDER = ("linear_probe", "full_finetune", "adapter", "lora", "vpt")
 PAPER_LAST = ("loda", "glia")
-"""The papers' Tables 6 list the strategies in this order, theirs at the end; everything else stands between."""
+"""The papers' Tables 6 list the strategies in this order, theirs at the end; everything else stands between, and
+imported scores last."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,16 @@ class Arm:
         return preset_named(self.preset)
 
     @property
+    def external(self) -> bool:
+        """Whether it is of imported scores: no setting of a run is its own."""
+        return stem_of(self.method) == EXTERNAL
+
+    @property
+    def usual_backbone(self) -> str:
+        """The ViT that its method stands on where nobody named one; none where it reads none."""
+        return usual_backbone(self.plain, self.method)
+
+    @property
     def title(self) -> str:
         """The method's name as the papers spell it."""
         return method_title(self.method)
@@ -71,8 +83,10 @@ class Arm:
 
     def run_changes(self) -> tuple[str, ...]:
         """Everything else that was changed from the preset, as "name=value"."""
+        if self.external:
+            return ()
         changes = [f"{name}={value_text(value)}" for name, value in self.recipe]
-        usual: dict[str, Scalar] = {"backbone": self.plain.backbone, "weights": "pretrained"}
+        usual: dict[str, Scalar] = {"backbone": self.usual_backbone, "weights": "pretrained"}
         usual |= {"cnn_weights": "pretrained"}
         usual |= {"precision": "fp32", "recipe_from": "default", "schema": SCHEMA}
         changes += [f"{name}={getattr(self, name)}" for name, value in usual.items() if getattr(self, name) != value]
@@ -83,9 +97,16 @@ class Arm:
         return tuple(changes)
 
     def has(self, change: str) -> bool:
-        """Whether its runs have a setting that some arm changed: the preset may give its method that very value."""
+        """Whether its runs have a setting that some arm changed: the preset may give its method that very value.
+
+        No setting tells imported scores from others: they have none.
+        """
+        if self.external:
+            return True
         name, _, value = change.partition("=")
-        own = _own_recipe(self.preset, self.method)
+        if name in _unread(self.method):
+            return True
+        own = _own_recipe(self.preset, self.method, self.recipe_from)
         preset_gives = name in own and name not in dict(self.recipe) and value_text(own[name]) == value
         return preset_gives or change in self.run_changes()
 
@@ -96,10 +117,12 @@ class Arm:
             place = PAPER_ORDER.index(stem)
         elif stem in PAPER_LAST:
             place = 100 + PAPER_LAST.index(stem)
+        elif self.external:
+            place = 200
         else:
             place = 50
         changes = self.run_changes() + self.option_changes()
-        return place, self.method, self.backbone != self.plain.backbone, len(changes), changes
+        return place, self.method, self.backbone != self.usual_backbone, len(changes), changes
 
 
 def shared_changes(arms: Sequence[Arm]) -> tuple[str, ...]:
@@ -144,6 +167,8 @@ def _own_fields(spec: RunSpec) -> tuple[object, ...]:
 @cache
 def method_title(name: str) -> str:
     """A method's title from its card, or its name where it has none (a variant, or a plugin that is not loaded)."""
+    if stem_of(name) == EXTERNAL:
+        return f"{variant_of(name)} (external)"
     if ":" in name or name not in METHODS:
         return name
     return str(METHODS.card(name).facts["title"] or name)
@@ -153,7 +178,7 @@ def _arm(spec: RunSpec, unregistered: Mapping[str, Mapping[str, Scalar]]) -> Arm
     defaults = _default_options(spec.method, spec.preset, spec.backbone, spec.recipe.size)
     if defaults is None:
         defaults = unregistered.get(spec.method, {})
-    usual = _usual_recipe(spec.preset, spec.train, spec.method)
+    usual = _usual_recipe(spec.preset, spec.train, spec.method, spec.recipe_from)
     _, tuned = chosen_keys(spec.recipe_from)
     unseen = (*tuned, "seed") if spec.folds else tuned  # another seed of k-fold is another repetition, in the same row
     return Arm(
@@ -161,7 +186,7 @@ def _arm(spec: RunSpec, unregistered: Mapping[str, Mapping[str, Scalar]]) -> Arm
         preset=spec.preset,
         backbone=spec.backbone,
         options=_without(_changed_options(spec.options, defaults), tuned),
-        recipe=() if spec.recipe == usual else _without(_changed(spec.recipe, usual), unseen),
+        recipe=() if spec.external or spec.recipe == usual else _without(_changed(spec.recipe, usual), unseen),
         weights=spec.weights,
         cnn_weights=spec.cnn_weights,
         precision=spec.precision,
@@ -198,7 +223,7 @@ def _default_options(method: str, preset: str, backbone: str, size: int) -> Mapp
         card = METHODS.card(method)
     except UsageError:  # a plugin that can no longer be read: its records still tell what they were
         return None
-    plain = {**card.defaults(), **preset_named(preset).method_options.get(stem_of(method), {})}
+    plain = {**card.defaults(), **preset_options(preset_named(preset), method)}
     try:
         return fitted(card, plain, (), backbone, size)
     except UsageError:  # nothing fits this backbone unless it is asked for
@@ -206,17 +231,21 @@ def _default_options(method: str, preset: str, backbone: str, size: int) -> Mapp
 
 
 @cache
-def _usual_recipe(preset: str, train: str, method: str) -> Recipe:
-    from bench.planning.protocol import usual_recipe
-
-    return Recipe(**usual_recipe(preset_named(preset), train, method))  # type: ignore[arg-type]
+def _usual_recipe(preset: str, train: str, method: str, recipe_from: str) -> Recipe:
+    return Recipe(**usual_recipe(preset_named(preset), train, method, own=recipe_from == OWN))  # type: ignore[arg-type]
 
 
 @cache
-def _own_recipe(preset: str, method: str) -> Mapping[str, Scalar]:
-    """What a preset's recipe has for one method alone: from the method's paper, or because the preset says so."""
-    paper = METHODS.card(method).facts["recipe"] if preset == "paper" and method in METHODS else {}
-    return {**paper, **preset_named(preset).method_recipe.get(stem_of(method), {})}
+def _own_recipe(preset: str, method: str, recipe_from: str) -> Mapping[str, Scalar]:
+    """What a recipe has for one method alone: from the method's paper, or because the preset says so."""
+    return own_recipe(method) if recipe_from == OWN else preset_recipe(preset_named(preset), method)
+
+
+@cache
+def _unread(method: str) -> frozenset[str]:
+    """Which networks of a run a method does not read: whatever is said of them holds for its runs too."""
+    unread = {"own": {"backbone"}, "nothing": {"backbone", "weights", "cnn_weights"}}
+    return frozenset(unread.get(fact_of(method, "stands_on"), ()))
 
 
 @cache

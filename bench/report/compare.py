@@ -17,6 +17,7 @@ from bench.report.cells import Cell
 from bench.report.mixing import Named, mixtures
 from bench.report.selection import by_split_rule
 from bench.report.tables.fill import PresetResults, dataset_title
+from bench.report.tables.notes import EXTERNAL_NOTE
 
 if TYPE_CHECKING:
     from bench.metrics.contents import OverContents
@@ -117,7 +118,7 @@ def _comparison(part: PresetResults, pairs: Sequence[tuple[Arm, Arm]], rows: Seq
     return Comparison(
         part.preset.name,
         *names,
-        _shared(first, second),
+        () if first.external or second.external else _shared(first, second),
         _seeds(part, pairs, rows),
         tuple(rows),
         _sentences(names, rows),
@@ -182,12 +183,21 @@ def _cautions(first: Arm, second: Arm) -> tuple[str, ...]:
     if any(own):
         changes = [", ".join(listed) or "the preset's settings" for listed in own]
         said.append(f"Warning: the two differ in more than the method: {changes[0]} against {changes[1]}.")
+    if first.external or second.external:
+        said += _of_imported(first, second, shared)
     said += [
         f"Optimistic: {arm.title}'s epoch was chosen on the test part (selection=oracle)."
         for arm in (first, second)
         if dict(arm.recipe).get("selection") == "oracle"
     ]
     return tuple(dict.fromkeys(said))
+
+
+def _of_imported(first: Arm, second: Arm, changes: Sequence[str]) -> list[str]:
+    """What is not known of imported scores, and what the runs beside them changed from the preset."""
+    arms = (first, second)
+    said = [f"{arm.title}: {EXTERNAL_NOTE}." for arm in arms if arm.external]
+    return said + [f"{arm.title} was run with {', '.join(changes)}." for arm in arms if changes and not arm.external]
 
 
 def _older(part: PresetResults, pairs: Sequence[tuple[Arm, Arm]], rows: Sequence[PairedDifference]) -> list[str]:

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from bench.core.code import code_of
 from bench.core.spec import SCHEMA, RunSpec
+from bench.records.sets import contents_of, split_facts
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from bench.data.dataset import Dataset
     from bench.training.session import Session
 
 OWN_TO_STEPS = ("compiled", "packed", "parts")
@@ -143,20 +143,8 @@ def now() -> str:
 
 
 def _train_set(session: Session) -> dict[str, Any]:
-    dataset, split = session.dataset, session.split
-    return {
-        "name": session.spec.train,
-        "hash": dataset.hash(),
-        "pixels": session.feed.pixels,
-        "n": len(dataset),
-        "split_hash": split.hash(dataset.table["image"].tolist()),
-        "split_rule": split.rule,
-        "n_train": len(split.train),
-        "n_test": len(split.test),
-        "n_validation": len(split.validation),
-        **_contents_of_parts(session),
-        "notes": list(dataset.notes),
-    }
+    about = {"name": session.spec.train, "pixels": session.feed.pixels}
+    return about | split_facts(session.dataset, session.split)
 
 
 def _test_sets(session: Session) -> dict[str, dict[str, Any]]:
@@ -166,18 +154,6 @@ def _test_sets(session: Session) -> dict[str, dict[str, Any]]:
         about = {"hash": feed.dataset.hash(), "pixels": feed.pixels, "n": len(rows)}
         sets[str(target)] = about | {"contents": contents_of(feed.dataset, rows)}
     return sets
-
-
-def contents_of(dataset: Dataset, rows: np.ndarray | slice) -> int:
-    """How many contents some rows of a dataset show; where there are none every image is its own."""
-    return int(dataset.table["group"].iloc[rows].nunique())
-
-
-def _contents_of_parts(session: Session) -> dict[str, int]:
-    """How many contents the whole set and each part of its split show."""
-    parts = {f"contents_{part}": getattr(session.split, part) for part in ("train", "test", "validation")}
-    rows = {"contents": slice(None), **parts}
-    return {name: contents_of(session.dataset, which) for name, which in rows.items()}
 
 
 def _weights(session: Session) -> dict[str, Any]:
@@ -190,10 +166,9 @@ def _weights(session: Session) -> dict[str, Any]:
 
 
 def _parameters(session: Session) -> dict[str, int]:
-    parameters = list(session.model.parameters())
     return {
-        "trainable": sum(p.numel() for p in parameters if p.requires_grad),
-        "total": sum(p.numel() for p in parameters),
+        "trainable": session.model.learned(),
+        "total": session.model.numbers(),
         "head": sum(p.numel() for p in session.model.head.parameters()),
     }
 

@@ -166,6 +166,7 @@ def test_a_method_in_one_new_file_runs_and_appears_in_the_table(home):
         (["run", "--precision", "fp64"], "precision"),
         (["run", "--overwrite", "maybe"], "overwrite"),
         (["run", "--weights", "nowhere.pth"], "no such file"),
+        (["run", "--plugin", "nowhere.py"], "nowhere.py cannot be read: No such file or directory."),
         (["run", "--plugin", "nowhere.py"], "nowhere.py"),
         (["run", "--recipe", "tuned"], "bench tune"),
         (["table", "main"], "bench run"),
@@ -280,6 +281,12 @@ def test_a_run_that_failed_for_want_of_data_is_made_once_the_data_is_mended(home
     broken = tiny_run(methods="linear_probe")
     assert broken.exit_code == 1
     assert "2 failed. The same command makes 2 failed runs again, once the cause is mended." in broken.output
+    assert ".." not in broken.output
+    assert broken.output.count("names all such files") == 2, "once for both apart, once for the first that failed"
+    assert "failed  linear_probe on near, split 1  for the same reason" in broken.output
+    said = bench("status").output
+    assert said.count("the file is empty") == 1
+    assert "tried   linear_probe on near, split 0 and 1 more run: near: " in " ".join(said.split("\n"))
     assert "bench table" not in broken.output
     assert "0 done, 0 failed, 0 running, 2 pending" in bench("status").output
     picture.write_bytes(whole)
@@ -330,6 +337,14 @@ def test_a_test_of_few_pictures_is_said_to_be_one(home):
     output = tiny_run("--splits", 1, "--limit", 12, methods="linear_probe").output
     assert "on near:test (2 pictures)" in output
     assert "Next: bench table main --smoke" in output
+
+
+def test_the_table_that_is_advised_shows_the_runs_that_were_made(home):
+    whole = tiny_run("--splits", 1, methods="linear_probe").stderr
+    part = tiny_run("--splits", 1, "--set", "fraction=0.4", methods="linear_probe").stderr
+    for made, advice in ((whole, "bench table main"), (part, "bench table")):
+        assert made.splitlines()[-1].endswith(f"Next: {advice}")
+    assert "40%" in bench("table").output
 
 
 def test_a_script_for_no_runs_is_not_written(home):
@@ -441,9 +456,10 @@ def test_a_set_of_few_contents_shows_the_splits_it_has(home):
     assert result.exit_code == 0, result.output
     assert "near has 6 contents and so only 6 different test parts: these are all its splits." in result.stderr
     assert [line.split()[0] for line in result.stdout.splitlines() if "20 " in line] == list("012345")
-    asked = bench("splits", "near", "--splits", 7)
-    assert asked.exit_code == 1
-    assert "Ask for at most --splits 6" in asked.output
+    for words in (("--splits", 7), ("--split", 6)):
+        asked = bench("splits", "near", *words)
+        assert asked.exit_code == 2
+        assert "near has 6 contents and so only 6 different test parts. Ask for at most --splits 6" in asked.output
 
 
 def test_pictures_in_their_own_size_are_prepared_when_asked_for(home):

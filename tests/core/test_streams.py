@@ -166,6 +166,14 @@ def test_a_grid_too_wide_for_its_words_becomes_a_list(monkeypatch, capsys):
     assert "finding  NotConfigured_anywhere" in lines
 
 
+def test_a_word_longer_than_any_column_is_broken_behind_a_sign(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "44")
+    name = "vit_base_patch16_224.augreg2_in21k_ft_in1k"
+    grid(("setting", "value"), [("backbone", f"is {name}")])
+    parts = [line.split("│")[1].strip() for line in capsys.readouterr().out.splitlines() if "│" in line]
+    assert parts == ["is vit_base_patch16_224.augreg2_", "in21k_ft_in1k"]
+
+
 class Terminal(io.StringIO):
     """What a terminal is to a program: a stream that says it is one."""
 

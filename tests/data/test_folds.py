@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.core.errors import DataError, UsageError
-from bench.core.spec import RunSpec, folds_of
+from bench.core.spec import RunSpec
+from bench.core.split_rules import folds_of
 from bench.data.dataset import Dataset
 from bench.data.splits import make_split, split_of
 from bench.planning.plan import Ask, make_plan
@@ -75,13 +76,16 @@ def test_a_set_without_contents_is_refused_in_a_sentence():
 
 @pytest.mark.parametrize("rule", ["kfold", "kfold:1", "kfold:0", "kfold:03", "kfold:x", "k-fold:3", "Random"])
 def test_what_is_no_rule_is_refused_with_those_there_are(rule):
-    with pytest.raises(UsageError, match="none of random, official and kfold:K"):
+    with pytest.raises(UsageError, match="none of random, official, kfold:K"):
         folds_of(rule)
 
 
 def test_a_fold_that_there_is_not_is_refused():
-    with pytest.raises(UsageError, match="kfold:3 has the splits 0 to 2, not 3"):
+    says = r"kfold:3 has the splits 0 to 2, not 3\. Ask for at most --splits 3"
+    with pytest.raises(UsageError, match=says):
         RunSpec("glia", "live", ("live:test",), split=3, split_rule="kfold:3")
+    with pytest.raises(UsageError, match=says):  # `bench splits` asks without a spec
+        make_split(dataset(12), 3, split_rule="kfold:3")
 
 
 def test_the_rule_stands_in_the_spec_and_in_the_key():

@@ -110,6 +110,7 @@ def test_a_hub_that_never_answers_is_an_error_within_ten_seconds(monkeypatch):
     said = str(caught.value)
     assert "cannot be reached (" in said
     assert f"Fetch model.safetensors of timm/{TAG} elsewhere and give it with --weights FILE" in said
+    assert "--preset demo needs none, and --weights random" in said
 
 
 def test_a_hub_that_drips_bytes_is_not_waited_for(monkeypatch):

@@ -55,9 +55,9 @@ def test_a_fragment_lies_on_whole_patches_two_wide_unless_asked_otherwise(backbo
     assert (options["grid"], options["fragment"]) == (grid, fragment)
 
 
-def test_the_demos_fragments_are_one_patch_as_they_were():
+def test_the_demos_fragments_are_two_patches_wide_as_the_papers():
     options = options_of(preset="demo")
-    assert (options["grid"], options["fragment"]) == (7, 14)
+    assert (options["grid"], options["fragment"]) == (4, 28)
 
 
 @pytest.mark.parametrize(

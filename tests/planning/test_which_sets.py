@@ -74,6 +74,12 @@ def test_a_plan_of_which_nothing_is_configured_says_where_to_say_so():
         plan({})
 
 
+def test_a_set_that_has_nobody_to_pair_with_is_refused_by_its_name(tmp_path):
+    says = r"cross has no run with --dataset near, .* not configured \(csiq, .*name two, or say --train-on"
+    with pytest.raises(UsageError, match=says):
+        plan({"near": make_world(tmp_path)["near"]}, protocols=("cross",), datasets=("near",))
+
+
 @pytest.mark.parametrize(
     ("asked", "says"),
     [

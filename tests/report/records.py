@@ -34,6 +34,13 @@ CONTENTS, VERSIONS = 12, len(KINDS)
 RANDOM = "random 80%/20% of reference contents"
 
 
+def rule_of(spec: RunSpec) -> str:
+    """What a record says of how its set was split."""
+    if spec.split_rule == "official":
+        return "official split"
+    return f"{spec.folds}-fold over reference contents" if spec.folds else RANDOM
+
+
 def seed_of(*parts: object) -> int:
     """A seed that depends on nothing but its parts."""
     return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:8], "big")
@@ -97,7 +104,7 @@ def body_of(spec: RunSpec, *, error: tuple[str, str] | None = None, **changes: A
                 "hash": f"data-{spec.train}",
                 "n": images_of(spec.train),
                 "split_hash": f"split-{spec.train}-{spec.split}",
-                "split_rule": "official split" if spec.split_rule == "official" else RANDOM,
+                "split_rule": rule_of(spec),
                 "n_train": 240,
                 "n_test": 60,
                 "n_validation": 0,

@@ -292,7 +292,7 @@ def test_a_limit_that_is_not_reached_says_why(cache):
 def changed(home):
     """Records of two methods with one recipe of their own in common, in a folder of their own."""
     store = Store(home / "changed")
-    for spec in specs_of("main,cross", "demo", "glia,adapter", ["demo_a", "demo_b"], splits=4):
+    for spec in specs_of("main,cross", "demo", "glia,adapter", ["demo_a", "demo_b"], splits=3):
         recipe = replace(spec.recipe, epochs=10, lr=1e-3, batch=8, weight_decay=0.02, test_views=3)
         spec = replace(spec, recipe=recipe, weights="random")
         store.write(body_of(spec), predictions(spec))

@@ -9,6 +9,10 @@ import pytest
 
 from bench.core.errors import Interrupted, RunError
 from bench.core.machine import KERNEL_LIMITS
+from bench.core.spec import Target
+from bench.data.labels.scores import Scores
+from bench.data.locate import load_dataset
+from bench.records.external import Import, Origin, Place
 from bench.records.store import Store
 from bench.training.record import failed_record
 from bench.training.run import make_run
@@ -137,10 +141,19 @@ def test_the_page_on_records_names_every_field_of_a_record_and_no_other(tmp_path
     store.write(*make_run(spec.with_tests(("far:all",)), runtime))
     failed = tiny_spec("adapter")
     store.write(failed_record(failed, RunError("it failed")))
+    store.write(*imported(spec, runtime))
     records = [json.loads(path.read_text()) for path in store.runs.glob("*.json")]
-    assert len(records) == 3
+    assert len(records) == 4
     held = {name for record in records for name in fields_of(record)}
     assert documented() == held
+
+
+def imported(beside, runtime):
+    """The record of somebody's scores, beside a run."""
+    dataset = load_dataset("near", runtime.data, runtime.cache)
+    scores = Scores(dataset.table["score"].to_numpy(), ())
+    place = Place(beside.preset, "near", Target.of("near"), beside.split)
+    return Import(Origin("theirs", "theirs.csv", "0" * 64), dataset, scores).body(place, {})
 
 
 def fields_of(value, prefix=""):

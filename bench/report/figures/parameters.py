@@ -12,7 +12,7 @@ from bench.report.arms import count_text
 from bench.report.cells import cost_of
 from bench.report.figures.figure import Figure
 from bench.report.figures.scene import Drawing, Scene, Subject, spread, title_of
-from bench.report.figures.style import GREY, Legend, Look, panels, wrapped
+from bench.report.figures.style import GREY, Legend, Look, panels, printed, wrapped
 from bench.report.published import rows as published_rows
 
 AREA = 1.6  # square points a million total parameters
@@ -48,7 +48,7 @@ class Parameters(Figure):
 
     def draw(self, scene: Scene, experiment: Experiment) -> Iterator[Drawing]:
         """One figure per dataset; beside spots measured on random splits, outside the demo, the published ones."""
-        subjects = scene.subjects([experiment])
+        subjects = [s for s in scene.subjects([experiment]) if not s.arm.external]
         spots = [spot for s in subjects if (spot := _measured(scene, s, experiment)) is not None]
         if spots:
             published = _published(experiment.train) if scene.part.rules.published and not scene.demo else []
@@ -76,7 +76,7 @@ def _published(dataset: str) -> list[Spot]:
 
 
 def _figure(scene: Scene, experiment: Experiment, subjects: list[Subject], spots: list[Spot]) -> Drawing:
-    names = [wrapped(f"{n}  {spot.name}  {spot.srcc:.3f}", NAME_LETTERS) for n, spot in enumerate(spots, start=1)]
+    names = [wrapped(f"{n}  {spot.name}  {printed(spot.srcc)}", NAME_LETTERS) for n, spot in enumerate(spots, start=1)]
     lines = sum(name.count("\n") + 1 for name in names)
     figure, (axes,) = panels(1, columns=1, size=(8.4, max(4.6, LINE_INCHES * lines + 0.6)))
     handles = [_draw_spot(axes, spot) for spot in spots]

@@ -18,7 +18,7 @@ from bench.report.cells import Cell
 from bench.report.figures.style import Legend, Look, finish
 from bench.report.selection import Rules
 from bench.report.tables.fill import PresetResults, by_preset, dataset_title
-from bench.report.tables.notes import SELECTION, made_note
+from bench.report.tables.notes import EXTERNAL_NOTE, SELECTION, made_note
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -208,7 +208,7 @@ class Scene:
 
     def _has(self, arm: Arm, change: str, experiments: Sequence[Experiment]) -> bool:
         """Whether an arm's runs have a setting that another arm changed: its own usual value may be the same."""
-        if change in arm.run_changes():
+        if arm.external or change in arm.run_changes():
             return True
         name, _, value = change.partition("=")
         recipes = [record.spec.recipe for e in experiments for record in self.done(arm, e).values()]
@@ -219,9 +219,10 @@ class Scene:
         spelt_out = ("backbone=", "selection=", "weights=random")
         changed = [c for c in self._shared_changes(arms, experiments) if not c.startswith(spelt_out)]
         preset = self.part.preset.name + (f", changed: {', '.join(changed)}" if changed else "")
-        backbones = sorted({record.spec.backbone for record in records})
-        selection = sorted({SELECTION[record.spec.recipe.selection] for record in records})
-        return f"Preset {preset}; backbone {', '.join(backbones)}; {'; '.join(selection)}."
+        specs = [record.spec for record in records if not record.spec.external]
+        backbones = ", ".join(sorted({spec.backbone for spec in specs} - {""})) or "none"
+        said = [f"backbone {backbones}"] if specs else []
+        return f"{'; '.join([f'Preset {preset}', *said, *sorted({SELECTION[s.recipe.selection] for s in specs})])}."
 
     def _cautions(self, records: Sequence[Record], experiments: Sequence[Experiment]) -> list[str]:
         """What keeps the numbers of a figure from being a result."""
@@ -235,6 +236,8 @@ class Scene:
         lines += sorted(f"{note}." for note in notes if ": partial" in note)
         if any(record.spec.weights == "random" for record in records):
             lines.append(f"Backbones of {MISSING_WEIGHTS}.")
+        if any(record.spec.external for record in records):
+            lines.append(f"External: {EXTERNAL_NOTE}.")
         lines += self.part.rules.notes
         if self.demo:
             lines.append(made_note(self.part.preset, (name for e in experiments for name in e.datasets)))

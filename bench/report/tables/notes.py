@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from bench.core.errors import RunError, StoreError
 from bench.core.progress import counted
-from bench.core.registry import stem_of
 from bench.core.spec import SCHEMA, RunSpec
 from bench.planning.choices import NESTED, TRANSFERRED, chosen_keys
 from bench.planning.presets import Preset, made_sets
+from bench.planning.usual import OWN, fact_of, preset_recipe
 from bench.records.earlier import EARLIER_NOTE
-from bench.records.results import FEW_PICTURES, Experiment, Record
+from bench.records.results import FEW_PICTURES, Experiment, Record, first_split_hashes
 from bench.report.arms import Arm
 from bench.report.cells import NO_INTERVAL, Cell
 from bench.report.mixing import blocks_of, made_on
@@ -46,6 +46,7 @@ UNTRAINED = 0.4
 """A mean (1 − ρ) / 2 over the last epoch's batches above this: a correlation below 0.2 with what is being learned."""
 
 
+EXTERNAL_NOTE = "imported scores, not made here; what the model learned from, and on which files it ran, is not known"
 UNKNOWN = "unknown"
 
 
@@ -113,6 +114,8 @@ def _networks(record: Record) -> Iterator[tuple[Network, str]]:
 
 def line_notes(arm: Arm, records: Sequence[Record], usual: Mapping[Network, str]) -> tuple[str, ...]:
     """Footnotes of a measured row; `usual` are the hashes that the table's other rows have of their networks."""
+    if arm.external:
+        return external_notes(records)
     notes = [f"{EARLIER_NOTE[0].upper()}{EARLIER_NOTE[1:]}."] if arm.schema != SCHEMA else []
     found = {network for record in records for network in _networks(record)}
     for kind in ("Backbone", "CNN"):
@@ -126,7 +129,7 @@ def line_notes(arm: Arm, records: Sequence[Record], usual: Mapping[Network, str]
         notes.append(f"Backbone weights from a file given by hand ({arm.weights}).")
     if arm.cnn_weights != "pretrained":
         notes.append(f"CNN weights from a file given by hand ({arm.cnn_weights}).")
-    own = arm.plain.method_recipe.get(stem_of(arm.method), {})
+    own = preset_recipe(arm.plain, arm.method) if arm.recipe_from != OWN else {}
     if kept := ", ".join(f"{k}={v}" for k, v in own.items() if k not in dict(arm.recipe)):
         notes.append(f"The {arm.preset} preset gives it a recipe of its own: {kept}.")
     if arm.recipe_from == "tuned":
@@ -134,8 +137,7 @@ def line_notes(arm: Arm, records: Sequence[Record], usual: Mapping[Network, str]
             "Tuned by an older bench tune: in split 0 for all splits, on contents that other splits are tested on."
         )
     notes += _tuned_notes(records)
-    if arm.backbone != arm.plain.backbone:
-        notes.append(f"Backbone {arm.backbone}; the preset's is {arm.plain.backbone}.")
+    notes += _ground_notes(arm, records)
     if arm.limit:
         notes.append(f"Smoke run: at most {arm.limit} images of each set.")
     if arm.budget:
@@ -151,6 +153,32 @@ def line_notes(arm: Arm, records: Sequence[Record], usual: Mapping[Network, str]
     if len(errors) > 3:
         notes.append(f"Failed in {len(errors) - 3} further ways: see bench status.")
     return tuple(notes)
+
+
+def external_notes(records: Sequence[Record]) -> tuple[str, ...]:
+    """Footnotes of a row of imported scores: where they are from, which way they pointed, and what is not known."""
+    told = [record.section("external") for record in records]
+    files = ", ".join(sorted({f"{about.get('file')} (sha256 {str(about.get('sha256'))[:12]})" for about in told}))
+    turned = sorted({bool(about.get("lower_is_better")) for about in told})
+    ways = " or ".join("turned round, lower is better there" if way else "higher is better as given" for way in turned)
+    remarks = [f"{remark}." for about in told if (remark := str(about.get("remark") or "").rstrip("."))]
+    return (f"External: {EXTERNAL_NOTE}. From {files}; {ways}.", *dict.fromkeys(remarks))
+
+
+def _ground_notes(arm: Arm, records: Sequence[Record]) -> Iterator[str]:
+    """On what a row stands, where it is not the preset's ViT, and how it learns, where not by gradient descent."""
+    stands_on = fact_of(arm.method, "stands_on")
+    if stands_on == "vit" and arm.backbone != arm.plain.backbone:
+        yield f"Backbone {arm.backbone}; the preset's is {arm.plain.backbone}."
+    elif stands_on == "own":
+        names = sorted({name for record in records for name in record.section("weights").get("further") or {}})
+        yield f"Stands on {' and '.join(names) or 'networks of its own'}, not on the preset's ViT."
+    elif stands_on == "nothing":
+        yield "Reads no network."
+    if not fact_of(arm.method, "ranked"):
+        yield "Not ranked: it is told what no method may know."
+    if arm.recipe_from == OWN:
+        yield "Trained by its own paper's recipe (--recipe own), not by the common one."
 
 
 def _tuned_notes(records: Sequence[Record]) -> Iterator[str]:
@@ -287,20 +315,25 @@ def _dataset_notes(cells: Sequence[Sequence[Cell]]) -> list[str]:
 
 def conditions(records: Sequence[Record], preset: Preset, common: Sequence[str], of: int) -> tuple[str, ...]:
     """The footer: preset, backbone and weights, splits, selection, views, precision, commit; all that occur."""
-    done = [record for record in records if record.done] or list(records)
+    made = [record for record in records if not record.spec.external]
+    if not made:
+        return (f"Preset: {preset.name}", f"Splits: {of}", "Nothing here was run: all scores are imported.")
+    done = [record for record in made if record.done] or made
     recipes = list({id(record.spec.recipe): record.spec.recipe for record in done}.values())
     trains = [record.section("data").get("train", {}) for record in done]
-    backbones = {(r.spec.backbone, r.spec.weights, r.section("weights").get("hash")) for r in done}
+    on_vits = [record for record in done if record.spec.backbone]
+    backbones = {(r.spec.backbone, r.spec.weights, r.section("weights").get("hash")) for r in on_vits}
     weights = [f"{name} ({source}" + (f", weights {str(h)[:12]})" if h else ")") for name, source, h in backbones]
     sides = [f"short side resized to {r.short_side} px" if r.short_side else "own size" for r in recipes]
     runs = [record.section("run") for record in done]
     commits = [_commit(run) for run in runs]
-    made = len({record.spec.repetition for record in done})
+    splits = len({record.spec.repetition for record in done})
     schemas = sorted({int(record.body.get("schema", 0)) for record in done})
     lines = [
         f"Preset: {preset.name}" + (f", changed: {', '.join(common)}" if common else ""),
-        f"Backbone: {_all(weights)}",
-        f"Splits: {of if made == of else f'{made} of {of}'}; {_all(t.get('split_rule') for t in trains)}",
+        f"Backbone: {_all(weights) if on_vits else 'none'}",
+        f"Splits: {of if splits == of else f'{splits} of {of}'}; {_all(t.get('split_rule') for t in trains)}"
+        f"{first_split_hashes(done)}",
         f"Selection: {_all(SELECTION[r.selection] for r in recipes)}",
         f"Views: {_numbers(r.test_views for r in recipes)} in test, {_numbers(r.train_views for r in recipes)} an "
         f"epoch in training, of {_numbers(r.size for r in recipes)} px; {_all(sides)}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bench.report.table import MEASURED, Number, Row, Table
+from bench.report.table import MEASURED, UNRANKED, Number, Row, Table
 
 
 def ranking_table(table: Table) -> Table | None:
@@ -12,7 +12,7 @@ def ranking_table(table: Table) -> Table | None:
 
     Only rows with a complete number in every SRCC column take part: a mean over different datasets compares nothing.
     """
-    from bench.metrics.comparisons import FEWEST_SPLITS, critical_difference
+    from bench.metrics.comparisons import critical_difference
 
     scores = {i: values for i, row in enumerate(table.rows) if (values := _srcc(row)) is not None}
     count = min((len(values) for values in scores.values()), default=0)
@@ -34,7 +34,11 @@ def ranking_table(table: Table) -> Table | None:
         for key, rank in found.mean_ranks.items()
     ]
     groups = [" and ".join(names[int(key)] for key in group) for group in found.groups]
-    left_out = [row.label for i, row in enumerate(table.rows) if row.block == MEASURED and i not in scores]
+    left_out = [
+        row.label
+        for i, row in enumerate(table.rows)
+        if row.block == MEASURED and i not in scores and row.contest != UNRANKED
+    ]
     notes = [
         f"Ranks of the median SRCC over {count} columns, 1 is best. Friedman p = {found.p:.3g}; Nemenyi's critical "
         f"difference at α = 0.05 is {found.cd:.2f}.",
@@ -44,7 +48,7 @@ def ranking_table(table: Table) -> Table | None:
     if left_out:
         notes.append(f"Left out, for want of numbers in every column: {', '.join(left_out)}.")
     stem, _, preset = table.name.rpartition("_") if table.demo else (table.name, "", "")
-    ranking = replace(
+    return replace(
         table,
         name=f"{stem}_ranking" + (f"_{preset}" if preset else ""),
         title=table.title.split(".")[0] + ". Ranking over datasets." if table.demo else "Ranking over datasets.",
@@ -53,22 +57,12 @@ def ranking_table(table: Table) -> Table | None:
         notes=tuple(notes),
         tiers=("", ""),
     )
-    of = min(cell.of for i in scores for cell in table.rows[i].cells if isinstance(cell, Number))
-    return ranking if of >= FEWEST_SPLITS else _unmarked(ranking)
-
-
-def _unmarked(ranking: Table) -> Table:
-    """A ranking of too few splits: ranks only, for the table that it ranks marks no difference either."""
-    return replace(
-        ranking,
-        header=ranking.header[:-1],
-        rows=tuple(replace(row, cells=row.cells[:-1]) for row in ranking.rows),
-        notes=tuple(note for note in ranking.notes if not note.startswith(("≈", "Not distinguishable"))),
-    )
 
 
 def _srcc(row: Row) -> list[float] | None:
-    """The row's SRCC numbers, or None where one is missing or partial, or the row is not measured."""
+    """The row's SRCC numbers, or None where one is missing or partial, or the row is not measured or not ranked."""
+    if row.contest == UNRANKED:
+        return None
     numbers = [cell for cell in row.cells if isinstance(cell, Number) and cell.facts.get("metric") == "srcc"]
     values = [number.value for number in numbers if number.complete and number.value is not None]
     return values if row.block == MEASURED and values and len(values) == len(numbers) else None

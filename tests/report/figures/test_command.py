@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bench.cli import app
+from bench.core.errors import UsageError
 from bench.records.store import Store
 from tests.report.records import RANDOM, body_of, predictions
 from tests.report.results import specs_of
@@ -53,7 +54,7 @@ def test_without_records_the_exit_code_is_that_of_a_usage_error(bench):
         assert "there are no records yet" in answer.output
         assert f"bench run -p {(words or ['main'])[0]}" in answer.output
     several = bench("cross", "gmad")
-    assert several.exit_code == 1
+    assert several.exit_code == 2
     assert [line.split(":")[1] for line in several.output.splitlines()] == [" cross", " gmad"]
 
 
@@ -116,6 +117,16 @@ def test_what_could_not_be_drawn_is_a_line_the_others_are_written_and_the_status
     assert "Not drawn: parameters (Demo A): RuntimeError: gone\n" in answer.output
     assert "Not drawn: cross: Nothing to draw for cross: 2 records here" in answer.output
     assert names_in(results / "figures") == ["training_demo_a_demo.svg"]
+
+
+def test_a_figure_that_was_asked_for_amiss_has_the_status_of_a_wrong_command(bench, results, monkeypatch):
+    def refuse(*_):
+        raise UsageError("--image 'nope' is neither a file nor a picture of demo_a.")
+
+    monkeypatch.setattr("bench.report.figures.scatter.Scatter.draw", refuse)
+    answer = bench("scatter", "--results", results)
+    assert answer.exit_code == 2
+    assert "Not drawn: scatter (Demo A): --image 'nope' is neither" in answer.output
 
 
 def test_a_missing_results_folder_is_an_error_that_names_every_protocol_asked_for(bench):

@@ -22,9 +22,9 @@ from tests.report.records import record_of
 ALL = ",".join(OWN_PLACES)
 
 
-def test_every_built_in_method_has_a_look_of_its_own():
+def test_every_method_with_a_place_in_the_palette_has_a_look_of_its_own():
     built_in = {name for name in METHODS.names() if METHODS.origin(name) == "built-in"}
-    assert built_in - {"peft"} == set(OWN_PLACES)  # peft's variants are methods each
+    assert set(OWN_PLACES) <= built_in
     looks = [Look.of(name) for name in OWN_PLACES]
     assert len({(look.colour, look.marker) for look in looks}) == len(looks)
     assert len({(look.colour, look.hatch) for look in looks}) == len(looks)
@@ -128,6 +128,8 @@ def test_numbers_have_a_proper_minus_and_zero_has_none(tmp_path):
     metrics = {"demo_a:test": {"srcc": -0.0312, "plcc": -0.0001}}
     [drawing] = drawings("scatter", [record_of(record.spec, metrics=metrics)], tmp_path)
     assert drawing.figure.axes[0].get_title() == "GLIA\nSRCC −0.031  PLCC 0.000"
+    [drawing] = drawings("parameters", [record_of(record.spec, metrics=metrics)], tmp_path)
+    assert drawing.figure.axes[0].get_legend().get_texts()[0].get_text() == "1  GLIA  −0.031"
 
 
 def test_a_spectrum_reaches_from_minus_pi_to_pi():

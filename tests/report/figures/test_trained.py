@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from bench.core.errors import UsageError
 from bench.records.results import Results
@@ -121,6 +122,18 @@ def test_the_maps_of_one_method_stand_right_beside_the_picture(world, tmp_path):
         left, right = (axes.get_position() for axes in panels_of(drawing)[:2])
         assert right.x0 - left.x1 < 0.3 * left.width
         assert (left.x0 + right.x1) / 2 == pytest.approx(0.5, abs=0.03)
+
+
+@pytest.mark.parametrize("shape", [(60, 160), (160, 60)])
+def test_maps_of_a_tall_or_a_wide_picture_leave_no_hole(shape, world, tmp_path):
+    runtime, store = world
+    path = tmp_path / "picture.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (*shape, 3), dtype=np.uint8)).save(path)
+    chosen = {"runtime": runtime, "methods": ("glia",), "image": str(path)}
+    drawing = drawings("attention", Results.read(store).records, tmp_path, **chosen)[0]
+    for axes in panels_of(drawing)[:2]:
+        room, picture = axes.get_position(original=True), axes.get_position()
+        assert picture.width * picture.height > 0.55 * room.width * room.height
 
 
 def test_spectra_name_both_ends_of_both_axes(world, tmp_path):

@@ -1,0 +1,139 @@
+"""`bench.run`: the runs that protocols ask for, made where they are not done, and their numbers as a DataFrame."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.api.settings import File, Names, Places, settings_for, with_sets, words
+from bench.core.errors import BenchError
+from bench.core.progress import counted
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bench.cli.config import Config
+    from bench.core.runtime import Runtime
+    from bench.planning.plan import Plan
+    from bench.records.results import Record
+
+STOPPED = 130
+"""What an execution ends with that somebody stopped."""
+
+
+def run(
+    methods: Names = (),
+    protocol: Names = "main",
+    data: Places = (),
+    *,
+    folder: File = None,
+    preset: str | None = None,
+    splits: int | None = None,
+    settings: Mapping[str, Any] | None = None,
+    backbone: str | None = None,
+    weights: str | Path = "pretrained",
+    train_on: Names = (),
+    test_on: Names = (),
+    limit: int = 0,
+    device: str | None = None,
+    precision: str | None = None,
+    overwrite: str | None = None,
+    config: File = None,
+    plugins: Sequence[str | Path] = (),
+    quiet: bool = False,
+) -> pd.DataFrame:
+    """Make the runs that a protocol asks for, those that are done aside, and give their numbers.
+
+    methods: names, or "all"; the protocol's own without. protocol: one or several. data: the sets, by name, or a
+    mapping from names of sets of your own to their folders (or to what `[data.NAME]` of bench.toml would say).
+    folder: the results folder. settings: options as `--set` has them, {"lr": 1e-3, "glia.rank": 32}. The others are
+    the flags of `bench run`; what is not given is as in bench.toml. quiet: no notes and no progress.
+
+    The rows are those of `bench.results()` for these runs. A run that fails is warned of, and has no rows.
+    """
+    flags = {"preset": preset, "splits": splits, "device": device, "precision": precision, "overwrite": overwrite}
+    whole = settings_for(config, plugins, results=None if folder is None else str(folder), **flags)
+    if isinstance(data, Mapping):
+        whole, data = with_sets(whole, data), tuple(data)
+    asked = {"methods": words(methods), "protocols": words(protocol), "datasets": words(data), "limit": limit}
+    asked |= {"train_on": words(train_on), "test_on": words(test_on), "weights": str(weights)}
+    with contextlib.redirect_stderr(io.StringIO()) if quiet else contextlib.nullcontext():
+        plan, runtime = _planned(whole, asked, settings or {}, backbone, plugins)
+        _made(plan, runtime, whole)
+    return _numbers_of(plan, runtime)
+
+
+def _planned(
+    whole: Config, asked: Mapping[str, Any], settings: Mapping[str, Any], backbone: str | None, plugins: Sequence[Any]
+) -> tuple[Plan, Runtime]:
+    """The wanted runs, looked at as far as can be before one starts."""
+    from bench.cli.config import file_settings
+    from bench.cli.console import note
+    from bench.cli.driver import check_precision
+    from bench.cli.invocation import runtime_of
+    from bench.cli.preflight import look_ahead
+    from bench.planning.plan import Ask, make_plan
+
+    ask = Ask(
+        preset=whole.preset,
+        backbone=backbone or whole["backbone"],
+        splits=whole["splits"],
+        settings=tuple(f"{name}={_text(value)}" for name, value in settings.items()),
+        file=file_settings(whole),
+        precision=whole["precision"],
+        data=whole.data,
+        **asked,
+    )
+    plan = make_plan(ask)
+    runtime = runtime_of(whole, [Path(path) for path in plugins], weight_files=plan.weight_files)
+    plan = look_ahead(plan, runtime, note)
+    check_precision(plan.specs, runtime.device)
+    return plan, runtime
+
+
+def _text(value: object) -> str:
+    """An option's value as it is typed."""
+    if isinstance(value, list | tuple):
+        return ",".join(map(str, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _made(plan: Plan, runtime: Runtime, whole: Config) -> None:
+    """Execute what is pending; somebody who stops it is told as Python tells of Ctrl-C."""
+    from bench.cli.driver import execute
+
+    if execute(plan, runtime, whole, debug=False) == STOPPED:
+        raise KeyboardInterrupt("Stopped. What is finished is kept; the same call goes on.")
+
+
+def _numbers_of(plan: Plan, runtime: Runtime) -> pd.DataFrame:
+    """The tidy rows of the plan's runs; failures are warned of, and if there is nothing else they are the error."""
+    from bench.api.frames import tidy
+    from bench.records.results import Results
+    from bench.records.store import Store
+
+    known = Results.read(Store(runtime.results))
+    found = list(_answers(plan, known.records))
+    failed = [record for record in found if not record.done]
+    if failed:
+        said = f"{len(failed)} of {counted(len(plan.specs), 'run')} failed: {failed[0].error}"
+        if len(failed) == len(found):
+            raise BenchError(said)
+        warnings.warn(said, stacklevel=3)
+    return tidy(found)
+
+
+def _answers(plan: Plan, records: Sequence[Record]) -> Iterator[Record]:
+    """The record of each wanted run with the wanted tests: one by today's code, and done, goes before others."""
+    by_training: dict[str, list[Record]] = {}
+    for record in sorted(records, key=lambda record: (record.other_code != "", not record.done)):
+        by_training.setdefault(record.spec.training_key, []).append(record)
+    for spec in plan.specs:
+        found = (record for record in by_training.get(spec.training_key, []) if record.spec.covers(spec))
+        if (first := next(found, None)) is not None:
+            yield replace(first, spec=first.spec.with_tests(spec.tests))

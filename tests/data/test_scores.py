@@ -1,0 +1,65 @@
+"""A csv of somebody else's scores, matched to a set's pictures: what fits, and what is named and refused."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bench.core.errors import DataError
+from bench.data.dataset import Dataset
+from bench.data.labels.scores import read_scores
+
+IMAGES = ["a/1.png", "a/2.png", "b/1.png", "b/3.png"]
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    table = pd.DataFrame({"image": IMAGES, "score": [1.0, 2, 3, 4], "group": IMAGES})
+    return Dataset("holiday", tmp_path, table, grouped=False)
+
+
+def read(dataset, tmp_path, *rows, header="image,score", **columns):
+    path = tmp_path / "theirs.csv"
+    path.write_text("\n".join([header, *rows]) + "\n")
+    return read_scores(dataset, path, **columns)
+
+
+def test_scores_come_in_the_order_of_the_set_whatever_the_order_of_the_csv(dataset, tmp_path):
+    found = read(dataset, tmp_path, "b/3.png,4", "a/1.png,1", "b/1.png,3", "a/2.png,2")
+    assert found.values.tolist() == [1, 2, 3, 4]
+    assert found.unknown == ()
+
+
+@pytest.mark.parametrize("name", ["a/2.png", "2.png", "/home/me/holiday/a/2.png", "A\\2.PNG", "./a/2.png"])
+def test_a_picture_may_be_named_by_the_end_of_its_path_or_by_a_longer_one(dataset, tmp_path, name):
+    assert read(dataset, tmp_path, f"{name},7", "b/3.png,1").values[1] == 7
+
+
+def test_a_picture_without_a_score_is_missing_and_a_name_of_no_picture_is_unknown(dataset, tmp_path):
+    found = read(dataset, tmp_path, "a/1.png,1", "b/1.png,3", "reference.png,5")
+    assert found.unknown == ("reference.png",)
+    assert found.missing(np.arange(4)).tolist() == [1, 3]
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (["a/1.png,1", "a/2.png,2", "a/1.png,3"], r"1 picture scored twice: a/1.png \(rows 2 and 4\)"),
+        (["1.png,1", "a/2.png,2"], r"row 2: '1.png' fits 2 pictures \(a/1.png, b/1.png\)"),
+        (["x.png,1", "y.png,2"], r"none of its 2 names \(x.png, y.png\) is a picture of holiday"),
+        (["a/1.png,2", "a/2.png,2"], "all 2 scores are 2: a constant ranks nothing"),
+        (["a/1.png,nan", "a/2.png,2"], "row 2: score is 'nan', not a finite number"),
+        (["a/1.png,1", "a/2.png,inf"], "row 3: score is 'inf', not a finite number"),
+        (["a/1.png,1", "a/2.png,good"], "row 3: score is 'good', not a number"),
+        (["a/1.png,1", "a/2.png,"], "row 3: score is '', not a number"),
+    ],
+)
+def test_what_is_doubled_ambiguous_foreign_constant_or_no_number_is_named(dataset, tmp_path, rows, said):
+    with pytest.raises(DataError, match=said):
+        read(dataset, tmp_path, *rows)
+
+
+def test_a_column_that_is_not_there_is_named_with_those_that_are_and_others_can_be_given(dataset, tmp_path):
+    header, rows = "file,quality", ["a/1.png,1", "a/2.png,2"]
+    with pytest.raises(DataError, match="no column 'image'; it has file, quality. --image-column names one"):
+        read(dataset, tmp_path, *rows, header=header)
+    assert read(dataset, tmp_path, *rows, header=header, image="file", score="quality").values[0] == 1
