@@ -97,7 +97,9 @@ def split_dots(contest: Contest) -> Markup:
         method, y = entry.subject.arm.method, places[id(entry)]
         parts.append(text(0, y - 14, entry.subject.label, "name"))
         for split, value in entry.cell.values.items():
-            parts.append(dot(scale.at(value), y, method, f"{entry.subject.label}, split {split}: {short(value)}", "dot big"))
+            parts.append(
+                dot(scale.at(value), y, method, f"{entry.subject.label}, split {split}: {short(value)}", "dot big")
+            )
     height = top + step * (len(entries) - 1) + 20
     ticks = scale.ticks()
     parts += [text(scale.at(t), height + 10, _tick(t, ticks), "tick", _anchor(scale.at(t))) for t in ticks]

@@ -74,7 +74,9 @@ def _view(chapter: Chapter, name: str) -> SetView:
         *_efficiency(chapter, name),
         *_distortions(chapter, name),
     ]
-    notes = dict.fromkeys(note for record in trained for note in record.section("data").get("train", {}).get("notes") or ())
+    notes = dict.fromkeys(
+        note for record in trained for note in record.section("data").get("train", {}).get("notes") or ()
+    )
     return SetView(
         name,
         dataset_title(name),
@@ -138,7 +140,9 @@ def _one_a_split(chapter: Chapter, name: str) -> list[Record]:
             for entry in contest.entries:
                 for split, record in entry.cell.by_split.items():
                     if record.done:
-                        found.setdefault((contest.experiment.part, 0 if contest.experiment.part == "all" else split), record)
+                        found.setdefault(
+                            (contest.experiment.part, 0 if contest.experiment.part == "all" else split), record
+                        )
     return list(found.values())[:MOST_SPLITS]
 
 
@@ -257,5 +261,3 @@ def _matrix(
 
     rows = tuple((dataset_title(train), tuple(cell(train, test) for test in tests)) for train in trains)
     return Matrix(subject, tuple(map(dataset_title, tests)), rows)
-
-

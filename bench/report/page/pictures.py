@@ -39,7 +39,12 @@ class Pictures:
     missing: dict[str, str] = field(default_factory=dict)
     """Sets whose pictures are not here, and why."""
     left_out: int = 0
-    _roots: dict[str, Path | None] = field(default_factory=dict)
+    _roots: dict[str, Path | str] = field(default_factory=dict)
+    _made: dict[str, str] = field(default_factory=dict)
+
+    def again(self) -> Pictures:
+        """An empty gathering for another page, which makes no picture a second time."""
+        return Pictures(self.runtime, sheets=dict(self.sheets), _roots=self._roots, _made=self._made)
 
     @property
     def note(self) -> str:
@@ -89,7 +94,7 @@ class Pictures:
             if key in self.thumbs:
                 continue
             assert root is not None
-            data = _small(root / name, dataset)
+            data = self._made[key] = self._made.get(key) or _small(root / name, dataset)
             if not data:
                 self.missing.setdefault(dataset, "some of their files cannot be read.")
             elif self.size + len(data) > MOST_BYTES:
@@ -107,9 +112,12 @@ class Pictures:
             try:
                 self._roots[dataset] = load_dataset(dataset, self.runtime.data, self.runtime.cache, partial=True).root
             except (BenchError, OSError) as error:
-                self._roots[dataset] = None
-                self.missing[dataset] = " ".join(str(error).split())
-        return self._roots[dataset]
+                self._roots[dataset] = " ".join(str(error).split())
+        found = self._roots[dataset]
+        if isinstance(found, str):
+            self.missing[dataset] = found
+            return None
+        return found
 
 
 def _small(path: Path, dataset: str) -> str:

@@ -70,16 +70,20 @@ class Page:
         """All of it as one file that needs nothing else."""
         style, script = _style(), _script()
         shown = {name: Markup(text) for name, text in self.parts.items()}  # noqa: S704 (made by our templates)
-        return _environment().get_template("page.html").render(
-            parts=shown,
-            data_parts=DATA_PARTS,
-            title=self.title,
-            version=__version__,
-            style=Markup(style),  # noqa: S704
-            script=Markup(script),  # noqa: S704
-            policy=_policy(style, script, live=self.live),
-            live=self.live,
-            glyphs=glyphs(),
+        return (
+            _environment()
+            .get_template("page.html")
+            .render(
+                parts=shown,
+                data_parts=DATA_PARTS,
+                title=self.title,
+                version=__version__,
+                style=Markup(style),  # noqa: S704
+                script=Markup(script),  # noqa: S704
+                policy=_policy(style, script, live=self.live),
+                live=self.live,
+                glyphs=glyphs(),
+            )
         )
 
     def hashes(self) -> dict[str, str]:
@@ -155,7 +159,12 @@ def _environment() -> Environment:
 
     loader = FileSystemLoader(TEMPLATES)
     made = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, auto_reload=False
+        loader=loader,
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
     )
     made.globals["look_of"] = look_of
     made.globals["swatch"] = _swatch

@@ -105,7 +105,12 @@ def _run(
         "chosen": _selection(record),
         "log": _log(log),
         "tests": [
-            {**test, "set": target.partition(":")[0], "on": shared.texts.number(_on(target)), "names": [shared.texts.number(n) for n in test["names"]]}
+            {
+                **test,
+                "set": target.partition(":")[0],
+                "on": shared.texts.number(_on(target)),
+                "names": [shared.texts.number(n) for n in test["names"]],
+            }
             for target, test in tests.items()
         ],
         "commands": commands_of(spec, arm),
@@ -137,7 +142,8 @@ def _facts(record: Record) -> list[list[str]]:
         "Seconds": ", ".join(f"{name} {value:,.1f}" for name, value in seconds.items() if _is_number(value)),
         "Images/s": ", ".join(f"{n.split('_')[0]} {v:,.1f}" for n, v in speed.items() if _is_number(v)),
         "Peak memory": f"{memory / 2**30:.2f} GB" if _is_number(memory) else None,
-        "Commit": run.get("git_commit") and f"{run['git_commit'][:12]}{' with changes' if run.get('git_dirty') else ''}",
+        "Commit": run.get("git_commit")
+        and f"{run['git_commit'][:12]}{' with changes' if run.get('git_dirty') else ''}",
         "Started": run.get("started"),
     }
     return [[name, str(value)] for name, value in found.items() if value]
@@ -183,7 +189,15 @@ def _thinned(values: Sequence[Any], most: int) -> list[Any]:
 def _test(record: Record, target: str) -> dict[str, Any]:
     """What a run did on one target: its metrics, and where its predictions are there, what they look like."""
     metrics = {name: rounded(record.value(target, name)) for name in METRICS}
-    plain: dict[str, Any] = {"metrics": metrics, "n": 0, "points": [], "curve": [], "names": [], "errors": [], "why": ""}
+    plain: dict[str, Any] = {
+        "metrics": metrics,
+        "n": 0,
+        "points": [],
+        "curve": [],
+        "names": [],
+        "errors": [],
+        "why": "",
+    }
     if not record.done:
         return plain
     try:
