@@ -31,7 +31,8 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "Machine": ("device", "threads", "pack", "compile_steps", "no_cache"),
     "Clusters": ("executor", "address", "emit_slurm", "slurm_tasks"),
     "Output": (
-        "serve", "port", "zipped", "pictures", "results", "sort", "top", "csv", "as_json", "explain", "to", "out", "formats", "cost", "intervals", "notes",
+        "serve", "port", "zipped", "pictures", "results", "sort", "top", "csv", "as_json", "explain", "to", "out",
+        "formats", "cost", "intervals", "notes",
         "strict", "plain", "name", "remark", "replace", "against", "tolerance", "help",
     ),
 }  # fmt: skip

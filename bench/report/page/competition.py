@@ -63,7 +63,7 @@ def _of_contest(contest: Contest) -> list[Duel]:
 
 def _both_ways(contest: Contest, split: int, found: Mapping[Subject, Predictions]) -> list[Duel]:
     made = []
-    for defender, attacker in (tuple(found), tuple(reversed(found))):
+    for defender, attacker in (tuple(found), tuple(found)[::-1]):
         try:
             pairs = _pairs(attacker, defender, found)
         except RunError:

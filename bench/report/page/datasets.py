@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from markupsafe import Markup
 
@@ -94,7 +95,9 @@ def _is_about(contest: Contest, name: str) -> bool:
 
 def _facts(chapter: Chapter, name: str, trained: Sequence[Record]) -> list[tuple[str, str]]:
     """How large the set is, as the records say."""
-    data = next((r.section("data").get("train", {}) for r in trained if r.section("data").get("train")), {})
+    data: Mapping[str, Any] = next(
+        (r.section("data").get("train", {}) for r in trained if r.section("data").get("train")), {}
+    )
     if not data:
         tested = [r.section("data").get("tests", {}).get(Target.of(name, "all"), {}) for r in chapter.records]
         data = next((test for test in tested if test), {})

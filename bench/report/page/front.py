@@ -144,10 +144,10 @@ def _made(chapter: Chapter) -> Iterator[tuple[str, str]]:
         data = record.section("data").get("train", {})
         if data.get("n"):
             sizes.setdefault(record.spec.train, f"{dataset_title(record.spec.train)} ({data['n']:,} pictures)")
-        for target, test in record.section("data").get("tests", {}).items():
-            name = target.partition(":")[0]
-            if target.endswith(":all") and test.get("n"):
-                sizes.setdefault(name, f"{dataset_title(name)} ({test['n']:,} pictures)")
+        for target in record.spec.tests:
+            test = record.section("data").get("tests", {}).get(target, {})
+            if target.part == "all" and test.get("n"):
+                sizes.setdefault(target.dataset, f"{dataset_title(target.dataset)} ({test['n']:,} pictures)")
     done = sum(record.done for record in chapter.records)
     failed = len(chapter.records) - done
     yield "Runs", counted(done, "run") + (f", and {failed} that failed" if failed else "")

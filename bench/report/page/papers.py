@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from bench.report.page.chapters import Chapter
 from bench.report.published import NOTES, PublishedRow, Source, name_of, rows
 from bench.report.tables.fill import METRIC_TITLES, dataset_title
-from bench.report.tables.rendering.text import number_text
+from bench.report.tables.rendering.text import groups, number_text
 
 SOURCES: dict[Source, str] = {
     ("GLIA", "1"): "Each set by itself",
@@ -44,6 +44,11 @@ class PaperTable:
     rows: tuple[PaperRow, ...]
     notes: tuple[str, ...]
     whole: str
+
+    @property
+    def groups(self) -> list[tuple[str, int]]:
+        """The upper level of its header: what was measured, and how many columns it spans."""
+        return groups(self.columns)
 
 
 def paper_tables(chapters: Sequence[Chapter]) -> list[PaperTable]:

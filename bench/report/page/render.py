@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -69,7 +70,7 @@ class Page:
     def html(self) -> str:
         """All of it as one file that needs nothing else."""
         style, script = _style(), _script()
-        shown = {name: Markup(text) for name, text in self.parts.items()}  # noqa: S704 (made by our templates)
+        shown = {name: Markup(text) for name, text in self.parts.items()}
         return (
             _environment()
             .get_template("page.html")
@@ -78,8 +79,8 @@ class Page:
                 data_parts=DATA_PARTS,
                 title=self.title,
                 version=__version__,
-                style=Markup(style),  # noqa: S704
-                script=Markup(script),  # noqa: S704
+                style=Markup(style),
+                script=Markup(script),
                 policy=_policy(style, script, live=self.live),
                 live=self.live,
                 glyphs=glyphs(),
@@ -168,6 +169,7 @@ def _environment() -> Environment:
     )
     made.globals["look_of"] = look_of
     made.globals["swatch"] = _swatch
+    made.filters["unbroken"] = _unbroken
     return made
 
 
@@ -175,6 +177,15 @@ def _swatch(method: str) -> Markup:
     """A method's mark by its name, as in the drawings."""
     look = look_of(method)
     return Markup('<svg class="swatch hue{}" aria-hidden="true"><use href="#{}"/></svg>').format(look.hue, look.glyph)
+
+
+def _unbroken(sentence: str) -> Markup:
+    """A sentence whose intervals stay on one line."""
+    pieces = re.split(r"(\[[^\]]*\])", sentence)
+    return Markup("").join(
+        Markup('<span class="whole">{}</span>').format(piece) if number % 2 else piece
+        for number, piece in enumerate(pieces)
+    )
 
 
 @cache

@@ -141,7 +141,7 @@ def _facts(record: Record) -> list[list[str]]:
         "Parameters": _parameters(parameters),
         "Seconds": ", ".join(f"{name} {value:,.1f}" for name, value in seconds.items() if _is_number(value)),
         "Images/s": ", ".join(f"{n.split('_')[0]} {v:,.1f}" for n, v in speed.items() if _is_number(v)),
-        "Peak memory": f"{memory / 2**30:.2f} GB" if _is_number(memory) else None,
+        "Peak memory": f"{float(memory or 0) / 2**30:.2f} GB" if _is_number(memory) else None,
         "Commit": run.get("git_commit")
         and f"{run['git_commit'][:12]}{' with changes' if run.get('git_dirty') else ''}",
         "Started": run.get("started"),

@@ -1,4 +1,4 @@
-"""The page on 127.0.0.1 while runs go on: what changed in the folder is read again, and what changed on the page sent."""
+"""The page on 127.0.0.1 while runs go on: only what changed is read again, and only what changed is sent."""
 
 from __future__ import annotations
 

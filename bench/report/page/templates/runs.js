@@ -76,24 +76,32 @@ function testOf(run, test) {
 function predictions(holder, run, test) {
   const across = scaleOf(test.points.map(([x]) => x));
   const up = scaleOf([...test.points.map(([, y]) => y), ...test.curve.map(([, y]) => y)]);
-  const text = (value) => String(Number(value.toPrecision(3))).replace("-", "−");
-  const { svg, at } = frame(holder, { x: across, y: up, xLabel: "predicted", yLabel: "people", xText: text, yText: text, height: 300, label: "Predicted against human scores" });
+  const { svg, at } = frame(holder, { x: across, y: up, xLabel: "predicted", yLabel: "people", xText: short, yText: short, height: 300, label: "Predicted against human scores" });
   for (const [x, y] of test.points) svg.append(make("circle", { class: `spot hue${run.look[0]}`, cx: at.x(x).toFixed(1), cy: at.y(y).toFixed(1), r: 3 }));
   if (test.curve.length) svg.append(polyline(test.curve, at, "fit"));
   return svg;
 }
 
+const short = (value) => String(Number(value.toPrecision(3))).replace("-", "−");
+
 function errors(test) {
   const half = test.errors.length / 2;
-  const list = (title, from) => make("div", {}, make("h4", {}, title), make("ol", {}, ...test.errors.slice(from, from + half).map(([judged, human], place) => errorOf(test, test.names[from + place], judged, human))));
-  const note = runs.pictures.note ? make("p", { class: "key" }, runs.pictures.note) : null;
-  return make("div", {}, make("div", { class: "erred" }, list("Most overrated", 0), list("Most underrated", half)), make("p", { class: "key" }, "The model's score on people's scale, and people's."), ...(note ? [note] : []));
+  const note = runs.pictures.note ? [make("p", { class: "key" }, runs.pictures.note)] : [];
+  const lists = make("div", { class: "erred" }, errorTable(test, "Most overrated", 0, half), errorTable(test, "Most underrated", half, half));
+  return make("div", {}, lists, make("p", { class: "key" }, "The model's scores are on people's scale."), ...note);
 }
 
-function errorOf(test, name, judged, human) {
-  const address_ = runs.pictures.thumbs[`${test.set}/${textOf(name)}`];
-  const text = (value) => String(Number(value.toPrecision(3))).replace("-", "−");
-  return make("li", {}, address_ ? make("img", { src: address_, alt: "" }) : null, make("span", {}, textOf(name)), make("span", { class: "number" }, `${text(judged)} `, make("span", { class: "faint" }, `people ${text(human)}`)));
+function errorTable(test, title, from, count) {
+  const heads = ["Picture", "Model", "People"].map((name, place) => make("th", { scope: "col", class: place ? "number" : "" }, name));
+  const rows = test.errors.slice(from, from + count).map(([judged, human], place) => errorRow(test, textOf(test.names[from + place]), judged, human));
+  return make("table", {}, make("caption", {}, title), make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...rows));
+}
+
+function errorRow(test, name, judged, human) {
+  const small = runs.pictures.thumbs[`${test.set}/${name}`];
+  const shownName = make("span", {}, ...name.split("/").flatMap((part, place) => (place ? ["/", make("wbr"), part] : [part])));
+  const picture = make("span", { class: small ? "pictured" : "" }, small ? make("img", { src: small, alt: "" }) : null, shownName);
+  return make("tr", {}, make("th", { scope: "row" }, picture), make("td", { class: "number" }, short(judged)), make("td", { class: "number" }, short(human)));
 }
 
 // Training and all else -----------------------------------------------------------------------------------------------
@@ -111,8 +119,7 @@ function lossChart(holder, run) {
   const steps = run.log.step ? run.log.step : run.loss.map((_, place) => 1 + (run.loss.length > 1 ? (place * (run.epochs - 1)) / (run.loss.length - 1) : 0));
   const values = run.log.step ? run.log.loss : run.loss;
   const points = steps.map((step, place) => [step, values[place]]);
-  const text = (value) => String(Number(value.toPrecision(3))).replace("-", "−");
-  const { svg, at } = frame(holder, { x: { ...scaleOf(steps), whole: true }, y: scaleOf([...values, 0]), xLabel: run.log.step ? "step" : "epoch", yLabel: "loss", xText: text, yText: text, height: 230, label: "Training loss" });
+  const { svg, at } = frame(holder, { x: { ...scaleOf(steps), whole: true }, y: scaleOf([...values, 0]), xLabel: run.log.step ? "step" : "epoch", yLabel: "loss", xText: short, yText: short, height: 230, label: "Training loss" });
   svg.append(polyline(points, at, "loss"));
   if (points.length < 30) for (const [x, y] of points) svg.append(make("circle", { class: "spot hue0", cx: at.x(x), cy: at.y(y), r: 3 }));
   return svg;
