@@ -111,11 +111,15 @@ class Chapter:
                 runs.setdefault(entry.subject.arm, {}).update({r.key: r for r in entry.cell.records})
         return {subject: cost_of(list(runs[subject.arm].values())) for subject in self.subjects}
 
-    @property
+    @cached_property
     def records(self) -> list[Record]:
         """Every record of the chapter, in order of their keys."""
-        found = {r.key: r for arm in self.part.arms for e in self.part.experiments() for r in self.part.runs(arm, e)}
-        return [found[key] for key in sorted(found)]
+        return sorted((r for arm in self.part.arms for r in self.part.records_of(arm)), key=lambda record: record.key)
+
+    @cached_property
+    def experiments(self) -> set[Experiment]:
+        """Everything that some record of it was trained and tested on."""
+        return self.part.experiments()
 
 
 def chapters(results: Results) -> list[Chapter]:

@@ -62,7 +62,7 @@ SPLIT_COLUMNS = ("Split", "Train", "Test", "Contents to train on", "Contents to 
 def set_views(chapter: Chapter) -> list[SetView]:
     """A view of each set that a chapter trains on, and of each that it only tests on."""
     order = {name: place for place, name in enumerate(chapter.part.preset.main)}
-    names = {name for e in chapter.part.experiments() for name in e.datasets}
+    names = {name for e in chapter.experiments for name in e.datasets}
     return [_view(chapter, name) for name in sorted(names, key=lambda name: (order.get(name, 99), name))]
 
 
@@ -164,7 +164,7 @@ def _dots(contest: Contest) -> Drawn:
 
 def _efficiency(chapter: Chapter, name: str) -> list[Drawn]:
     """SRCC against the share that was trained on, where there are several."""
-    own = [e for e in chapter.part.experiments() if e.train == name and e.is_own_test and e.source == "split"]
+    own = [e for e in chapter.experiments if e.train == name and e.is_own_test and e.source == "split"]
     if len({e.fraction for e in own}) < 2:
         return []
     lines: dict[Subject, dict[float, float]] = {}

@@ -128,7 +128,7 @@ def _panel(chapter: Chapter, contest: Contest) -> Panel:
 
 def _caution(chapter: Chapter) -> str:
     """The one thing to know before anything is quoted."""
-    names = {name for e in chapter.part.experiments() for name in e.datasets}
+    names = {name for e in chapter.experiments for name in e.datasets}
     said = []
     if chapter.scene.smoke:
         said.append("Smoke runs on a few pictures of each set: they show that everything works, and nothing else.")

@@ -53,7 +53,7 @@ class PaperTable:
 
 def paper_tables(chapters: Sequence[Chapter]) -> list[PaperTable]:
     """The papers' tables that are about sets or methods of these chapters; without paper runs, the two main ones."""
-    named = {name for chapter in chapters for e in chapter.part.experiments() for name in e.datasets}
+    named = {name for chapter in chapters for e in chapter.experiments for name in e.datasets}
     shown = [source for source in SOURCES if _concerns(source, named)] or list(SOURCES)[:2]
     like_theirs = [chapter for chapter in chapters if not chapter.part.preset.made and chapter.part.rules.published]
     return [_table(source, like_theirs) for source in shown]

@@ -34,6 +34,6 @@ def evil() -> Results:
         arrays[names] = arrays[names].astype("U60")
         arrays[names][:] = [f"{n}{EVIL_PICTURE}" for n in range(len(arrays[names]))]
         made.append(Record.from_dict(body_of(spec), lambda arrays=arrays: arrays))
-    failed = replace(made[0].spec, split=7)
+    failed = replace(made[0].spec, split=2, source="all", tests=(Target.of("other", "all"),))
     made.append(Record.from_dict(body_of(failed, error=("RunError", "</script><b onclick='x'>no</b>"))))
     return Results(made)
