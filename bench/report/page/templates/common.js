@@ -69,13 +69,12 @@ function copyByHand(text) {
 }
 
 // Light, dark, or as the system has it; kept where the browser keeps anything.
-const THEMES = { "": ["Auto", "as the system has them"], light: ["Light", "light"], dark: ["Dark", "dark"] };
+const THEMES = { "": "Auto", light: "Light", dark: "Dark" };
 
 function showTheme(theme) {
   if (theme) document.documentElement.dataset.theme = theme;
   else delete document.documentElement.dataset.theme;
-  byId("theme").textContent = THEMES[theme][0];
-  byId("theme").setAttribute("aria-label", `Colours: ${THEMES[theme][1]}`);
+  byId("theme").lastElementChild.textContent = THEMES[theme];
 }
 
 function keptTheme() {

@@ -2,7 +2,7 @@
 const ROUTES = {}; // view → what to do when it is shown, given what stands behind the slash
 
 function address() {
-  const [path, query = ""] = decodeURI(location.hash.slice(1)).split("?");
+  const [path, query = ""] = location.hash.slice(1).split("?");
   const [view, ...rest] = path.split("/");
   return { view, what: rest.map(decodePart).join("/"), state: new URLSearchParams(query) };
 }
