@@ -31,9 +31,9 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "Machine": ("device", "threads", "pack", "compile_steps", "no_cache"),
     "Clusters": ("executor", "address", "emit_slurm", "slurm_tasks"),
     "Output": (
-        "serve", "port", "zipped", "pictures", "results", "sort", "top", "csv", "as_json", "explain", "to", "out",
-        "formats", "cost", "intervals", "notes",
-        "strict", "plain", "name", "remark", "replace", "against", "tolerance", "help",
+        "serve", "port", "zipped", "pictures", "results", "log", "quiet", "sort", "top", "csv", "as_json", "explain",
+        "to", "out", "formats", "cost", "intervals", "notes", "strict", "plain", "name", "remark", "replace", "against",
+        "tolerance", "help",
     ),
 }  # fmt: skip
 """In which group of a long help an option stands."""

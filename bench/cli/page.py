@@ -95,13 +95,13 @@ def _refuse(*, serve: bool, port: int | None, zipped: bool, one_run: str) -> Non
 
 def _ask(config: Config, store: Store, plugin: Sequence[Path] | None, *, pictures: bool) -> Ask:
     from bench.cli.invocation import runtime_of
-    from bench.report.page.logs import logs_in
+    from bench.records.steps import LOG, read_steps
     from bench.report.page.pictures import Pictures
     from bench.report.page.render import Ask
 
     gathered = Pictures(runtime_of(config, plugin) if pictures else None)
     gathered.want_sheets(store.root / "figures")
-    return Ask(log_of=logs_in(store.runs), pictures=gathered)
+    return Ask(log_of=lambda key: read_steps(store.runs / f"{key}{LOG}"), pictures=gathered)
 
 
 def _records(config: Config, store: Store, wish: Narrowing) -> Results:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench.core.files import atomic
 from bench.records.results import Record
+from bench.records.steps import LOG
 
 FOLDER = "glia-bench-report"
 DATE = (1980, 1, 1, 0, 0, 0)
@@ -36,7 +37,7 @@ def write_zip(path: Path, page: str, records: Iterable[Record], runs: Path) -> i
 
 def files_of(record: Record, runs: Path) -> list[Path]:
     """What a run has written: its record, its predictions, the steps it noted; those that are there."""
-    found = (runs / f"{record.key}{ending}" for ending in (".json", ".log.jsonl", ".npz"))
+    found = (runs / f"{record.key}{ending}" for ending in (".json", LOG, ".npz"))
     return [path for path in found if path.is_file()]
 
 

@@ -27,7 +27,7 @@ MOST_ERRORS = 10
 EPOCHS = 120
 CURVE = 24
 METRICS = ("srcc", "plcc", "plcc_raw", "krcc", "rmse")
-LOG_FIELDS = ("step", "loss", "lr")
+LOG_FIELDS = ("step", "loss")
 
 Log = Sequence[Mapping[str, Any]]
 """What a run noted step by step."""

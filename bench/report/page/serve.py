@@ -48,7 +48,7 @@ class Watcher:
         return Results(self._records.values())
 
     def _found(self) -> dict[str, Stamp]:
-        """Records and logs with their size and time."""
+        """Records with what lies beside them, each with its size and time; a run that is not over has no record yet."""
         runs, found = self.store.runs, {}
         for entry in os.scandir(runs) if runs.is_dir() else ():
             if not entry.name.startswith(".") and entry.name.endswith((".json", ".jsonl", ".npz")):
@@ -57,7 +57,7 @@ class Watcher:
                 except OSError:  # it went in this moment
                     continue
                 found[entry.name] = known.st_mtime_ns, known.st_size
-        return found
+        return {name: stamp for name, stamp in found.items() if f"{name.partition('.')[0]}.json" in found}
 
     def _read(self, name: str) -> None:
         try:

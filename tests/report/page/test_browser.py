@@ -208,7 +208,9 @@ def test_names_from_files_do_nothing(visit):
         page.locator(f"[data-view={view}]").wait_for()
     assert page.evaluate("window.broken") is None
     assert EVIL_SET in page.locator("article h3").first.text_content()
-    page.evaluate("location.hash = 'explorer?q=%3Cimg src=x onerror=window.broken=1%3E&sort=__proto__&x=constructor&hide=method'")
+    page.evaluate(
+        "location.hash = 'explorer?q=%3Cimg src=x onerror=window.broken=1%3E&sort=__proto__&x=constructor&hide=method'"
+    )
     page.evaluate("location.hash = 'runs/%3Cscript%3Ewindow.broken=1%3C/script%3E%E0%A4%A'")
     page.locator("#run .caution").wait_for()
     assert page.evaluate("window.broken") is None

@@ -66,9 +66,7 @@ function testOf(run, test) {
   if (numbers.length) section.append(make("dl", { class: "numbers" }, ...numbers));
   if (test.why) section.append(make("p", { class: "caution" }, test.why));
   if (!test.points.length) return section;
-  const holder = make("div", { class: "figure" });
-  section.append(holder, make("p", { class: "key" }, `${test.points.length < test.n ? `${test.points.length} of ${test.n} pictures, evenly by score. ` : ""}${test.curve.length ? "The line is the logistic that PLCC is taken after." : "No logistic could be fitted."}`));
-  drawn(holder, (place) => predictions(place, run, test));
+  section.append(figure((place) => predictions(place, run, test)), make("p", { class: "key" }, `${test.points.length < test.n ? `${test.points.length} of ${test.n} pictures, evenly by score. ` : ""}${test.curve.length ? "The line is the logistic that PLCC is taken after." : "No logistic could be fitted."}`));
   section.append(errors(test));
   return section;
 }
@@ -108,18 +106,28 @@ function errorRow(test, name, judged, human) {
 
 function lossOf(run) {
   if (!run.loss.length) return null;
-  const holder = make("div", { class: "figure" });
-  drawn(holder, (place) => lossChart(place, run));
-  const chosen = run.chosen.rule && run.chosen.rule !== "last" ? ` Dashed: the SRCC that the epoch was chosen by (${run.chosen.rule}).` : "";
-  const steps = run.log.step ? "step by step, as it was noted" : "mean of each epoch";
-  return make("section", {}, make("h3", { class: "group" }, "Training loss"), holder, make("p", { class: "key" }, `The loss, ${steps}.${chosen}`));
+  const steps = run.log.step ? "step by step, as it was noted" : "the mean of each epoch";
+  const parts = [figure((place) => trace(place, run.log.step ? run.log.step : epochsOf(run, run.loss.length), run.log.step ? run.log.loss : run.loss, run.log.step ? "step" : "epoch", "loss", [0]))];
+  parts.push(make("p", { class: "key" }, `The loss, ${steps}.`));
+  const curve = run.chosen.curve;
+  if (curve.length) {
+    parts.push(figure((place) => trace(place, epochsOf(run, curve.length), curve, "epoch", "SRCC", [])));
+    parts.push(make("p", { class: "key" }, `The SRCC that the epoch was chosen by (${run.chosen.rule === "oracle" ? "on the test part: optimistic" : "on contents kept for it"}); epoch ${run.chosen.epoch} was tested.`));
+  }
+  return make("section", {}, make("h3", { class: "group" }, "Training"), ...parts);
 }
 
-function lossChart(holder, run) {
-  const steps = run.log.step ? run.log.step : run.loss.map((_, place) => 1 + (run.loss.length > 1 ? (place * (run.epochs - 1)) / (run.loss.length - 1) : 0));
-  const values = run.log.step ? run.log.loss : run.loss;
+function figure(draw) {
+  const holder = make("div", { class: "figure" });
+  drawn(holder, draw);
+  return holder;
+}
+
+const epochsOf = (run, count) => [...Array(count).keys()].map((place) => 1 + (count > 1 ? (place * (run.epochs - 1)) / (count - 1) : 0));
+
+function trace(holder, steps, values, xLabel, yLabel, more) {
   const points = steps.map((step, place) => [step, values[place]]);
-  const { svg, at } = frame(holder, { x: { ...scaleOf(steps), whole: true }, y: scaleOf([...values, 0]), xLabel: run.log.step ? "step" : "epoch", yLabel: "loss", xText: short, yText: short, height: 230, label: "Training loss" });
+  const { svg, at } = frame(holder, { x: { ...scaleOf(steps), whole: true }, y: scaleOf([...values, ...more]), xLabel, yLabel, xText: short, yText: short, height: 230, label: `${yLabel} by ${xLabel}` });
   svg.append(polyline(points, at, "loss"));
   if (points.length < 30) for (const [x, y] of points) svg.append(make("circle", { class: "spot hue0", cx: at.x(x), cy: at.y(y), r: 3 }));
   return svg;
