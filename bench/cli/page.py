@@ -77,7 +77,7 @@ def report(
         from bench.core.progress import counted
         from bench.report.page.bundle import write_zip
 
-        count = write_zip(folder / "report.zip", page.html, found.records, store.runs)
+        count = write_zip(folder / "report.zip", page.html, found.records, store)
         say(f"Written: {folder / 'report.zip'} ({counted(count, 'run')} with predictions)")
     return None
 
@@ -95,13 +95,12 @@ def _refuse(*, serve: bool, port: int | None, zipped: bool, one_run: str) -> Non
 
 def _ask(config: Config, store: Store, plugin: Sequence[Path] | None, *, pictures: bool) -> Ask:
     from bench.cli.invocation import runtime_of
-    from bench.records.steps import LOG, read_steps
     from bench.report.page.pictures import Pictures
     from bench.report.page.render import Ask
 
     gathered = Pictures(runtime_of(config, plugin) if pictures else None)
     gathered.want_sheets(store.root / "figures")
-    return Ask(log_of=lambda key: read_steps(store.runs / f"{key}{LOG}"), pictures=gathered)
+    return Ask(log_of=store.steps, pictures=gathered)
 
 
 def _records(config: Config, store: Store, wish: Narrowing) -> Results:

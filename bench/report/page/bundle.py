@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.core.files import atomic
 from bench.records.results import Record
-from bench.records.steps import LOG
+from bench.records.store import Store
 
 FOLDER = "glia-bench-report"
 DATE = (1980, 1, 1, 0, 0, 0)
@@ -22,7 +22,7 @@ looks at them in its own way:
 """
 
 
-def write_zip(path: Path, page: str, records: Iterable[Record], runs: Path) -> int:
+def write_zip(path: Path, page: str, records: Iterable[Record], store: Store) -> int:
     """Write the zip; how many runs are in it. The same page and records give the same bytes."""
     count = 0
     with atomic(path) as handle, zipfile.ZipFile(handle, "w") as archive:
@@ -30,15 +30,15 @@ def write_zip(path: Path, page: str, records: Iterable[Record], runs: Path) -> i
         _add(archive, "README.txt", READ_ME.encode())
         for record in records:
             count += 1
-            for file in files_of(record, runs):
+            for file in files_of(record, store):
                 _add(archive, f"runs/{file.name}", file.read_bytes(), packed=file.suffix == ".npz")
     return count
 
 
-def files_of(record: Record, runs: Path) -> list[Path]:
+def files_of(record: Record, store: Store) -> list[Path]:
     """What a run has written: its record, its predictions, the steps it noted; those that are there."""
-    found = (runs / f"{record.key}{ending}" for ending in (".json", LOG, ".npz"))
-    return [path for path in found if path.is_file()]
+    beside = [store.runs / f"{record.key}.json", store.runs / f"{record.key}.npz", store.log_path(record.key)]
+    return [path for path in beside if path.is_file()]
 
 
 def _add(archive: zipfile.ZipFile, name: str, data: bytes, *, packed: bool = False) -> None:

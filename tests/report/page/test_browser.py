@@ -118,10 +118,10 @@ def test_the_scatter_names_its_points_and_draws_the_front(visit):
 
 def test_the_front_is_what_no_row_beats_in_both(visit):
     page = visit("paper", "#explorer?x=seconds&y=srcc")
-    data = page.evaluate("""() => [...document.querySelectorAll('#scatter .point')].map(p =>
-        [Number(p.dataset.point), p.dataset.front === 'yes', p.getBoundingClientRect().x, p.getBoundingClientRect().y])""")
-    for _, front, x, y in data:
-        beaten = any(a <= x and b <= y and (a, b) != (x, y) for _, _, a, b in data)
+    read = "p => [p.dataset.front === 'yes', p.getBoundingClientRect().x, p.getBoundingClientRect().y]"
+    data = page.evaluate(f"[...document.querySelectorAll('#scatter .point')].map({read})")
+    for front, x, y in data:
+        beaten = any(a <= x and b <= y and (a, b) != (x, y) for _, a, b in data)
         assert front == (not beaten)
 
 
@@ -177,14 +177,16 @@ OVERFLOW = """() => {
     if (!one.checkVisibility() || one.closest(".unseen, .scroll, details:not([open])")) continue;
     const own = [...one.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim());
     const box = one.getBoundingClientRect();
-    if (own && box.width && (box.right > innerWidth + 1 || box.left < -1)) wide.push(one.textContent.trim().slice(0, 40));
+    const out = box.right > innerWidth + 1 || box.left < -1;
+    if (own && box.width && out) wide.push(one.textContent.trim().slice(0, 40));
     if (own && one.scrollWidth > one.clientWidth + 2 && getComputedStyle(one).display === "block") {
       if (getComputedStyle(one).overflowX === "visible") wide.push("cut: " + one.textContent.trim().slice(0, 40));
     }
   }
   for (const words of document.querySelectorAll("main svg text")) {
     const box = words.getBoundingClientRect();
-    if (box.width && !words.closest(".scroll") && (box.right > innerWidth + 1 || box.left < -1)) wide.push("drawn: " + words.textContent);
+    const out = box.right > innerWidth + 1 || box.left < -1;
+    if (box.width && !words.closest(".scroll") && out) wide.push("drawn: " + words.textContent);
   }
   return wide;
 }"""
@@ -209,7 +211,9 @@ def test_names_from_files_do_nothing(visit):
     assert page.evaluate("window.broken") is None
     assert EVIL_SET in page.locator("article h3").first.text_content()
     page.evaluate(
-        "location.hash = 'explorer?q=%3Cimg src=x onerror=window.broken=1%3E&sort=__proto__&x=constructor&hide=method'"
+        page.evaluate(
+            "location.hash = 'explorer?q=%3Cimg src=x onerror=window.broken=1%3E&sort=__proto__&x=constructor'"
+        )
     )
     page.evaluate("location.hash = 'runs/%3Cscript%3Ewindow.broken=1%3C/script%3E%E0%A4%A'")
     page.locator("#run .caution").wait_for()
