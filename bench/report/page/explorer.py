@@ -145,7 +145,7 @@ def _costs(records: Sequence[Record]) -> list[float | None]:
         cost.gflops,
         cost.memory_bytes,
     )
-    return [rounded(value, 6) for value in found]
+    return [rounded(value, 10) for value in found]
 
 
 def rounded(value: float | None, digits: int = 4) -> float | None:
