@@ -74,12 +74,17 @@ def report(
         return _write_one(found, one_run, ask, folder)
     page = _write_page(found, ask, folder / "index.html")
     if zipped:
-        from bench.core.progress import counted
-        from bench.report.page.bundle import write_zip
-
-        count = write_zip(folder / "report.zip", page.html, found.records, store)
-        say(f"Written: {folder / 'report.zip'} ({counted(count, 'run')} with predictions)")
+        _write_zip(page, found, store, folder / "report.zip")
     return None
+
+
+def _write_zip(page: Page, found: Results, store: Store, path: Path) -> None:
+    """Write what is sent to a colleague."""
+    from bench.core.progress import counted
+    from bench.report.page.bundle import write_zip
+
+    count = write_zip(path, page.html, found.records, store)
+    say(f"Written: {path} ({counted(count, 'run')} with predictions)")
 
 
 def _refuse(*, serve: bool, port: int | None, zipped: bool, one_run: str) -> None:
