@@ -162,6 +162,7 @@ def _attach() -> None:
     from bench.cli import finetune as cli_finetune
     from bench.cli import import_command as cli_import
     from bench.cli import lists as cli_lists
+    from bench.cli import page as cli_page
     from bench.cli import predict as cli_predict
     from bench.cli import profile as cli_profile
     from bench.cli import report as cli_figures
@@ -172,6 +173,7 @@ def _attach() -> None:
     cli_lists.attach(app)
     cli_data.attach(app)
     cli_figures.attach(app)
+    cli_page.attach(app)
     cli_profile.attach(app)
     cli_tools.attach(app)
     cli_import.attach(app)

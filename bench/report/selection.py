@@ -96,9 +96,11 @@ class PresetResults:
         self._arm_of = {record.key: arm for record, arm in arms.items()}
         self._trained_on: dict[Arm, set[str]] = {}
         self._filed: dict[tuple[Arm, str, float, str], list[Record]] = {}
+        self._of_arm: dict[Arm, list[Record]] = {}
         for record, arm in arms.items():
             spec = record.spec
             self._trained_on.setdefault(arm, set()).add(spec.train)
+            self._of_arm.setdefault(arm, []).append(record)
             self._filed.setdefault((arm, spec.train, spec.fraction, spec.source), []).append(record)
 
     def with_records(self, records: Iterable[Record]) -> PresetResults:
@@ -111,6 +113,10 @@ class PresetResults:
         key = (arm, experiment.train, experiment.fraction, experiment.source)
         found = [record for record in self._filed.get(key, []) if experiment.target in record.spec.tests]
         return sorted(found, key=lambda record: record.other_code != "")
+
+    def records_of(self, arm: Arm) -> list[Record]:
+        """Every record of an arm, whatever it was trained and tested on."""
+        return self._of_arm.get(arm, [])
 
     def arms_in(self, columns: Iterable[Column]) -> list[Arm]:
         """The arms with at least one record in the columns, in the papers' order."""
