@@ -101,7 +101,9 @@ def run(
     budget: Annotated[
         str, typer.Option("--budget", help="Size every method to so many trainable parameters (8M).")
     ] = "",
-    recipe: Annotated[str, typer.Option("--recipe", help="default, or tuned (what `bench tune` chose).")] = "default",
+    recipe: Annotated[
+        str, typer.Option("--recipe", help="default, own (of each method's paper), or tuned (by `bench tune`).")
+    ] = "default",
     device: Annotated[Names, typer.Option("--device", help="auto, cpu, cuda or mps.")] = None,
     precision: Annotated[Names, typer.Option("--precision", help="fp32 or bf16.")] = None,
     overwrite: Annotated[Names, typer.Option("--overwrite", help=OVERWRITE_HELP)] = None,
@@ -159,6 +161,7 @@ def run(
         selection=selection or "",
         budget=budget,
         tuned=_tuned(recipe, config),
+        own_recipes=recipe == "own",
         train_on=words_of(train_on),
         test_on=words_of(test_on),
         data=config.data,
@@ -173,7 +176,7 @@ def run(
     if config["executor"] == "serial":  # a cluster's machines are not this one
         check_precision(plan.specs, runtime.device)
     check_packs(plan.specs, runtime, config)
-    if check_overlap:
+    if check_overlap or (not dry_run and plan.looks_for_shared_pictures):
         warn_of_shared_pictures(plan, runtime)
     if dry_run:
         from bench.cli.preview import preview
@@ -192,11 +195,11 @@ def _joined(words: Sequence[str] | None) -> str | None:
 def _tuned(recipe: str, config: Config) -> Choices:
     from bench.core.errors import UsageError
 
-    if recipe not in ("default", "tuned"):
-        raise UsageError(f"--recipe {recipe!r} is neither default nor tuned.")
+    if recipe not in ("default", "own", "tuned"):
+        raise UsageError(f"--recipe {recipe!r} is none of default, own and tuned.")
     from bench.planning.choices import Choices, read_choices
 
-    if recipe == "default":
+    if recipe != "tuned":
         return Choices()
     return read_choices(Path(config["results"]), config.preset)
 
@@ -216,3 +219,5 @@ def _announce(config: Config, plan: Plan) -> None:
         note(f"Preset paper: {counted(len(plan.specs), 'run')} over {sets}.")
     if plan.left_out:
         note(f"Not configured, so left out: {', '.join(plan.left_out)}.")
+    for why in plan.unfit:
+        note(f"Left out: {why}.")

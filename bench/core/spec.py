@@ -21,7 +21,7 @@ Scalar = bool | int | float | str
 PARTS = ("test", "all", "validation")
 EXTERNAL = "external"
 """How the method of imported scores begins, as in "external:NAME"."""
-_RECIPE_FROM = re.compile(r"default|tuned|(?:nested|transferred):\w+(?:,\w+)*")
+_RECIPE_FROM = re.compile(r"default|own|tuned|(?:nested|transferred):\w+(?:,\w+)*")
 
 
 class Target(str):
@@ -59,11 +59,11 @@ RECIPE_MEANINGS: Mapping[str, str] = {
     "batch": "Images a step at most; an epoch is cut into equal batches.",
     "lr": "Learning rate of AdamW.",
     "weight_decay": "Weight decay of AdamW.",
-    "schedule": "How the rate falls: along a half cosine to zero, or not at all.",
+    "schedule": "How the rate falls: along a half cosine to zero, not at all, or as the method's own paper has it.",
     "warmup": "Steps in which the rate first grows to its value.",
     "clip": "Largest norm of a step's gradient; 0: any.",
-    "loss": "What is made small: one minus the batch's correlation, a mixture with its square, or a distance to the "
-    "scores.",
+    "loss": "What is made small: one minus the batch's correlation, a mixture with its square, a distance to the "
+    "scores, or a loss of the method's own.",
     "head": "The layer from feature to score: cosine with one learned direction, or linear.",
     "dropout": "Dropout between feature and head.",
     "short_side": "Pixels that an image's shorter side is resized to before views are cut; 0: its own size.",
@@ -94,10 +94,10 @@ class Recipe:
     batch: int = 128
     lr: float = 3e-4
     weight_decay: float = 1e-2
-    schedule: Literal["cosine", "constant"] = "cosine"
+    schedule: Literal["cosine", "constant", "own"] = "cosine"
     warmup: int = 0
     clip: float = 0.0
-    loss: Literal["plcc", "plcc_squared", "mse", "l1", "smooth_l1"] = "plcc"
+    loss: Literal["plcc", "plcc_squared", "mse", "l1", "smooth_l1", "own"] = "plcc"
     head: Literal["cosine", "linear"] = "cosine"
     dropout: float = 0.1
     short_side: int = 384
@@ -148,8 +148,8 @@ class RunSpec:
     """"random", "official", "kfold:7" (then the split is one of seven folds), or one of bench.core.split_rules."""
     recipe: Recipe = field(default_factory=Recipe)
     recipe_from: str = "default"
-    """"default", "nested:lr" (these settings were chosen inside the split's training part), "transferred:lr" (on other
-    sets); "tuned" in older records, whose choice had seen the test parts of other splits."""
+    """"default", "own" (its paper's), "nested:lr" (these settings were chosen inside the split's training part),
+    "transferred:lr" (on other sets); "tuned" in older records, whose choice had seen the test parts of other splits."""
     precision: Literal["fp32", "bf16"] = "fp32"
     preset: Literal["demo", "study", "paper"] = "paper"
     budget: int = 0
@@ -161,7 +161,9 @@ class RunSpec:
         object.__setattr__(self, "tests", tuple(Target(target) for target in sorted(set(self.tests))))
         _check_choices(self)
         if not _RECIPE_FROM.fullmatch(self.recipe_from):
-            raise UsageError(f"recipe_from={self.recipe_from!r} is none of default, nested:KEYS and transferred:KEYS.")
+            raise UsageError(
+                f"recipe_from={self.recipe_from!r} is none of default, own, nested:KEYS and transferred:KEYS."
+            )
         for name in ("split", "budget", "limit"):
             if getattr(self, name) < 0:
                 raise UsageError(f"{name}={getattr(self, name)} must not be negative.")

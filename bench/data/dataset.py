@@ -41,6 +41,8 @@ class Dataset:
     """The set that a smoke run's subset was taken from; empty for a whole set."""
     source: str = ""
     """The registered set that it is read as, whatever bench.toml calls it; empty for a plugin's that does not say."""
+    originals: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By content, the undistorted pictures that its pictures were made of, as paths below the root; where known."""
     content: str = ""
     """A hash of all pictures, where the loader has verified it; else bench.data.pixels.contents makes one."""
 
@@ -59,6 +61,14 @@ class Dataset:
             return ""
         why = next((note for note in self.notes if note.startswith(NO_OFFICIAL)), NO_OFFICIAL)
         return f"{self.name} has {why}."
+
+    def of_originals(self) -> Dataset:
+        """The undistorted pictures as a set of their own, without scores."""
+        import pandas as pd
+
+        found = sorted((image, group) for group, images in self.originals.items() for image in images)
+        table = pd.DataFrame({"image": [image for image, _ in found], "group": [group for _, group in found]})
+        return Dataset(f"{self.name}-originals", self.root, table, grouped=True)
 
     def hash(self) -> str:
         """A hash of names, scores and groups: two runs with the same hash had the same labels and contents."""
@@ -139,6 +149,9 @@ class DatasetSource:
     """From whom to get it, in one line."""
     layout: ClassVar[str] = ""
     """How its folder should look, in one line."""
+    tells: ClassVar[tuple[str, ...]] = ()
+    """What its labels tell of a picture beside its score: "distortion" (which one, alone, and how strong) and
+    "originals" (the undistorted picture it was made of)."""
     settings: ClassVar[Mapping[str, str]] = {}
     """What `[data.NAME]` of bench.toml may say of it besides `path`, `loader` and `download`, and what that means."""
 

@@ -11,7 +11,7 @@ from typing import Any
 from bench.core.cards import Option
 from bench.core.errors import UsageError, suggest
 from bench.core.hashes import file_token
-from bench.core.registry import METHODS, PROTOCOLS, stem_of
+from bench.core.registry import METHODS, PROTOCOLS
 from bench.core.spec import RunSpec, Scalar, recipe_options
 from bench.core.split_rules import is_fixed, splits_in
 from bench.data.locate import LEAST_IMAGES, loader_name
@@ -19,6 +19,8 @@ from bench.planning.choices import Choices
 from bench.planning.presets import Preset, preset_named
 from bench.planning.protocol import MethodChoice, Protocol, Request, merge
 from bench.planning.refusals import Wanted, refuse_what_is_dropped
+from bench.planning.unfit import without_unfit
+from bench.planning.usual import preset_options, usual_backbone
 from bench.planning.which_sets import WhichSets, sets_here
 
 RECIPE = "recipe"
@@ -58,6 +60,8 @@ class Ask:
     selection: str = ""
     budget: str = ""
     tuned: Choices = field(default_factory=Choices)
+    own_recipes: bool = False
+    """Whether methods train by the recipes of their own papers."""
     train_on: Sequence[str] = ()
     test_on: Sequence[str] = ()
     data: Mapping[str, Any] | None = None
@@ -78,6 +82,16 @@ class Plan:
     """The protocols' own sets that are not configured."""
     splits_named: bool = False
     """Whether the user said how many splits; else it is the preset's number."""
+
+    @property
+    def looks_for_shared_pictures(self) -> bool:
+        """Whether one of its protocols wants to know of pictures that training and test sets share, unasked."""
+        return any(PROTOCOLS.card(name).facts["looks_for_shared_pictures"] for name in self.protocols)
+
+    unfit: tuple[str, ...] = ()
+    """Which runs were left out, and why they cannot be."""
+    unnamed: frozenset[str] = frozenset()
+    """The methods that are there because all were asked for: nobody insists on one of them."""
 
 
 def make_plan(ask: Ask) -> Plan:
@@ -114,6 +128,7 @@ def make_plan(ask: Ask) -> Plan:
         options=ask.file.methods,
         common=common | ({"budget": parse_count(ask.budget)} if ask.budget else {}),
         tuned=ask.tuned,
+        own_recipes=ask.own_recipes,
         sizer=size_to_budget,
     )
     planned = [
@@ -121,6 +136,8 @@ def make_plan(ask: Ask) -> Plan:
         for seeded in _seeded(request, ask.seeds or preset.seeds)
         for name in names
     ]
+    typed_sets = (*ask.datasets, *ask.train_on, *ask.test_on)
+    planned, unfit = without_unfit(planned, ask.methods, typed_sets, ask.data or {})
     by_protocol = {name: [spec for n, specs in planned if n == name for spec in specs] for name in names}
     refuse_what_is_dropped(by_protocol, Wanted(request, settings.protocols, _planned), ask.methods)
     specs = [spec for _, some in planned for spec in some]
@@ -133,6 +150,8 @@ def make_plan(ask: Ask) -> Plan:
         asked_by=_asked_by(by_protocol),
         left_out=tuple(sorted(request.sets.left_out)),
         splits_named=bool(ask.splits),
+        unfit=unfit,
+        unnamed=frozenset(methods) - set(ask.methods) if "all" in ask.methods else frozenset(),
     )
 
 
@@ -317,8 +336,8 @@ def _sized(method: str, options: Mapping[str, Scalar], ask: Ask, preset: Preset)
     if not ask.budget:
         return options
     wanted = parse_count(ask.budget)
-    known = METHODS.card(method).defaults() | dict(preset.method_options.get(stem_of(method), {}))
-    sized = size_to_budget(method, {**known, **options}, ask.backbone or preset.backbone, wanted)
+    known = METHODS.card(method).defaults() | dict(preset_options(preset, method))
+    sized = size_to_budget(method, {**known, **options}, ask.backbone or usual_backbone(preset, method), wanted)
     return {**options, **{name: value for name, value in sized.items() if value != known.get(name)}}
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from bench.core.errors import BenchError, DataError, StoreError
 from bench.core.progress import Report, counted, silent
 from bench.core.spec import SCHEMA, RunSpec, Target
-from bench.metrics.agreement import score_metrics
+from bench.metrics.agreement import metrics_of
 from bench.records.earlier import EARLIER_NOTE, earlier_data_hash
 from bench.records.results import official_in_name_only
 from bench.records.store import Store
@@ -93,15 +93,23 @@ def _check(store: Store, record: Mapping[str, Any]) -> Iterator[str]:
         yield "its metrics are not of the tests its spec names"
     for target, stored in record["metrics"].items():
         try:
-            again = score_metrics(arrays[f"{target}/predicted"], arrays[f"{target}/human"])
+            both = arrays[f"{target}/predicted"], arrays[f"{target}/human"]
+            again = metrics_of(*both, constant=stored.get("srcc", 0) is None)
         except (KeyError, BenchError) as error:
             yield f"{target}: {error}"
             continue
         for name, value in again.items():
             if record["schema"] != SCHEMA and name not in UNCHANGED:
                 continue
-            if not math.isclose(float(stored.get(name, math.nan)), float(value), rel_tol=1e-6, abs_tol=TOLERANCE):
+            if not _close(stored.get(name, math.nan), value):
                 yield f"{target}: {name} is stored as {stored.get(name)} and recomputed as {value}"
+
+
+def _close(stored: float | None, again: float | None) -> bool:
+    """Whether a stored number is the recomputed one; None where it is undefined."""
+    if stored is None or again is None:
+        return stored is again
+    return math.isclose(float(stored), float(again), rel_tol=1e-6, abs_tol=TOLERANCE)
 
 
 class DataNow:

@@ -280,3 +280,16 @@ def test_the_ten_splits_differ(trees, monkeypatch):
     dataset = load("csiq", trees.fresh("csiq", monkeypatch))
     names = dataset.table["image"].tolist()
     assert len({make_split(dataset, number).hash(names) for number in range(10)}) == 10
+
+
+@pytest.mark.parametrize("name", ["live", "csiq", "tid2013", "kadid10k", "pipal"])
+def test_a_set_of_distorted_pictures_knows_the_undistorted_ones_that_are_there(name, trees, monkeypatch):
+    dataset = load(name, trees.fresh(name, monkeypatch))
+    assert "originals" in DATASETS.load(name).tells
+    known = {group: images for group, images in dataset.originals.items() if images}
+    assert set(known) <= set(dataset.table["group"])
+    originals = dataset.of_originals()
+    assert all(path.is_file() for path in originals.paths())
+    assert not set(originals.table["image"]) & set(dataset.table["image"])
+    if name in ("kadid10k", "tid2013", "csiq", "live"):
+        assert known

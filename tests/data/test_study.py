@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from bench.cli import app
 from bench.cli.preflight import look_ahead
-from bench.core.errors import DataError
+from bench.core.errors import UsageError
 from bench.core.registry import METHODS
 from bench.data.dataset import Place
 from bench.data.sets import study
@@ -155,5 +155,5 @@ def test_a_comparison_is_over_folds_and_says_what_moves_a_difference_and_what_co
 def test_a_set_without_enough_contents_is_refused_before_the_first_run(tmp_path):
     runtime = tiny_runtime(tmp_path, make_world(tmp_path / "sets"))
     ask = Ask(("linear_probe",), ("main",), "demo", datasets=("near",), splits=1, settings=("split_rule=kfold:99",))
-    with pytest.raises(DataError, match="too few for kfold:99"):
+    with pytest.raises(UsageError, match="too few for kfold:99"):
         look_ahead(make_plan(ask), runtime, print)

@@ -6,8 +6,8 @@ Each loader reads its label files into `Labels`; what is checked and how the tab
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,6 +59,8 @@ class Labels:
     unrated: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
     turn: tuple[float, float] | None = None
+    originals: Mapping[str, str] = field(default_factory=dict)
+    """By content, the undistorted picture, which may be missing."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,16 @@ def assemble(source: DatasetSource, labels: Labels) -> Dataset:
         notes.append(f"partial: {len(kept)} of {source.images or len(labels.rows)} images")
     table = _table(kept, labels.turn)
     known = str(getattr(type(source), "name", ""))
-    return Dataset(name, labels.tree.root, table, grouped=labels.grouped, notes=tuple(notes), source=known)
+    originals = {group: (path,) for group, image in labels.originals.items() if (path := labels.tree.file(image))}
+    return Dataset(
+        name,
+        labels.tree.root,
+        table,
+        grouped=labels.grouped,
+        notes=tuple(notes),
+        source=known,
+        originals=originals,
+    )
 
 
 def complaint_about(source: DatasetSource, labels: Labels, matched: Match) -> str:

@@ -10,6 +10,7 @@ from bench.core.spec import SCHEMA, Target
 from bench.core.split_rules import AT_RANDOM
 from bench.data.locate import TITLES
 from bench.planning.presets import Preset
+from bench.planning.usual import fact_of
 from bench.records.results import Experiment, Record
 from bench.report.arms import Arm, count_text, shared_changes
 from bench.report.cells import Cell, cost_of, rank_published, summarise
@@ -18,7 +19,7 @@ from bench.report.published import DATASETS as PUBLISHED_DATASETS
 from bench.report.published import NOTES, PublishedRow, Source, name_of
 from bench.report.published import rows as published_rows
 from bench.report.selection import PresetResults, by_preset
-from bench.report.table import Number, Row, Table
+from bench.report.table import UNRANKED, Number, Row, Table
 from bench.report.tables.notes import (
     Network,
     conditions,
@@ -64,8 +65,9 @@ class Column:
 class Line:
     """A row to be filled: an arm under its leading cells.
 
-    `base` is the arm without what the leading cells already say; `fraction` replaces the columns' own; `variant`
-    is what the papers' tables call this row's setting.
+    `base` is the arm without what the leading cells already say; `fraction` and `train` replace the columns' own, and
+    where a set is trained on, its own test part stands in its column; `variant` is what the papers' tables call this
+    row's setting.
     """
 
     lead: tuple[str, ...]
@@ -73,6 +75,15 @@ class Line:
     base: Arm
     fraction: float | None = None
     variant: str = ""
+    train: str = ""
+
+    def experiment(self, column: Column) -> Experiment:
+        """What stands in a column of this row."""
+        found = column.experiment
+        if self.train:
+            own = found.tested == self.train
+            found = replace(found, train=self.train, target=Target.of(self.train) if own else found.target)
+        return found if self.fraction is None else replace(found, fraction=self.fraction)
 
 
 @dataclass(frozen=True)
@@ -123,7 +134,7 @@ def fill(results: PresetResults, layout: Layout) -> Table:
     folds = _folds_of(records)
     of = max([rules.planned(results.preset), *(cell.splits for row in cells for cell in row)])
     of = -(-of // folds) * folds if folds else of  # of whole repetitions
-    contests = [_contest(layout, line.lead) for line in layout.lines]
+    contests = [_contest_of(layout, line) for line in layout.lines]
     numbers = summarise(cells, of, contests, intervals=results.intervals)
     if not rules.ranked:
         numbers = [[replace(number, rank=0, tied=False) for number in row] for row in numbers]
@@ -183,9 +194,7 @@ def transposed(table: Table, leads: tuple[str, str]) -> Table:
 
 
 def _cell(results: PresetResults, line: Line, column: Column) -> Cell:
-    experiment = column.experiment
-    if line.fraction is not None:
-        experiment = replace(experiment, fraction=line.fraction)
+    experiment = line.experiment(column)
     return Cell.of(results.runs(line.arm, experiment), experiment, column.metric)
 
 
@@ -197,6 +206,11 @@ def _runs_behind(cells: Iterable[Cell]) -> list[Record]:
 def _contest(layout: Layout, lead: tuple[str, ...]) -> str:
     """The name of the rows that a row is ranked among."""
     return "" if layout.ranked_within is None else lead[layout.ranked_within]
+
+
+def _contest_of(layout: Layout, line: Line) -> str:
+    """The same of a measured row; a method that knows what none may know takes part in no contest."""
+    return _contest(layout, line.lead) if fact_of(line.arm.method, "ranked") else UNRANKED
 
 
 def _measured_row(
@@ -215,7 +229,7 @@ def _measured_row(
     changes = [*line.base.option_changes(), *(c for c in line.base.run_changes() if c not in common)]
     lead = list(line.lead)
     lead[layout.named_lead] = ", ".join([label, *changes])
-    contest = _contest(layout, line.lead)
+    contest = _contest_of(layout, line)
     notes = (*line_notes(line.arm, records, usual), *logistic_notes(layout.columns, cells))
     return Row(tuple(lead), numbers, notes=notes, cost=cost, contest=contest)
 
@@ -234,11 +248,11 @@ def _with_facts(results: PresetResults, layout: Layout, numbers: list[list[Numbe
         }
         made = []
         for column, number in zip(layout.columns, row, strict=True):
-            experiment = column.experiment
+            experiment = line.experiment(column)
             about = {
                 "train": experiment.train,
                 "test": experiment.target,
-                "fraction": experiment.fraction if line.fraction is None else line.fraction,
+                "fraction": experiment.fraction,
                 "source": experiment.source,
                 "metric": column.metric,
             }
@@ -264,7 +278,8 @@ def _with_differences(
 def _same_setting(line: Line, row: PublishedRow, preset: Preset) -> bool:
     """Whether a published row is about this line: same method and variant, nothing changed, the papers' backbone."""
     base = line.base
-    plain = not base.options and not base.recipe and base.weights == "pretrained" and base.backbone == preset.backbone
+    plain = not base.options and not base.recipe and base.weights == "pretrained"
+    plain = plain and base.backbone == base.usual_backbone
     plain = plain and base.cnn_weights == "pretrained" and base.split_rule in AT_RANDOM
     plain = plain and base.recipe_from == "default"
     plain = plain and not base.limit and not base.budget and base.schema == SCHEMA
