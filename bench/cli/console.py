@@ -39,6 +39,10 @@ def note(text: str) -> None:
     flush_streams()
 
 
+def silenced(_text: str) -> None:
+    """In place of `note` where only what is wrong is wanted."""
+
+
 def show(drawn: RenderableType) -> None:
     """Something that rich draws, as wide as the terminal is."""
     from rich.console import Console

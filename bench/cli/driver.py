@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.cli.config import Config
-from bench.cli.console import grid, note, say
+from bench.cli.console import grid, note, say, silenced
+from bench.cli.live import view_of
+from bench.cli.plan_lines import PlanView
 from bench.core.code import told_apart
 from bench.core.errors import UsageError
 from bench.core.progress import Display, counted
@@ -22,6 +24,7 @@ from bench.planning.plan import Plan
 from bench.planning.presets import made_sets
 from bench.records.plans import note_plan
 from bench.records.store import Store
+from bench.records.times import Times
 
 if TYPE_CHECKING:
     from bench.records.results import Results
@@ -49,8 +52,11 @@ def warn_of_shared_pictures(plan: Plan, runtime: Runtime) -> None:
             display.line(f"Warning: {found.sentence()}" if found.pairs else found.sentence())
 
 
-def execute(plan: Plan, runtime: Runtime, config: Config, debug: bool) -> int:
+def execute(
+    plan: Plan, runtime: Runtime, config: Config, debug: bool, *, quiet: bool = False, as_json: bool = False
+) -> int:
     """Make what is pending; the exit code says whether some run failed."""
+    tell = silenced if quiet else note
     store = Store(runtime.results)
     store.ready()
     pending = store.pending(plan.specs, config["overwrite"])
@@ -61,31 +67,48 @@ def execute(plan: Plan, runtime: Runtime, config: Config, debug: bool) -> int:
     done_before = len(plan.specs) - len(pending) - failed_before
     failures = f", {failed_before} failed before" if failed_before else ""
     wanted = counted(len(plan.specs), "run")
-    note(f"{wanted} wanted, {done_before} of them done before{failures}, {len(pending)} to make.")
+    tell(f"{wanted} wanted, {done_before} of them done before{failures}, {len(pending)} to make.")
+    view = view_of(pending, Times.read(store), quiet=quiet, as_json=as_json)
+    counts = {"wanted": len(plan.specs), "done_before": done_before, "failed_before": failed_before}
+    about = {"protocols": list(plan.protocols), "preset": plan.preset.name, "results": str(runtime.results)}
+    view.plan(counts | {"to_make": len(pending)} | about)
     if not pending:
         if failed_before:
             note("`bench status` says why; --overwrite failed tries the failed ones again.")
+        view.finished_plan(_came_of(Summary()))
         return 1 if failed_before else 0
     if runtime.partial:
         tell_of_parts(pending, runtime)
     noted = note_plan(store, pending)
-    with Display() as display:
-        display.report(0, len(pending), "runs")
-        part = share()
-        options = ExecutionOptions(
-            config["overwrite"], display.report, display.line, debug, share=part or (0, 1), wait=part is None
-        )
-        summary = _executed(pending, runtime, options, config)
-    made, failed, others = len(summary.done), len(summary.failed), len(summary.elsewhere)
+    summary = _shown(pending, runtime, config, debug, view)
+    view.finished_plan(_came_of(summary))
     if summary.interrupted:
-        note(f"Stopped: {made} made, {len(pending) - made - failed - others} left. The same command goes on from here.")
+        left = len(pending) - summary.finished
+        note(f"Stopped: {len(summary.done)} made, {left} left. The same command goes on from here.")
         return 130
-    if made + failed + others == len(pending) and not summary.mendable:
+    if summary.finished == len(pending) and not summary.mendable:
         noted.unlink(missing_ok=True)
+    others = len(summary.elsewhere)
     elsewhere = f", {others} made by other processes" if others else ""
-    advice = _advice(plan, summary, anything=bool(made + others + done_before))
-    note(f"{made} made, {failed} failed{elsewhere}.{advice}")
+    advice = _advice(plan, summary, anything=bool(summary.done or others or done_before))
+    tell(f"{len(summary.done)} made, {len(summary.failed)} failed{elsewhere}.{advice}")
     return 1 if summary.failed else 0
+
+
+def _shown(pending: Sequence[RunSpec], runtime: Runtime, config: Config, debug: bool, view: PlanView) -> Summary:
+    """Execute the pending runs while the view shows how far they are."""
+    part = share()
+    with view:
+        options = ExecutionOptions(
+            config["overwrite"], say=view.say, watch=view, debug=debug, share=part or (0, 1), wait=part is None
+        )
+        return _executed(pending, runtime, options, config)
+
+
+def _came_of(summary: Summary) -> dict[str, object]:
+    """A summary in numbers."""
+    counts = {"made": len(summary.done), "failed": len(summary.failed), "elsewhere": len(summary.elsewhere)}
+    return {**counts, "interrupted": summary.interrupted}
 
 
 def _advice(plan: Plan, summary: Summary, *, anything: bool) -> str:

@@ -34,9 +34,10 @@ def export(
 ) -> None:
     """Write a trained model to one file that travels. Its scale, its metrics and all hashes go with it."""
     from bench.cli.invocation import configure, runtime_of
-    from bench.cli.predict_command import refuse_unwritable, weight_files
+    from bench.cli.predict_command import refuse_unwritable
     from bench.core.errors import UsageError
     from bench.core.progress import Display
+    from bench.planning.plan import weight_files
     from bench.scoring.load import load_scorer
     from bench.scoring.model_file import write_model
 
@@ -75,8 +76,9 @@ def push(
 ) -> None:
     """Lay a trained model out as a model hub's folder. Weights, config, and a model card made from the record."""
     from bench.cli.invocation import configure, results_folder, runtime_of
-    from bench.cli.predict_command import refuse_unwritable, weight_files
+    from bench.cli.predict_command import refuse_unwritable
     from bench.core.progress import Display
+    from bench.planning.plan import weight_files
     from bench.records.store import Store
     from bench.scoring.load import scorer_of_run
     from bench.scoring.push import lay_out, upload

@@ -31,8 +31,8 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "Machine": ("device", "threads", "pack", "compile_steps", "no_cache"),
     "Clusters": ("executor", "address", "emit_slurm", "slurm_tasks"),
     "Output": (
-        "results", "sort", "top", "csv", "as_json", "explain", "to", "out", "formats", "cost", "intervals", "notes",
-        "strict", "plain", "name", "remark", "replace", "against", "tolerance", "help",
+        "results", "log", "quiet", "sort", "top", "csv", "as_json", "explain", "to", "out", "formats", "cost",
+        "intervals", "notes", "strict", "plain", "name", "remark", "replace", "against", "tolerance", "help",
     ),
 }  # fmt: skip
 """In which group of a long help an option stands."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -89,10 +90,17 @@ def _take(ours: Store, theirs: Store, record: Mapping[str, Any], spec: RunSpec, 
         write_bytes(ours.runs / f"{record['key']}.npz", predictions)
     name = f"{record['key']}.json"
     write_bytes(ours.runs / name, (theirs.runs / name).read_bytes())
+    _take_log(ours, theirs, record["key"])
     if own is None:
         merged.taken += 1
     else:
         merged.theirs += 1
+
+
+def _take_log(ours: Store, theirs: Store, key: str) -> None:
+    """Copy the log of a run's steps, where there is one: a record is whole without."""
+    with suppress(OSError):
+        write_bytes(ours.log_path(key), theirs.log_path(key).read_bytes())
 
 
 def _own(ours: Store, key: str) -> dict[str, Any] | None:

@@ -54,7 +54,8 @@ def predict(
 ) -> None:
     """Score pictures with a trained model. The same picture gets the same score, whatever it is scored with."""
     from bench.cli.invocation import configure, parsed, runtime_of, words_of
-    from bench.cli.predict_command import Wish, predict_pictures, weight_files
+    from bench.cli.predict_command import Wish, predict_pictures
+    from bench.planning.plan import weight_files
 
     config = configure(plugin, **parsed({"device": device, "results": results}))
     files = weight_files(weights, cnn_weights)

@@ -60,23 +60,14 @@ def predict_pictures(wish: Wish, runtime: Runtime) -> int:
         if wish.sort or wish.top:
             good = ranked(scorers, good)
         shown = good[: wish.top] if wish.top else good
-        if wish.explain and not stopped:
-            from bench.scoring.explain import write_explanations
-
-            write_explanations(scorers[0], [Path(one.name) for one in shown], wish.explain, display)
     bad = [one for one in found if one.error]
     _tell(wish, scorers, good, shown, bad)
+    if wish.explain and not stopped:
+        from bench.scoring.explain import write_explanations
+
+        with Display() as display:
+            write_explanations(scorers[0], [Path(one.name) for one in shown], wish.explain, display)
     return _close(len(good), bad, seconds, stopped=stopped)
-
-
-def weight_files(weights: Path | None, cnn_weights: Path | None) -> dict[str, Path]:
-    """The user's weights files by the names that specs have for them."""
-    from bench.planning.plan import weights_token
-
-    files = weights_token(str(weights))[0] if weights is not None else {}
-    if cnn_weights is not None:
-        files["cnn"] = next(iter(weights_token(str(cnn_weights.resolve()), "--cnn-weights")[0].values()))
-    return files
 
 
 def refuse_unwritable(path: Path) -> None:
@@ -120,7 +111,7 @@ def _scored(scorers: Sequence[Scorer], pictures: Sequence[Path], report: Report)
         for one in score_many(scorers, pictures):
             found.append(one)
             rate = len(found) / max(time.perf_counter() - begin, 1e-9)
-            report(len(found), len(pictures), "scoring pictures", f"scoring pictures, {rate:.3g} a second")
+            report(len(found), len(pictures), "scoring pictures", {"images_s": rate})
     except KeyboardInterrupt:
         return found, True
     return found, False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from bench.cli.console import grid, say
@@ -12,6 +12,7 @@ from bench.core.runtime import Runtime
 from bench.core.spec import RunSpec
 from bench.planning.plan import Plan
 from bench.records.store import Store
+from bench.records.times import Times, kind_of
 from bench.report.arms import Arm, arm_of, shared_changes
 
 USUAL_FRACTION = 0.8
@@ -85,29 +86,14 @@ def _tests(spec: RunSpec) -> str:
 
 def _time(pending: Sequence[RunSpec], store: Store, runtime: Runtime) -> str:
     """How long the runs take: by records of runs like them, and the others by arithmetic."""
-    times = record_times(store)
-    known = [times[_alike(spec)] for spec in pending if _alike(spec) in times]
-    seconds = sum(known)
-    others = [spec for spec in pending if _alike(spec) not in times]
+    times = Times.read(store)
+    each = [times.of(kind_of(spec)) for spec in pending]
+    known = [seconds for seconds in each if seconds is not None]
+    others = [spec for spec, seconds in zip(pending, each, strict=True) if seconds is None]
     if not others:
-        return f"About {clock(seconds)}, by the records in {runtime.results}."
+        return f"About {clock(sum(known))}, by the records in {runtime.results}."
     from bench.profiling.estimate import rough_seconds
 
     rough = rough_seconds(others, runtime)
-    said = f"About {clock(seconds + rough)}: rough, from arithmetic and this machine's rate, often off by two"
+    said = f"About {clock(sum(known) + rough)}: rough, from arithmetic and this machine's rate, often off by two"
     return f"{said}{f'; for {len(known)} of them by the records in {runtime.results}' if known else ''}."
-
-
-def record_times(store: Store) -> Mapping[tuple[object, ...], float]:
-    """Seconds of a run, by what makes runs alike: the middle one of the records there are."""
-    times: dict[tuple[object, ...], list[float]] = {}
-    for record, spec in store.sound():
-        if record["status"] == "done" and not spec.external:
-            times.setdefault(_alike(spec), []).append(sum(record["seconds"].values()))
-    return {kind: sorted(values)[len(values) // 2] for kind, values in times.items()}
-
-
-def _alike(spec: RunSpec) -> tuple[object, ...]:
-    recipe = spec.recipe
-    per_epoch = (recipe.epochs, recipe.train_views, recipe.test_views, recipe.size)
-    return spec.method, spec.backbone, spec.train, *per_epoch, spec.fraction, spec.source, spec.limit

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -11,9 +11,10 @@ import typer
 
 from bench.cli.app import App
 from bench.cli.config import file_settings
-from bench.cli.console import DEBUG, friendly, note
+from bench.cli.console import DEBUG, friendly, note, silenced
 from bench.cli.help import HelpCommand
 from bench.cli.invocation import configure, parsed, runtime_of, words_of
+from bench.core.errors import UsageError
 from bench.core.progress import counted
 
 if TYPE_CHECKING:
@@ -131,12 +132,18 @@ def run(
     check_overlap: Annotated[
         bool, typer.Option("--check-overlap", help="Look first for pictures that training and test sets share.")
     ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Say only what fails.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object an event, for machines; with --quiet no progress.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
 ) -> None:
     """Make the runs that protocols ask for. Those that are done are not done again."""
     from bench.cli.split_files import with_split_rule
     from bench.planning.plan import Ask, make_plan
 
+    if as_json and (dry_run or emit_slurm):
+        raise UsageError("--json tells of runs that are made: leave it out with --dry-run and --emit-slurm.")
     typed: dict[str, Any] = {"method": _joined(method), "protocol": _joined(protocol), "preset": preset}
     typed |= {"backbone": backbone, "seeds": seeds}
     typed |= {"splits": splits, "device": device, "precision": precision, "overwrite": overwrite, "results": results}
@@ -171,8 +178,9 @@ def run(
     from bench.cli.driver import check_packs, check_precision, execute, warn_of_shared_pictures, write_slurm
     from bench.cli.preflight import look_ahead
 
-    plan = look_ahead(plan, runtime, note)
-    _announce(config, plan)
+    tell = silenced if quiet else note
+    plan = look_ahead(plan, runtime, tell)
+    _announce(config, plan, tell)
     if config["executor"] == "serial":  # a cluster's machines are not this one
         check_precision(plan.specs, runtime.device)
     check_packs(plan.specs, runtime, config)
@@ -184,7 +192,7 @@ def run(
         return preview(plan, runtime, config["overwrite"])
     if emit_slurm is not None:
         return write_slurm(emit_slurm, sys.argv[1:], plan, runtime, slurm_tasks, config["overwrite"])
-    raise typer.Exit(execute(plan, runtime, config, DEBUG["on"]))
+    raise typer.Exit(execute(plan, runtime, config, DEBUG["on"], quiet=quiet, as_json=as_json))
 
 
 def _joined(words: Sequence[str] | None) -> str | None:
@@ -193,8 +201,6 @@ def _joined(words: Sequence[str] | None) -> str | None:
 
 
 def _tuned(recipe: str, config: Config) -> Choices:
-    from bench.core.errors import UsageError
-
     if recipe not in ("default", "own", "tuned"):
         raise UsageError(f"--recipe {recipe!r} is none of default, own and tuned.")
     from bench.planning.choices import Choices, read_choices
@@ -204,7 +210,7 @@ def _tuned(recipe: str, config: Config) -> Choices:
     return read_choices(Path(config["results"]), config.preset)
 
 
-def _announce(config: Config, plan: Plan) -> None:
+def _announce(config: Config, plan: Plan, tell: Callable[[str], None]) -> None:
     from bench.planning.presets import made_sets
 
     if plan.preset.made:
@@ -213,11 +219,11 @@ def _announce(config: Config, plan: Plan) -> None:
         made = {spec.train for spec in plan.specs} & made_sets()
         what = ["small synthesized sets with demo labels"] if made else []
         what += ["its short recipe, on your own sets"] if own else []
-        note(f"Preset {plan.preset.name} ({why}): {'; '.join(what)}; its numbers are not the papers'.")
+        tell(f"Preset {plan.preset.name} ({why}): {'; '.join(what)}; its numbers are not the papers'.")
     else:
         sets = ", ".join(sorted({s.train for s in plan.specs}))
-        note(f"Preset paper: {counted(len(plan.specs), 'run')} over {sets}.")
+        tell(f"Preset paper: {counted(len(plan.specs), 'run')} over {sets}.")
     if plan.left_out:
-        note(f"Not configured, so left out: {', '.join(plan.left_out)}.")
+        tell(f"Not configured, so left out: {', '.join(plan.left_out)}.")
     for why in plan.unfit:
-        note(f"Left out: {why}.")
+        tell(f"Left out: {why}.")

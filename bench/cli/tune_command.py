@@ -11,9 +11,10 @@ from typing import Any
 
 from bench.cli.console import grid, note, say
 from bench.cli.driver import report_problems
+from bench.cli.live import view_of
 from bench.cli.preflight import look_ahead
 from bench.core.errors import RunError, UsageError
-from bench.core.progress import Display, counted
+from bench.core.progress import counted
 from bench.core.registry import METHODS
 from bench.core.runtime import Runtime
 from bench.core.spec import Scalar
@@ -27,6 +28,7 @@ from bench.planning.refusals import WHERE_THEY_LIE
 from bench.planning.tuning import Candidate, Search, candidates, trials, usual_rates
 from bench.planning.which_sets import WhichSets, sets_here
 from bench.records.store import Store
+from bench.records.times import Times
 
 STOPPED = 130
 """The exit code of a search that somebody stopped."""
@@ -73,9 +75,9 @@ def run_search(wish: Wish, results: Path, make_runtime: Callable[..., Runtime]) 
         f"{counted(len(tried), 'candidate')} for {search.method} on {search.dataset}, {inside}; "
         f"{len(tried) - len(pending)} tried before."
     )
-    with Display() as display:
+    with view_of(pending, Times.read(store)) as view:
         beside = {candidate.spec.key: _text(candidate.settings) for candidate in tried}
-        options = ExecutionOptions(report=display.report, say=display.line, beside=beside)
+        options = ExecutionOptions(say=view.say, watch=view, beside=beside)
         summary = execute_serial(pending, runtime, options)
     report_problems(store)
     if summary.interrupted:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -56,6 +57,18 @@ def write_bytes(path: Path, data: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a whole text file at once, atomically."""
     write_bytes(path, text.encode())
+
+
+def link_or_copy(path: Path, target: Path) -> None:
+    """Give a file a second name, in place of whatever has it; a copy where the file system has no links."""
+    beside = target.with_name(f".{target.name}.{mark()}.tmp")
+    beside.unlink(missing_ok=True)
+    try:
+        os.link(path, beside)
+    except OSError:
+        shutil.copyfile(path, beside)
+    beside.replace(target)
+    beside.unlink(missing_ok=True)  # of two names of one file, neither of which `replace` takes away
 
 
 def write_with(path: Path, writer: Callable[[Path], None]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 DIGITS = 10
@@ -16,4 +17,15 @@ def meaningful(value: Any) -> Any:
         return {key: meaningful(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [meaningful(item) for item in value]
+    return value
+
+
+def finite(value: Any) -> Any:
+    """The same value with nothing in place of every float that JSON has no word for."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
     return value

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
-from types import TracebackType
+from collections.abc import Callable, Mapping
+from types import MappingProxyType, TracebackType
 from typing import Any, Protocol
 
 from bench.core.notebook import notebook_bars
@@ -17,18 +17,25 @@ LEAST_SEEN = 0.01
 SECONDS_BETWEEN_LINES = 30
 """Where the output is a file, so far apart are lines that say how far something is."""
 
+EPOCH_AND_LOSS = 2
+"""So many things are said of a training where a line has no room for all."""
 
 NARROWEST, BESIDE_TEXT = 16, 42
 """Columns that what is shown has at least, and that bar, numbers and remaining time take."""
 
 
+Facts = Mapping[str, Any]
+"""What else is known of work under way: of a training `epoch`, `epochs`, `loss`, `images_s` and `memory_bytes`."""
+NO_FACTS: Facts = MappingProxyType({})
+
+
 class Report(Protocol):
     """report(done, total, what): library code says how far it is and knows nothing of terminals.
 
-    `what` is the same from begin to end; `shown` may say more, and change on the way (epoch and loss).
+    `what` is the same from begin to end; `facts` may say more, and change on the way (epoch and loss).
     """
 
-    def __call__(self, done: int, total: int, what: str, shown: str = "", /) -> None:
+    def __call__(self, done: int, total: int, what: str, facts: Facts = NO_FACTS, /) -> None:
         """Take note of it."""
 
 
@@ -36,23 +43,41 @@ Say = Callable[[str], None]
 """say(line): a line that stays."""
 
 
-def silent(_done: int, _total: int, _what: str, _shown: str = "", /) -> None:
+def silent(_done: int, _total: int, _what: str, _facts: Facts = NO_FACTS, /) -> None:
     """A report that nobody reads."""
 
 
 def of_run(report: Report, run: str) -> Report:
     """A report for a run's own work: whatever is said begins with which run it is."""
 
-    def told(done: int, total: int, what: str, shown: str = "", /) -> None:
-        report(done, total, f"{run}: {what}", f"{run}: {shown or what}")
+    def told(done: int, total: int, what: str, facts: Facts = NO_FACTS, /) -> None:
+        report(done, total, f"{run}: {what}", facts)
 
     return told
+
+
+def in_words(facts: Facts) -> list[str]:
+    """What is known of a training, each thing in a few words, the weightiest first; nothing is made up."""
+    said = []
+    if "epoch" in facts:
+        said.append(f"epoch {facts['epoch']}/{facts.get('epochs', '?')}")
+    if "loss" in facts:
+        said.append(f"loss {facts['loss']:.3f}")
+    if facts.get("images_s"):
+        said.append(f"{_three_digits(facts['images_s'])} images/s")
+    if facts.get("memory_bytes"):
+        said.append(f"{facts['memory_bytes'] / 2**30:.1f} GB")
+    return said
+
+
+def _three_digits(number: float) -> str:
+    return f"{number:.1f}" if number < 10 else f"{number:,.0f}"
 
 
 def in_megabytes(report: Report) -> Report:
     """A report for whoever counts bytes, in numbers that a person reads."""
 
-    def told(done: int, total: int, what: str, _shown: str = "", /) -> None:
+    def told(done: int, total: int, what: str, _facts: Facts = NO_FACTS, /) -> None:
         whole = -(-total // 10**6)
         report(whole if done >= total else min(done // 10**6, whole - 1), whole, f"{what}, MB")
 
@@ -95,12 +120,14 @@ class Display:
         else:
             write_line(text, sys.stderr)
 
-    def report(self, done: int, total: int, what: str, shown: str = "", /) -> None:
+    def report(self, done: int, total: int, what: str, facts: Facts = NO_FACTS, /) -> None:
         """How far one activity is; it disappears when done."""
+        known = ", ".join(in_words(facts)[:EPOCH_AND_LOSS])
+        shown = f"{what.rpartition(': ')[0]}: {known}".removeprefix(": ") if known else what
         if self._bars is not None:
-            self._bar(done, total, what, shown or what)
+            self._bar(done, total, what, shown)
         else:
-            self._plain(done, total, what, shown or what)
+            self._plain(done, total, what, shown)
 
     def _bar(self, done: int, total: int, what: str, shown: str) -> None:
         if what not in self._tasks:

@@ -39,10 +39,10 @@ class Dataset:
     notes: tuple[str, ...] = ()
     part_of: str = ""
     """The set that a smoke run's subset was taken from; empty for a whole set."""
-    source: str = ""
-    """The registered set that it is read as, whatever bench.toml calls it; empty for a plugin's that does not say."""
     originals: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """By content, the undistorted pictures that its pictures were made of, as paths below the root; where known."""
+    source: str = ""
+    """The registered set that it is read as, whatever bench.toml calls it; empty for a plugin's that does not say."""
     content: str = ""
     """A hash of all pictures, where the loader has verified it; else bench.data.pixels.contents makes one."""
 

@@ -9,9 +9,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from bench.core.claims import Claim
-from bench.core.progress import Report, Say, silent
+from bench.core.progress import EPOCH_AND_LOSS, NO_FACTS, Facts, Report, Say, in_words, of_run, silent
 from bench.core.spec import RunSpec
 from bench.execution.outcome import Result, describe_result, reason
+from bench.execution.watching import Position, Underway, Watcher
 from bench.records.store import Store
 
 POLL_SECONDS = 2.0
@@ -43,7 +44,10 @@ class ExecutionOptions:
 
     overwrite: str = "changed"
     report: Report = silent
+    """Is told in words how far the plan and its runs are."""
     say: Say = lambda _line: None
+    watch: Watcher = field(default_factory=Watcher)
+    """Is told the same in facts."""
     debug: bool = False
     share: tuple[int, int] = (0, 1)
     """Which part of the plan to begin with (i of n); the rest is helped with afterwards."""
@@ -77,7 +81,9 @@ def tell(
         options.say(result.trace)
     beside = options.beside.get(spec.key, "")
     known = result.status == "failed" and reason(spec, result) == summary.last_reason
-    options.say(describe_result(spec, result, seconds, beside, known=known) + (f"  ({where})" if where else ""))
+    options.watch.ended(spec, result, seconds, where)
+    if options.watch.in_words:
+        options.say(describe_result(spec, result, seconds, beside, known=known) + (f"  ({where})" if where else ""))
     if result.status == "done":
         summary.done.append(spec.key)
     elif result.status == "failed":
@@ -88,13 +94,31 @@ def tell(
         summary.elsewhere.append(spec.key)
 
 
+def tell_elsewhere(specs: Sequence[RunSpec], options: ExecutionOptions, summary: Summary) -> None:
+    """Note runs that other processes have made."""
+    for spec in specs:
+        summary.elsewhere.append(spec.key)
+        options.watch.elsewhere(spec)
+
+
+def report_of(runs: Underway, options: ExecutionOptions) -> Report:
+    """What runs under way say of themselves, for whoever watches the plan."""
+    in_text = of_run(options.report, f"{runs.place()}: {runs.name()}")
+
+    def told(done: int, total: int, what: str, facts: Facts = NO_FACTS, /) -> None:
+        options.watch.moved(runs, Position(done, total, what, facts))
+        in_text(done, total, what, facts)
+
+    return told
+
+
 def watched(report: Report, *claims: Claim) -> Report:
     """A report that also lets `bench status` of other processes see how far the runs are."""
 
-    def both(done: int, total: int, what: str, shown: str = "", /) -> None:
+    def both(done: int, total: int, what: str, facts: Facts = NO_FACTS, /) -> None:
         for claim in claims:
-            claim.note(doing=what, of=total, at=done, shown=shown)
-        report(done, total, what, shown)
+            claim.note(doing=what, of=total, at=done, shown=", ".join(in_words(facts)[:EPOCH_AND_LOSS]))
+        report(done, total, what, facts)
 
     return both
 

@@ -67,9 +67,11 @@ def write_result(store: Store, spec: RunSpec, result: Result) -> None:
     """
     if result.record is not None:
         store.write(result.record, result.predictions)
+        store.keep_log(spec)
         forget_failure(store, spec)
     elif result.mendable:
         note_failure(store, spec, result.said)
+        store.training_log(spec).unlink(missing_ok=True)
     if result.is_to_be_kept:
         store.checkpoint_path(spec).unlink(missing_ok=True)
 

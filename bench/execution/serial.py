@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.core.claims import Claim
 from bench.core.errors import Interrupted, PlanError, RunError
-from bench.core.progress import Report, of_run
+from bench.core.progress import Report
 from bench.core.runtime import Runtime
 from bench.core.spec import RunSpec
 from bench.execution.attempt import (
@@ -26,8 +26,19 @@ from bench.execution.attempt import (
     run_with_retry,
 )
 from bench.execution.grouping import can_pack, groups
-from bench.execution.orders import POLL_SECONDS, ExecutionOptions, Summary, shares, stop_on_ctrl_c, tell, watched
+from bench.execution.orders import (
+    POLL_SECONDS,
+    ExecutionOptions,
+    Summary,
+    report_of,
+    shares,
+    stop_on_ctrl_c,
+    tell,
+    tell_elsewhere,
+    watched,
+)
 from bench.execution.outcome import Result, describe_group, describe_run, failure, result_of
+from bench.execution.watching import Underway
 from bench.records.store import Store
 from bench.training.record import Outcome
 from bench.training.shared import Shared
@@ -115,6 +126,7 @@ class SerialExecution:
                 if not self.options.wait:
                     break
                 self._report("runs, some of them made by other processes")
+                self.options.watch.waiting()
                 self.stop.wait(POLL_SECONDS)
         self.summary.interrupted = self.stop.is_set()
         return self.summary
@@ -136,44 +148,50 @@ class SerialExecution:
             left = claimed.take(group, self.answers)
             elsewhere = [spec for spec in left if self.answers.given(spec)]
             if claimed.claims:
-                self._report("runs", f"runs (now {describe_group(list(claimed.claims))})")
-            for spec, result, seconds in self._finished(claimed):
-                tell(spec, result, seconds, self.options, self.summary)
+                self._make(claimed)
             self.queue.extendleft([spec] for spec in reversed(claimed.abandon()))
-        self.summary.elsewhere += [spec.key for spec in elsewhere]
+        tell_elsewhere(elsewhere, self.options, self.summary)
         return [spec for spec in left if spec not in elsewhere]
 
-    def _finished(self, claimed: ClaimedRuns) -> Iterator[tuple[RunSpec, Result, float]]:
+    def _make(self, claimed: ClaimedRuns) -> None:
+        """Make the claimed runs, and tell of them."""
+        runs = Underway(tuple(claimed.claims), self.summary.finished + 1, self.wanted)
+        self._report("runs")
+        self.options.watch.begun(runs)
+        for spec, result, seconds in self._finished(claimed, report_of(runs, self.options)):
+            tell(spec, result, seconds, self.options, self.summary)
+        self.options.watch.over(runs)
+
+    def _finished(self, claimed: ClaimedRuns, report: Report) -> Iterator[tuple[RunSpec, Result, float]]:
         """Attempt what is claimed; each run is written as soon as it is over. With its seconds."""
         begin, count = time.monotonic(), len(claimed.claims)
-        for spec, attempted in self._attempt(claimed.claims):
+        for spec, attempted in self._attempt(claimed.claims, report):
             result = claimed.finish(spec, attempted)
             yield spec, result, _seconds(result, time.monotonic() - begin, count)
 
-    def _attempt(self, claims: dict[RunSpec, Claim]) -> Iterator[tuple[RunSpec, Result]]:
+    def _attempt(self, claims: dict[RunSpec, Claim], report: Report) -> Iterator[tuple[RunSpec, Result]]:
         """The results of a group's runs. A pack may leave some of them out: they are not over yet."""
         if len(claims) > 1:
-            yield from self._together(claims)
+            yield from self._together(claims, report)
         else:
             for spec, claim in list(claims.items()):
-                yield spec, self._alone(spec, claim)
+                yield spec, self._alone(spec, claim, report)
 
-    def _alone(self, spec: RunSpec, claim: Claim) -> Result:
+    def _alone(self, spec: RunSpec, claim: Claim, report: Report) -> Result:
         try:
             runtime, warning = after_deaths(claim.deaths, self.runtime)
         except RunError as error:
             return failure(spec, error)
         if warning:
             self.options.say(f"again   {describe_run(spec)}: {warning}.")
-        report = watched(self._report_of([spec]), claim)
-        return attempt(spec, runtime, report, self.make, Signals(self.stop, claim.lost), self.shared)
+        return attempt(spec, runtime, watched(report, claim), self.make, Signals(self.stop, claim.lost), self.shared)
 
-    def _together(self, claims: dict[RunSpec, Claim]) -> Iterator[tuple[RunSpec, Result]]:
+    def _together(self, claims: dict[RunSpec, Claim], report: Report) -> Iterator[tuple[RunSpec, Result]]:
         """The results of a pack; runs that have outlived a maker, or lack memory, are left to be made alone."""
         specs = list(claims)
         if not any(claim.deaths.any for claim in claims.values()):
             try:
-                for run, outcome in self._outcomes(specs, list(claims.values())):
+                for run, outcome in self._outcomes(claims, report):
                     if not (isinstance(outcome, Exception) and out_of_memory(outcome)):
                         yield specs[run], result_of(specs[run], outcome)
             except PlanError:
@@ -186,18 +204,13 @@ class SerialExecution:
             for spec in list(claims):
                 yield spec, Result("stopped")
 
-    def _outcomes(self, specs: Sequence[RunSpec], claims: Sequence[Claim]) -> Iterator[tuple[int, Outcome | Exception]]:
-        signals = [Signals(self.stop, claim.lost) for claim in claims]
-        return self.together(specs, self.runtime, watched(self._report_of(specs), *claims), signals, self.shared)
+    def _outcomes(self, claims: Mapping[RunSpec, Claim], report: Report) -> Iterator[tuple[int, Outcome | Exception]]:
+        signals = [Signals(self.stop, claim.lost) for claim in claims.values()]
+        report = watched(report, *claims.values())
+        return self.together(list(claims), self.runtime, report, signals, self.shared)
 
-    def _report(self, what: str, shown: str = "") -> None:
-        self.options.report(self.summary.finished, self.wanted, what, shown)
-
-    def _report_of(self, specs: Sequence[RunSpec]) -> Report:
-        """A report whose lines name the runs that are made and their place in the plan: "run 3 of 14: …"."""
-        first = self.summary.finished + 1
-        place = f"run {first}" if len(specs) == 1 else f"runs {first} to {first + len(specs) - 1}"
-        return of_run(self.options.report, f"{place} of {self.wanted}: {describe_group(specs)}")
+    def _report(self, what: str) -> None:
+        self.options.report(self.summary.finished, self.wanted, what)
 
 
 def _seconds(result: Result, elapsed: float, count: int) -> float:

@@ -323,6 +323,14 @@ def weights_token(wish: str, flag: str = "--weights") -> tuple[dict[str, Path], 
     return {token: path.resolve()}, token
 
 
+def weight_files(weights: str | Path | None, cnn_weights: str | Path | None) -> dict[str, Path]:
+    """The user's weights files by the names that specs have for them: for runs that are made already."""
+    files = weights_token(str(weights))[0] if weights is not None else {}
+    if cnn_weights is not None:
+        files["cnn"] = next(iter(weights_token(str(Path(cnn_weights).resolve()), "--cnn-weights")[0].values()))
+    return files
+
+
 def parse_count(text: str) -> int:
     """A number of parameters as people write it: 8M, 300k, 2379264."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kKmMgG]?)", text.strip())

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 from bench.core.claims import Claims
 from bench.core.code import made_by_other_code
 from bench.core.errors import StoreError, UsageError
-from bench.core.files import explain, sweep, write_bytes, write_text
+from bench.core.files import explain, link_or_copy, sweep, write_bytes, write_text
 from bench.core.numbers import meaningful
 from bench.core.spec import SCHEMA, RunSpec, key_of
 from bench.records.earlier import earlier_key, spec_of
+from bench.records.steps import LOG, Line, read_steps
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,6 +71,27 @@ class Store:
         """Where an unfinished run is kept."""
         return self.root / "checkpoints" / f"{spec.training_key}.safetensors"
 
+    def log_path(self, key: str) -> Path:
+        """Where the log of a run's steps lies, beside its record."""
+        return self.runs / f"{key}{LOG}"
+
+    def training_log(self, spec: RunSpec) -> Path:
+        """Where a training writes that log; it stays there as long as its tensors, for the records of further tests."""
+        return self.root / "states" / f"{spec.training_key}{LOG}"
+
+    def steps(self, key: str) -> list[Line]:
+        """What each step of a run's training came to; nothing where no log was kept."""
+        return read_steps(self.log_path(key))
+
+    def keep_log(self, spec: RunSpec) -> None:
+        """Put the log of a training beside the record that was made of it. Without it a record is whole, too."""
+        log = self.training_log(spec)
+        with suppress(OSError):
+            if log.exists():
+                link_or_copy(log, self.log_path(spec.key))
+                if not self.state_path(spec).exists():
+                    log.unlink(missing_ok=True)
+
     def progress_mark(self, spec: RunSpec) -> str:
         """Changes whenever an unfinished run has got further: its checkpoint or its trained tensors are newer."""
         marks = []
@@ -88,6 +110,14 @@ class Store:
         probe.unlink(missing_ok=True)
         for folder in (self.root, *(path for path in self.root.iterdir() if path.is_dir())):
             sweep(folder)
+        self._sweep_logs()
+
+    def _sweep_logs(self) -> None:
+        """Remove the logs of records that somebody has removed."""
+        names = {entry.name for entry in os.scandir(self.runs)} if self.runs.is_dir() else set()
+        for name in names:
+            if name.endswith(LOG) and f"{name.removesuffix(LOG)}.json" not in names:
+                (self.runs / name).unlink(missing_ok=True)
 
     def write(self, record: Mapping[str, Any], predictions: Mapping[str, np.ndarray] | None = None) -> Path:
         """Write one run's record; its predictions first, so that a record never lacks them.
@@ -101,7 +131,8 @@ class Store:
         body["sha256"] = record_hash(body)
         text = record_text(body)
         if path.exists() and path.read_bytes() != text.encode():
-            self.put_aside(path, path.with_suffix(".npz"))
+            self.put_aside(path, path.with_suffix(".npz"), self.log_path(record["key"]))
+            self.log_path(record["key"]).unlink(missing_ok=True)
         if data:
             write_bytes(path.with_suffix(".npz"), data)
         write_text(path, text)
@@ -123,23 +154,23 @@ class Store:
                 number += 1
             for path in others:
                 with suppress(FileNotFoundError, FileExistsError):
-                    os.link(path, folder / f"{first.stem}.{number}{path.suffix}")
+                    os.link(path, folder / f"{first.stem}.{number}{path.name.removeprefix(first.stem)}")
         except OSError as error:
             raise explain(error, folder) from error
 
     def forget_training(self, spec: RunSpec) -> None:
         """Put aside what is kept of a training, finished or not, so that it begins anew."""
-        for path in (self.state_path(spec), self.checkpoint_path(spec)):
+        for path in (self.state_path(spec), self.checkpoint_path(spec), self.training_log(spec)):
             if path.exists():
                 self.put_aside(path, within=path.parent.name)
                 path.unlink(missing_ok=True)
 
     def set_aside(self, key: str) -> None:
         """Keep a run's record and predictions elsewhere, so that their place can be taken."""
-        record, predictions = self.runs / f"{key}.json", self.runs / f"{key}.npz"
-        self.put_aside(record, predictions)
-        record.unlink(missing_ok=True)
-        predictions.unlink(missing_ok=True)
+        record, *others = self.runs / f"{key}.json", self.runs / f"{key}.npz", self.log_path(key)
+        self.put_aside(record, *others)
+        for path in (record, *others):
+            path.unlink(missing_ok=True)
 
     def read(self, path: Path) -> dict[str, Any]:
         """One record, checked; anything doubtful is a StoreError that says what."""
@@ -155,7 +186,7 @@ class Store:
         paths = {entry.name: entry.path for entry in os.scandir(self.runs)} if self.runs.is_dir() else {}
         for name in sorted(paths):
             stem, _, kind = name.rpartition(".")
-            if name.startswith(".") or (kind == "npz" and f"{stem}.json" in paths):
+            if name.startswith(".") or name.endswith(LOG) or (kind == "npz" and f"{stem}.json" in paths):
                 continue
             try:
                 if kind != "json":

@@ -91,7 +91,7 @@ class About:
 def licences_of(spec: RunSpec, further: Mapping[str, Any]) -> tuple[str, ...]:
     """What is known of the licences of all that a model stands on."""
     networks = () if spec.weights == "random" else (spec.backbone, *further)
-    said = [LICENCES.get(name, OTHER_LICENCE.format(name=name)) for name in networks]
+    said = [LICENCES.get(name, OTHER_LICENCE.format(name=name)) for name in networks if name]
     return (*said, *(() if _made_labels(spec) else (DATA_LICENCE.format(name=spec.train),)))
 
 

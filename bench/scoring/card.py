@@ -98,8 +98,7 @@ def _sections(record: Record, about: About) -> list[str]:
         "\n".join(f"- {line}" for line in limits),
         "## How to load it",
         "```\npip install glia-bench\nbench predict PICTURES --model model.safetensors --sort\n```",
-        "```python\nfrom bench.scoring.load import load\n\nscorer = load('model.safetensors')\n"
-        "scorer(['photo.jpg'])\n```",
+        "```python\nimport bench\n\nscorer = bench.load('model.safetensors')\nscorer(['photo.jpg'])\n```",
         "The backbone is not in the file: timm's hub (or `--weights FILE`) gives it, and its hash is checked.",
         "## Licences",
         "\n".join(f"- {line}" for line in about.licences),
@@ -112,7 +111,7 @@ def _protocol(record: Record, about: About) -> list[tuple[str, Any]]:
     rows: list[tuple[str, Any]] = [
         ("Training set", f"{dataset_title(spec.train)}, {data.get('n_train')} of {data.get('n')} pictures"),
         ("Split", f"{spec.split}, {data.get('split_rule')}"),
-        ("Backbone", f"{spec.backbone} ({spec.weights})"),
+        ("Backbone", f"{spec.backbone} ({spec.weights})" if spec.backbone else "none"),
         ("Weights' hash", about.weights),
         ("Trained parameters", count_text(count) if count else "unknown"),
         ("Options", ", ".join(f"{name}={value}" for name, value in spec.options.items()) or "none"),

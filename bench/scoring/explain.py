@@ -57,10 +57,10 @@ class Explanation:
 def explain(scorer: Scorer, picture: Image.Image) -> Explanation:
     """Look into the model while it sees the whole picture: a crop becomes the picture squeezed to the crop's size."""
     recipe, key = scorer.about.spec.recipe, pixel_key(picture)
+    vit = vit_in(scorer.model, scorer.about.spec.method)
     whole = {name: _whole(view) for name, view in scorer.views.items()}
     cut = {name: views_of(picture, view, recipe, key, 1) for name, view in whole.items()}
     maps = walked(scorer.model, scorer.seen(cut), scorer.networks.autocast, tapped_attention)
-    vit = vit_in(scorer.model, scorer.about.spec.method)
     followed = rollout(maps, scorer.model.features.renewed)
     last, rolled = (on_patches(vit, found)[0].double().cpu().numpy() for found in (maps[-1], followed))
     return Explanation(picture, last, rolled, _fragments(scorer, picture, key))
@@ -83,7 +83,7 @@ def write_explanations(scorer: Scorer, paths: Sequence[Path], folder: Path, disp
 
 
 def _whole(view: View) -> View:
-    return View("resize", view.size) if view.kind == "crop" else replace(view, flips=False)
+    return View("resize", view.size, plain=view.plain) if view.kind == "crop" else replace(view, flips=False)
 
 
 def _fragments(scorer: Scorer, picture: Image.Image, key: int) -> tuple[Window, ...]:

@@ -83,7 +83,7 @@ def scorer_of_run(record: Record, runtime: Runtime, report: Report = silent, sha
     if about.scale is None:
         scale = _scale_from_training(scorer, kept.about, runtime, report)
         if scale is not None:
-            scorer.about = about.with_scale(scale)
+            scorer.about = scorer.about.with_scale(scale)
             _keep_scale(path, scale)
     return scorer
 
@@ -177,7 +177,7 @@ def _scale_from_training(scorer: Scorer, kept: Mapping[str, str], runtime: Runti
     spec = scorer.about.spec
     try:
         dataset = load_set(spec, spec.train, runtime, report)
-        rows = split_of(spec, dataset).train
+        rows = split_of(spec, dataset, runtime.results).train
     except BenchError:
         return None
     if scorer.about.data.get("hash") != dataset.hash():

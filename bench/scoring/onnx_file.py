@@ -40,7 +40,7 @@ class FromViews(nn.Module):
     def forward(self, *views: Tensor) -> tuple[Tensor, Tensor]:
         """Views in the order of their names, uint8 [count, size, size, 3] → (raw, score)."""
         cut = dict(zip(self.names, views, strict=True))
-        seen = {name: self.scorer.normalised(view) for name, view in cut.items()}
+        seen = {name: self.scorer.pictures(name, view) for name, view in cut.items()}
         raw = self.model(self.scorer.inputs(seen)).mean()
         return raw, self.on_scale(raw.double()).float()
 
@@ -69,6 +69,8 @@ def write_onnx(scorer: Scorer, path: Path) -> None:
         raise UsageError(EXTRA) from None
     if scorer.about.spec.precision != "fp32":
         raise UsageError("ONNX is written of runs in fp32; this one computes in bf16.")
+    if any(view.kind == "whole" for view in scorer.views.values()):
+        raise UsageError(f"{scorer.about.spec.method} reads whole pictures of any size: there is no ONNX of it.")
     made = _exported(FromViews(scorer))
     entry = made.metadata_props.add()
     entry.key, entry.value = KIND, json.dumps(scorer.about.to_json(), sort_keys=True)

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from bench.core.errors import StoreError, UsageError
+from bench.core.registry import METHODS
 from bench.core.spec import Target
 from bench.records.results import Experiment, Record, Results
 from bench.records.store import Store
@@ -47,6 +48,8 @@ def run_of_key(store: Store, key: str) -> Record:
         raise UsageError(
             f"Run {record.key} failed ({record.error}): it has no model. `bench status` lists failed runs."
         )
+    if record.spec.external:
+        raise UsageError(f"{record.spec.method} is scores that were imported: there is no model behind them here.")
     if not store.state_path(record.spec).exists():
         raise UsageError(_not_kept(record))
     return record
@@ -143,7 +146,7 @@ def best_method(store: Store, preset: str) -> str:
     for part in by_preset(Results.read(store)):
         if part.preset.name != preset or not part.rules.ranked:
             continue
-        plain = [arm for arm in part.arms if not (arm.options or arm.recipe or arm.limit or ":" in arm.method)]
+        plain = [arm for arm in part.arms if not (arm.options or arm.recipe or arm.limit) and arm.method in METHODS]
         for dataset in part.own_test_sets():
             experiment = Experiment(dataset, Target.of(dataset))
             cells = {arm.method: Cell.of(part.runs(arm, experiment), experiment, "srcc") for arm in plain}

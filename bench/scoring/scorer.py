@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from bench.core.errors import RunError
+from bench.core.errors import RunError, UsageError
 from bench.data.views.single import is_constant, pixel_key, views_of
 from bench.data.views.view import View
 from bench.scoring.about import About
@@ -39,6 +39,11 @@ class Scorer:
         self.about, self.networks = about, networks
         self.model, self.device = networks.model.eval(), networks.device
         recipe, features = about.spec.recipe, self.model.features
+        if features.knows:
+            raise UsageError(
+                f"{about.spec.method} is told the {' and the '.join(features.knows)} of each picture: it can score the "
+                "pictures of a set that knows these, and no others."
+            )
         known = networks.method.views(recipe)
         used = (*features.pictures, *(frozen.view for frozen in features.frozen.values()))
         self.views: dict[str, View] = {name: known[name] for name in dict.fromkeys(used)}
@@ -87,7 +92,7 @@ class Scorer:
         return {name: views_of(picture, view, recipe, drawn_by, counts[name]) for name, view in self.views.items()}
 
     def shapes(self) -> dict[str, tuple[int, int, int, int]]:
-        """The shape of every cut view, by name."""
+        """The shape of every cut view, by name; of a whole picture only as an example."""
         counts = {name: 1 if is_constant(view) else self.count for name, view in self.views.items()}
         return {name: (counts[name], view.size, view.size, 3) for name, view in self.views.items()}
 
@@ -100,13 +105,14 @@ class Scorer:
 
     def seen(self, cut: Cut) -> dict[str, Tensor]:
         """Views as the network sees them: normalised float32 [count, 3, size, size] on the device."""
-        return {name: self.normalised(torch.from_numpy(views)) for name, views in cut.items()}
+        return {name: self.pictures(name, torch.from_numpy(views)) for name, views in cut.items()}
 
-    def normalised(self, views: Tensor) -> Tensor:
-        """Bytes [count, size, size, 3] as pictures."""
+    def pictures(self, name: str, views: Tensor) -> Tensor:
+        """The bytes [count, size, size, 3] of a view as the network sees them."""
         if self.device.type == "cuda" and views.device.type == "cpu":
             views = views.pin_memory().to(self.device, non_blocking=True)
-        return views.permute(0, 3, 1, 2).float().contiguous().mul_(self._scale).add_(self._shift)
+        plain = views.permute(0, 3, 1, 2).float().contiguous()
+        return plain if self.views[name].plain else plain.mul_(self._scale).add_(self._shift)
 
     def inputs(self, seen: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Everything the model reads; what is the same for all views is computed once."""
@@ -114,7 +120,8 @@ class Scorer:
         found = {name: self._for_all(seen[name]) for name in features.pictures}
         for name, frozen in features.frozen.items():
             value = frozen.compute(seen[frozen.view]).float()
-            found[name] = self._for_all(value.half().float() if frozen.keep else value)  # as tests have it
+            rounded = frozen.keep and not frozen.exact  # as tests have it
+            found[name] = self._for_all(value.half().float() if rounded else value)
         return found
 
     def _for_all(self, values: Tensor) -> Tensor:

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from bench.core.errors import ClaimLost, Interrupted, RunError
-from bench.core.progress import Report, silent
+from bench.core.machine import peak_memory
+from bench.core.progress import Facts, Report, silent
 from bench.core.spec import Recipe
 from bench.core.threads import one_thread, trains_little
 from bench.data.feed import Batch, Feed
@@ -26,6 +27,7 @@ from bench.training.optimiser import Optimiser
 from bench.training.scoring import BatchSizes, score
 from bench.training.signals import Signals
 from bench.training.step import Autocast, gradients, gradients_in_parts
+from bench.training.steplog import StepLog, Tell
 
 LOOK_SECONDS = 2.0
 """How long a loss that is shown may be out of date."""
@@ -54,6 +56,10 @@ class Job:
     batch_sizes: BatchSizes = field(default_factory=dict)
     originals: Feed | None = None
     """The undistorted pictures of the set, where the method needs them."""
+    log: Path | None = None
+    """Where the log of its steps is written."""
+    tell: Tell | None = None
+    """Who else is told of the lines of that log."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,15 @@ class Trained:
     """On what it was trained: one entry where it was never taken up elsewhere, or in another way."""
 
 
+@dataclass(frozen=True)
+class Look:
+    """What was seen of a training when somebody last looked: when, at which step, and what."""
+
+    at: float = -LOOK_SECONDS
+    step: int = 0
+    facts: Facts = field(default_factory=dict)
+
+
 class TrainingState:
     """A training under way: its optimiser, where it stands, and what it has seen."""
 
@@ -81,7 +96,7 @@ class TrainingState:
         self.best: dict[str, Tensor] = {}
         self.forward: torch.nn.Module = compiled(job.model) if job.compiled else job.model
         self.little = trains_little(job.model)
-        self._looked, self._loss = -LOOK_SECONDS, 0.0
+        self._look, self.log = Look(), StepLog(job.log, self.steps, job.tell)
         self.optimiser = Optimiser(job.method, job.model, job.recipe, job.device, self.steps)
         self.begin()
 
@@ -104,30 +119,43 @@ class TrainingState:
         """Go back to where an unfinished training was left, if it was; the random generators with it."""
         job = self.job
         found = load_checkpoint(job.checkpoint, job.model, self.optimiser.adamw, job.device, job.identity)
-        if found is None:
-            return False
-        self.position, self.running, self.best = found
-        self.begin()
-        return True
+        if found is not None:
+            self.position, self.running, self.best = found
+            self.begin()
+        self.log.keep_until(self.position.step)
+        return found is not None
 
     def made(self, epoch: int) -> int:
         """How many steps of an epoch were made before a stop."""
         return self.position.step % self.per_epoch if epoch == self.position.epoch else 0
 
     def advance(self, epoch: int, value: Tensor) -> None:
-        """The optimiser's step from the gradients that stand, at its rate; nothing waits for the device."""
+        """The optimiser's step from the gradients that stand, at its rate; the device is waited for only to log."""
         self.optimiser.make_ready(self.position.step)
         self.optimiser.adamw.step()
         self.running += value
         self.position.step, self.position.epoch = self.position.step + 1, epoch
+        if self.log.add(self.position.step, epoch + 1, self.optimiser.adamw.param_groups[0]["lr"], value):
+            self.write_log()
 
-    def shown(self) -> str:
-        """The epoch and its mean loss so far, for whoever watches. A look waits for the device, so it is rare."""
-        now, epoch = time.monotonic(), self.position.epoch
-        if now - self._looked > LOOK_SECONDS:
-            made = (self.position.step - 1) % self.per_epoch + 1
-            self._looked, self._loss = now, float(self.running) / made
-        return f"epoch {epoch + 1}/{self.job.recipe.epochs}, loss {self._loss:.3f}"
+    def write_log(self, *, end: bool = False) -> None:
+        """Write the steps that are not written yet."""
+        self.log.write(self.together * images_per_step(self.job, self.per_epoch), end=end)
+
+    def facts(self) -> Facts:
+        """The epoch, its mean loss so far, speed and memory, for whoever watches.
+
+        A look waits for the device, so it is rare; the epoch may be news in between.
+        """
+        look, step, now = self._look, self.position.step, time.monotonic()
+        if now - look.at > LOOK_SECONDS:
+            made = (step - 1) % self.per_epoch + 1
+            known = {"loss": float(self.running) / made, "memory_bytes": peak_memory(self.job.device)}
+            seconds, steps = time.monotonic() - look.at, self.together * (step - look.step)
+            if look.facts and seconds > 0:
+                known["images_s"] = steps * images_per_step(self.job, self.per_epoch) / seconds
+            self._look = look = Look(time.monotonic(), step, known)
+        return {"epoch": self.position.epoch + 1, "epochs": self.job.recipe.epochs, **look.facts}
 
     def due(self) -> bool:
         """Whether a checkpoint is due."""
@@ -141,7 +169,8 @@ class TrainingState:
             raise Interrupted
 
     def save(self) -> None:
-        """Write everything the next step depends on."""
+        """Write everything the next step depends on, and the log up to here."""
+        self.write_log()
         job = self.job
         self.position.seconds, self.position.places = self.seconds(), self.places()
         adamw = self.optimiser.adamw
@@ -153,6 +182,7 @@ class TrainingState:
         """The one moment an epoch waits for the device: its mean loss, and model selection where it is asked for."""
         mean = float(self.running) / self.per_epoch
         if not np.isfinite(mean):
+            self.write_log(end=True)
             raise RunError(f"The loss is {mean} in epoch {epoch + 1}: training diverged. Try a lower lr or clip=1.")
         self.position.losses.append(mean)
         if self.job.recipe.selection != "last":
@@ -179,6 +209,7 @@ class TrainingState:
     def finish(self) -> Trained:
         """The selected epoch's tensors into the model, and what is to be said of the training."""
         job, position = self.job, self.position
+        self.write_log(end=True)
         if self.best:
             job.model.load_trainable_state(self.best)
         images = len(job.train) * job.recipe.train_views * job.recipe.epochs
@@ -211,7 +242,7 @@ def train(job: Job, report: Report = silent) -> Trained:
         for batch, loaded in _stream(job, epoch, state.made(epoch)):
             with one_thread(state.little and job.feed.only_vectors(loaded)):
                 state.advance(epoch, _step(state, batch, loaded))
-            report(state.position.step, state.steps, "training", state.shown())
+            report(state.position.step, state.steps, "training", state.facts())
             if job.signals.lost.is_set():
                 raise ClaimLost
             if state.position.step % state.per_epoch:
@@ -225,6 +256,11 @@ def train(job: Job, report: Report = silent) -> Trained:
 def batches_per_epoch(images: int, recipe: Recipe) -> int:
     """An epoch is cut into equal batches of at most `batch`, so that no PLCC is taken over a tiny remainder."""
     return -(-images * recipe.train_views // recipe.batch)
+
+
+def images_per_step(job: Job, per_epoch: int) -> float:
+    """How many views a step is made of, in the mean."""
+    return len(job.train) * job.recipe.train_views / per_epoch
 
 
 def epoch_order(rows: np.ndarray, recipe: Recipe, split: int, epoch: int) -> tuple[np.ndarray, np.ndarray]:

@@ -5,8 +5,12 @@ from types import SimpleNamespace
 
 import pytest
 
+from bench.cli.live import view_of
 from bench.core.notebook import NotebookBars, in_notebook, notebook_bars
 from bench.core.progress import Display
+from bench.execution.watching import Position, Underway
+from bench.records.times import Times
+from tests.world import tiny_spec
 
 
 def as_notebook(monkeypatch, kernel=True):
@@ -52,13 +56,13 @@ def test_only_a_kernel_makes_a_notebook(monkeypatch):
 
 def test_each_activity_is_a_bar_that_goes_when_it_is_over(bars):
     with Display() as display:
-        display.report(0, 4, "training", "epoch 1")
-        display.report(2, 4, "training", "epoch 2")
+        display.report(0, 4, "training", {"epoch": 1, "epochs": 4})
+        display.report(2, 4, "training", {"epoch": 2, "epochs": 4})
         display.report(0, 9, "testing")
         display.line("done    glia")
-        display.report(4, 4, "training", "epoch 2")
+        display.report(4, 4, "training", {"epoch": 2, "epochs": 4})
         training, testing = bars.made
-        assert training.seen == [(0, 4, "epoch 1"), (2, 4, "epoch 2"), (4, 4, "epoch 2")]
+        assert training.seen == [(0, 4, "epoch 1/4"), (2, 4, "epoch 2/4"), (4, 4, "epoch 2/4")]
         assert training.closed
         assert not testing.closed
     assert testing.closed
@@ -79,8 +83,22 @@ def test_with_tqdm_a_notebook_has_its_bars(monkeypatch, capsys):
     pytest.importorskip("tqdm")
     as_notebook(monkeypatch)
     with Display() as display:
-        display.report(1, 4, "training", "epoch 2/4")
+        display.report(1, 4, "training", {"epoch": 2, "epochs": 4})
         display.line("done    glia")
     said = capsys.readouterr().err
     assert "epoch 2/4" in said
     assert "done    glia" in said
+
+
+def test_a_plan_in_a_notebook_has_a_bar_of_its_own_and_one_for_the_run(bars, monkeypatch):
+    spec = tiny_spec()
+    runs = Underway((spec,), 1, 2)
+    as_notebook(monkeypatch)
+    with view_of([spec, tiny_spec(split=1)], Times()) as view:
+        view.begun(runs)
+        view.moved(runs, Position(1, 4, "training", {"epoch": 1, "epochs": 2}))
+        plan, run = bars.made
+        assert (plan.desc, plan.total) == ("runs", 2)
+        assert run.seen == [(1, 4, "run 1 of 2: glia on near, split 0: epoch 1/2")]
+    assert plan.closed
+    assert run.closed

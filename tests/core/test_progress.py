@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.core.progress import Display, in_megabytes, of_run
+from bench.core.progress import Display, in_megabytes, in_words, of_run
 
 
 @pytest.mark.parametrize(("first", "left"), [(0, "about 60 s left"), (1, "about 80 s left")])
@@ -49,7 +49,7 @@ def test_a_line_says_which_run_it_is_with_epoch_and_loss_and_comes_every_half_mi
     with Display() as display:
         report = of_run(display.report, "run 3 of 14: glia on demo_a, split 1")
         for step in range(1, 16):
-            report(step, 16, "training", f"epoch {1 + step // 8}/2, loss {1 / step:.3f}")
+            report(step, 16, "training", {"epoch": 1 + step // 8, "epochs": 2, "loss": 1 / step, "images_s": 40.0})
             clock[0] += 10
         report(0, 4, "testing on demo_a:test")
         clock[0] += 40
@@ -76,3 +76,10 @@ def test_on_a_terminal_a_long_line_loses_what_it_is_about_before_epoch_and_loss(
     assert "17/32 eta" in line
     assert ("linear_probe" in line) is (width == 120)
     assert ("epoch 2/12, loss 0.2" in line) is (width > 60)
+
+
+def test_of_a_training_only_what_is_known_is_said_the_weightiest_first():
+    facts = {"memory_bytes": 3 << 29, "loss": 0.25, "epoch": 2, "epochs": 4, "images_s": 1234.5}
+    assert in_words(facts) == ["epoch 2/4", "loss 0.250", "1,234 images/s", "1.5 GB"]
+    assert in_words({"epoch": 1, "epochs": 4}) == ["epoch 1/4"]
+    assert not in_words({})

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from bench.core.errors import DataError, UsageError, WeightsError
+from bench.core.progress import silent
 from bench.core.spec import Recipe
 from bench.data.locate import load_dataset
 from bench.data.views.batches import ViewMaker
@@ -17,11 +18,17 @@ from bench.data.views.randomness import name_keys
 from bench.data.views.single import views_of
 from bench.data.views.view import View
 from bench.records.store import Store
+from bench.scoring.about import About
 from bench.scoring.load import load, load_scorer
 from bench.scoring.many import score_many
 from bench.scoring.pictures import open_picture
+from bench.scoring.scorer import Scorer
+from bench.training.session import build_networks
+from bench.training.shared import Shared
 from bench.training.states import read_trained
+from tests.methods.vits import SMALL_CNN
 from tests.scoring.worlds import METHODS, copied, make_runs
+from tests.world import tiny_spec
 
 
 @pytest.fixture(scope="module")
@@ -210,3 +217,23 @@ def test_damaged_weights_are_refused(made, tmp_path):
     path.write_bytes(data)
     with pytest.raises(WeightsError, match="damaged"):
         load_scorer(keys["glia", 0], other)
+
+
+@pytest.mark.parametrize("method", ["ridge", "brisque", "loda"])
+def test_methods_that_learn_or_look_otherwise_score_as_their_test_does(tmp_path, method):
+    options = {"cnn": SMALL_CNN, "latent": 8, "heads": 2, "pool": 2} if method == "loda" else {}
+    runtime, keys = make_runs(tmp_path, (method,), options=options)
+    key = keys[method, 0]
+    scorer, stored = load_scorer(key, runtime), Store(runtime.results).predictions(key)
+    names, root = stored["near:test/names"], Path(runtime.data["near"]["path"])
+    cuts = [scorer.cut(open_picture(root / n), int(k)) for n, k in zip(names, name_keys(list(names)), strict=True)]
+    mine = np.array([float(scorer.raw_of(cut)) for cut in cuts])
+    assert np.allclose(mine, stored["near:test/predicted"], atol=1e-4, rtol=1e-4)
+
+
+def test_a_method_that_is_told_the_distortion_scores_no_other_pictures(made):
+    runtime, _ = made
+    spec = tiny_spec("distortion_oracle")
+    networks = build_networks(spec, runtime, silent, torch.device("cpu"), Shared())
+    with pytest.raises(UsageError, match="is told the distortion"):
+        Scorer(About(spec, networks.weights_hash(), "", 1), networks)

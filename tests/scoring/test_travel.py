@@ -71,6 +71,17 @@ def test_a_model_file_scores_as_its_run_does_without_records_and_data(made, home
     assert file.stat().st_size < 1_000_000, "the backbone is not in it"
 
 
+def test_bench_load_in_python_scores_as_the_command_does(made, home):
+    from bench import load as loaded
+
+    _, runtime, keys = made
+    pictures = sorted((home / "far").glob("*.png"))[:2]
+    scores = loaded(keys["adapter"], folder=runtime.results, device="cpu")(pictures)
+    assert scores.tolist() == load_scorer(keys["adapter"], runtime)(pictures).tolist()
+    with pytest.raises(UsageError, match="there is no run|no run"):
+        loaded("ffffffff", folder=runtime.results)
+
+
 def test_the_header_says_all_that_the_model_is(made, tmp_path):
     about, _ = read_model(exported(made, tmp_path / "it.safetensors"))
     assert about.spec.method == "glia"

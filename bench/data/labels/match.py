@@ -149,16 +149,16 @@ def assemble(source: DatasetSource, labels: Labels) -> Dataset:
     if partial and (len(kept) != len(labels.rows) or (source.images and len(kept) != source.images)):
         notes.append(f"partial: {len(kept)} of {source.images or len(labels.rows)} images")
     table = _table(kept, labels.turn)
-    known = str(getattr(type(source), "name", ""))
     originals = {group: (path,) for group, image in labels.originals.items() if (path := labels.tree.file(image))}
+    known = str(getattr(type(source), "name", ""))
     return Dataset(
         name,
         labels.tree.root,
         table,
         grouped=labels.grouped,
         notes=tuple(notes),
-        source=known,
         originals=originals,
+        source=known,
     )
 
 

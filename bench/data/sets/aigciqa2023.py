@@ -22,8 +22,8 @@ class Aigciqa2023(DatasetSource):
 
     name = "aigciqa2023"
     title: ClassVar[str] = "AIGCIQA2023"
-    images: ClassVar[int] = len(MODELS) * PROMPTS * TAKES
-    groups: ClassVar[int] = PROMPTS
+    images: ClassVar[int] = 2400
+    groups: ClassVar[int] = 100
     score_range: ClassVar[tuple[float, float]] = (0.0, 100.0)
     kind: ClassVar[str] = "generated"
     folders: ClassVar[tuple[str, ...]] = ("AIGCIQA2023", "aigciqa2023")

@@ -23,7 +23,9 @@ class UhdIqa(DatasetSource):
     kind: ClassVar[str] = "authentic"
     folders: ClassVar[tuple[str, ...]] = ("UHD-IQA-database", "UHD-IQA", "uhd-iqa", "UHDIQA", "uhdiqa")
     obtain: ClassVar[str] = "the UHD-IQA page of the MMSP database site, University of Konstanz: pictures and metadata"
-    layout: ClassVar[str] = f"UHD-IQA-database/{{training,validation,test}}/*.jpg and UHD-IQA-database/{BOOK}"
+    layout: ClassVar[str] = (
+        "UHD-IQA-database/{training,validation,test}/*.jpg and UHD-IQA-database/uhd-iqa-metadata.csv"
+    )
 
     def load(self) -> Dataset:
         """All photographs, each marked with the part of the official split it is in."""

@@ -23,16 +23,26 @@ from typing import Any
 
 from bench.core.claims import Claim, Deaths
 from bench.core.errors import PlanError, RunError, UsageError
-from bench.core.files import write_text
-from bench.core.progress import of_run
+from bench.core.files import write_bytes, write_text
 from bench.core.runtime import Runtime
 from bench.core.spec import RunSpec
 from bench.execution.attempt import AnswersSincePlan, Maker, after_deaths, claim_run, finish, run_with_retry
 from bench.execution.cluster.probe import look_at_cluster
 from bench.execution.cluster.shares import Shares
 from bench.execution.cluster.worker import Delivery, ProgressBoard, Task, work
-from bench.execution.orders import POLL_SECONDS, ExecutionOptions, Summary, in_order, stop_on_ctrl_c, tell
+from bench.execution.orders import (
+    POLL_SECONDS,
+    ExecutionOptions,
+    Summary,
+    in_order,
+    report_of,
+    stop_on_ctrl_c,
+    tell,
+    tell_elsewhere,
+    watched,
+)
 from bench.execution.outcome import Result, describe_run, failure
+from bench.execution.watching import Underway
 from bench.records.store import Store
 
 READ_BOARD_SECONDS = 2.0
@@ -68,6 +78,10 @@ class InFlight:
     mark: str
     begin: float = field(default_factory=time.monotonic)
     where: str = ""
+    runs: Underway | None = None
+    """How the plan's watcher knows it, once a worker has begun with it."""
+    number: int = 0
+    """Its place among those that were begun."""
     anew: bool = False
     """Whether it is trained from the start, whatever its worker keeps of it; not when it is sent again."""
 
@@ -93,7 +107,7 @@ class ClusterExecution:
         self.queue = deque(in_order(specs, store, options))
         self.flying: dict[Any, InFlight] = {}
         self.waiting: list[RunSpec] = []
-        self.summary = Summary()
+        self.summary, self.begun = Summary(), 0
         self.shares = Shares(runtime.threads).learn_all(store.records())
         self.cluster = look_at_cluster(ray, cards=any(key[0] == "cuda" for key in self.shares.peaks))
         self.looked_at = self.read_at = time.monotonic()
@@ -140,7 +154,7 @@ class ClusterExecution:
                 mark, anew = self.store.progress_mark(spec), spec.key in self.answers.anew
                 self._send(InFlight(spec, claim, claim.deaths, mark, anew=anew))
             elif self.answers.given(spec):
-                self.summary.elsewhere.append(spec.key)
+                tell_elsewhere([spec], self.options, self.summary)
             else:
                 self.waiting.append(spec)
 
@@ -192,6 +206,8 @@ class ClusterExecution:
                 raise PlanError(f"{delivery.where}: {delivery.unwritable}")
             self.shares.learn(delivery.facts)
             flight.where = delivery.where
+            if delivery.log:
+                write_bytes(self.store.training_log(flight.spec), delivery.log)
             self._settle(flight, delivery.result)
 
     def _lost(self, flight: InFlight, error: Exception, memory: bool) -> None:
@@ -204,6 +220,9 @@ class ClusterExecution:
         flight.deaths = Deaths(before.memory + memory, before.unexplained + (not memory))
         flight.mark = mark
         why = "for memory" if memory else type(error).__name__
+        if flight.runs is not None:
+            self.options.watch.over(flight.runs)
+            flight.runs = None
         self.options.say(f"lost    {describe_run(flight.spec)}: its worker is gone ({why}); it is sent again.")
         if self.stop.is_set():
             self._settle(flight, Result("stopped"))
@@ -235,11 +254,19 @@ class ClusterExecution:
             reference, flight = flights[key]
             if flight.claim.lost.is_set():  # this process slept and another took the run over
                 self.ray.cancel(reference)
-            flight.claim.note(**facts)
-            flight.where = facts["where"]
-            run, doing = f"{facts['where']}: {describe_run(flight.spec)}", facts.get("doing", "beginning")
-            report = of_run(self.options.report, run)
-            report(facts.get("at", 0), facts.get("of", 0) or 1, doing, facts.get("shown", ""))
+            report = watched(report_of(self._underway(flight, facts["where"]), self.options), flight.claim)
+            report(facts.get("at", 0), facts.get("of", 0) or 1, facts.get("doing", "beginning"), facts.get("facts", {}))
+
+    def _underway(self, flight: InFlight, where: str) -> Underway:
+        """A run that a worker has begun with, as the plan's watcher knows it; told of when it is new."""
+        if flight.runs is None:
+            flight.claim.note(where=where)
+            flight.where = where
+            if not flight.number:  # else it is sent again
+                self.begun = flight.number = self.begun + 1
+            flight.runs = Underway((flight.spec,), flight.number, self.wanted, where)
+            self.options.watch.begun(flight.runs)
+        return flight.runs
 
 
 @contextmanager

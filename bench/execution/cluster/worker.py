@@ -17,6 +17,7 @@ from typing import Any
 
 from bench.core.claims import still_held
 from bench.core.errors import PlanError
+from bench.core.progress import NO_FACTS, Facts
 from bench.core.runtime import Runtime
 from bench.core.spec import RunSpec
 from bench.execution.attempt import Maker, attempt
@@ -56,6 +57,8 @@ class Delivery:
     seconds: float
     facts: dict[str, Any]
     unwritable: str = ""
+    log: bytes = b""
+    """The log of its steps, where the worker has no share in the results folder."""
 
 
 class ProgressBoard:
@@ -86,8 +89,8 @@ class Reporter:
         self.stop, self._over = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def __call__(self, done: int, total: int, what: str, shown: str = "", /) -> None:
-        self.facts = self.facts | {"at": done, "of": total, "doing": what, "shown": shown}
+    def __call__(self, done: int, total: int, what: str, facts: Facts = NO_FACTS, /) -> None:
+        self.facts = {"where": self.facts["where"], "at": done, "of": total, "doing": what, "facts": dict(facts)}
 
     def __enter__(self) -> Reporter:
         self._thread.start()
@@ -120,7 +123,16 @@ def work(task: Task, board: Any) -> Delivery:
                 result = _write(task, result)
         except PlanError as error:
             return Delivery(Result("stopped"), where, time.monotonic() - begin, {}, str(error))
-    return Delivery(result, where, time.monotonic() - begin, facts)
+    log = b"" if shared else _log(Store(runtime.results).training_log(task.spec), result)
+    return Delivery(result, where, time.monotonic() - begin, facts, log=log)
+
+
+def _log(path: Path, result: Result) -> bytes:
+    """The log of a run that is over, from a folder of this machine's own."""
+    try:
+        return path.read_bytes() if result.is_to_be_kept else b""
+    except OSError:
+        return b""
 
 
 @cache

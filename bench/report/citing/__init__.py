@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bench.records.results import Record
     from bench.report.table import Table
 
-NEEDS_NONE = frozenset({"linear_probe", "full_finetune", "mean", "ridge", "distortion_oracle"})
+NEEDS_NONE = frozenset({"linear_probe", "full_finetune", "mean", "ridge", "ridge_cnn", "distortion_oracle"})
 """Methods that no paper can claim."""
 METHODS: Mapping[str, tuple[str, ...]] = {
     "glia": ("li2026glia",),
@@ -35,6 +35,7 @@ METHODS: Mapping[str, tuple[str, ...]] = {
     "musiq": ("ke2021musiq",),
     "brisque": ("mittal2012brisque",),
     "ilniqe": ("zhang2015ilniqe",),
+    "niqe": ("mittal2013niqe",),
 }
 LIBRARIES: Mapping[str, tuple[str, ...]] = {"peft": ("mangrulkar2022peft",), "pyiqa": ("chen2022pyiqa",)}
 """Where the methods of a family come from."""

@@ -149,7 +149,7 @@ class _Pack:
                 for piece in pieces:
                     self.step(epoch, piece)
                 training = self.trainings[self.alive[0]]
-                report(training.position.step, training.steps, "training", training.shown())
+                report(training.position.step, training.steps, "training", training.facts())
                 if training.position.step % training.per_epoch:
                     self.keep()
             self.end_epoch(epoch)

@@ -1,0 +1,45 @@
+"""How long runs take, by those of the same kind that were made before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from statistics import median_high
+
+from bench.core.spec import RunSpec
+from bench.records.store import Store
+
+Kind = tuple[object, ...]
+"""What makes runs take equally long."""
+
+
+def kind_of(spec: RunSpec) -> Kind:
+    """Method, backbone, data and how often they are looked at; not the split, which costs nothing."""
+    recipe = spec.recipe
+    per_epoch = (recipe.epochs, recipe.train_views, recipe.test_views, recipe.size)
+    return spec.method, spec.backbone, spec.train, *per_epoch, spec.fraction, spec.source, spec.limit
+
+
+class Times:
+    """Seconds of a run, by its kind: of this plan's own runs where there are any, else of earlier records."""
+
+    def __init__(self, recorded: Mapping[Kind, float] | None = None) -> None:
+        self._recorded = dict(recorded or {})
+        self._own: dict[Kind, list[float]] = {}
+
+    @staticmethod
+    def read(store: Store) -> Times:
+        """By all records of a store: of each kind the middle one."""
+        found: dict[Kind, list[float]] = {}
+        for record, spec in store.sound():
+            if record["status"] == "done" and not spec.external:
+                found.setdefault(kind_of(spec), []).append(sum(record["seconds"].values()))
+        return Times({kind: median_high(seconds) for kind, seconds in found.items()})
+
+    def learn(self, spec: RunSpec, seconds: float) -> None:
+        """Take note of what a run took that was made just now."""
+        self._own.setdefault(kind_of(spec), []).append(seconds)
+
+    def of(self, kind: Kind) -> float | None:
+        """What a run of this kind takes; nothing where none was ever seen."""
+        own = self._own.get(kind)
+        return median_high(own) if own else self._recorded.get(kind)
