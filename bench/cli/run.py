@@ -184,7 +184,7 @@ def run(
     if config["executor"] == "serial":  # a cluster's machines are not this one
         check_precision(plan.specs, runtime.device)
     check_packs(plan.specs, runtime, config)
-    if check_overlap:
+    if check_overlap or (not dry_run and plan.looks_for_shared_pictures):
         warn_of_shared_pictures(plan, runtime)
     if dry_run:
         from bench.cli.preview import preview

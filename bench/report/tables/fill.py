@@ -65,8 +65,9 @@ class Column:
 class Line:
     """A row to be filled: an arm under its leading cells.
 
-    `base` is the arm without what the leading cells already say; `fraction` replaces the columns' own; `variant`
-    is what the papers' tables call this row's setting.
+    `base` is the arm without what the leading cells already say; `fraction` and `train` replace the columns' own, and
+    where a set is trained on, its own test part stands in its column; `variant` is what the papers' tables call this
+    row's setting.
     """
 
     lead: tuple[str, ...]
@@ -74,6 +75,15 @@ class Line:
     base: Arm
     fraction: float | None = None
     variant: str = ""
+    train: str = ""
+
+    def experiment(self, column: Column) -> Experiment:
+        """What stands in a column of this row."""
+        found = column.experiment
+        if self.train:
+            own = found.tested == self.train
+            found = replace(found, train=self.train, target=Target.of(self.train) if own else found.target)
+        return found if self.fraction is None else replace(found, fraction=self.fraction)
 
 
 @dataclass(frozen=True)
@@ -184,9 +194,7 @@ def transposed(table: Table, leads: tuple[str, str]) -> Table:
 
 
 def _cell(results: PresetResults, line: Line, column: Column) -> Cell:
-    experiment = column.experiment
-    if line.fraction is not None:
-        experiment = replace(experiment, fraction=line.fraction)
+    experiment = line.experiment(column)
     return Cell.of(results.runs(line.arm, experiment), experiment, column.metric)
 
 
@@ -240,11 +248,11 @@ def _with_facts(results: PresetResults, layout: Layout, numbers: list[list[Numbe
         }
         made = []
         for column, number in zip(layout.columns, row, strict=True):
-            experiment = column.experiment
+            experiment = line.experiment(column)
             about = {
                 "train": experiment.train,
                 "test": experiment.target,
-                "fraction": experiment.fraction if line.fraction is None else line.fraction,
+                "fraction": experiment.fraction,
                 "source": experiment.source,
                 "metric": column.metric,
             }
