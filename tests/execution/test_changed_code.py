@@ -90,7 +90,8 @@ def test_changed_code_is_trained_again_to_the_tensor_and_the_old_record_is_put_a
     after = everything(runtime, spec)
     assert same(after, fresh(tmp_path, data, spec))
     assert not same(after, before)
-    assert sorted(files_of(runtime.results / "set_aside")) == [f"{spec.key}.0.json", f"{spec.key}.0.npz"]
+    aside = [f"{spec.key}.0.json", f"{spec.key}.0.log.jsonl", f"{spec.key}.0.npz"]
+    assert sorted(files_of(runtime.results / "set_aside")) == aside
     assert sorted(files_of(runtime.results / "set_aside").values()) == sorted(old.values())
 
 
