@@ -81,7 +81,7 @@ SHOWN_AS: Mapping[str, str] = {
     **dict.fromkeys(("backbone", "name", "on", "image_column", "score_column"), "NAME"),
     "settings": "KEY=VALUE", "weights": "pretrained|random|FILE", "recipe": "default|tuned", "budget": "N",
     "keep": "[mine|theirs]", "metric": "[srcc|plcc|krcc|rmse]", "formats": "FORMATS",
-    "rates": "X,X…", "option": "NAME=VALUE,VALUE…", "address": "HOST:PORT", "image": "PICTURE",
+    "log": "TRACKER", "rates": "X,X…", "option": "NAME=VALUE,VALUE…", "address": "HOST:PORT", "image": "PICTURE",
 }  # fmt: skip
 """What stands for a value, where its type alone says too little."""
 WIDEST_NAME = 34
