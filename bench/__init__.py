@@ -1,21 +1,24 @@
 """The harness: plan runs, execute those that are not done, record each, and make tables from records.
 
-`run`, `results`, `table` and `compare` do in Python what the commands of these names do in a shell (docs/python.md).
+`run`, `results`, `table` and `compare` do in Python what the commands of these names do in a shell, and `load` gives a
+trained model that scores pictures (docs/python.md).
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bench.api.frames import compare, results, table
+    from bench.api.models import load
     from bench.api.runs import run
     from bench.core.errors import BenchError
 
 __version__ = "0.2.0.dev0"
-__all__ = ["BenchError", "__version__", "compare", "results", "run", "table"]
+__all__ = ["BenchError", "__version__", "compare", "load", "results", "run", "table"]
 
 _FOUND_IN = {
     "BenchError": "bench.core.errors",
     "compare": "bench.api.frames",
+    "load": "bench.api.models",
     "results": "bench.api.frames",
     "run": "bench.api.runs",
     "table": "bench.api.frames",

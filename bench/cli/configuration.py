@@ -9,14 +9,16 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from bench.cli.config import CACHE_VARIABLE, SETTINGS, Config, file_settings
+from bench.cli.config import SETTINGS, Config, file_settings
 from bench.cli.config_file import FILE, SECTIONS
 from bench.core.cards import Card, Option
-from bench.core.registry import DATASETS, METHODS, PROTOCOLS, Registry, stem_of
+from bench.core.registry import DATASETS, METHODS, PROTOCOLS, Registry
+from bench.core.runtime import CACHE_VARIABLE
 from bench.core.spec import Recipe, recipe_options
 from bench.data.locate import COMMON_SETTINGS, OWN_SETTINGS, SETTINGS_OF_ALL
 from bench.planning.plan import SPEC_MEANINGS, SPEC_SETTINGS
 from bench.planning.presets import PRESETS, preset_named
+from bench.planning.usual import own_recipe, preset_options, preset_recipe
 
 TYPES = {"str": "text", "int": "whole number", "float": "number", "bool": "true or false"}
 HEADER = ("name", "value", "default", "meaning")
@@ -125,12 +127,12 @@ def recipe_in_force(config: Config) -> list[tuple[str, str, str]]:
 
 def recipes_of_method(name: str) -> list[str]:
     """What presets and the method's own paper change for it, a line each."""
-    stem, own = stem_of(name), METHODS.card(name).facts["recipe"]
-    lines = [f"its paper's recipe (preset paper): {_said(own)}"] if own else []
+    own = own_recipe(name)
+    lines = [f"its paper's recipe (--recipe own): {_said(own)}"] if own else []
     for preset in PRESETS.values():
-        if changed := preset.method_recipe.get(stem):
+        if changed := preset_recipe(preset, name):
             lines.append(f"recipe in preset {preset.name}: {_said(changed)}")
-        if changed := preset.method_options.get(stem):
+        if changed := preset_options(preset, name):
             lines.append(f"options in preset {preset.name}: {_said(changed)}")
     return lines
 

@@ -136,7 +136,9 @@ def refuse_other_data(plan: Plan, runtime: Runtime, store: Store, pending: Set[s
 
     found: Counter[str] = Counter()
     with Display() as display:
-        now = DataNow(runtime.data, runtime.cache, partial=runtime.partial, report=display.report)
+        now = DataNow(
+            runtime.data, runtime.cache, results=runtime.results, partial=runtime.partial, report=display.report
+        )
         for record, spec in store.sound():
             if spec.training_key in wanted and record["status"] == "done":
                 found.update(set(now.complaints(record, spec)))
@@ -257,11 +259,13 @@ def print_splits(
     config: Config, name: str, numbers: Sequence[int], export: Path | None, split_rule: str = "random"
 ) -> None:
     """The splits of a dataset: a line each, or every image's side as CSV. No number: the first ten there are."""
+    from bench.cli.split_files import listed_rule
     from bench.core.files import write_text
     from bench.data.locate import load_dataset
     from bench.data.splits import count_of_splits, make_split, too_many_splits
 
     dataset = load_dataset(name, config.data, config.cache)
+    split_rule = listed_rule(dataset, split_rule, config)
     count = count_of_splits(dataset, split_rule)
     if split_rule == "random" and count is not None and any(number >= count for number in numbers):
         raise UsageError(too_many_splits(name, dataset.table["group"].nunique(), count))
@@ -273,7 +277,7 @@ def print_splits(
     names = dataset.table["image"].tolist()
     rows, lines = [], ["split,side,image"]
     for number in numbers:
-        split = make_split(dataset, number, split_rule=split_rule)
+        split = make_split(dataset, number, split_rule=split_rule, results=Path(config["results"]))
         groups = dataset.table["group"]
         contents = (groups.iloc[split.train].nunique(), groups.iloc[split.test].nunique())
         rows.append((number, len(split.train), len(split.test), *contents, split.hash(names)))

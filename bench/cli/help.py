@@ -20,19 +20,19 @@ from bench.core.spec import recipe_options
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "What": (
         "method", "protocol", "preset", "backbone", "weights", "cnn_weights", "budget", "overwrite", "check_overlap",
-        "dry_run", "steps", "protocol_costs", "image", "views", "list_them", "plugin", "config_file",
+        "dry_run", "steps", "protocol_costs", "image", "views", "list_them", "run", "best",
+        "model", "key", "format_", "hub", "plugin", "config_file",
     ),
     "Data": (
-        "dataset", "on", "image_column", "score_column", "lower_is_better", "train_on", "test_on", "splits", "seeds",
-        "limit", "partial", "smoke", "with_",
+        "dataset", "on", "labels", "image_column", "score_column", "group_column", "lower_is_better", "train_on",
+        "test_on", "splits", "split_rule", "check", "seeds", "limit", "partial", "smoke", "with_",
     ),
     "Recipe": ("settings", "recipe", "selection", "precision", "rates", "option", "batch", "size"),
     "Machine": ("device", "threads", "pack", "compile_steps", "no_cache"),
     "Clusters": ("executor", "address", "emit_slurm", "slurm_tasks"),
     "Output": (
-        "results", "log", "quiet", "as_json", "out", "formats", "cost", "intervals", "notes", "strict", "plain", "name",
-        "remark", "replace",
-        "against", "tolerance", "help",
+        "results", "log", "quiet", "sort", "top", "csv", "as_json", "explain", "to", "out", "formats", "cost",
+        "intervals", "notes", "strict", "plain", "name", "remark", "replace", "against", "tolerance", "help",
     ),
 }  # fmt: skip
 """In which group of a long help an option stands."""
@@ -41,6 +41,7 @@ SHORT = 9
 
 COMMANDS: Mapping[str, tuple[str, ...]] = {
     "Run": ("run", "status", "tune", "profile"),
+    "Use a model": ("predict", "finetune", "export", "push"),
     "Look at results": ("table", "figure", "compare", "verify", "merge", "import", "cite"),
     "See what there is": ("methods", "protocols", "datasets", "splits", "config"),
     "Data and disk": ("data", "cache"),
@@ -63,6 +64,16 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("bench table main -m glia,lora -d koniq10k", "only these rows and columns"),
     ),
     "figure": (("bench figure scatter -d koniq10k --plain --format pdf", "for a paper"),),
+    "predict": (
+        ("bench predict ~/Pictures/holiday --sort", "with the one model there is, best pictures first"),
+        ("bench predict *.jpg --best koniq10k/glia --csv scores.csv", "the mean and the spread of all its splits"),
+        ("bench predict - --model sharp.safetensors --json", "names from the input (find -print0), any model"),
+    ),
+    "finetune": (
+        ("bench finetune ~/holiday --dry-run", "what it would train, on what, and how long"),
+        ("bench finetune ~/holiday --csv votes.csv --score-column mos -m lora", "its csv and columns by name"),
+    ),
+    "export": (("bench export 6f9b5b3a --to sharp.safetensors", "one file, for bench predict --model anywhere"),),
     "compare": (("bench compare glia lora,rank=16", "a method may carry options"),),
     "cite": (("bench cite main -d koniq10k --out refs.bib", "for the paper that shows this table"),),
     "tune": (("bench tune glia -d koniq10k --option rank=32,64", "four rates with two ranks in each split"),),
@@ -76,12 +87,14 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
 
 SHOWN_AS: Mapping[str, str] = {
     **dict.fromkeys(("method", "protocol", "dataset", "train_on", "test_on"), "NAMES"),
-    **dict.fromkeys(("results", "out", "photos", "folder"), "DIR"),
+    **dict.fromkeys(("results", "out", "photos", "folder", "explain"), "DIR"),
     **dict.fromkeys(("plugin", "cnn_weights", "config_file", "emit_slurm", "export", "against", "bib"), "FILE"),
+    **dict.fromkeys(("csv", "model"), "FILE"),
     **dict.fromkeys(("backbone", "name", "on", "image_column", "score_column"), "NAME"),
     "settings": "KEY=VALUE", "weights": "pretrained|random|FILE", "recipe": "default|tuned", "budget": "N",
     "keep": "[mine|theirs]", "metric": "[srcc|plcc|krcc|rmse]", "formats": "FORMATS",
     "log": "TRACKER", "rates": "X,X…", "option": "NAME=VALUE,VALUE…", "address": "HOST:PORT", "image": "PICTURE",
+    "run": "KEYS", "best": "SET[/METHOD]",
 }  # fmt: skip
 """What stands for a value, where its type alone says too little."""
 WIDEST_NAME = 34

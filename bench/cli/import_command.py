@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from bench.records.results import Results
 
 Names = Optional[str]
-PYIQA = "pyiqa:"
-"""How scores begin that are still to be made, by a metric of pyiqa's."""
 
 
 def attach(app: App) -> None:
@@ -31,11 +29,9 @@ def attach(app: App) -> None:
 
 @friendly
 def import_(
-    scores: Annotated[str, typer.Argument(help="A csv with a column of pictures and one of scores, or pyiqa:METRIC.")],
+    scores: Annotated[Path, typer.Argument(help="A csv with a column of pictures and one of scores.")],
+    name: Annotated[str, typer.Option("--name", help="What the scores go by: external:NAME in commands.")],
     on: Annotated[str, typer.Option("--on", help="The dataset whose pictures were scored.")],
-    name: Annotated[
-        str, typer.Option("--name", help="What the scores go by: external:NAME in commands; pyiqa-METRIC for pyiqa's.")
-    ] = "",
     lower_is_better: Annotated[
         bool, typer.Option("--lower-is-better", help="A low score is a good picture: turn them round.")
     ] = False,
@@ -44,7 +40,6 @@ def import_(
     remark: Annotated[str, typer.Option("--remark", help="A footnote, such as what the model was trained on.")] = "",
     preset: Annotated[Names, typer.Option("--preset", help="The tables of which preset, where no run says.")] = None,
     splits: Annotated[Optional[int], typer.Option("--splits", min=1, help="So many splits, run here or not.")] = None,
-    device: Annotated[Names, typer.Option("--device", help="For pyiqa's metrics: auto, cpu, cuda or mps.")] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Put other scores of that name aside.")] = False,
     results: Annotated[Optional[Path], typer.Option("--results", help="The results folder.")] = None,
     plugin: Annotated[Optional[list[Path]], typer.Option("--plugin", help="A file with further datasets.")] = None,
@@ -59,57 +54,20 @@ def import_(
     from bench.records.results import Results
     from bench.records.store import Store
 
-    metric = scores.removeprefix(PYIQA) if scores.startswith(PYIQA) else ""
-    _check_name(name, metric, lower_is_better)
-    config = configure(plugin, results=results, **parsed({"preset": preset, "device": device}), splits=splits)
+    asked = {**parsed({"preset": preset}), "splits": splits}
+    config = configure(plugin, results=results, **asked)
     dataset = load_dataset(one_set([on], "bench import"), config.data, config.cache)
+    found = read_scores(dataset, scores, image_column, score_column)
+    origin = Origin(name, scores.name, sha256_of(scores), lower_is_better, remark.strip())
     store = Store(Path(config["results"]))
-    path = Path(scores)
-    if metric:
-        name, (path, lower_is_better, made) = name or f"pyiqa-{metric}", _scored_by_pyiqa(metric, dataset, config)
-        remark = remark or made
-    found = read_scores(dataset, path, image_column, score_column)
-    origin = Origin(name, path.name, sha256_of(path), lower_is_better, remark.strip())
     store.ready()
     known = Results.read(store)
     report_problems(store)
     named = preset is not None or splits is not None
     places = places_of(config, dataset, known, named=named)
     _tell_scores(dataset, origin, found)
-    imported = import_scores(store, Import(origin, dataset, found), places, replace=replace)
+    imported = import_scores(store, Import(origin, dataset, found, store.root), places, replace=replace)
     _tell_places(origin, imported, known)
-
-
-def _check_name(name: str, metric: str, lower_is_better: bool) -> None:
-    """Refuse what does not go with a csv, or with a metric of pyiqa's."""
-    from bench.core.errors import UsageError
-
-    if not metric and not name:
-        raise UsageError("--name NAME says what these scores go by.")
-    if metric and lower_is_better:
-        raise UsageError(f"pyiqa says itself which way {metric} points: leave out --lower-is-better.")
-
-
-def _scored_by_pyiqa(metric: str, dataset: Dataset, config: Config) -> tuple[Path, bool, str]:
-    """Score a set with a metric of pyiqa's: (the csv that keeps it, whether low scores are good, what to say of it)."""
-    from bench.core.files import write_text
-    from bench.core.progress import Display
-    from bench.models.pyiqa_metrics import load_metric, score_pictures
-
-    made = load_metric(metric, config["device"])
-    with Display() as display:
-        values = score_pictures(made, dataset, display.report)
-    path = Path(config["results"]) / "external" / f"pyiqa-{metric}_{dataset.name}.csv"
-    images = dataset.table["image"].tolist()
-    lines = [f"{_quoted(image)},{value!r}" for image, value in zip(images, values, strict=True)]
-    write_text(path, "\n".join(["image,score", *lines]) + "\n")
-    say(f"Written: {path}")
-    return path, made.lower_is_better, f"pyiqa {made.version}: {metric} of whole pictures at their own size"
-
-
-def _quoted(text: str) -> str:
-    """A cell of a csv."""
-    return '"' + text.replace('"', '""') + '"' if set(text) & set(',"\n;\t') else text
 
 
 def places_of(config: Config, dataset: Dataset, known: Results, *, named: bool) -> dict[Place, Mapping[str, object]]:

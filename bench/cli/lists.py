@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -15,7 +15,7 @@ from bench.cli.invocation import configure
 
 if TYPE_CHECKING:
     from bench.cli.config import Config
-    from bench.core.cards import Option
+    from bench.core.cards import Card, Option
 
 methods_app = App(cls=NamesGroup, invoke_without_command=True)
 protocols_app = App(cls=NamesGroup, invoke_without_command=True)
@@ -46,8 +46,8 @@ def methods(context: typer.Context, plugin: Plugin = None) -> None:
     rows = []
     for name in METHODS.names():
         card = METHODS.card(name)
-        rows.append((name, _size_text(card.facts["vit_b"]), card.facts["origin"], METHODS.origin(name)))
-    grid(("method", "trainable on ViT-B/16, without head", "follows", "from"), rows)
+        rows.append((name, ground_text(card), _size_text(card.facts), card.facts["origin"], METHODS.origin(name)))
+    grid(("method", "stands on", "trainable on ViT-B/16, without head", "follows", "from"), rows)
     say("Sizes are of the default options. `bench methods show NAME` lists these, `… check NAME` tests what it claims.")
 
 
@@ -65,11 +65,13 @@ def methods_show(
     card = METHODS.card(name)
     facts = card.facts
     _print_head(name, facts["title"], card.doc)
-    size, sized_by = facts["vit_b"], facts["sized_by"]
+    sized_by = facts["sized_by"]
     about = {
         "follows": facts["origin"],
-        "trains": "the whole backbone" if facts["trains_backbone"] else "what it adds to a frozen backbone",
-        "size": _size_text(size) + (" on ViT-B/16 with default options, without head" if size is not None else ""),
+        "stands on": ground_text(card),
+        "learns": LEARNS[facts["learns"]],
+        "trains": _trains_text(facts),
+        "size": _size_text(facts) + _conditions(facts),
         "--budget": f"turns {sized_by}" if sized_by else "cannot size it",
         "starts": "as the frozen backbone itself" if facts["identity_at_start"] else "",
         "from": METHODS.origin(name),
@@ -133,9 +135,45 @@ def protocols_show(
     say(f"What it would run here: bench run -p {name} --dry-run")
 
 
-def _size_text(size: int | None) -> str:
-    """A documented count of parameters; None where options decide it."""
-    return "by option" if size is None else f"{size:,}"
+LEARNS = {
+    "descent": "by gradient descent",
+    "fit": "by a fit of its own, without gradient descent",
+    "fit_then_descent": "by a fit of its own, then by gradient descent",
+    "nothing": "nothing",
+}
+"""How a method learns, as it says of itself."""
+
+
+def ground_text(card: Card) -> str:
+    """What a method stands on, in a few words: networks of its own by the options that name them."""
+    facts = card.facts
+    if facts["stands_on"] == "nothing":
+        return "nothing"
+    if facts["stands_on"] == "own":
+        return f"its own: {', '.join(str(card.options[name].default) for name in facts['networks'])}"
+    others = ", ".join(f"{preset}: {name}" for preset, name in facts["backbones"].items())
+    return f"the run's ViT ({others})" if others else "the run's ViT"
+
+
+def _trains_text(facts: Mapping[str, Any]) -> str:
+    if "descent" not in facts["learns"] or facts["stands_on"] != "vit":
+        return ""
+    return "the whole backbone" if facts["trains_backbone"] else "what it adds to a frozen backbone"
+
+
+def _size_text(facts: Mapping[str, Any]) -> str:
+    """A documented count of what is learned, or what decides it."""
+    if facts["vit_b"] is not None:
+        return f"{facts['vit_b']:,}"
+    return "by its data" if "fit" in facts["learns"] else "by option"
+
+
+def _conditions(facts: Mapping[str, Any]) -> str:
+    """Of what that count is."""
+    if facts["vit_b"] is None:
+        return ""
+    on = " on ViT-B/16" if facts["stands_on"] == "vit" else ""
+    return f"{on} with default options, without head"
 
 
 def _print_head(name: str, title: Any, doc: str) -> None:
@@ -257,12 +295,24 @@ def splits(
     ] = None,
     export: Annotated[Optional[Path], typer.Option("--export", help="Write image,side rows as CSV.")] = None,
     split_rule: Annotated[
-        str, typer.Option("--split-rule", metavar="RULE", help="random, official or kfold:K.")
+        str,
+        typer.Option(
+            "--split-rule", "--rule", metavar="RULE", help="random, kfold:K, official, loda, pyiqa or file:PATH."
+        ),
     ] = "random",
+    check: Annotated[
+        Optional[Path], typer.Option("--check", help="A file of splits: are they those of the rule?")
+    ] = None,
     plugin: Plugin = None,
 ) -> None:
-    """Print or export the splits of a dataset."""
+    """Print or export the splits of a dataset. With --check, the exit status is 1 where a file has others."""
     from bench.cli.driver import print_splits
 
     config = configure(plugin)
+    if check is not None:
+        from bench.cli.split_files import print_check
+        from bench.data.locate import load_dataset
+
+        loaded = load_dataset(dataset, config.data, config.cache)
+        raise typer.Exit(print_check(loaded, split_rule, check, config))
     print_splits(config, dataset, [number] if number is not None else range(count or 0), export, split_rule)

@@ -158,8 +158,11 @@ def status(
 def _attach() -> None:
     from bench.cli import cite_command as cli_cite
     from bench.cli import data as cli_data
+    from bench.cli import export as cli_export
+    from bench.cli import finetune as cli_finetune
     from bench.cli import import_command as cli_import
     from bench.cli import lists as cli_lists
+    from bench.cli import predict as cli_predict
     from bench.cli import profile as cli_profile
     from bench.cli import report as cli_figures
     from bench.cli import run as cli_run
@@ -173,6 +176,9 @@ def _attach() -> None:
     cli_tools.attach(app)
     cli_import.attach(app)
     cli_cite.attach(app)
+    cli_predict.attach(app)
+    cli_finetune.attach(app)
+    cli_export.attach(app)
 
 
 _attach()

@@ -62,6 +62,7 @@ def merge(ours: Store, theirs: Store, *, keep: Keep = "", states: bool = False, 
         else:
             merged.states += states and _take_state(ours, theirs, spec)
     report(len(found), len(found), "records looked at")
+    _take_splits(ours, theirs)
     merged.refused += [(problem.path.name, problem.why) for problem in theirs.problems]
     return merged
 
@@ -141,6 +142,17 @@ def _take_state(ours: Store, theirs: Store, spec: RunSpec) -> bool:
         return False
     write_bytes(target, source.read_bytes())
     return True
+
+
+def _take_splits(ours: Store, theirs: Store) -> None:
+    """Copy the splits of files that their runs were made on; each is called by its hash."""
+    from bench.data.foreign.kept import FOLDER
+
+    for path in sorted((theirs.root / FOLDER).glob("*.csv")):
+        target = ours.root / FOLDER / path.name
+        if not target.exists():
+            target.parent.mkdir(exist_ok=True)
+            write_bytes(target, path.read_bytes())
 
 
 def other_store(folder: Path) -> Store:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,17 +11,21 @@ from bench.core.progress import counted
 from bench.core.registry import METHODS
 from bench.core.runtime import Runtime
 from bench.core.spec import RunSpec
+from bench.core.split_rules import AUTHORS
 from bench.data.locate import LEAST_IMAGES
 from bench.data.splits import TRAIN_SHARE, count_of_parts, too_few_contents, too_many_splits, why_no_folds
 from bench.planning.plan import Plan
 from bench.planning.presets import PRESETS
 from bench.planning.refusals import WHERE_THEY_LIE
+from bench.planning.usual import preset_options, usual_backbone
 
 if TYPE_CHECKING:
     from bench.data.dataset import DatasetSource
 
 Tell = Callable[[str], object]
 LEAST_TO_LEARN_FROM = 2
+Kind = tuple[object, ...]
+"""What makes models alike: method, backbone, size and options."""
 
 
 class Size(NamedTuple):
@@ -38,7 +42,8 @@ def look_ahead(plan: Plan, runtime: Runtime, tell: Tell) -> Plan:
     """
     sources = _sources(plan, runtime)
     _check_official_splits(plan, sources)
-    check_models(plan.specs)
+    _check_authors_splits(plan, sources)
+    plan = _with_models_that_fit(plan)
     sizes, problems = _sizes(sources, runtime.data, max(spec.limit for spec in plan.specs))
     contents = {name: size.contents for name, size in sizes.items() if size.contents}
     problems += _few_contents(plan, contents)
@@ -77,6 +82,16 @@ def _check_official_splits(plan: Plan, sources: Mapping[str, DatasetSource]) -> 
     for name in sorted({spec.train for spec in plan.specs if spec.split_rule == "official"}):
         if why := sources[name].lacks_official():
             raise UsageError(f"--set split_rule=official: {why}")
+
+
+def _check_authors_splits(plan: Plan, sources: Mapping[str, DatasetSource]) -> None:
+    """Refuse other people's splits of sets that their code does not split, or not twice alike."""
+    from bench.data.foreign.authors import why_not
+
+    wishes = {(spec.split_rule, spec.train) for spec in plan.specs if spec.split_rule in AUTHORS}
+    for rule, name in sorted(wishes):
+        if why := why_not(rule, sources[name].load()):
+            raise UsageError(f"--split-rule {rule}: {why}")
 
 
 def _sizes(
@@ -149,28 +164,51 @@ def _within(plan: Plan, lacking: Mapping[str, int], contents: Mapping[str, int],
     return replace(plan, specs=there) if lacking else plan
 
 
-def check_models(specs: Sequence[RunSpec]) -> None:
+def _with_models_that_fit(plan: Plan) -> Plan:
+    """The plan without runs of methods that nobody insists on and that do not take their backbone, with why."""
+    unfit = check_models(plan.specs, plan.unnamed)
+    specs = tuple(spec for spec in plan.specs if _kind(spec) not in unfit)
+    why = tuple(dict.fromkeys(reason.removesuffix(".") for reason in unfit.values()))
+    if not specs:
+        raise UsageError(f"{'. '.join(why)}.")
+    return replace(plan, specs=specs, unfit=plan.unfit + why) if unfit else plan
+
+
+def check_models(specs: Sequence[RunSpec], unnamed: Collection[str] = ()) -> dict[Kind, str]:
     """Refuse backbones, sizes and tuners that methods do not take. What the presets have is known to be sound.
 
-    Only what is not so known is looked at with torch, which takes seconds to load.
+    Of methods that are `unnamed` it is only said which kinds of runs cannot be, and why. What is not known to be sound
+    is looked at with torch, which takes seconds to load.
     """
     known = {name for preset in PRESETS.values() for name in (preset.backbone, *preset.backbones, *preset.scales)}
-    kinds = {(spec.method, spec.backbone, spec.recipe.size, *spec.options.items()): spec for spec in specs}
+    known |= {usual_backbone(PRESETS[spec.preset], spec.method) for spec in specs}  # of a method without one, none
+    kinds = {_kind(spec): spec for spec in specs}
     strange = {(spec.backbone, spec.recipe.size) for spec in kinds.values() if spec.backbone not in known}
     doubtful = [spec for spec in kinds.values() if spec.backbone not in known or _needs_a_look(spec)]
+    unfit: dict[Kind, str] = {}
     if not doubtful:
-        return
+        return unfit
     from bench.models.weightless import refuse_other_backbones, refuse_unbuildable
 
     for backbone, size in sorted(strange):
         refuse_other_backbones(backbone, size)
     for spec in doubtful:
-        refuse_unbuildable(spec)
+        try:
+            refuse_unbuildable(spec)
+        except UsageError as error:
+            if spec.method not in unnamed:
+                raise
+            unfit[_kind(spec)] = str(error)
+    return unfit
+
+
+def _kind(spec: RunSpec) -> Kind:
+    return spec.method, spec.backbone, spec.recipe.size, *spec.options.items()
 
 
 def _needs_a_look(spec: RunSpec) -> bool:
     """Whether its options may name what is not there: a tuner of a family, or a text that was changed."""
     card = METHODS.card(spec.method)
-    usual = {**card.defaults(), **PRESETS[spec.preset].method_options.get(spec.method, {})}
+    usual = {**card.defaults(), **preset_options(PRESETS[spec.preset], spec.method)}
     texts = (option.name for option in card.options.values() if option.type == "str")
     return bool(card.facts.get("family")) or any(spec.options[name] != usual[name] for name in texts)

@@ -86,6 +86,9 @@ def run(
     seeds: Annotated[
         Optional[int], typer.Option("--seeds", min=1, help="How many seeds each split is trained with.")
     ] = None,
+    split_rule: Annotated[
+        str, typer.Option("--split-rule", help="random, kfold:K, official, loda, pyiqa or file:PATH.")
+    ] = "",
     limit: Annotated[int, typer.Option("--limit", min=0, help="Use only N images a set (a smoke run).")] = 0,
     settings: Annotated[
         Optional[list[str]],
@@ -99,7 +102,9 @@ def run(
     budget: Annotated[
         str, typer.Option("--budget", help="Size every method to so many trainable parameters (8M).")
     ] = "",
-    recipe: Annotated[str, typer.Option("--recipe", help="default, or tuned (what `bench tune` chose).")] = "default",
+    recipe: Annotated[
+        str, typer.Option("--recipe", help="default, own (of each method's paper), or tuned (by `bench tune`).")
+    ] = "default",
     device: Annotated[Names, typer.Option("--device", help="auto, cpu, cuda or mps.")] = None,
     precision: Annotated[Names, typer.Option("--precision", help="fp32 or bf16.")] = None,
     overwrite: Annotated[Names, typer.Option("--overwrite", help=OVERWRITE_HELP)] = None,
@@ -138,6 +143,7 @@ def run(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
 ) -> None:
     """Make the runs that protocols ask for. Those that are done are not done again."""
+    from bench.cli.split_files import with_split_rule
     from bench.planning.plan import Ask, make_plan
 
     if as_json and (dry_run or emit_slurm):
@@ -156,7 +162,9 @@ def run(
         splits=config["splits"],
         seeds=config["seeds"],
         limit=limit,
-        settings=tuple(settings or ()),
+        settings=with_split_rule(
+            settings or (), split_rule, words_of(train_on) or words_of(dataset), config, partial=partial
+        ),
         file=file_settings(config),
         weights=weights,
         cnn_weights=cnn_weights,
@@ -164,6 +172,7 @@ def run(
         selection=selection or "",
         budget=budget,
         tuned=_tuned(recipe, config),
+        own_recipes=recipe == "own",
         train_on=words_of(train_on),
         test_on=words_of(test_on),
         data=config.data,
@@ -200,11 +209,11 @@ def _joined(words: Sequence[str] | None) -> str | None:
 
 
 def _tuned(recipe: str, config: Config) -> Choices:
-    if recipe not in ("default", "tuned"):
-        raise UsageError(f"--recipe {recipe!r} is neither default nor tuned.")
+    if recipe not in ("default", "own", "tuned"):
+        raise UsageError(f"--recipe {recipe!r} is none of default, own and tuned.")
     from bench.planning.choices import Choices, read_choices
 
-    if recipe == "default":
+    if recipe != "tuned":
         return Choices()
     return read_choices(Path(config["results"]), config.preset)
 
@@ -224,3 +233,5 @@ def _announce(config: Config, plan: Plan, tell: Callable[[str], None]) -> None:
         tell(f"Preset paper: {counted(len(plan.specs), 'run')} over {sets}.")
     if plan.left_out:
         tell(f"Not configured, so left out: {', '.join(plan.left_out)}.")
+    for why in plan.unfit:
+        tell(f"Left out: {why}.")

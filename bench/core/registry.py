@@ -50,6 +50,7 @@ class Registry(Generic[T]):
         self.marker = base.rpartition(":")[2]
         self._targets: dict[str, str] | None = None
         self._origin: dict[str, str] = {}
+        self._cards: dict[str, tuple[Card, Card]] = {}
 
     def names(self) -> list[str]:
         """Every registered name, sorted."""
@@ -96,15 +97,20 @@ class Registry(Generic[T]):
         return frozenset(read_card(self.base).facts)
 
     @cached_property
-    def _base_facts(self) -> Mapping[str, Any]:
+    def base_facts(self) -> Mapping[str, Any]:
         """What holds where a class is silent; nothing for its name."""
         return {fact: value for fact, value in read_card(self.base).facts.items() if value is not MISSING}
 
     def card(self, name: str) -> Card:
         """What the class says of itself, without importing it; the base class speaks where it is silent."""
         own = self.own_card(name)
+        known, whole = self._cards.get(name, (None, own))
+        if known is own:
+            return whole
         readable = {fact: value for fact, value in own.facts.items() if value is not MISSING}
-        return replace(own, facts={**self._base_facts, **readable})
+        whole = replace(own, facts={**self.base_facts, **readable})
+        self._cards[name] = own, whole
+        return whole
 
     def own_card(self, name: str) -> Card:
         """The same without what the base class says."""
@@ -213,10 +219,7 @@ def _import_file(path: Path) -> Any:
     return module
 
 
-IMPORTED = {
-    EXTERNAL: "scores that `bench import` brought here",
-    "pyiqa": "a metric that `bench import pyiqa:METRIC --on DATASET` scores whole pictures with",
-}
+IMPORTED = {EXTERNAL: "scores that `bench import` brought here"}
 METHODS: Registry[Any] = Registry("method", "methods", base="bench.models.method:Method", reserved=IMPORTED)
 PROTOCOLS: Registry[Any] = Registry("protocol", "protocols", base="bench.planning.protocol:Protocol")
 DATASETS: Registry[Any] = Registry("dataset", "bench.data.sets", base="bench.data.dataset:DatasetSource")

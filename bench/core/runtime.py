@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+CACHE_VARIABLE = "GLIA_BENCH_CACHE"
 
 
 @dataclass(frozen=True)
@@ -32,3 +35,11 @@ class Runtime:
     """How many runs that learn a head only are trained together on a CPU; 0: as the method says."""
     log: str = ""
     """A tracker that is told of each run: a module with `init`, `log` and `finish`, or a file of one."""
+
+
+def default_cache() -> Path:
+    """The user's cache folder, as the platform's own rule has it."""
+    home = os.environ.get(CACHE_VARIABLE)
+    if home:
+        return Path(home)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "glia-bench"

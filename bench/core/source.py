@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 FACTS = frozenset({
-    "name", "title", "origin", "family", "vit_b", "sized_by", "bounds", "packs", "identity_at_start",
+    "name", "title", "origin", "family", "vit_b", "sized_by", "bounds", "packs", "identity_at_start", "ranked",
+    "networks", "preset_recipe", "preset_options", "backbones",
 })  # fmt: skip
 """What a class says of itself (bench/models/method.py): it names, bounds or lists, and changes no number.
 

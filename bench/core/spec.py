@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from bench.core.cards import Option
 from bench.core.errors import UsageError
+from bench.core.split_rules import folds_of, refuse_beyond
 
 SCHEMA = 2
 """Version of specs and records. A newer one is reported and left alone; an older one is read (records/earlier.py)."""
@@ -20,9 +21,7 @@ Scalar = bool | int | float | str
 PARTS = ("test", "all", "validation")
 EXTERNAL = "external"
 """How the method of imported scores begins, as in "external:NAME"."""
-SPLIT_RULES = "random, official and kfold:K (each content is tested exactly once in K folds)"
-_SPLIT_RULE = re.compile(r"random|official|kfold:([2-9]|[1-9]\d+)")
-_RECIPE_FROM = re.compile(r"default|tuned|(?:nested|transferred):\w+(?:,\w+)*")
+_RECIPE_FROM = re.compile(r"default|own|tuned|(?:nested|transferred):\w+(?:,\w+)*")
 
 
 class Target(str):
@@ -60,11 +59,11 @@ RECIPE_MEANINGS: Mapping[str, str] = {
     "batch": "Images a step at most; an epoch is cut into equal batches.",
     "lr": "Learning rate of AdamW.",
     "weight_decay": "Weight decay of AdamW.",
-    "schedule": "How the rate falls: along a half cosine to zero, or not at all.",
+    "schedule": "How the rate falls: along a half cosine to zero, not at all, or as the method's own paper has it.",
     "warmup": "Steps in which the rate first grows to its value.",
     "clip": "Largest norm of a step's gradient; 0: any.",
-    "loss": "What is made small: one minus the batch's correlation, a mixture with its square, or a distance to the "
-    "scores.",
+    "loss": "What is made small: one minus the batch's correlation, a mixture with its square, a distance to the "
+    "scores, or a loss of the method's own.",
     "head": "The layer from feature to score: cosine with one learned direction, or linear.",
     "dropout": "Dropout between feature and head.",
     "short_side": "Pixels that an image's shorter side is resized to before views are cut; 0: its own size.",
@@ -95,10 +94,10 @@ class Recipe:
     batch: int = 128
     lr: float = 3e-4
     weight_decay: float = 1e-2
-    schedule: Literal["cosine", "constant"] = "cosine"
+    schedule: Literal["cosine", "constant", "own"] = "cosine"
     warmup: int = 0
     clip: float = 0.0
-    loss: Literal["plcc", "plcc_squared", "mse", "l1", "smooth_l1"] = "plcc"
+    loss: Literal["plcc", "plcc_squared", "mse", "l1", "smooth_l1", "own"] = "plcc"
     head: Literal["cosine", "linear"] = "cosine"
     dropout: float = 0.1
     short_side: int = 384
@@ -127,24 +126,6 @@ class Recipe:
         return {name: getattr(self, name) for name in _field_names(Recipe)}
 
 
-@cache
-def refuse_beyond_folds(split_rule: str, split: int) -> None:
-    """A rule of K folds has K splits."""
-    folds = folds_of(split_rule)
-    if 0 < folds <= split:
-        raise UsageError(
-            f"split_rule={split_rule} has the splits 0 to {folds - 1}, not {split}. Ask for at most --splits {folds}."
-        )
-
-
-def folds_of(split_rule: str) -> int:
-    """How many folds a split rule has; 0 for a rule that has none. A rule that there is not is an error."""
-    found = _SPLIT_RULE.fullmatch(split_rule)
-    if found is None:
-        raise UsageError(f"split_rule={split_rule!r} is none of {SPLIT_RULES}.")
-    return int(found[1] or 0)
-
-
 @dataclass(frozen=True)
 class RunSpec:
     """One training run and the sets it is tested on. Everything that may change a number is in it.
@@ -164,11 +145,11 @@ class RunSpec:
     fraction: float = 0.8
     source: Literal["split", "all"] = "split"
     split_rule: str = "random"
-    """"random", "official", or "kfold:7" (then the split is one of seven folds)."""
+    """"random", "official", "kfold:7" (then the split is one of seven folds), or one of bench.core.split_rules."""
     recipe: Recipe = field(default_factory=Recipe)
     recipe_from: str = "default"
-    """"default", "nested:lr" (these settings were chosen inside the split's training part), "transferred:lr" (on other
-    sets); "tuned" in older records, whose choice had seen the test parts of other splits."""
+    """"default", "own" (its paper's), "nested:lr" (these settings were chosen inside the split's training part),
+    "transferred:lr" (on other sets); "tuned" in older records, whose choice had seen the test parts of other splits."""
     precision: Literal["fp32", "bf16"] = "fp32"
     preset: Literal["demo", "study", "paper"] = "paper"
     budget: int = 0
@@ -180,11 +161,13 @@ class RunSpec:
         object.__setattr__(self, "tests", tuple(Target(target) for target in sorted(set(self.tests))))
         _check_choices(self)
         if not _RECIPE_FROM.fullmatch(self.recipe_from):
-            raise UsageError(f"recipe_from={self.recipe_from!r} is none of default, nested:KEYS and transferred:KEYS.")
+            raise UsageError(
+                f"recipe_from={self.recipe_from!r} is none of default, own, nested:KEYS and transferred:KEYS."
+            )
         for name in ("split", "budget", "limit"):
             if getattr(self, name) < 0:
                 raise UsageError(f"{name}={getattr(self, name)} must not be negative.")
-        refuse_beyond_folds(self.split_rule, self.split)
+        refuse_beyond(self.split_rule, self.split)
         if not 0 < self.fraction <= 0.8:
             raise UsageError(f"fraction={self.fraction} must lie in (0, 0.8]: 20% of a set is always kept for tests.")
         seen = {Target.of(self.train, "all")} | ({Target.of(self.train)} if self.source == "all" else set())

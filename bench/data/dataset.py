@@ -21,6 +21,9 @@ COLUMNS = ("image", "score", "original", "std", "group", "distortion", "level", 
 in the label file; std: of the opinions, NaN where unknown; group: the reference content, or the image itself;
 distortion, level: "" and 0 where unknown; official: the authors' split ("train", "val", "test") or ""."""
 
+PLACE = "place"
+"""A further column of most tables: the row's number in the label file, from 0. Other people's splits go by it."""
+
 NO_OFFICIAL = "no official split"
 """How a loader's note begins that says which file with the authors' split is not there."""
 
@@ -36,6 +39,10 @@ class Dataset:
     notes: tuple[str, ...] = ()
     part_of: str = ""
     """The set that a smoke run's subset was taken from; empty for a whole set."""
+    originals: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By content, the undistorted pictures that its pictures were made of, as paths below the root; where known."""
+    source: str = ""
+    """The registered set that it is read as, whatever bench.toml calls it; empty for a plugin's that does not say."""
     content: str = ""
     """A hash of all pictures, where the loader has verified it; else bench.data.pixels.contents makes one."""
 
@@ -54,6 +61,14 @@ class Dataset:
             return ""
         why = next((note for note in self.notes if note.startswith(NO_OFFICIAL)), NO_OFFICIAL)
         return f"{self.name} has {why}."
+
+    def of_originals(self) -> Dataset:
+        """The undistorted pictures as a set of their own, without scores."""
+        import pandas as pd
+
+        found = sorted((image, group) for group, images in self.originals.items() for image in images)
+        table = pd.DataFrame({"image": [image for image, _ in found], "group": [group for _, group in found]})
+        return Dataset(f"{self.name}-originals", self.root, table, grouped=True)
 
     def hash(self) -> str:
         """A hash of names, scores and groups: two runs with the same hash had the same labels and contents."""
@@ -134,6 +149,9 @@ class DatasetSource:
     """From whom to get it, in one line."""
     layout: ClassVar[str] = ""
     """How its folder should look, in one line."""
+    tells: ClassVar[tuple[str, ...]] = ()
+    """What its labels tell of a picture beside its score: "distortion" (which one, alone, and how strong) and
+    "originals" (the undistorted picture it was made of)."""
     settings: ClassVar[Mapping[str, str]] = {}
     """What `[data.NAME]` of bench.toml may say of it besides `path`, `loader` and `download`, and what that means."""
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from bench.core.threads import is_vector
@@ -14,6 +16,11 @@ from bench.data.dataset import Dataset
 from bench.data.frozen.inputs import FrozenInputs
 from bench.data.views.batches import ViewMaker
 from bench.data.views.view import View
+
+
+def name_code(text: str) -> int:
+    """A name as a whole number, the same everywhere; 0 for an empty one."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big") if text else 0
 
 
 @dataclass
@@ -37,6 +44,8 @@ class Feed:
     views: Mapping[str, View]
     pixels: str = ""
     """One hash over the contents of all pictures (bench.data.pixels.contents)."""
+    knows: tuple[str, ...] = ()
+    """What a model is told of each picture beside its pixels."""
 
     def scores(self) -> np.ndarray:
         """The human scores of all rows."""
@@ -75,7 +84,17 @@ class Feed:
         for name in self.frozen.frozen:
             if name not in found:
                 found[name] = self.frozen.get(name, batch.rows, **self._which(batch))
+        for name in self.knows:
+            found[name] = torch.from_numpy(self._known(name)[batch.rows]).to(self.maker.device)
         return found
+
+    def _known(self, name: str) -> np.ndarray:
+        """A column of the dataset's table as whole numbers; a name is its hash, an empty one 0."""
+        column = self.dataset.table[name]
+        if name == "level":
+            return column.to_numpy(dtype=np.int64)
+        codes = {text: name_code(text) for text in column.unique()}
+        return column.map(codes).to_numpy(dtype=np.int64)
 
     @staticmethod
     def _which(batch: Batch) -> dict[str, Any]:

@@ -88,12 +88,17 @@ def is_absent(name: str, data_config: Mapping[str, Any]) -> bool:
     return place is None or not place.is_dir()
 
 
-def section_for(folder: Path) -> str:
-    """The lines of bench.toml that make a folder a set of the user's own, to be copied as they are."""
+def name_for(folder: Path) -> str:
+    """What a folder goes by as a set of the user's own."""
     name = re.sub(r"[^A-Za-z0-9_-]+", "_", folder.name).strip("_") or "set"
     if not _NAME.fullmatch(name) or name in DATASETS:
         name = f"my_{name}"
-    return f'[data.{name}]\nloader = "folder"\npath = {json.dumps(str(folder), ensure_ascii=False)}'
+    return name
+
+
+def section_for(folder: Path) -> str:
+    """The lines of bench.toml that make a folder a set of the user's own, to be copied as they are."""
+    return f'[data.{name_for(folder)}]\nloader = "folder"\npath = {json.dumps(str(folder), ensure_ascii=False)}'
 
 
 def loader_of(name: str, data_config: Mapping[str, Any]) -> type[DatasetSource]:

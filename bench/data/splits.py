@@ -10,13 +10,18 @@ import hashlib
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from bench.core.errors import DataError, UsageError
 from bench.core.progress import counted
-from bench.core.spec import RunSpec, folds_of, refuse_beyond_folds
+from bench.core.spec import RunSpec
+from bench.core.split_rules import file_of, folds_of, is_fixed, refuse_beyond, splits_in
 from bench.data.dataset import Dataset
+from bench.data.foreign.authors import AUTHORS, authors_sides
+from bench.data.foreign.kept import kept_sides
+from bench.data.foreign.sides import TEST, TRAIN, VALIDATION
 
 TRAIN_SHARE = 0.8
 FEW_CONTENTS = 100
@@ -48,6 +53,7 @@ def make_split(
     source: str = "split",
     validate: bool = False,
     split_rule: str = "random",
+    results: Path | None = None,
 ) -> Split:
     """Split `number` of a dataset.
 
@@ -56,12 +62,13 @@ def make_split(
     cut to give the share exactly. `source="all"` trains on everything (cross-dataset).
     `validate` takes every eighth training content for model selection. By `split_rule` "kfold:7" the number is one of
     seven folds, and each content is tested in exactly one of them; "official" is the authors' split, always whole: the
-    number then only orders what is taken for validation where the authors name nothing for it.
+    number then only orders what is taken for validation where the authors name nothing for it. So it is with other
+    people's splits ("loda", "pyiqa", and "file:…", which is kept in the folder `results`).
     """
     groups = dataset.table["group"].to_numpy()
-    if split_rule == "official":
-        refuse_part_of_official(fraction, source)
-        return _official(dataset, number, validate)
+    if is_fixed(split_rule):
+        refuse_part_of_fixed(split_rule, fraction, source)
+        return _fixed(dataset, number, split_rule, validate, results)
     folds = folds_of(split_rule)
     number, train, test = _fold(dataset, number, folds) if folds else _random(dataset, number)
     images = round(fraction * len(dataset)) if fraction < TRAIN_SHARE else len(dataset)
@@ -77,8 +84,11 @@ def make_split(
     return Split(head, _rows(groups, test), _rows(groups, held), rule)
 
 
-def split_of(spec: RunSpec, dataset: Dataset) -> Split:
-    """The split a spec asks of a dataset; the test part depends on the split's number only."""
+def split_of(spec: RunSpec, dataset: Dataset, results: Path | None = None) -> Split:
+    """The split a spec asks of a dataset; the test part depends on the split's number only.
+
+    `results` is the folder that keeps the splits of files.
+    """
     return make_split(
         dataset,
         spec.split,
@@ -86,6 +96,7 @@ def split_of(spec: RunSpec, dataset: Dataset) -> Split:
         source=spec.source,
         validate=spec.validates,
         split_rule=spec.split_rule,
+        results=results,
     )
 
 
@@ -103,7 +114,7 @@ def _random(dataset: Dataset, number: int) -> tuple[int, list[str], list[str]]:
 def _fold(dataset: Dataset, number: int, folds: int) -> tuple[int, list[str], list[str]]:
     """The same of a fold: shuffle 0 deals the contents to the folds in turn, and each fold orders the rest anew."""
     refuse_folds(dataset, folds)
-    refuse_beyond_folds(f"kfold:{folds}", number)
+    refuse_beyond(f"kfold:{folds}", number)
     contents = order_contents(set(dataset.table["group"].tolist()), 0)
     test = contents[number::folds]
     return number, order_contents(set(contents) - set(test), number), test
@@ -127,7 +138,9 @@ def why_no_folds(name: str, contents: int, folds: int) -> str:
 
 def count_of_splits(dataset: Dataset, split_rule: str = "random") -> int | None:
     """How many splits with different test parts a set of few contents has; None for more than anyone counts."""
-    return folds_of(split_rule) or count_of_parts(dataset.table["group"].nunique())
+    if split_rule == "official":
+        return 1
+    return splits_in(split_rule) or count_of_parts(dataset.table["group"].nunique())
 
 
 def count_of_parts(contents: int) -> int | None:
@@ -146,12 +159,10 @@ def too_many_splits(name: str, contents: int, parts: int) -> str:
     return f"{name} has {few} and so only {parts} different test parts. Ask for at most --splits {parts}."
 
 
-def refuse_part_of_official(fraction: float, source: str) -> None:
-    """An official training part is taken as it is: a share of it, or more than it, would be another experiment."""
+def refuse_part_of_fixed(split_rule: str, fraction: float, source: str) -> None:
+    """Another's training part is taken as it is: a share of it, or more than it, would be another experiment."""
     if fraction != TRAIN_SHARE or source != "split":
-        raise UsageError(
-            "split_rule=official takes the official training part as it is: leave out fraction and source."
-        )
+        raise UsageError(f"split_rule={split_rule} takes the training part as it is: leave out fraction and source.")
 
 
 def _count_of_training(contents: int) -> int:
@@ -210,13 +221,30 @@ def _rows(groups: np.ndarray, chosen: Sequence[str]) -> np.ndarray:
     return np.flatnonzero(np.fromiter((group in wanted for group in groups), dtype=bool, count=len(groups)))
 
 
-def _official(dataset: Dataset, number: int, validate: bool) -> Split:
-    if dataset.lacks_official:
-        raise DataError(dataset.lacks_official)
-    labels = dataset.table["official"].to_numpy()
-    train, test, held = (np.flatnonzero(labels == part) for part in ("train", "test", "val"))
+def _fixed(dataset: Dataset, number: int, split_rule: str, validate: bool, results: Path | None) -> Split:
+    """A split as another made it; where it names nothing for validation, every eighth training content is taken."""
+    train, test, held, rule = _parts_of(dataset, number, split_rule, results)
     if validate and not len(held):
         groups = dataset.table["group"].to_numpy()
         chosen = _rows(groups, _held_out(order_contents(set(groups[train].tolist()), number)))
         held, train = np.intersect1d(train, chosen), np.setdiff1d(train, chosen)
-    return Split(train, test, held, "official split")
+    return Split(train, test, held, rule)
+
+
+def _parts_of(
+    dataset: Dataset, number: int, split_rule: str, results: Path | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, str]:
+    """(training rows, test rows, rows named for validation, the rule as records have it)."""
+    if split_rule == "official":
+        if dataset.lacks_official:
+            raise DataError(dataset.lacks_official)
+        labels = dataset.table["official"].to_numpy()
+        train, test, held = (np.flatnonzero(labels == part) for part in ("train", "test", "val"))
+        return train, test, held, "official split"
+    refuse_beyond(split_rule, number)
+    if split_rule in AUTHORS:
+        sides, rule = authors_sides(split_rule, dataset, number), AUTHORS[split_rule].text
+    else:
+        sides = kept_sides(dataset, split_rule, number, results)
+        rule = f"splits of the file {file_of(split_rule)}"
+    return sides.rows(TRAIN), sides.rows(TEST), sides.rows(VALIDATION), rule

@@ -112,5 +112,6 @@ def _headline(record: Mapping[str, Any]) -> str:
     for target, metrics in record["metrics"].items():
         count = tests.get(target, {}).get("n", FEW_PICTURES)
         few = f" ({count} pictures)" if count < FEW_PICTURES else ""
-        said.append(f"SRCC {metrics['srcc']:z.3f} on {target}{few}")
+        srcc = "undefined" if metrics["srcc"] is None else f"{metrics['srcc']:z.3f}"
+        said.append(f"SRCC {srcc} on {target}{few}")
     return ", ".join(said)

@@ -8,7 +8,7 @@ images. Higher scores mean better quality on both sides.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,7 +96,7 @@ def score_metrics(predicted: ArrayLike, human: ArrayLike) -> dict[str, float | b
     constant is undefined, not 0.
     """
     scores, labels = _pair(predicted, human)
-    if np.ptp(scores / np.abs(scores).max()) <= 4 * np.finfo(np.float32).eps:
+    if _is_constant(scores):
         raise RunError("all predicted scores are the same to single precision: the model has collapsed to a constant")
     raw = plcc(scores, labels)
     mapping = fit_logistic(scores, labels)
@@ -115,6 +115,22 @@ def score_metrics(predicted: ArrayLike, human: ArrayLike) -> dict[str, float | b
         "rmse": error,
         "logistic_ok": mapping.ok,
     }
+
+
+def metrics_of(predicted: ArrayLike, human: ArrayLike, *, constant: bool = False) -> Mapping[str, float | bool | None]:
+    """As `score_metrics`; of a method that means to be `constant`, None in the place of each where its scores are.
+
+    No correlation with a constant is defined, and none is made up.
+    """
+    if constant and _is_constant(_finite(predicted, "predicted scores")):
+        return {**dict.fromkeys(("srcc", "plcc", "plcc_raw", "krcc", "rmse")), "logistic_ok": False}
+    return score_metrics(predicted, human)
+
+
+def _is_constant(scores: Vector) -> bool:
+    """Whether scores are all the same to single precision."""
+    largest = float(np.abs(scores).max())
+    return largest == 0 or bool(np.ptp(scores / largest) <= 4 * np.finfo(np.float32).eps)
 
 
 def fit_logistic(x: ArrayLike, y: ArrayLike) -> Logistic:

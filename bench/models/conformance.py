@@ -6,8 +6,9 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+import numpy as np
 import timm
 import torch
 from timm.models.vision_transformer import VisionTransformer
@@ -19,13 +20,20 @@ from bench.core.progress import counted
 from bench.core.registry import METHODS
 from bench.core.spec import Recipe, Scalar
 from bench.models.losses import plcc
-from bench.models.method import Method, QualityModel
-from bench.models.vit import Vit
+from bench.models.method import Ground, Learning, Method, QualityModel
+from bench.models.part import TrainingPart
+from bench.models.vit import NO_VIT, Vit, VitShape
 from bench.models.weights.load import load_vit
 
 BATCH = 4
+FITTED = 16
+"""Pictures that a method which fits is given."""
 STEPS = 3
 SIZE = 224
+
+
+WORDS: Mapping[str, tuple[str, ...]] = {"stands_on": get_args(Ground), "learns": get_args(Learning)}
+"""Facts that are one of a few words."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +64,18 @@ def random_cnn(name: str) -> nn.Module:
         return network
 
 
+class RandomToolbox:
+    """The `Toolbox` of checks: networks with random weights, the same at every call."""
+
+    def __call__(self, name: str) -> nn.Module:
+        """A CNN's stages."""
+        return random_cnn(name).requires_grad_(False).eval()
+
+    def vit(self, name: str, size: int) -> Vit:
+        """A further ViT."""
+        return load_vit(name, "random", size, files={}, cache=Path())[0].requires_grad_(False)
+
+
 def check_method(
     name: str,
     options: Mapping[str, Scalar] | None = None,
@@ -64,7 +84,8 @@ def check_method(
     """All checks of one method with these options on a backbone with random weights.
 
     `backbone` is a timm name, or a function that gives the same ViT every time; empty: a tiny one. A method that
-    refuses its options or the backbone raises its UsageError; any other failure is a failed check.
+    stands on no ViT of the run is given none. One that refuses its options or the backbone raises its UsageError; any
+    other failure is a failed check.
     """
     make_vit = partial(_random_vit, backbone) if isinstance(backbone, str) else backbone
     bench = _Bench(name, options or {}, make_vit)
@@ -84,28 +105,63 @@ class _Bench:
 
     def __init__(self, name: str, options: Mapping[str, Scalar], make_vit: Callable[[], Vit]) -> None:
         self.name, self.options, self.make_vit = name, options, make_vit
-        self.recipe = Recipe(size=make_vit().size)
+        self.on_vit = self.method().stands_on == "vit"
+        self.recipe = Recipe(size=make_vit().size if self.on_vit else SIZE)
         generator = torch.Generator().manual_seed(11)
         views = self.method().views(self.recipe)
+        self.plain = [name for name, view in views.items() if view.plain]
         self.pictures = {
             view: torch.randn(BATCH, 3, self.recipe.size, self.recipe.size, generator=generator) for view in views
         }
         self.human = torch.randn(BATCH, generator=generator)
+        self.facts = {"distortion": torch.tensor([5, 9, 5, 9]), "level": torch.tensor([1, 1, 2, 2])}
+
+    @property
+    def shape(self) -> VitShape:
+        return self.make_vit().shape if self.on_vit else NO_VIT
 
     def method(self) -> Method:
         method: Method = METHODS.make(self.name, self.options)
         return method
 
-    def model(self, seed: int = 0) -> QualityModel:
+    def fresh(self, seed: int = 0) -> QualityModel:
+        """The model as it is built."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return self.method().build(self.make_vit(), self.recipe, random_cnn)
+            return self.method().build(self.make_vit() if self.on_vit else None, self.recipe, RandomToolbox())
+
+    def model(self, seed: int = 0) -> QualityModel:
+        """The model as descent begins with it, or as it is tested where there is none."""
+        model = self.fresh(seed)
+        self.fit(model)
+        return model
+
+    def fit(self, model: QualityModel) -> None:
+        """Let a method that fits do so, on noise of several strengths."""
+        if "fit" not in self.method().learns:
+            return
+        strengths = torch.linspace(0.5, 2, FITTED)
+
+        def load(pictures: np.ndarray, _view: int) -> Mapping[str, Tensor]:
+            return self._inputs(model, [int(n) % BATCH for n in pictures], strengths[torch.from_numpy(pictures)])
+
+        part = partial(TrainingPart, views=1, load=load, device=torch.device("cpu"))
+        scores, contents = np.linspace(1, -1, FITTED), np.array([f"content {n // 2}" for n in range(FITTED)])
+        with torch.no_grad():
+            self.method().fit(model.eval(), part(scores, contents, originals=part(scores, contents).stacked))
 
     def inputs(self, model: QualityModel, order: list[int] | None = None) -> dict[str, Tensor]:
-        pictures = {view: picture[order or slice(None)] for view, picture in self.pictures.items()}
+        """What `forward` is given of the pictures."""
+        rows = order or list(range(BATCH))
+        return self._inputs(model, rows, torch.ones(len(rows)))
+
+    def _inputs(self, model: QualityModel, rows: list[int], strengths: Tensor) -> dict[str, Tensor]:
+        pictures = {view: strengths.view(-1, 1, 1, 1) * picture[rows] for view, picture in self.pictures.items()}
+        pictures |= {view: (128 + 40 * pictures[view]).round().clamp(0, 255) for view in self.plain}
         with torch.no_grad():
             frozen = {k: f.compute(pictures[f.view]) for k, f in model.features.frozen.items()}
-        return {view: pictures[view] for view in model.features.pictures} | frozen
+        told = {name: self.facts[name][rows] for name in model.features.knows}
+        return {view: pictures[view] for view in model.features.pictures} | frozen | told
 
     def scores(self, model: QualityModel, order: list[int] | None = None) -> Tensor:
         with torch.no_grad():
@@ -116,6 +172,8 @@ class _Bench:
         """A few real steps; the largest gradient that each trainable tensor saw in the first two."""
         method = self.method()
         largest: dict[str, float] = {}
+        if "descent" not in method.learns:
+            return largest
         groups: list[Any] = method.parameter_groups(model, self.recipe.lr)
         optimiser = torch.optim.AdamW(groups, lr=self.recipe.lr, weight_decay=self.recipe.weight_decay)
         model.train()
@@ -133,15 +191,18 @@ class _Bench:
 
 def _count(bench: _Bench) -> tuple[bool, str]:
     model = bench.model()
-    counted = sum(p.numel() for p in model.features.parameters() if p.requires_grad)
-    documented = bench.method().size(bench.make_vit().shape)
+    counted = model.learned() - sum(p.numel() for p in model.head.parameters() if p.requires_grad)
+    documented = bench.method().size(bench.shape)
+    if documented < 0:
+        return True, f"{counted:,} here; they depend on the data"
     return counted == documented, f"{counted:,} counted, {documented:,} documented"
 
 
 def _frozen_stays(bench: _Bench) -> tuple[bool, str]:
-    model = bench.model()
+    model = bench.fresh()
     trained = model.trainable_state()
     before = {k: v.clone() for k, v in model.state_dict().items() if k not in trained}
+    bench.fit(model)
     bench.train(model)
     after = model.state_dict()
     moved = [name for name, tensor in before.items() if not torch.equal(tensor, after[name])]
@@ -149,13 +210,17 @@ def _frozen_stays(bench: _Bench) -> tuple[bool, str]:
 
 
 def _all_learn(bench: _Bench) -> tuple[bool, str]:
-    largest = bench.train(bench.model(), steps=2)
+    model = bench.model()
+    if "descent" not in bench.method().learns:
+        idle = [name for name, p in model.named_parameters() if p.requires_grad]
+        return not idle, "no gradient descent" if not idle else f"no descent trains {_some(idle)}"
+    largest = bench.train(model, steps=2)
     dead = [name for name, gradient in largest.items() if gradient == 0.0]
     return not dead, f"{len(largest)} trainable tensors" if not dead else f"no gradient: {_some(dead)}"
 
 
 def _identity(bench: _Bench) -> tuple[bool, str]:
-    if not bench.method().starts_as_identity():
+    if not bench.on_vit or not bench.method().starts_as_identity():
         return True, "not claimed"
     model = bench.model().eval()
     with torch.no_grad():
@@ -180,7 +245,7 @@ def _outputs(bench: _Bench) -> tuple[bool, str]:
 def _state_returns(bench: _Bench) -> tuple[bool, str]:
     model = bench.model()
     bench.train(model)
-    fresh = bench.model(seed=1)
+    fresh = bench.fresh(seed=1)
     fresh.load_trainable_state({k: v.clone() for k, v in model.trainable_state().items()})
     gap = float((bench.scores(model) - bench.scores(fresh)).abs().max())
     return gap <= 1e-6, f"largest gap {gap:.1e}"
@@ -188,7 +253,11 @@ def _state_returns(bench: _Bench) -> tuple[bool, str]:
 
 def _deterministic(bench: _Bench) -> tuple[bool, str]:
     model = bench.model()
-    same = torch.equal(bench.scores(model), bench.scores(model))
+    scores = bench.scores(model)
+    same = torch.equal(scores, bench.scores(model))
+    if same and "fit" in bench.method().learns:
+        same = torch.equal(scores, bench.scores(bench.model()))
+        return same, "two fits agree" if same else "two fits differ"
     return same, "two passes agree" if same else "two passes differ"
 
 
@@ -210,11 +279,21 @@ def _declared(bench: _Bench) -> tuple[bool, str]:
     wrong += [f"{name} is no fact: did you mean {meant}?" for name, meant in _typing_errors(method, set(card.options))]
     unread = sorted(name for name in facts - {"name", *card.options} if card.facts[name] != getattr(method, name))
     wrong += [f"{name} cannot be read from the source: write it out in the class itself" for name in unread]
+    wrong += _unknown_words(method)
+    wrong += [f"networks: there is no option {name}" for name in method.networks if name not in card.options]
     named = {name for bound in card.facts["bounds"].values() for name in (bound.get("divides"), bound.get("tiles"))}
     strangers = sorted({*card.facts["bounds"], *named} - {None} - set(card.options))
     wrong += [f"bounds: there is no option {name}" for name in strangers]
     said = facts & set(METHODS.own_card(bench.name).facts)
     return not wrong, "; ".join(wrong) or f"{counted(len(said), 'fact')}, {counted(len(card.options), 'option')}"
+
+
+def _unknown_words(method: Method) -> list[str]:
+    """Facts that are one of a few words, and are none of them."""
+    said = {name: (getattr(method, name), words) for name, words in WORDS.items()}
+    return [
+        f"{name}={value!r} is none of {', '.join(words)}" for name, (value, words) in said.items() if value not in words
+    ]
 
 
 def _typing_errors(method: Method, options: Collection[str]) -> list[tuple[str, str]]:

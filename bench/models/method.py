@@ -1,14 +1,15 @@
-"""What a fine-tuning strategy is: frozen options, the views it takes, and the module it builds on a frozen ViT.
+"""What a method is: frozen options, the views it takes, and the module it builds on a frozen ViT or without one.
 
 A subclass is one short file: what it says of itself (the class attributes of `Method`), its options, `assemble` and
 `size`, and `views` where it looks at more than one crop. Freezing, the quality head, normalisation and training are
-the harness's work and the same for all, so that no method can forget or improve them.
+the harness's work and the same for all, so that no method can forget or improve them. A method that is no strategy of
+fine-tuning has hooks for what it does otherwise: networks of its own, a fit in closed form, a head, a loss.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -18,9 +19,16 @@ from bench.core.spec import Recipe, Scalar
 from bench.data.views.view import Frozen, View
 from bench.models.dropout import Dropout
 from bench.models.head import quality_head
+from bench.models.part import TrainingPart
 
 if TYPE_CHECKING:
     from bench.models.vit import Vit, VitShape
+
+
+Ground = Literal["vit", "own", "nothing"]
+"""What a method stands on."""
+Learning = Literal["descent", "fit", "fit_then_descent", "nothing"]
+"""How a method learns."""
 
 
 class Features(nn.Module):
@@ -30,12 +38,19 @@ class Features(nn.Module):
     `drifting` names submodules whose buffers change in training and so belong to the trained state.
     `renewed`: from which token to which new ones are put before every block, in the place of those that the last block
     made: nothing of a picture comes through them, which attention rollout must know.
+    `width`: of the vectors that `forward` gives, where it is not the ViT's.
+    `fitted` names the buffers or parameters of its own that `Method.fit` finds, in whatever shape: they are part of
+    the trained state. Before the fit they are there and empty.
+    `knows` names what `forward` is told of each picture beside its pixels ("distortion" and "level", as whole numbers).
     """
 
     pictures: tuple[str, ...] = ()
     frozen: Mapping[str, Frozen] = {}
     drifting: tuple[str, ...] = ()
     renewed: tuple[int, int] = (0, 0)
+    width: int = 0
+    fitted: tuple[str, ...] = ()
+    knows: tuple[str, ...] = ()
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """The feature vectors that the quality head scores."""
@@ -56,8 +71,16 @@ class ViewFeature(Features):
         return self.vit(inputs["crop"])
 
 
-Toolbox = Callable[[str], nn.Module]
-"""Loads a further frozen network by timm name: pretrained, `features_only`, a list of feature maps (LoDa's CNN)."""
+class Toolbox(Protocol):
+    """Loads further networks by timm name: pretrained, frozen, in eval mode; unfreeze what is to be trained."""
+
+    def __call__(self, name: str, /) -> nn.Module:
+        """A CNN's last four feature stages: pictures → a list of maps (LoDa's CNN)."""
+        ...
+
+    def vit(self, name: str, size: int, /) -> Vit:
+        """A further ViT for pictures of `size` pixels."""
+        ...
 
 
 class Method:
@@ -114,13 +137,37 @@ class Method:
     """Paper or code it follows, in a few words."""
     trains_backbone: ClassVar[bool] = False
     """Whether every weight of the ViT learns; else all are frozen when `assemble` gets it."""
+    stands_on: ClassVar[Ground] = "vit"
+    """Which networks it reads: the run's ViT, networks of its own (`assemble_alone` asks the toolbox for them, options
+    name them), or none. A ViT that is not read is not loaded, and `--backbone` is no part of the run's name."""
+    networks: ClassVar[tuple[str, ...]] = ()
+    """Which of its options name a network of its own, by timm name."""
+    backbones: ClassVar[Mapping[str, str]] = {}
+    """By preset, the ViT that it stands on where nobody names one, as in {"paper": "deit3_small_patch16_224"}; a preset
+    that is not there: its usual one."""
+    learns: ClassVar[Learning] = "descent"
+    """How: by gradient descent under the recipe, by its own `fit`, by that as a start for descent, or not at all."""
+    needs: ClassVar[tuple[str, ...]] = ()
+    """What sets must tell of their pictures (`DatasetSource.tells`): "distortion", of all sets of a run, or
+    "originals", of the one it is fitted on. `--method all` leaves out runs on other sets."""
+    ranked: ClassVar[bool] = True
+    """Whether it takes part in ranks; not so one that is told what no method may know."""
+    constant: ClassVar[bool] = False
+    """Whether it means to give one score to all pictures: its correlations are then undefined, and its run no failure.
+    Of any other method such scores are a collapse, and the run has failed."""
     recipe: ClassVar[Mapping[str, Scalar]] = {}
-    """What the method's own paper changes in the common recipe (under the preset `paper`); empty for a fair fight."""
+    """What the method's own paper changes in the common recipe: used under `--recipe own`, else all train alike."""
+    preset_recipe: ClassVar[Mapping[str, Mapping[str, Scalar]]] = {}
+    """By preset, what it needs changed in the common recipe to train at all, as in {"demo": {"lr": 2e-5}}; tables say
+    so."""
+    preset_options: ClassVar[Mapping[str, Mapping[str, Scalar]]] = {}
+    """By preset, other defaults of its options, as in {"demo": {"cnn": "tf_efficientnet_lite0"}}; the demo's hold in
+    every preset that makes its own sets."""
     identity_at_start: ClassVar[bool] = False
     """Whether a fresh module must give the frozen backbone's own features (to 1e-5)."""
     vit_b: ClassVar[int | None] = None
-    """What `size` gives on ViT-B/16 with the default options; None where options decide it. `bench methods` lists it
-    without loading torch, and `bench profile` measures the methods that say it unless told which."""
+    """What `size` gives on ViT-B/16 with the default options; None where options or data decide it. `bench methods`
+    lists it without loading torch, and `bench profile` measures the methods that say it unless told which."""
     family: ClassVar[bool] = False
     """Whether only its variants are methods (`peft:dora`): `--method all` leaves a family out."""
     packs: ClassVar[int] = 1
@@ -148,9 +195,25 @@ class Method:
         """
         raise TypeError(f"{type(self).__name__} does not assemble anything")
 
+    def assemble_alone(self, recipe: Recipe, toolbox: Toolbox) -> Features:
+        """The hook of a method that does not stand on the run's ViT: build the features on whatever it brings."""
+        raise TypeError(f"{type(self).__name__} does not assemble anything without a ViT")
+
     def size(self, shape: VitShape) -> int:
-        """Trainable parameters without the head, from the documented formula, not by counting."""
+        """Trainable parameters without the head, from the documented formula, not by counting.
+
+        Numbers that a fit finds count too. A method that does not stand on the run's ViT is given a shape of zeros.
+        Negative: they depend on the data.
+        """
         raise TypeError(f"{type(self).__name__} does not say its size")
+
+    def head(self, recipe: Recipe, width: int) -> nn.Module | None:
+        """What maps features to a score: the head of the recipe. None: `forward` gives the scores [B] themselves."""
+        return quality_head(recipe.head, width)
+
+    def fit(self, model: QualityModel, part: TrainingPart) -> None:
+        """Find what gradient descent does not: put the tensors that `Features.fitted` names into `model.features`."""
+        raise TypeError(f"{type(self).__name__} does not fit anything")
 
     def budget_choices(self, shape: VitShape) -> Sequence[int]:
         """The values of the option that `--budget` may turn, smallest first; sizes must grow with them."""
@@ -164,29 +227,57 @@ class Method:
         """Whether these very options claim it; the class fact unless they change it."""
         return self.identity_at_start
 
-    def build(self, vit: Vit, recipe: Recipe, toolbox: Toolbox) -> QualityModel:
-        """The whole model, sealed: frozen backbone, the method's features, the common head."""
-        for parameter in vit.parameters():
-            parameter.requires_grad_(self.trains_backbone)
-        features = self.assemble(vit, toolbox)
-        head = quality_head(recipe.head, vit.shape.width)
+    def build(self, vit: Vit | None, recipe: Recipe, toolbox: Toolbox) -> QualityModel:
+        """The whole model, sealed: frozen backbone, the method's features, the common head.
+
+        There is a ViT for a method that stands on one.
+        """
+        if vit is None:
+            features = self.assemble_alone(recipe, toolbox)
+        else:
+            for parameter in vit.parameters():
+                parameter.requires_grad_(self.trains_backbone)
+            features = self.assemble(vit, toolbox)
+        head = self.head(recipe, features.width or (vit.shape.width if vit is not None else 0))
         return QualityModel(features, head, recipe.dropout)
 
     def parameter_groups(self, model: QualityModel, lr: float) -> list[dict[str, object]]:
-        """What the optimiser gets: everything trainable at one rate."""
+        """What the optimiser gets: everything trainable at one rate. A group may have its own `weight_decay`."""
         return [{"params": [p for p in model.parameters() if p.requires_grad], "lr": lr}]
+
+    def optimiser(self, groups: list[dict[str, Any]], recipe: Recipe) -> torch.optim.Optimizer | None:
+        """An optimiser of its own for these groups, which it needs in a paper's own recipe; None: AdamW, as all."""
+        return None
+
+    def rates(self, step: int, per_epoch: int, recipe: Recipe) -> Sequence[float]:
+        """The factor on the rate of each parameter group at a step, where the recipe says `schedule=own`."""
+        raise TypeError(f"{type(self).__name__} has no schedule of its own")
+
+    def loss(self, predicted: Tensor, human: Tensor) -> Tensor:
+        """What is made small where the recipe says `loss=own`; scores are standardised over the training part."""
+        raise TypeError(f"{type(self).__name__} has no loss of its own")
 
 
 class QualityModel(nn.Module):
-    """Features → dropout → head → one score an image."""
+    """Features → dropout → head → one score an image. Without a head the features are the scores."""
 
-    def __init__(self, features: Features, head: nn.Module, dropout: float) -> None:
+    def __init__(self, features: Features, head: nn.Module | None, dropout: float) -> None:
         super().__init__()
-        self.features, self.head, self.dropout = features, head, Dropout(dropout)
+        self.features, self.head = features, nn.Identity() if head is None else head
+        self.dropout = Dropout(dropout)
+        self.headless = head is None
+        self.register_buffer("place", torch.zeros(()), persistent=False)
+
+    @property
+    def device(self) -> torch.device:
+        """Where it is: also of a model without parameters."""
+        return self.get_buffer("place").device
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """Scores [B]: the head works in fp32 whatever the features were computed in, or ranks would tie."""
         features = self.features(inputs)
+        if self.headless:
+            return features.float()
         with torch.autocast(features.device.type, enabled=False):
             return self.head(self.dropout(features.float())).squeeze(-1)
 
@@ -200,19 +291,41 @@ class QualityModel(nn.Module):
                     module.eval()
         return self
 
+    def learned(self) -> int:
+        """How many numbers training finds, by descent or by a fit."""
+        trained = {id(p): p.numel() for p in self.parameters() if p.requires_grad}
+        fitted = {id(t): t.numel() for t in (getattr(self.features, name) for name in self.features.fitted)}
+        return sum((trained | fitted).values())
+
+    def numbers(self) -> int:
+        """How many numbers it is made of, frozen ones and those that a fit found included."""
+        fitted = [getattr(self.features, name) for name in self.features.fitted]
+        own = {id(p) for p in self.parameters()}
+        return sum(p.numel() for p in self.parameters()) + sum(t.numel() for t in fitted if id(t) not in own)
+
     def trainable_state(self) -> dict[str, Tensor]:
         """The trained tensors (and drifting statistics) by name, and nothing frozen."""
         state = {name: p.detach() for name, p in self.named_parameters() if p.requires_grad}
         for part in self.features.drifting:
             for name, buffer in self.features.get_submodule(part).named_buffers(f"features.{part}"):
                 state[name] = buffer
-        return state
+        return state | {f"features.{name}": getattr(self.features, name).detach() for name in self.features.fitted}
 
     def load_trainable_state(self, state: Mapping[str, Tensor]) -> None:
-        """Put trained tensors back; missing or extra names are an error."""
+        """Put trained tensors back; missing or extra names are an error. What a fit finds takes the shape it had."""
         own = self.trainable_state()
         if set(own) != set(state):
             raise KeyError(f"trained state does not fit: {sorted(set(own) ^ set(state))[:5]}")
         with torch.no_grad():
             for name, tensor in own.items():
-                tensor.copy_(state[name])
+                if name.removeprefix("features.") in self.features.fitted and tensor.shape != state[name].shape:
+                    put_fitted(self.features, name.removeprefix("features."), state[name])
+                else:
+                    tensor.copy_(state[name])
+
+
+def put_fitted(features: Features, name: str, found: Tensor) -> None:
+    """Put what a fit found in the place of the buffer or parameter of that name, on the device of the old one."""
+    old: Tensor = getattr(features, name)
+    found = found.detach().to(old.device).clone()
+    setattr(features, name, nn.Parameter(found, old.requires_grad) if isinstance(old, nn.Parameter) else found)

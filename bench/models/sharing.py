@@ -14,8 +14,9 @@ from torch import nn
 from bench.core.progress import Report
 from bench.core.runtime import Runtime
 from bench.core.spec import RunSpec
+from bench.models.method import Method
 from bench.models.vit import Vit
-from bench.models.weights.load import CNN_FILE, CnnToolbox, LoadedWeights, load_vit, toolbox
+from bench.models.weights.load import CNN_FILE, CnnToolbox, LoadedWeights, load_vit, no_weights, toolbox
 
 Network = TypeVar("Network", bound=nn.Module)
 Load = Callable[[], tuple[Network, LoadedWeights]]
@@ -29,7 +30,7 @@ class _Loaded:
 
 
 class SharedNetworks:
-    """The ViT and the CNN that were loaded last; plans go through their backbones one after the other."""
+    """The networks that were loaded last, one of a kind; plans go through their backbones one after the other."""
 
     def __init__(self) -> None:
         self._loaded: dict[str, _Loaded] = {}
@@ -54,10 +55,10 @@ class SharedNetworks:
 
 
 class SharedToolbox:
-    """The toolbox of a run: CNNs as bench.models.weights gives them, each loaded once; `loaded` are those asked for."""
+    """The toolbox of a run: networks as bench.models.weights gives them, loaded once; `loaded` are those asked for."""
 
     def __init__(self, networks: SharedNetworks, spec: RunSpec, runtime: Runtime, report: Report) -> None:
-        self._networks, self._spec, self._runtime = networks, spec, runtime
+        self._networks, self._spec, self._runtime, self._report = networks, spec, runtime, report
         self._tools: CnnToolbox = toolbox(
             runtime.weight_files, runtime.cache, random=spec.weights == "random", progress=report
         )
@@ -66,14 +67,38 @@ class SharedToolbox:
     def __call__(self, name: str) -> nn.Module:
         """A frozen network by timm name, in eval mode."""
         spec = self._spec
+        # one CNN stays loaded for the next run; a run's second one has a place of its own
+        kind = "cnn" if not self.loaded.keys() - {name} else f"cnn {name}"
         key = (name, spec.cnn_weights, spec.weights == "random", *_origin(self._runtime, CNN_FILE))
 
         def load() -> tuple[nn.Module, LoadedWeights]:
             with torch.random.fork_rng(devices=[]):  # a run's own draws must not tell whether it was loaded or shared
                 return self._tools(name), self._tools.loaded[name]
 
-        network, self.loaded[name] = self._networks.shared("cnn", key, load)
+        network, self.loaded[name] = self._networks.shared(kind, key, load)
         return network
+
+    def vit(self, name: str, size: int) -> Vit:
+        """A further frozen ViT by timm name."""
+        spec, runtime = self._spec, self._runtime
+        weights = "random" if spec.weights == "random" else "pretrained"
+
+        def load() -> tuple[Vit, LoadedWeights]:
+            with torch.random.fork_rng(devices=[]):
+                return load_vit(name, weights, size, files={}, cache=runtime.cache, progress=self._report)
+
+        key = (name, weights, size, str(runtime.cache))
+        vit, self.loaded[name] = self._networks.shared(f"vit {name}", key, load)
+        return vit
+
+
+def backbone_of(
+    method: Method, networks: SharedNetworks, spec: RunSpec, runtime: Runtime, report: Report
+) -> tuple[Vit | None, LoadedWeights]:
+    """The ViT that a run's method stands on; none, and nothing is loaded, where it reads none."""
+    if method.stands_on != "vit":
+        return None, no_weights()
+    return networks.shared_vit(spec, runtime, report)
 
 
 def own_what_is_trained(model: nn.Module) -> None:

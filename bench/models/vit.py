@@ -39,6 +39,10 @@ class VitShape:
     """Of those, the ones in bias vectors."""
 
 
+NO_VIT = VitShape(width=0, depth=0, patch=0, heads=0, prefix=0, mlp=0, qkv=0, grid=0, parameters=0, biases=0)
+"""The sizes that a method is told of where it stands on no ViT of the run."""
+
+
 class Vit(nn.Module):
     """A timm VisionTransformer seen as its steps, so that a method can act between them and inside its blocks.
 
@@ -136,7 +140,9 @@ class Vit(nn.Module):
 
 @cache
 def vit_shape(backbone: str) -> VitShape:
-    """The sizes of a timm ViT at its own picture size, without weights or memory."""
+    """The sizes of a timm ViT at its own picture size, without weights or memory; of no ViT, zeros."""
+    if not backbone:
+        return NO_VIT
     try:
         with torch.device("meta"):
             model: Any = timm.create_model(backbone, pretrained=False)

@@ -15,7 +15,7 @@ from bench.core.spec import RunSpec
 from bench.data.views.view import View
 from bench.models.method import Features, Method
 from bench.models.vit import vit_shape
-from bench.models.weights.load import cnn_without_weights, vit_without_weights
+from bench.models.weights.load import WeightlessToolbox, vit_without_weights
 
 
 def build_weightless(spec: RunSpec) -> tuple[Features, Mapping[str, View]]:
@@ -23,8 +23,9 @@ def build_weightless(spec: RunSpec) -> tuple[Features, Mapping[str, View]]:
     method: Method = METHODS.load(spec.method)(variant=spec.method.partition(":")[2], **spec.options)
     views = method.views(spec.recipe)
     with torch.device("meta"):
-        vit = vit_without_weights(spec.backbone, spec.recipe.size).eval()
-        return method.build(vit, spec.recipe, cnn_without_weights).features, views
+        alone = method.stands_on != "vit"
+        vit = None if alone else vit_without_weights(spec.backbone, spec.recipe.size).eval()
+        return method.build(vit, spec.recipe, WeightlessToolbox()).features, views
 
 
 def refuse_other_backbones(backbone: str, size: int) -> None:
@@ -79,6 +80,7 @@ def count_picture_work(spec: RunSpec) -> PictureWork:
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
             inputs[name] = one.compute(pictures[one.view])
         frozen[views[one.view].fixed] += counter.get_total_flops()
+    inputs |= {name: torch.zeros(1, dtype=torch.int64, device="meta") for name in features.knows}
     with FlopCounterMode(display=False) as counter:
         found = features.train()(inputs)
         scoring = counter.get_total_flops()

@@ -11,13 +11,16 @@ from typing import Any
 from bench.core.cards import Option
 from bench.core.errors import UsageError, suggest
 from bench.core.hashes import file_token
-from bench.core.registry import METHODS, PROTOCOLS, stem_of
-from bench.core.spec import RunSpec, Scalar, folds_of, recipe_options
+from bench.core.registry import METHODS, PROTOCOLS
+from bench.core.spec import RunSpec, Scalar, recipe_options
+from bench.core.split_rules import is_fixed, splits_in
 from bench.data.locate import LEAST_IMAGES, loader_name
 from bench.planning.choices import Choices
 from bench.planning.presets import Preset, preset_named
 from bench.planning.protocol import MethodChoice, Protocol, Request, merge
 from bench.planning.refusals import Wanted, refuse_what_is_dropped
+from bench.planning.unfit import without_unfit
+from bench.planning.usual import preset_options, usual_backbone
 from bench.planning.which_sets import WhichSets, sets_here
 
 RECIPE = "recipe"
@@ -31,8 +34,8 @@ SPEC_SETTINGS = {
 SPEC_MEANINGS = {
     "fraction": "Share of the set that is trained on; at most 0.8, for a fifth is always kept for tests.",
     "source": "Train on the training part of a split, or on the whole set (to test on others).",
-    "split_rule": "Random splits of contents, the one that the set's authors published (official), or kfold:K: each "
-    "content is tested in exactly one of K folds.",
+    "split_rule": "Random splits of contents, the one that the set's authors published (official), kfold:K (each "
+    "content is tested in exactly one of K folds), or other people's: loda, pyiqa, file:PATH.",
 }
 
 
@@ -57,6 +60,8 @@ class Ask:
     selection: str = ""
     budget: str = ""
     tuned: Choices = field(default_factory=Choices)
+    own_recipes: bool = False
+    """Whether methods train by the recipes of their own papers."""
     train_on: Sequence[str] = ()
     test_on: Sequence[str] = ()
     data: Mapping[str, Any] | None = None
@@ -77,6 +82,10 @@ class Plan:
     """The protocols' own sets that are not configured."""
     splits_named: bool = False
     """Whether the user said how many splits; else it is the preset's number."""
+    unfit: tuple[str, ...] = ()
+    """Which runs were left out, and why they cannot be."""
+    unnamed: frozenset[str] = frozenset()
+    """The methods that are there because all were asked for: nobody insists on one of them."""
 
 
 def make_plan(ask: Ask) -> Plan:
@@ -98,7 +107,7 @@ def make_plan(ask: Ask) -> Plan:
     if 0 < ask.limit < LEAST_IMAGES:
         raise UsageError(f"--limit {ask.limit} leaves nothing to split: use at least {LEAST_IMAGES} images.")
     rules = {str(settings.spec.get("split_rule", preset.rule_for(name))) for name in ask.datasets or preset.main}
-    folds = min(map(folds_of, rules))
+    known = min(map(splits_in, rules))
     request = Request(
         preset=preset,
         methods=tuple(
@@ -107,12 +116,13 @@ def make_plan(ask: Ask) -> Plan:
         ),
         datasets=tuple(ask.datasets),
         sets=_sets(ask, preset, names),
-        splits=ask.splits or folds or preset.splits,
+        splits=ask.splits or known or preset.splits,
         recipe={**ask.file.recipe, **settings.recipe},
         recipes=recipes_of_methods(ask.file, settings),
         options=ask.file.methods,
         common=common | ({"budget": parse_count(ask.budget)} if ask.budget else {}),
         tuned=ask.tuned,
+        own_recipes=ask.own_recipes,
         sizer=size_to_budget,
     )
     planned = [
@@ -120,10 +130,12 @@ def make_plan(ask: Ask) -> Plan:
         for seeded in _seeded(request, ask.seeds or preset.seeds)
         for name in names
     ]
+    typed_sets = (*ask.datasets, *ask.train_on, *ask.test_on)
+    planned, unfit = without_unfit(planned, ask.methods, typed_sets, ask.data or {})
     by_protocol = {name: [spec for n, specs in planned if n == name for spec in specs] for name in names}
     refuse_what_is_dropped(by_protocol, Wanted(request, settings.protocols, _planned), ask.methods)
     specs = [spec for _, some in planned for spec in some]
-    _refuse_parts_of_official_splits(specs)
+    _refuse_parts_of_fixed_splits(specs)
     return Plan(
         tuple(merge(specs)),
         tuple(names),
@@ -132,6 +144,8 @@ def make_plan(ask: Ask) -> Plan:
         asked_by=_asked_by(by_protocol),
         left_out=tuple(sorted(request.sets.left_out)),
         splits_named=bool(ask.splits),
+        unfit=unfit,
+        unnamed=frozenset(methods) - set(ask.methods) if "all" in ask.methods else frozenset(),
     )
 
 
@@ -163,13 +177,12 @@ def _asked_by(by_protocol: Mapping[str, Sequence[RunSpec]]) -> dict[str, tuple[s
     return found
 
 
-def _refuse_parts_of_official_splits(specs: Sequence[RunSpec]) -> None:
-    official = {(spec.fraction, spec.source) for spec in specs if spec.split_rule == "official"}
-    if official:
-        from bench.data.splits import refuse_part_of_official
-
-        for fraction, source in sorted(official):
-            refuse_part_of_official(fraction, source)
+def _refuse_parts_of_fixed_splits(specs: Sequence[RunSpec]) -> None:
+    fixed = {(spec.split_rule, spec.fraction, spec.source) for spec in specs if is_fixed(spec.split_rule)}
+    if fixed:
+        from bench.data.splits import refuse_part_of_fixed
+    for split_rule, fraction, source in sorted(fixed):
+        refuse_part_of_fixed(split_rule, fraction, source)
 
 
 def _seeded(request: Request, seeds: int) -> list[Request]:
@@ -304,6 +317,14 @@ def weights_token(wish: str, flag: str = "--weights") -> tuple[dict[str, Path], 
     return {token: path.resolve()}, token
 
 
+def weight_files(weights: str | Path | None, cnn_weights: str | Path | None) -> dict[str, Path]:
+    """The user's weights files by the names that specs have for them: for runs that are made already."""
+    files = weights_token(str(weights))[0] if weights is not None else {}
+    if cnn_weights is not None:
+        files["cnn"] = next(iter(weights_token(str(Path(cnn_weights).resolve()), "--cnn-weights")[0].values()))
+    return files
+
+
 def parse_count(text: str) -> int:
     """A number of parameters as people write it: 8M, 300k, 2379264."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kKmMgG]?)", text.strip())
@@ -317,8 +338,8 @@ def _sized(method: str, options: Mapping[str, Scalar], ask: Ask, preset: Preset)
     if not ask.budget:
         return options
     wanted = parse_count(ask.budget)
-    known = METHODS.card(method).defaults() | dict(preset.method_options.get(stem_of(method), {}))
-    sized = size_to_budget(method, {**known, **options}, ask.backbone or preset.backbone, wanted)
+    known = METHODS.card(method).defaults() | dict(preset_options(preset, method))
+    sized = size_to_budget(method, {**known, **options}, ask.backbone or usual_backbone(preset, method), wanted)
     return {**options, **{name: value for name, value in sized.items() if value != known.get(name)}}
 
 

@@ -8,11 +8,19 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.core.cards import Bound, Card
 from bench.core.errors import UsageError
-from bench.core.registry import stem_of
 from bench.core.spec import Recipe, RunSpec, Scalar, Target, recipe_options
 from bench.planning.choices import NESTED, Choices, origin_text
 from bench.planning.fitting import check_size, fitted
 from bench.planning.presets import Preset
+from bench.planning.usual import (
+    OWN,
+    own_recipe,
+    preset_options,
+    refuse_foreign_recipe,
+    usual_backbone,
+    usual_recipe,
+    what_is_read,
+)
 from bench.planning.which_sets import WhichSets
 
 if TYPE_CHECKING:
@@ -49,6 +57,8 @@ class Request:
     """What bench.toml sets of the options of methods, for those that a protocol chooses itself."""
     common: Mapping[str, Any] = field(default_factory=dict)
     tuned: Choices = field(default_factory=Choices)
+    own_recipes: bool = False
+    """Whether every method whose paper has a recipe of its own is trained by that."""
     sizer: Sizer | None = None
     """Solves a method's options for a budget; given from outside, because it has to load torch."""
     sets: WhichSets = field(default_factory=WhichSets)
@@ -77,12 +87,15 @@ class Request:
     def spec(self, method: MethodChoice, train: str, tests: Sequence[str], split: int, **changes: Any) -> RunSpec:
         """One run under this request: the usual recipe, then the tuned one, then what the user set."""
         fixed = {**self.recipe, **self.recipes.get(method.name, {}), **changes.pop("recipe", {})}
-        whole: dict[str, Any] = {"backbone": self.preset.backbone, "split_rule": self.preset.rule_for(train)}
-        whole |= {**self.common, **changes}
+        usual = {"backbone": usual_backbone(self.preset, method.name), "split_rule": self.preset.rule_for(train)}
+        whole = what_is_read(method.name, {**usual, **self.common, **changes})
         chosen, origin = self._chosen(method, train, tests, split, whole)
-        recipe: dict[str, Any] = usual_recipe(self.preset, train, method.name)
+        own = self.own_recipes and bool(own_recipe(method.name))
+        recipe: dict[str, Any] = usual_recipe(self.preset, train, method.name, own=own)
         recipe |= {name: value for name, value in chosen.items() if name in recipe_options()} | fixed
         made = Recipe(**recipe)
+        if foreign := refuse_foreign_recipe(method.name, made):
+            raise UsageError(foreign)
         check_size(whole["backbone"], made.size)
         base = RunSpec(
             method=method.name,
@@ -91,7 +104,7 @@ class Request:
             split=split,
             options=self._checked_options(method, chosen, whole["backbone"], made.size),
             recipe=made,
-            recipe_from=origin_text(origin, set(chosen) - set(fixed) - set(method.options)),
+            recipe_from=OWN if own else origin_text(origin, set(chosen) - set(fixed) - set(method.options)),
             preset=self.preset.name,
         )
         return replace(base, **whole)
@@ -130,7 +143,7 @@ class Request:
 
         card = METHODS.card(method.name)
         known = card.defaults()
-        preset = self.preset.method_options.get(stem_of(method.name), {})
+        preset = preset_options(self.preset, method.name)
         unknown = sorted(set(method.options) - set(known))
         if unknown:
             raise UsageError(f"{method.name} has no option {', '.join(unknown)}; it has: {', '.join(known) or 'none'}.")
@@ -198,20 +211,6 @@ class Protocol:
     def tables(self, results: Results) -> list[Table]:
         """The protocol's tables, from whatever records there are."""
         raise TypeError(f"{type(self).__name__} does not make any table")
-
-
-def usual_recipe(preset: Preset, train: str, method: str) -> dict[str, Scalar]:
-    """The recipe nobody touched: the preset's, the dataset's, and what the method's own paper changes in it.
-
-    The demo gives every method its own short recipe: a paper's epochs and rates are made for real datasets. What a
-    preset changes for one method stands in `Preset.method_recipe`, with why.
-    """
-    from bench.core.registry import METHODS
-
-    recipe = {**preset.recipe, **preset.dataset_recipe(train)}
-    if preset.name == "paper" and method in METHODS:
-        recipe |= METHODS.card(method).facts["recipe"]
-    return recipe | dict(preset.method_recipe.get(stem_of(method), {}))
 
 
 def merge(specs: Sequence[RunSpec]) -> list[RunSpec]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from bench.core.machine import pick_device, set_up
+from bench.core.registry import METHODS
 from bench.core.runtime import Runtime
 from bench.core.spec import RunSpec, Target
 from bench.data.locate import source_of
@@ -50,7 +51,12 @@ def resized(counted: RunSpec, work: PictureWork, spec: RunSpec) -> PictureWork:
 
 
 def _one_pass(spec: RunSpec) -> float:
-    """Operations of a plain ViT on one picture: its linear maps and its attention, block by block."""
+    """Operations of a plain ViT on one picture: its linear maps and its attention, block by block.
+
+    Of a method that stands on no ViT, its pixels: any network's work grows with them.
+    """
+    if not spec.backbone:
+        return spec.recipe.size**2
     shape = vit_shape(spec.backbone)
     tokens = (spec.recipe.size // shape.patch) ** 2 + shape.prefix
     return shape.depth * (24 * tokens * shape.width**2 + 4 * tokens**2 * shape.width)
@@ -61,6 +67,8 @@ def _work(spec: RunSpec) -> PictureWork:
     try:
         return count_picture_work(spec)
     except Exception:  # some of peft's tuners read weights while they are put in, and a plugin may do anything
+        if not spec.backbone:
+            return PictureWork(0.0, 0.0, 0.0, 0.0, one_view=True)
         return count_picture_work(replace(spec, method="full_finetune", options={}))
 
 
@@ -68,7 +76,8 @@ def operations(spec: RunSpec, splits: int, images: Mapping[str, int], work: Pict
     """Floating-point operations of so many runs that differ in their split only."""
     recipe, whole = spec.recipe, images[spec.train]
     trained_on = whole if spec.source == "all" else round(spec.fraction * whole)
-    training = trained_on * recipe.train_views * recipe.epochs
+    by_descent = "descent" in METHODS.card(spec.method).facts["learns"]
+    training = trained_on * recipe.train_views * (recipe.epochs if by_descent else 1)
     views = 1 if work.one_view else recipe.test_views
     tested_on = {target: _tested(target, images) for target in spec.tests}
     testing = sum(tested_on.values()) * views

@@ -17,12 +17,11 @@ from bench.core.machine import describe, forget_peak_memory, numerics, peak_memo
 from bench.core.runtime import Runtime
 from bench.core.spec import Recipe, RunSpec, Scalar, Target
 from bench.data.feed import Batch
-from bench.models.losses import LOSSES
 from bench.profiling.ceilings import measure_ceilings, wait_for
 from bench.profiling.phases import TimedFeed, watch
 from bench.profiling.pictures import synthetic_set
 from bench.profiling.work import Work, count_work
-from bench.training.loop import Job, epoch_batches, train
+from bench.training.loop import Job, epoch_batches, loss_of, train
 from bench.training.scoring import score
 from bench.training.session import Session, prepare
 from bench.training.shared import Shared
@@ -224,4 +223,4 @@ def _gradients(job: Job, inputs: Mapping[str, Tensor]) -> None:
     job.model.train()
     count = len(next(iter(inputs.values())))
     human = torch.linspace(-1, 1, count, device=job.device)
-    gradients(job.model, inputs, human, LOSSES[job.recipe.loss], job.autocast)
+    gradients(job.model, inputs, human, loss_of(job), job.autocast)

@@ -12,6 +12,7 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.core.errors import DataError, RunError, UsageError
@@ -107,6 +108,8 @@ class Import:
     origin: Origin
     dataset: Dataset
     scores: Scores
+    results: Path | None = None
+    """The folder that keeps the splits of files."""
 
     def body(self, place: Place, beside: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """The record of one place and its predictions; `beside`: what a measured run there says of its data."""
@@ -144,7 +147,7 @@ class Import:
         if not place.own:
             self._same(known == self.dataset.hash(), place)
             return np.arange(len(self.dataset)), {name: of for name, of in theirs.items() if name != "pixels"}
-        split = split_of(spec, self.dataset)
+        split = split_of(spec, self.dataset, self.results)
         ours = {"name": place.train, **split_facts(self.dataset, split)}
         self._same(all(theirs.get(name, ours[name]) == ours[name] for name in ("hash", "split_hash")), place)
         return split.test, ours

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from bench.core.code import made_by_other_code
 from bench.core.errors import StoreError
 from bench.core.spec import RunSpec, Target
+from bench.core.split_rules import is_fixed
 from bench.records.earlier import spec_of
 
 if TYPE_CHECKING:
@@ -185,3 +186,12 @@ class Results:
     def presets(self) -> set[str]:
         """The presets that records were made under."""
         return {record.spec.preset for record in self.records}
+
+
+def first_split_hashes(done: Sequence[Record]) -> str:
+    """The hash of the first split of each set that somebody else split, so that others can hold theirs against it."""
+    found: dict[str, tuple[int, str]] = {}
+    for record in (record for record in done if is_fixed(record.spec.split_rule)):
+        here = (record.spec.split, str(record.section("data").get("train", {}).get("split_hash"))[:12])
+        found[record.spec.train] = min(here, found.get(record.spec.train, here))
+    return "".join(f"; split {number} of {name}: {digest}" for name, (number, digest) in sorted(found.items()))

@@ -13,6 +13,7 @@ from bench.core.spec import EXTERNAL, SCHEMA, Recipe, RunSpec, Scalar
 from bench.planning.choices import chosen_keys
 from bench.planning.fitting import fitted
 from bench.planning.presets import Preset, preset_named
+from bench.planning.usual import OWN, fact_of, own_recipe, preset_options, preset_recipe, usual_backbone, usual_recipe
 from bench.records.results import Record
 
 Options = tuple[tuple[str, Scalar], ...]
@@ -55,6 +56,11 @@ class Arm:
         return stem_of(self.method) == EXTERNAL
 
     @property
+    def usual_backbone(self) -> str:
+        """The ViT that its method stands on where nobody named one; none where it reads none."""
+        return usual_backbone(self.plain, self.method)
+
+    @property
     def title(self) -> str:
         """The method's name as the papers spell it."""
         return method_title(self.method)
@@ -80,7 +86,7 @@ class Arm:
         if self.external:
             return ()
         changes = [f"{name}={value_text(value)}" for name, value in self.recipe]
-        usual: dict[str, Scalar] = {"backbone": self.plain.backbone, "weights": "pretrained"}
+        usual: dict[str, Scalar] = {"backbone": self.usual_backbone, "weights": "pretrained"}
         usual |= {"cnn_weights": "pretrained"}
         usual |= {"precision": "fp32", "recipe_from": "default", "schema": SCHEMA}
         changes += [f"{name}={getattr(self, name)}" for name, value in usual.items() if getattr(self, name) != value]
@@ -98,7 +104,9 @@ class Arm:
         if self.external:
             return True
         name, _, value = change.partition("=")
-        own = _own_recipe(self.preset, self.method)
+        if name in _unread(self.method):
+            return True
+        own = _own_recipe(self.preset, self.method, self.recipe_from)
         preset_gives = name in own and name not in dict(self.recipe) and value_text(own[name]) == value
         return preset_gives or change in self.run_changes()
 
@@ -114,7 +122,7 @@ class Arm:
         else:
             place = 50
         changes = self.run_changes() + self.option_changes()
-        return place, self.method, self.backbone != self.plain.backbone, len(changes), changes
+        return place, self.method, self.backbone != self.usual_backbone, len(changes), changes
 
 
 def shared_changes(arms: Sequence[Arm]) -> tuple[str, ...]:
@@ -170,7 +178,7 @@ def _arm(spec: RunSpec, unregistered: Mapping[str, Mapping[str, Scalar]]) -> Arm
     defaults = _default_options(spec.method, spec.preset, spec.backbone, spec.recipe.size)
     if defaults is None:
         defaults = unregistered.get(spec.method, {})
-    usual = _usual_recipe(spec.preset, spec.train, spec.method)
+    usual = _usual_recipe(spec.preset, spec.train, spec.method, spec.recipe_from)
     _, tuned = chosen_keys(spec.recipe_from)
     unseen = (*tuned, "seed") if spec.folds else tuned  # another seed of k-fold is another repetition, in the same row
     return Arm(
@@ -215,7 +223,7 @@ def _default_options(method: str, preset: str, backbone: str, size: int) -> Mapp
         card = METHODS.card(method)
     except UsageError:  # a plugin that can no longer be read: its records still tell what they were
         return None
-    plain = {**card.defaults(), **preset_named(preset).method_options.get(stem_of(method), {})}
+    plain = {**card.defaults(), **preset_options(preset_named(preset), method)}
     try:
         return fitted(card, plain, (), backbone, size)
     except UsageError:  # nothing fits this backbone unless it is asked for
@@ -223,17 +231,21 @@ def _default_options(method: str, preset: str, backbone: str, size: int) -> Mapp
 
 
 @cache
-def _usual_recipe(preset: str, train: str, method: str) -> Recipe:
-    from bench.planning.protocol import usual_recipe
-
-    return Recipe(**usual_recipe(preset_named(preset), train, method))  # type: ignore[arg-type]
+def _usual_recipe(preset: str, train: str, method: str, recipe_from: str) -> Recipe:
+    return Recipe(**usual_recipe(preset_named(preset), train, method, own=recipe_from == OWN))  # type: ignore[arg-type]
 
 
 @cache
-def _own_recipe(preset: str, method: str) -> Mapping[str, Scalar]:
-    """What a preset's recipe has for one method alone: from the method's paper, or because the preset says so."""
-    paper = METHODS.card(method).facts["recipe"] if preset == "paper" and method in METHODS else {}
-    return {**paper, **preset_named(preset).method_recipe.get(stem_of(method), {})}
+def _own_recipe(preset: str, method: str, recipe_from: str) -> Mapping[str, Scalar]:
+    """What a recipe has for one method alone: from the method's paper, or because the preset says so."""
+    return own_recipe(method) if recipe_from == OWN else preset_recipe(preset_named(preset), method)
+
+
+@cache
+def _unread(method: str) -> frozenset[str]:
+    """Which networks of a run a method does not read: whatever is said of them holds for its runs too."""
+    unread = {"own": {"backbone"}, "nothing": {"backbone", "weights", "cnn_weights"}}
+    return frozenset(unread.get(fact_of(method, "stands_on"), ()))
 
 
 @cache

@@ -10,8 +10,9 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 from bench.core.registry import DATASETS
+from bench.core.split_rules import AT_RANDOM
 from bench.records.results import Experiment, Record
-from bench.report.table import Cost, Number
+from bench.report.table import UNRANKED, Cost, Number
 
 if TYPE_CHECKING:
     from bench.metrics.contents import ModelScores
@@ -107,7 +108,7 @@ class Cell:
         Nothing is compared for models of a whole source: the papers' cross-dataset sources may be or not be whole.
         """
         return self.experiment.source == "split" and all(
-            record.spec.split_rule == "random" and _whole(record, self.experiment) for record in self.records
+            record.spec.split_rule in AT_RANDOM and _whole(record, self.experiment) for record in self.records
         )
 
 
@@ -159,9 +160,11 @@ def rank_published(values: Sequence[Sequence[float | None]], contests: Sequence[
 
 
 def _by_contest(contests: Sequence[str]) -> list[list[int]]:
-    """Row numbers of each contest."""
+    """Row numbers of each contest; rows that take part in none are left out."""
     found: dict[str, list[int]] = {}
     for i, name in enumerate(contests):
+        if name == UNRANKED:
+            continue
         found.setdefault(name, []).append(i)
     return list(found.values())
 
@@ -187,7 +190,7 @@ def cost_of(records: Sequence[Record]) -> Cost:
 def _number(cell: Cell, of: int, *, intervals: bool) -> Number:
     values = list(cell.values.values())
     if not values:
-        return Number(None, of=of, failed=cell.failed)
+        return Number(None, of=of, failed=cell.failed, undefined=any(record.done for record in cell.records))
     low, high, kind = _interval(cell, values, intervals=intervals)
     return Number(
         value=statistics.median(values),

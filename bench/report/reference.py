@@ -20,7 +20,7 @@ from bench.planning.presets import PRESETS, in_order
 from bench.records.results import Results
 from bench.records.store import Store
 
-FOLDER = Path(__file__).parent.parent / "results" / "reference"
+FOLDER = Path(__file__).parents[2] / "results" / "reference"
 NAME = "reference"
 METRICS = ("srcc", "plcc")
 SAME = 1e-9

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from bench.core.spec import folds_of
+from bench.core.split_rules import AT_RANDOM, AUTHORS, short_name, splits_in, title_of
 from bench.planning.presets import Preset, in_order, preset_named
 from bench.records.results import Experiment, Record, Results, official_in_name_only
 from bench.report.arms import Arm, arms_of
@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 
 SELECTIONS = ("last", "val", "oracle")
 TITLES = {
-    "official": "Official split.",
-    "random": "Random splits.",
     "val": "Epoch chosen on validation contents.",
     "oracle": "Epoch chosen on the TEST part.",
 }
 NOTES = {
+    **dict.fromkeys(
+        AUTHORS,
+        "Splits made again from the seed in their authors' code; nobody has compared them with the authors' files yet.",
+    ),
     "official": "There is one official split: what is counted as splits are trainings on it with other seeds. "
     "Numbers on it and on random splits have tables and figures of their own.",
     "oracle": "Optimistic: each number is the best of all epochs on the very images that it is reported for. Such "
@@ -46,12 +48,12 @@ class Rules:
     @property
     def unusual(self) -> tuple[str, ...]:
         """The words for what is not as usual: "official", "kfold7", "val", "oracle"."""
-        split = () if self.split_rule == self.usual else (self.split_rule.replace(":", ""),)
+        split = () if self.split_rule == self.usual else (short_name(self.split_rule),)
         return split if self.selection == "last" else (*split, self.selection)
 
     def planned(self, preset: Preset) -> int:
         """How many splits a preset's number under these rules is made of at least."""
-        return preset.splits if self.split_rule == preset.split_rule else folds_of(self.split_rule) or 1
+        return preset.splits if self.split_rule == preset.split_rule else splits_in(self.split_rule) or 1
 
     @property
     def suffix(self) -> str:
@@ -61,7 +63,7 @@ class Rules:
     @property
     def title(self) -> str:
         """What a title says of it; "" under the usual rules."""
-        return " ".join(TITLES.get(word) or f"{folds_of(self.split_rule)}-fold." for word in self.unusual)
+        return " ".join(TITLES.get(word) or title_of(self.split_rule) for word in self.unusual)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -76,7 +78,7 @@ class Rules:
     @property
     def published(self) -> bool:
         """Whether the papers' numbers may stand beside it: they are of random splits."""
-        return self.split_rule == "random"
+        return self.split_rule in AT_RANDOM
 
     def order(self) -> tuple[bool, str, int]:
         """Where it stands among others: the usual rules first."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+UNRANKED = "not ranked"
+"""The contest of rows that are in none."""
 MEASURED = ""
 """The block of rows that this harness measured; every other block is named after where its numbers were published."""
 
@@ -27,6 +29,8 @@ class Number:
     tied: bool = False
     """Not distinguishable from the best of its column (corrected paired test)."""
     failed: int = 0
+    undefined: bool = False
+    """Its runs are done and have no such number: a constant correlates with nothing."""
     difference: float | None = None
     """measured − published, only where dataset, split rule and backbone match."""
     facts: dict[str, Any] = field(default_factory=dict)

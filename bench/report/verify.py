@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from bench.core.errors import BenchError, DataError, StoreError
 from bench.core.progress import Report, counted, silent
 from bench.core.spec import SCHEMA, RunSpec, Target
-from bench.metrics.agreement import score_metrics
+from bench.metrics.agreement import metrics_of
 from bench.records.earlier import EARLIER_NOTE, earlier_data_hash
 from bench.records.results import official_in_name_only
 from bench.records.store import Store
@@ -38,7 +38,7 @@ def verify(store: Store, data: Mapping[str, Any] | None = None, cache: Any = Non
     """(records checked, what does not fit). With `data`, splits and labels are checked against the datasets too."""
     findings: list[Finding] = []
     checked = 0
-    now = None if data is None else DataNow(data, cache)
+    now = None if data is None else DataNow(data, cache, results=store.root)
     for record, spec in store.sound():
         checked += 1
         findings += [Finding(record["key"], what) for what in _check(store, record)]
@@ -93,22 +93,39 @@ def _check(store: Store, record: Mapping[str, Any]) -> Iterator[str]:
         yield "its metrics are not of the tests its spec names"
     for target, stored in record["metrics"].items():
         try:
-            again = score_metrics(arrays[f"{target}/predicted"], arrays[f"{target}/human"])
+            both = arrays[f"{target}/predicted"], arrays[f"{target}/human"]
+            again = metrics_of(*both, constant=stored.get("srcc", 0) is None)
         except (KeyError, BenchError) as error:
             yield f"{target}: {error}"
             continue
         for name, value in again.items():
             if record["schema"] != SCHEMA and name not in UNCHANGED:
                 continue
-            if not math.isclose(float(stored.get(name, math.nan)), float(value), rel_tol=1e-6, abs_tol=TOLERANCE):
+            if not _close(stored.get(name, math.nan), value):
                 yield f"{target}: {name} is stored as {stored.get(name)} and recomputed as {value}"
+
+
+def _close(stored: float | None, again: float | None) -> bool:
+    """Whether a stored number is the recomputed one; None where it is undefined."""
+    if stored is None or again is None:
+        return stored is again
+    return math.isclose(float(stored), float(again), rel_tol=1e-6, abs_tol=TOLERANCE)
 
 
 class DataNow:
     """The datasets as they are on this machine now, each loaded once, beside what records say of theirs."""
 
-    def __init__(self, data: Mapping[str, Any], cache: Path, *, partial: bool = False, report: Report = silent) -> None:
+    def __init__(
+        self,
+        data: Mapping[str, Any],
+        cache: Path,
+        *,
+        results: Path | None = None,
+        partial: bool = False,
+        report: Report = silent,
+    ) -> None:
         self._data, self._cache, self._partial, self._report = data, cache, partial, report
+        self._results = results
         self._sets: dict[tuple[str, int], Dataset | None] = {}
         self._pixels: dict[tuple[str, int], str] = {}
         self._splits: dict[tuple[object, ...], str] = {}
@@ -172,5 +189,5 @@ class DataNow:
 
         about = (spec.train, spec.limit, spec.split, spec.fraction, spec.source, spec.split_rule, spec.validates)
         if about not in self._splits:
-            self._splits[about] = split_of(spec, dataset).hash(dataset.table["image"].tolist())
+            self._splits[about] = split_of(spec, dataset, self._results).hash(dataset.table["image"].tolist())
         return self._splits[about]

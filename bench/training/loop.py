@@ -20,7 +20,7 @@ from bench.core.threads import one_thread, trains_little
 from bench.data.feed import Batch, Feed
 from bench.data.views.batches import prefetched, send
 from bench.metrics.agreement import srcc
-from bench.models.losses import LOSSES
+from bench.models.losses import LOSSES, Loss
 from bench.models.method import Method, QualityModel
 from bench.training.checkpoints import Identity, Position, load_checkpoint, save_checkpoint
 from bench.training.optimiser import Optimiser
@@ -54,6 +54,8 @@ class Job:
     numerics: Mapping[str, Any] = field(default_factory=dict)
     signals: Signals = field(default_factory=Signals)
     batch_sizes: BatchSizes = field(default_factory=dict)
+    originals: Feed | None = None
+    """The undistorted pictures of the set, where the method needs them."""
     log: Path | None = None
     """Where the log of its steps is written."""
     tell: Tell | None = None
@@ -283,8 +285,12 @@ def _stream(job: Job, epoch: int, skip: int) -> Iterator[tuple[Batch, dict[str, 
     return prefetched((batch, job.feed.load(batch)) for batch in epoch_batches(job, epoch)[skip:])
 
 
-def _targets(job: Job) -> Tensor:
-    """Scores by row, standardised over the training part (the PLCC loss does not notice, the others need it)."""
+def standardised(job: Job) -> np.ndarray:
+    """The scores of the training part, standardised over it."""
+    return _standardised(job)[job.train]
+
+
+def _standardised(job: Job) -> np.ndarray:
     scores = job.feed.scores()
     part = scores[job.train]
     if len(part) < 2:
@@ -292,7 +298,18 @@ def _targets(job: Job) -> Tensor:
     spread = float(part.std())
     if not spread > 0:
         raise RunError("All training scores are equal: there is nothing to learn a correlation from.")
-    return torch.from_numpy((scores - part.mean()) / spread).float().to(job.device)
+    standard: np.ndarray = (scores - part.mean()) / spread
+    return standard
+
+
+def _targets(job: Job) -> Tensor:
+    """Scores by row, standardised over the training part (the PLCC loss does not notice, the others need it)."""
+    return torch.from_numpy(_standardised(job)).float().to(job.device)
+
+
+def loss_of(job: Job) -> Loss:
+    """What a job makes small: a loss that all may use, or the method's own."""
+    return job.method.loss if job.recipe.loss == "own" else LOSSES[job.recipe.loss]
 
 
 def _step(state: TrainingState, batch: Batch, loaded: dict[str, Tensor]) -> Tensor:
@@ -300,7 +317,7 @@ def _step(state: TrainingState, batch: Batch, loaded: dict[str, Tensor]) -> Tens
     job = state.job
     inputs = job.feed.inputs(batch, loaded)
     target = state.human[send(batch.rows, job.device)]
-    loss = LOSSES[job.recipe.loss]
+    loss = loss_of(job)
     state.optimiser.adamw.zero_grad(set_to_none=True)
     if job.parts > 1:
         return gradients_in_parts(state.forward, inputs, target, loss, job.autocast, job.parts)

@@ -166,10 +166,9 @@ def _weights(session: Session) -> dict[str, Any]:
 
 
 def _parameters(session: Session) -> dict[str, int]:
-    parameters = list(session.model.parameters())
     return {
-        "trainable": sum(p.numel() for p in parameters if p.requires_grad),
-        "total": sum(p.numel() for p in parameters),
+        "trainable": session.model.learned(),
+        "total": session.model.numbers(),
         "head": sum(p.numel() for p in session.model.head.parameters()),
     }
 

@@ -1,4 +1,4 @@
-"""One run, from spec to record: train or restore trained tensors, test once, measure."""
+"""One run, from spec to record: learn or restore what was learned, test once, measure."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from bench.core.machine import describe, forget_peak_memory, numerics, peak_memo
 from bench.core.progress import Report, silent
 from bench.core.runtime import Runtime
 from bench.core.spec import RunSpec, Target, canonical_json
-from bench.metrics.agreement import score_metrics
+from bench.metrics.agreement import metrics_of
 from bench.records.store import Store
-from bench.training.loop import Job, Trained, train
+from bench.training.fitting import learn
+from bench.training.loop import Job, Trained
 from bench.training.record import Outcome, Predictions, ScoringFacts, TrainingFacts, done_record, now
 from bench.training.scoring import score
 from bench.training.session import Session, prepare
@@ -53,7 +54,7 @@ def make_run(
     with tracked(spec, runtime) as told:
         job = job_of(session, store, signals)
         job = job if told is None else replace(job, tell=told.steps)
-        facts = training_facts(session, train(job, report))
+        facts = training_facts(session, learn(job, report))
         keep_trained(session, store, facts)
         outcome = tested_run(session, facts, started, report)
         if told is not None:
@@ -94,6 +95,7 @@ def job_of(session: Session, store: Store, signals: Signals | None = None) -> Jo
         ),
         signals=signals or Signals(),
         batch_sizes=session.shared.batch_sizes,
+        originals=session.originals,
         log=store.training_log(spec),
     )
 
@@ -121,7 +123,7 @@ def _test(session: Session, report: Report) -> tuple[ScoringFacts, Predictions]:
         feed, rows = session.target(target)
         human = feed.scores()[rows]
         try:
-            metrics[str(target)] = score_metrics(predicted, human)
+            metrics[str(target)] = dict(metrics_of(predicted, human, constant=session.method.constant))
         except RunError as error:
             raise RunError(f"{target}: {error}") from error
         arrays |= _predictions(target, feed.dataset.table.iloc[rows], human, predicted)
@@ -176,6 +178,7 @@ def _counted_gflops(session: Session) -> float:
         inputs = {name: pictures[name] for name in feed.pictures}
         for name, frozen in session.model.features.frozen.items():
             inputs[name] = frozen.compute(pictures[frozen.view]).float()
+        inputs |= {name: torch.zeros(1, dtype=torch.int64, device=session.device) for name in feed.knows}
         session.model(inputs)
     return round(counter.get_total_flops() / 1e9, 4)
 

@@ -39,7 +39,7 @@ def score(
     """Mean predicted score of each row, float64, in the largest batches that fit; `batch_sizes` remembers which do."""
     model.eval()
     fitting = {} if batch_sizes is None else batch_sizes
-    device = next(model.parameters()).device
+    device = model.device
     kind = (str(device), type(model.features), sum(p.numel() for p in model.parameters()))
     first = GPU_BATCH if device.type == "cuda" else CPU_BATCH if feed.pictures else VECTOR_BATCH
     size = fitting.setdefault(kind, first)

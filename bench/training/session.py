@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from bench.core.code import code_of, method_of
-from bench.core.errors import WeightsError
+from bench.core.errors import DataError, WeightsError
 from bench.core.hashes import file_token
 from bench.core.machine import autocast, pick_device, refuse_precision, set_up
 from bench.core.progress import Report, silent
@@ -28,7 +28,7 @@ from bench.data.pixels.on_gpu import PlacedStores
 from bench.data.splits import Split, split_of
 from bench.data.views.batches import ViewMaker
 from bench.models.method import Method, QualityModel
-from bench.models.sharing import SharedToolbox, own_what_is_trained
+from bench.models.sharing import SharedToolbox, backbone_of, own_what_is_trained
 from bench.models.weights.load import LoadedWeights
 from bench.training.checkpoints import Identity
 from bench.training.shared import Shared
@@ -50,9 +50,11 @@ class LoadedData:
 
 
 @dataclass(frozen=True)
-class BuiltModel(LoadedData):
-    """Second: with the method's model on the device."""
+class Networks:
+    """What a spec's method builds on pretrained networks, without any data: enough to score pictures."""
 
+    spec: RunSpec
+    device: torch.device
     method: Method
     model: QualityModel
     weights: LoadedWeights
@@ -69,7 +71,17 @@ class BuiltModel(LoadedData):
         The name belongs to it: the same tensors under another activation are another network.
         """
         further = (f"{name}={loaded.hash}" for name, loaded in sorted(self.further.items()))
-        return "+".join([f"{self.spec.backbone}={self.weights.hash}", *further])
+        own = [f"{self.spec.backbone}={self.weights.hash}"] if self.spec.backbone else []
+        return "+".join([*own, *further])
+
+    def normalisation(self) -> tuple[Sequence[float], Sequence[float]]:
+        """Mean and deviation of the pixels that the networks see."""
+        return IMAGENET if self.spec.recipe.norm == "imagenet" else (self.weights.mean, self.weights.std)
+
+
+@dataclass(frozen=True)
+class BuiltModel(LoadedData, Networks):
+    """Second: with the method's model on the device."""
 
 
 class Feeds:
@@ -88,6 +100,15 @@ class Feeds:
             self._open[name] = _feed(built, dataset, self._stores)
         return self._open[name]
 
+    def of_originals(self, dataset: Dataset) -> Feed:
+        """The feed of a set's undistorted pictures."""
+        originals = dataset.of_originals()
+        if not len(originals):
+            raise DataError(f"{dataset.name}: none of its undistorted pictures was found, which this method needs.")
+        if originals.name not in self._open:
+            self._open[originals.name] = _feed(self._built, originals, self._stores)
+        return self._open[originals.name]
+
 
 @dataclass(frozen=True)
 class Session(BuiltModel):
@@ -102,6 +123,11 @@ class Session(BuiltModel):
         """The feed of the training set."""
         return self.feed_of(self.spec.train)
 
+    @property
+    def originals(self) -> Feed | None:
+        """The feed of the training set's undistorted pictures, where the method needs them."""
+        return self.feeds.of_originals(self.dataset) if "originals" in self.method.needs else None
+
     def feed_of(self, name: str) -> Feed:
         """A dataset made ready for the model, once."""
         return self.feeds.of(name)
@@ -115,7 +141,8 @@ class Session(BuiltModel):
     def data_hash(self) -> str:
         """The training set, its pictures, and which of them are on which side, as kept states go by them."""
         sides = self.split.hash(self.dataset.table["image"].tolist())
-        return f"{self.dataset.hash()}+{self.feed.pixels}+{sides}"
+        originals = f"+{self.originals.pixels}" if self.originals is not None else ""
+        return f"{self.dataset.hash()}+{self.feed.pixels}+{sides}{originals}"
 
     def target(self, name: str) -> tuple[Feed, np.ndarray]:
         """The feed and the rows of a test target."""
@@ -127,7 +154,7 @@ class Session(BuiltModel):
             return feed, np.arange(len(feed.dataset))
         if target.dataset == self.spec.train:
             return feed, self.split.test
-        return feed, split_of(self.spec, feed.dataset).test
+        return feed, split_of(self.spec, feed.dataset, self.runtime.results).test
 
 
 def prepare(
@@ -157,24 +184,29 @@ def load_data(spec: RunSpec, runtime: Runtime, report: Report = silent, beside: 
     device = pick_device(runtime.device)
     refuse_precision(spec.precision, device)
     dataset = beside.dataset if beside is not None else load_set(spec, spec.train, runtime, report)
-    return LoadedData(spec, runtime, report, device, dataset, split_of(spec, dataset))
+    return LoadedData(spec, runtime, report, device, dataset, split_of(spec, dataset, runtime.results))
 
 
 def build_model(data: LoadedData, shared: Shared) -> BuiltModel:
-    """Build the method's model on pretrained networks.
+    """Build the method's model on pretrained networks."""
+    networks = build_networks(data.spec, data.runtime, data.report, data.device, shared)
+    return BuiltModel(**(vars(data) | vars(networks)))
+
+
+def build_networks(spec: RunSpec, runtime: Runtime, report: Report, device: torch.device, shared: Shared) -> Networks:
+    """The method's model on pretrained networks, with its initial weights; what it does not read is not loaded.
 
     The seed comes after the ViT, which may be loaded or shared: the initial weights of what the method adds are the
     same either way.
     """
-    spec, runtime = data.spec, data.runtime
     method = make_method(spec)
-    vit, weights = shared.networks.shared_vit(spec, runtime, data.report)
+    vit, weights = backbone_of(method, shared.networks, spec, runtime, report)
     torch.manual_seed(initial_seed(spec))
     _check_cnn_file(spec, runtime)
-    tools = SharedToolbox(shared.networks, spec, runtime, data.report)
+    tools = SharedToolbox(shared.networks, spec, runtime, report)
     model = method.build(vit, spec.recipe, tools)
-    own_what_is_trained(model.to(data.device))
-    return BuiltModel(**vars(data), method=method, model=model, weights=weights, further=tools.loaded)
+    own_what_is_trained(model.to(device))
+    return Networks(spec, device, method, model, weights, tools.loaded)
 
 
 def open_feeds(built: BuiltModel, shared: Shared, beside: Session | None = None) -> Session:
@@ -214,12 +246,13 @@ def _feed(built: BuiltModel, dataset: Dataset, stores: PlacedStores) -> Feed:
     maker = _view_maker(built, dataset, stores)
     frozen = _frozen_inputs(built, dataset, maker)
     pixels = pixels_hash(dataset, built.runtime.cache, built.report)
-    return Feed(dataset, maker, frozen, built.model.features.pictures, maker.views, pixels)
+    features = built.model.features
+    return Feed(dataset, maker, frozen, features.pictures, maker.views, pixels, features.knows)
 
 
 def _view_maker(built: BuiltModel, dataset: Dataset, stores: PlacedStores) -> ViewMaker:
     spec, runtime = built.spec, built.runtime
-    mean, std = IMAGENET if spec.recipe.norm == "imagenet" else (built.weights.mean, built.weights.std)
+    mean, std = built.normalisation()
     return ViewMaker(
         dataset,
         built.method.views(spec.recipe),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,7 @@ def keep_trained(session: Session, store: Store, facts: TrainingFacts) -> None:
         return
     about = {
         "facts": facts.to_json(),
-        "sha256": _state_hash(state),
+        "sha256": state_hash(state),
     }
     write_bytes(store.state_path(session.spec), save(state, metadata=session.identity().facts() | about))
 
@@ -43,26 +44,45 @@ def restore_trained(session: Session, store: Store) -> TrainingFacts | None:
     None, and an untouched model, where none are kept, or not whole, or of other data, another split, other weights or
     other code.
     """
-    path = store.state_path(session.spec)
-    if not path.exists():
+    found = read_trained(store.state_path(session.spec))
+    if found is None or not session.identity().fits(found.about):
         return None
     try:
-        with safe_open(str(path), "pt") as opened:
-            about = opened.metadata() or {}
-        state = load_file(str(path))
-    except (OSError, SafetensorError):
-        return None
-    if not session.identity().fits(about) or about.get("sha256") != _state_hash(state):
-        return None
-    try:
-        facts = TrainingFacts.from_json(about["facts"])
-        session.model.load_trainable_state(state)
+        facts = TrainingFacts.from_json(found.about["facts"])
+        session.model.load_trainable_state(found.tensors)
     except (KeyError, TypeError, ValueError):
         return None
     return facts
 
 
-def _state_hash(state: Mapping[str, Tensor]) -> str:
+@dataclass(frozen=True)
+class KeptState:
+    """Trained tensors as they were written, and what stands beside them."""
+
+    tensors: dict[str, Tensor]
+    about: dict[str, str]
+
+
+def read_trained(path: Path) -> KeptState | None:
+    """A file of trained tensors; None where there is none, or it is not as it was written."""
+    try:
+        with safe_open(str(path), "pt") as opened:
+            about = dict(opened.metadata() or {})
+        state = load_file(str(path))
+    except (OSError, SafetensorError):
+        return None
+    return KeptState(state, about) if about.get("sha256") == state_hash(state) else None
+
+
+def keep_beside(path: Path, **texts: str) -> None:
+    """Write further texts beside kept tensors; what was found out of them later, such as their scale."""
+    found = read_trained(path)
+    if found is not None:
+        write_bytes(path, save(found.tensors, metadata=found.about | texts))
+
+
+def state_hash(state: Mapping[str, Tensor]) -> str:
+    """A hash of tensors and their names."""
     digest = hashlib.sha256()
     for name in sorted(state):
         digest.update(name.encode())
@@ -72,9 +92,4 @@ def _state_hash(state: Mapping[str, Tensor]) -> str:
 
 def is_whole(path: Path) -> bool:
     """Whether a file of trained tensors is as it was written."""
-    try:
-        with safe_open(str(path), "pt") as opened:
-            about = opened.metadata() or {}
-        return about.get("sha256") == _state_hash(load_file(str(path)))
-    except (OSError, SafetensorError):
-        return False
+    return read_trained(path) is not None

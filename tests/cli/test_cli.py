@@ -310,7 +310,7 @@ def test_sets_that_nobody_configured_are_one_line_and_no_failure(home):
     for word in ("error", "not found", "has errors", "NOT SOUND"):
         assert word not in checked.output
     (line,) = [line for line in checked.output.splitlines() if "csiq" in line]
-    assert line.startswith("not configured: csiq, flive, ")
+    assert line.startswith("not configured: agiqa3k, aigciqa2023, bid, csiq, flive, ")
     assert "labels sound: the pictures' heads were read, not decoded (--deep decodes every picture)." in checked.output
     deep = bench("data", "check", "near", "--deep")
     assert "heads" not in deep.output
@@ -321,7 +321,7 @@ def test_a_root_without_any_set_is_a_failure(home):
     (home / "bench.toml").write_text('[data]\nroot = "empty"\n')
     checked = bench("data", "check", "all")
     assert checked.exit_code == 1
-    assert "not below empty: csiq, " in checked.output
+    assert "not below empty: agiqa3k, aigciqa2023, bid, csiq, " in checked.output
 
 
 def test_the_error_of_a_bad_picture_says_how_to_find_all_of_them(home):

@@ -12,7 +12,7 @@ from bench.cli.merge import merge
 from bench.core.errors import UsageError
 from bench.core.spec import SCHEMA
 from bench.records.store import Store
-from bench.training.states import _state_hash
+from bench.training.states import state_hash
 from tests.report.records import body_of, predictions
 from tests.survive.makers import specs
 
@@ -133,7 +133,7 @@ def test_kept_states_are_taken_on_request_where_they_are_whole(tmp_path, ours):
     whole, damaged = (theirs.state_path(spec) for spec in specs(4)[2:])
     state = {"head": torch.arange(4.0)}
     whole.parent.mkdir()
-    whole.write_bytes(save(state, metadata={"sha256": _state_hash(state)}))
+    whole.write_bytes(save(state, metadata={"sha256": state_hash(state)}))
     damaged.write_bytes(save(state, metadata={"sha256": "another"}))
     assert merge(ours, theirs).states == 0
     assert not (ours.root / "states").exists()

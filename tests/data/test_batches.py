@@ -277,3 +277,28 @@ def test_leaving_the_loop_ends_the_prefetch_thread() -> None:
     for _ in prefetched(endless):
         break
     assert threading.active_count() == before
+
+
+def test_a_whole_view_is_the_picture_as_it_is_stored_one_at_a_time(dataset, cache):
+    maker = make(dataset, cache, View("whole", 16, original=True, plain=True))
+    for row in range(2):
+        with Image.open(dataset.paths()[row]) as image:
+            pixels = np.array(image)
+        found = maker.pictures("v", np.array([row]), epoch=3, number=2, training=True)
+        assert np.array_equal(found[0].permute(1, 2, 0).numpy(), pixels)
+    with pytest.raises(UsageError, match="one at a time"):
+        maker.pictures("v", np.array([0, 1]), epoch=0, number=0, training=False)
+
+
+def test_pictures_can_be_squeezed_before_crops_are_cut(dataset, cache):
+    maker = make(dataset, cache, View("crop", 16, squeezed=(20, 31)))
+    store = maker.stores["v"]
+    assert set(zip(store.heights.tolist(), store.widths.tolist(), strict=True)) == {(20, 31)}
+    with pytest.raises(UsageError, match="no crop of 32 fits pictures squeezed"):
+        make(dataset, cache, View("crop", 32, squeezed=(20, 31)))
+
+
+def test_the_text_of_a_view_by_which_caches_go_is_as_it_always_was():
+    assert repr(View("crop", 224)) == (
+        "View(kind='crop', size=224, grid=0, fragment=0, offset='random', flips=False, original=False)"
+    )

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.core.errors import DataError, UsageError
-from bench.core.spec import RunSpec, folds_of
+from bench.core.spec import RunSpec
+from bench.core.split_rules import folds_of
 from bench.data.dataset import Dataset
 from bench.data.splits import make_split, split_of
 from bench.planning.plan import Ask, make_plan
@@ -75,7 +76,7 @@ def test_a_set_without_contents_is_refused_in_a_sentence():
 
 @pytest.mark.parametrize("rule", ["kfold", "kfold:1", "kfold:0", "kfold:03", "kfold:x", "k-fold:3", "Random"])
 def test_what_is_no_rule_is_refused_with_those_there_are(rule):
-    with pytest.raises(UsageError, match="none of random, official and kfold:K"):
+    with pytest.raises(UsageError, match="none of random, official, kfold:K"):
         folds_of(rule)
 
 

@@ -320,3 +320,25 @@ def test_a_raised_number_of_the_harness_computes_anew(
     monkeypatch.setattr("bench.data.frozen.inputs.NUMERICS", -1)
     opened()[0].get("f", np.arange(2), **FIRST)
     assert len(sheets(tmp_path)) == 2
+
+
+class Sums(nn.Module):
+    """What half precision cannot hold."""
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        return torch.stack([pictures.sum((1, 2, 3)) * 1e6, pictures.mean((1, 2, 3)) / 3], dim=1)
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_an_exact_input_comes_back_in_full_precision(dataset: Dataset, tmp_path: Path, enabled: bool) -> None:
+    network = Sums()
+    maker = ViewMaker(
+        dataset, {"w": View("whole", 16, plain=True)}, Recipe(size=16, short_side=0), tmp_path, "cpu", MEAN, STD
+    )
+    frozen = {"f": Frozen("w", "sums", network.forward, exact=True)}
+    rows = np.array([3, 70, 3])
+    for _ in range(2):
+        inputs = FrozenInputs(dataset, maker, frozen, "w1", tmp_path, 1 << 30, enabled=enabled)
+        found = inputs.get("f", rows, **FIRST)
+        wanted = [network(maker.pictures("w", np.array([row]), **FIRST)) for row in rows]
+        assert torch.equal(found, torch.cat(wanted))

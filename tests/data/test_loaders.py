@@ -9,13 +9,13 @@ from PIL import Image
 
 from bench.core.errors import DataError, UsageError
 from bench.core.registry import DATASETS
-from bench.data.dataset import COLUMNS, Dataset
+from bench.data.dataset import COLUMNS, PLACE, Dataset
 from bench.data.pixels.decode import decode
 from bench.data.splits import make_split
 from tests.data.trees import load
 from tests.fixtures_data import BUILDERS, build, overwrite, real_rows
 
-SYNTHETIC = ("live", "csiq", "tid2013", "kadid10k")
+GROUPED = ("live", "csiq", "tid2013", "kadid10k", "agiqa3k", "pipal", "aigciqa2023")
 
 
 def row_of(dataset, image):
@@ -25,12 +25,12 @@ def row_of(dataset, image):
 @pytest.mark.parametrize("name", BUILDERS)
 def test_every_set_is_one_table_sorted_by_image(name, trees, monkeypatch):
     dataset = load(name, trees.fresh(name, monkeypatch))
-    assert list(dataset.table.columns) == list(COLUMNS)
+    assert list(dataset.table.columns) == [*COLUMNS, PLACE]
     assert dataset.table["image"].is_monotonic_increasing
     assert dataset.table["image"].is_unique
     assert len(dataset) == DATASETS.load(name).images
     assert all(path.is_file() for path in dataset.paths())
-    assert dataset.grouped == (name in SYNTHETIC)
+    assert dataset.grouped == (name in GROUPED)
     assert dataset.table["group"].nunique() == (DATASETS.load(name).groups or len(dataset))
 
 
@@ -59,6 +59,8 @@ def test_higher_is_better_and_the_original_score_is_kept(name, trees, monkeypatc
         ("livec", "Images/101.bmp", 66.3595, 66.3595, "101.bmp", "", 0),
         ("spaq", "TestImage/00002.jpg", 62.5, 62.5, "00002.jpg", "", 0),
         ("flive", "database/blur_dataset/motion0044.jpg", 75.443724, 75.443724, "blur_dataset/motion0044.jpg", "", 0),
+        ("pipal", "Distortion_1/A0001_00_00.bmp", 1520.0648, 1520.0648, "A0001", "type_00", 0),
+        ("uhdiqa", "training/1.jpg", 0.76, 0.76, "1.jpg", "", 0),
     ],
 )
 def test_a_known_picture_has_its_known_row(name, image, original, score, group, distortion, level, trees, monkeypatch):
@@ -215,6 +217,11 @@ SPLITS = {
     "koniq10k": (8058, 8058, 2015, "6e8c300189e304bdf20c"),
     "spaq": (8900, 8900, 2225, "4dec66cec3794970e386"),
     "flive": (31848, 31848, 7962, "618298222846b42b78b9"),
+    "agiqa3k": (240, 2389, 593, "2e803192c6a7a6cc9d18"),
+    "pipal": (160, 18560, 4640, "502d831460e53b5f1f82"),
+    "bid": (469, 469, 117, "71bef04e2bf371d44fed"),
+    "uhdiqa": (4858, 4858, 1215, "e857fb02ec8818af5c40"),
+    "aigciqa2023": (80, 1920, 480, "4ca8746d1d0fb338992f"),
 }
 """Of split 0: contents and images trained on, images tested on, and the hash of which image is where."""
 
@@ -225,20 +232,21 @@ PLACED = {
     "koniq10k": "{path}",
     "spaq": "TestImage/{file}",
     "flive": "{path}",
+    **dict.fromkeys(("agiqa3k", "pipal", "bid", "uhdiqa", "aigciqa2023"), "{path}"),
 }
 
 
 def listed(name):
     """A set's names and contents from the published list alone, as the loader gives them."""
     rows = real_rows(name)
-    images = [PLACED[name].format(path=path, file=path.rsplit("/", 1)[1]) for path, _, _ in rows]
-    content = {"live": "{ref}.bmp", "kadid10k": "{ref}", "flive": "{below}"}.get(name, "{file}")
+    images = [PLACED[name].format(path=path, file=path.rsplit("/", 1)[-1]) for path, _, _ in rows]
+    content = {"live": "{ref}.bmp", "flive": "{below}"}.get(name, "{ref}" if name in GROUPED else "{file}")
     groups = [
-        content.format(ref=ref, below=path.removeprefix("database/"), file=path.rsplit("/", 1)[1])
+        content.format(ref=ref, below=path.removeprefix("database/"), file=path.rsplit("/", 1)[-1])
         for path, _, ref in rows
     ]
     table = pd.DataFrame({"image": images, "group": groups}).sort_values("image", ignore_index=True)
-    return Dataset(name, None, table, grouped=name in SYNTHETIC)
+    return Dataset(name, None, table, grouped=name in GROUPED)
 
 
 def pinned(dataset):
@@ -255,13 +263,13 @@ def test_the_split_of_every_set_is_pinned(name):
     assert pinned(listed(name)) == SPLITS[name]
 
 
-@pytest.mark.parametrize("name", ["live", "csiq", "tid2013", "livec"])
+@pytest.mark.parametrize("name", ["live", "csiq", "tid2013", "livec", "agiqa3k", "bid", "aigciqa2023"])
 def test_the_whole_tree_of_a_small_set_gives_the_pinned_split(name, tmp_path):
     assert pinned(load(name, build(name, tmp_path))) == SPLITS[name]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["kadid10k", "koniq10k", "spaq", "flive"])
+@pytest.mark.parametrize("name", ["kadid10k", "koniq10k", "spaq", "flive", "pipal", "uhdiqa"])
 def test_the_whole_tree_of_a_large_set_gives_the_pinned_split(name, tmp_path):
     dataset = load(name, build(name, tmp_path))
     assert pinned(dataset) == SPLITS[name]
@@ -272,3 +280,16 @@ def test_the_ten_splits_differ(trees, monkeypatch):
     dataset = load("csiq", trees.fresh("csiq", monkeypatch))
     names = dataset.table["image"].tolist()
     assert len({make_split(dataset, number).hash(names) for number in range(10)}) == 10
+
+
+@pytest.mark.parametrize("name", GROUPED[:4])
+def test_a_set_of_distorted_pictures_knows_the_undistorted_ones_that_are_there(name, trees, monkeypatch):
+    dataset = load(name, trees.fresh(name, monkeypatch))
+    assert "originals" in DATASETS.load(name).tells
+    known = {group: images for group, images in dataset.originals.items() if images}
+    assert set(known) <= set(dataset.table["group"])
+    originals = dataset.of_originals()
+    assert all(path.is_file() for path in originals.paths())
+    assert not set(originals.table["image"]) & set(dataset.table["image"])
+    if name in ("kadid10k", "tid2013", "csiq", "live"):
+        assert known

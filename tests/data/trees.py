@@ -17,6 +17,11 @@ SMALL = {
     "spaq": 60,
     "flive": 60,
     "live": 779,
+    "agiqa3k": 90,
+    "pipal": 464,
+    "bid": 60,
+    "uhdiqa": 60,
+    "aigciqa2023": 60,
 }
 """How many pictures a small tree has; LIVE's files fit only whole."""
 

@@ -90,8 +90,8 @@ def test_changed_code_is_trained_again_to_the_tensor_and_the_old_record_is_put_a
     after = everything(runtime, spec)
     assert same(after, fresh(tmp_path, data, spec))
     assert not same(after, before)
-    aside = [f"{spec.key}.0.json", f"{spec.key}.0.log.jsonl", f"{spec.key}.0.npz"]
-    assert sorted(files_of(runtime.results / "set_aside")) == aside
+    endings = (".json", ".log.jsonl", ".npz")
+    assert sorted(files_of(runtime.results / "set_aside")) == [f"{spec.key}.0{ending}" for ending in endings]
     assert sorted(files_of(runtime.results / "set_aside").values()) == sorted(old.values())
 
 
@@ -139,12 +139,12 @@ def test_a_failed_run_that_is_made_again_ends_as_if_it_never_had_failed(mine, tm
 
 def spoil(path, by=1.0):
     """Put other tensors, of the same names, under everything that a state says of itself."""
-    from bench.training.states import _state_hash
+    from bench.training.states import state_hash
 
     with safe_open(str(path), "pt") as opened:
         about = opened.metadata()
     state = {name: value + by for name, value in load_file(path).items()}
-    save_file(state, path, metadata=about | {"sha256": _state_hash(state)})
+    save_file(state, path, metadata=about | {"sha256": state_hash(state)})
 
 
 def test_always_really_trains_again_and_puts_kept_tensors_and_checkpoints_aside(mine, tmp_path, data):

@@ -27,6 +27,7 @@ VARIANTS: dict[str, list[dict]] = {
         {"rank": 24, "heads": 3, "lambda_init": 1.0},
     ],
     "adapter": [{"position": position} for position in ("houlsby", "pfeiffer", "adaptformer")],
+    "ridge_cnn": [{"cnn": SMALL_CNN}, {"cnn": SMALL_CNN, "scales": 1}],
     "vpt": [{"kind": kind} for kind in ("deep", "shallow")],
     "loda": [
         {"cnn": SMALL_CNN},
@@ -37,7 +38,12 @@ VARIANTS: dict[str, list[dict]] = {
 }
 NARROW = {"vera": "r=8", "oft": "oft_block_size=16", "fourierft": "n_frequency=50", "randlora": "r=8"}
 CASES = [
-    *((name, options) for name in METHODS if name != "peft" for options in VARIANTS.get(name, [{}])),
+    *(
+        (name, options)
+        for name in METHODS
+        if not METHODS.card(name).facts["family"]
+        for options in VARIANTS.get(name, [{}])
+    ),
     *((f"peft:{tuner}", {"config": NARROW.get(tuner, "")}) for tuner in TUNERS),
 ]
 

@@ -37,6 +37,10 @@ PINNED = [
     ("peft:hra", {}, 73_728),
     ("peft:randlora", {}, 230_400),
     ("peft:ln_tuning", {}, 38_400),
+    ("ridge", {}, 769),
+    ("ridge_cnn", {}, 4_097),
+    ("niqe", {}, 1_332),
+    ("mean", {}, 1),
 ]
 
 
@@ -78,6 +82,7 @@ def test_a_glia_without_lgf_pays_for_no_guidance() -> None:
     assert parts["projection"] == parts["fusion attention"] == parts["refinement attention"] == parts["lambda"] == 0
 
 
-@pytest.mark.parametrize("name", [name for name in METHODS if name != "peft"])
+@pytest.mark.parametrize("name", [name for name in METHODS if not METHODS.card(name).facts["family"]])
 def test_the_size_that_the_list_shows_without_torch_is_the_formulas(name: str) -> None:
-    assert METHODS.card(name).facts["vit_b"] == METHODS.make(name).size(VIT_B16)
+    facts, size = METHODS.card(name).facts, METHODS.make(name).size(VIT_B16)
+    assert facts["vit_b"] == (size if size >= 0 else None)  # of none, the data decide it

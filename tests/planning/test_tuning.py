@@ -156,7 +156,7 @@ def test_a_broken_file_of_choices_is_a_clear_error(text, tmp_path):
 
 @pytest.mark.parametrize("text", ["best", "nested", "nested:", "tuned:lr", "nested:lr;rank"])
 def test_a_spec_names_nothing_else_as_the_origin_of_its_recipe(text):
-    with pytest.raises(UsageError, match="is none of default, nested:KEYS"):
+    with pytest.raises(UsageError, match="is none of default, own, nested:KEYS"):
         RunSpec("lora", "live", ("live:test",), recipe_from=text)
 
 

@@ -7,7 +7,9 @@ from typer.testing import CliRunner
 
 from bench.cli import app
 from bench.core.registry import METHODS as REGISTERED
+from bench.core.spec import Target
 from bench.planning.presets import PRESETS
+from bench.records.external import Place
 from bench.records.store import Store
 from bench.report import citing
 from bench.report.citing import cite, entries
@@ -20,7 +22,8 @@ USED = [
     *citing.LOSSES.values(),
     *citing.PUBLISHED.values(),
     *[(key,) for _, key in (*citing.WEIGHTS, *citing.CNNS)],
-    ("dosovitskiy2021vit", "wightman2019timm", "mangrulkar2022peft"),
+    *citing.LIBRARIES.values(),
+    ("dosovitskiy2021vit", "wightman2019timm"),
 ]
 
 
@@ -94,6 +97,25 @@ def test_what_has_no_entry_is_named_and_nothing_is_made_up_for_it():
     assert found.missing == ["method peft:boft", f"the weights of {backbone}"]
     assert "mangrulkar2022peft" in found.reasons
     assert "oquab2023dinov2" not in found.reasons
+
+
+def test_imported_scores_are_named_and_bring_in_neither_backbone_nor_loss():
+    place = Place("paper", "koniq10k", Target.of("koniq10k"), 0)
+    found = cite([record_of(place.spec("external:q-align"))])
+    assert found.missing == ["method external:q-align"]
+    assert set(found.reasons) == {"hosu2020koniq"}
+
+
+def test_a_fit_in_closed_form_cites_no_loss():
+    spec = specs_of("main", "paper", "ridge", ("koniq10k",), 1)[0]
+    assert "xu2024loda" not in cite([record_of(spec, loss=[])]).reasons
+    assert "xu2024loda" in cite([record_of(spec)]).reasons
+
+
+def test_a_metric_of_pyiqa_s_cites_the_toolbox():
+    found = cite(map(record_of, specs_of("main", "paper", "pyiqa:niqe", ("koniq10k",), 1)))
+    assert "chen2022pyiqa" in found.reasons
+    assert found.missing == ["method pyiqa:niqe"]
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 from bench.cli import app
 from bench.core.errors import UsageError
+from bench.records.results import Results
 from bench.records.store import Store
 from bench.report import reference
 from bench.report.reference import folder_of, held_against, keep, make_tables_of, summary_of
@@ -103,12 +104,23 @@ def test_tables_are_made_of_the_records_alone_and_below_their_presets(kept, tmp_
 
 
 def test_the_committed_tables_are_what_the_committed_records_say(tmp_path):
-    """Where a preset has records: `make results` would change nothing."""
-    if not (reference.FOLDER / "runs").is_dir():
-        pytest.skip("no reference records are committed yet")
+    """`make results` would change nothing."""
+    assert (reference.FOLDER / "runs").is_dir()
     for path in make_tables_of(reference.FOLDER, tmp_path):
         committed = reference.FOLDER.parent / path.relative_to(tmp_path)
         assert committed.read_text() == path.read_text(), f"{committed}: make it anew with make results"
+
+
+def test_the_readme_shows_the_scores_of_the_committed_demo():
+    """A line for each run."""
+    readme = (reference.FOLDER.parents[1] / "README.md").read_text()
+    records = [r for r in Results.read(Store(reference.FOLDER)).records if r.spec.preset == "demo"]
+    cross = [record for record in records if record.spec.train == "demo_a" and len(record.spec.tests) == 2]
+    assert len(cross) == 6
+    for record in cross:
+        scores = {target: record.body["metrics"][target]["srcc"] for target in ("demo_b:all", "demo_wild:all")}
+        said = ", ".join(f"SRCC {value:.3f} on {target}" for target, value in scores.items())
+        assert f"done    {record.spec.method} on demo_a, split {record.spec.split}  {said}" in readme
 
 
 def test_a_folder_without_records_is_named(tmp_path):

@@ -35,7 +35,7 @@ def differs(old: str, new: str, options: dict, data, home: Path) -> list[str]:
         make_run(tiny_spec(name, options=options), tiny_runtime(home / name, data)) for name in (old, new)
     )
     found = [name for name in arrays if not np.array_equal(arrays[name], others[name])]
-    states = [next((home / name / "results" / "states").iterdir()).read_bytes() for name in (old, new)]
+    states = [next((home / name / "results" / "states").glob("*.safetensors")).read_bytes() for name in (old, new)]
     tensors = [state[8 + int.from_bytes(state[:8], "little") :] for state in states]  # behind safetensors' header
     return found + ["loss"] * (one["loss"] != other["loss"]) + ["tensors"] * (tensors[0] != tensors[1])
 

@@ -104,7 +104,7 @@ class FrozenInputs:
         distinct = np.unique(numbers)
         if len(distinct) == 1:
             part = self._find(_Ask(name, epoch, int(distinct[0]), training), rows, compute)
-            return None if part is None else self._float(part)
+            return None if part is None else self._float(name, part)
         mixed: Tensor | None = None
         for one in distinct:
             where = np.flatnonzero(numbers == one)
@@ -112,7 +112,7 @@ class FrozenInputs:
             if part is None:
                 return None
             mixed = self._spread(part, where, mixed, len(rows))
-        return None if mixed is None else self._float(mixed)
+        return None if mixed is None else self._float(name, mixed)
 
     def _find(self, ask: _Ask, rows: np.ndarray, compute: bool) -> Tensor | None:
         """In the precision it is kept in; in full precision where it is not worth keeping."""
@@ -128,7 +128,7 @@ class FrozenInputs:
                     return None
                 sheet = self._fill(key, sheet, ask, rows)
             if sheet is None:
-                return _rounded(ask.name, self._compute(ask, rows)) if compute else None
+                return self._kept(ask, rows) if compute else None
             return self._take(key, sheet, ask, rows)
 
     def _spread(self, part: Tensor, where: np.ndarray, whole: Tensor | None, rows: int) -> Tensor:
@@ -141,9 +141,18 @@ class FrozenInputs:
             whole.index_copy_(0, send(where, whole.device), part)
         return whole
 
-    def _float(self, values: Tensor) -> Tensor:
+    def _kept(self, ask: _Ask, rows: np.ndarray) -> Tensor:
+        """Computed, in the precision it is kept in; an exact value as the two halves of its bytes."""
+        values = self._compute(ask, rows)
+        if self.frozen[ask.name].exact:
+            return values.contiguous().view(torch.float16)
+        return _rounded(ask.name, values)
+
+    def _float(self, name: str, values: Tensor) -> Tensor:
         if values.dtype == torch.float32:
             return values
+        if self.frozen[name].exact:
+            return values.contiguous().view(torch.float32)
         with one_thread(is_vector(values)):
             return self._empty(values.shape, torch.float32).copy_(values)
 
@@ -172,6 +181,8 @@ class FrozenInputs:
             "torch": torch.__version__,
             "numerics": NUMERICS,
             **({} if _by_harness(frozen.compute) else {"code": self._code}),
+            **({"exact": True} if frozen.exact else {}),
+            **({"plain": True} if maker.views[frozen.view].plain else {}),
         }
 
     def _drawn(self, ask: _Ask) -> str:
@@ -180,6 +191,12 @@ class FrozenInputs:
 
     def _compute(self, ask: _Ask, rows: np.ndarray) -> Tensor:
         frozen = self.frozen[ask.name]
+        whole = self.maker.views[frozen.view].kind == "whole"
+        if not whole:
+            return self._computed(frozen, ask, rows)
+        return torch.cat([self._computed(frozen, ask, row) for row in np.split(rows, len(rows))])
+
+    def _computed(self, frozen: Frozen, ask: _Ask, rows: np.ndarray) -> Tensor:
         pictures = self.maker.pictures(frozen.view, rows, epoch=ask.epoch, number=ask.number, training=ask.training)
         with torch.no_grad(), self.autocast():
             return frozen.compute(pictures).float()
@@ -205,7 +222,7 @@ class FrozenInputs:
         for done, chunk in enumerate(missing):
             self.report(done, len(missing), what)
             inside = np.arange(chunk * CHUNK, min((chunk + 1) * CHUNK, len(self.dataset)))
-            values = _rounded(ask.name, self._compute(ask, inside)).cpu().numpy()
+            values = self._kept(ask, inside).cpu().numpy()
             try:
                 sheet.put(chunk, values)
             except OSError as error:
@@ -236,7 +253,7 @@ class FrozenInputs:
 
     def _shape(self, ask: _Ask, rows: np.ndarray) -> tuple[int, ...]:
         if ask.name not in self._shapes:
-            self._shapes[ask.name] = tuple(self._compute(ask, rows[:1]).shape[1:])
+            self._shapes[ask.name] = tuple(self._kept(ask, rows[:1]).shape[1:])
         return self._shapes[ask.name]
 
     def _on_disk(self, folder: Path, ask: _Ask, shape: tuple[int, ...]) -> Sheet | None:

@@ -207,13 +207,13 @@ def read_csv(dataset: str, path: Path) -> Sheet:
     return _sheet(dataset, path, rows, numbers, longer)
 
 
-def read_words(dataset: str, path: Path, columns: Sequence[str]) -> Sheet:
-    """Plain text without a header: the columns are separated by blanks, one row a line."""
+def read_words(dataset: str, path: Path, columns: Sequence[str], separator: str | None = None) -> Sheet:
+    """Plain text without a header, one row a line: the columns are separated by blanks, or by `separator`."""
     rows: list[list[str]] = [list(columns)]
     numbers = [0]
     for number, line in enumerate(_decoded(dataset, path).splitlines(), start=1):
         if line.strip():
-            rows.append(line.split())
+            rows.append([cell.strip() for cell in line.split(separator)])
             numbers.append(number)
     return _sheet(dataset, path, rows, numbers)
 

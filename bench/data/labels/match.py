@@ -6,15 +6,15 @@ Each loader reads its label files into `Labels`; what is checked and how the tab
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.core.errors import DataError
 from bench.core.progress import counted
-from bench.data.dataset import COLUMNS, Dataset, DatasetSource
-from bench.data.labels.columns import Sheet
+from bench.data.dataset import COLUMNS, PLACE, Dataset, DatasetSource
+from bench.data.labels.columns import Sheet, alike
 from bench.data.labels.tree import Tree
 
 if TYPE_CHECKING:
@@ -59,6 +59,8 @@ class Labels:
     unrated: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
     turn: tuple[float, float] | None = None
+    originals: Mapping[str, str] = field(default_factory=dict)
+    """By content, the undistorted picture, which may be missing."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,37 @@ def label_file(source: DatasetSource, tree: Tree, *names: str, help: str = "") -
         wanted, whence = " or ".join(names), help or (source.obtain and f"It comes from {source.obtain}.")
         raise DataError(f"{source.name}: the label file {wanted} is missing from {tree.root}. {whence}".rstrip())
     return tree.path(found)
+
+
+@dataclass(frozen=True)
+class Homes:
+    """Where pictures lie whose label file gives no more than their names: each one's path, and the folders."""
+
+    paths: list[str]
+    folders: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def pictures_by_name(source: DatasetSource, tree: Tree, names: Sequence[str], but: Sequence[str] = ()) -> Homes:
+    """The pictures of these names wherever they lie below the tree, `but` in these folders of it.
+
+    For sets that are unpacked in more than one way. One name in two folders is an error that names both.
+    """
+    homes: dict[str, list[str]] = {}
+    outside = tuple(f"{alike(folder)}/" for folder in but)
+    for path in tree.pictures("", deep=True):
+        if not alike(path).startswith(outside):
+            homes.setdefault(alike(path.rpartition("/")[2]), []).append(path)
+    paths, folders = [], set()
+    for name in names:
+        found = homes.get(alike(name.rpartition("/")[2]), [])
+        exact = [path for path in found if f"/{path}".endswith(f"/{name}")] or found
+        if len({alike(path) for path in exact}) > 1:
+            raise DataError(f"{source.name}: {name} lies in {tree.root} twice: {exact[0]} and {exact[1]}; keep one.")
+        paths.append(exact[0] if exact else name)
+        folders |= {path.rpartition("/")[0] for path in exact}
+    met = ", ".join(folder or "the folder itself" for folder in sorted(folders))
+    return Homes(paths, tuple(sorted(folders)), (f"pictures of {met}",) if met else ())
 
 
 def match(labels: Labels) -> Match:
@@ -104,7 +137,8 @@ def assemble(source: DatasetSource, labels: Labels) -> Dataset:
         earlier, later = matched.duplicates[0]
         more = _more([row.image for _, row in matched.duplicates])
         raise DataError(f"{name}: {later.image} has two labels: {earlier.where} and {later.where}{more}.")
-    kept = [(row, path) for row, path in zip(labels.rows, matched.found, strict=True) if path is not None]
+    rows = enumerate(zip(labels.rows, matched.found, strict=True))
+    kept = [(place, row, path) for place, (row, path) in rows if path is not None]
     if not kept:
         raise DataError(f"{name}: {_nothing_found(labels, matched)}")
     if not partial:
@@ -115,7 +149,17 @@ def assemble(source: DatasetSource, labels: Labels) -> Dataset:
     if partial and (len(kept) != len(labels.rows) or (source.images and len(kept) != source.images)):
         notes.append(f"partial: {len(kept)} of {source.images or len(labels.rows)} images")
     table = _table(kept, labels.turn)
-    return Dataset(name, labels.tree.root, table, grouped=labels.grouped, notes=tuple(notes))
+    originals = {group: (path,) for group, image in labels.originals.items() if (path := labels.tree.file(image))}
+    known = str(getattr(type(source), "name", ""))
+    return Dataset(
+        name,
+        labels.tree.root,
+        table,
+        grouped=labels.grouped,
+        notes=tuple(notes),
+        originals=originals,
+        source=known,
+    )
 
 
 def complaint_about(source: DatasetSource, labels: Labels, matched: Match) -> str:
@@ -148,20 +192,20 @@ def _almost(labels: Labels, row: Row) -> str:
     return "" if there is None else f" {there.rpartition('/')[2]} is there: write names with their endings."
 
 
-def _table(kept: Sequence[tuple[Row, str]], turn: tuple[float, float] | None) -> pd.DataFrame:
+def _table(kept: Sequence[tuple[int, Row, str]], turn: tuple[float, float] | None) -> pd.DataFrame:
     import pandas as pd
 
     data = {
-        "image": [path for _, path in kept],
-        "score": [row.original if turn is None else turn[0] + turn[1] - row.original for row, _ in kept],
-        "original": [row.original for row, _ in kept],
-        "std": [row.std for row, _ in kept],
-        "group": [row.group for row, _ in kept],
-        "distortion": [row.distortion for row, _ in kept],
-        "level": [row.level for row, _ in kept],
-        "official": [row.official for row, _ in kept],
+        "image": [path for _, _, path in kept],
+        "score": [row.original if turn is None else turn[0] + turn[1] - row.original for _, row, _ in kept],
+        "original": [row.original for _, row, _ in kept],
+        "std": [row.std for _, row, _ in kept],
+        "group": [row.group for _, row, _ in kept],
+        "distortion": [row.distortion for _, row, _ in kept],
+        "level": [row.level for _, row, _ in kept],
+        "official": [row.official for _, row, _ in kept],
     }
-    table = pd.DataFrame(data, columns=list(COLUMNS))
+    table = pd.DataFrame({**data, PLACE: [place for place, _, _ in kept]}, columns=[*COLUMNS, PLACE])
     return table.sort_values("image", ignore_index=True, kind="stable")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import struct
 import zipfile
 import zlib
@@ -22,15 +23,40 @@ _MOST_MEMBERS = 2_000
 
 def read_xlsx(dataset: str, path: Path, wanted: Sequence[str], sheet: str = "") -> Sheet:
     """The table of a workbook's sheet (by name, else the first) below the row that holds the wanted columns."""
+    rows = _rows(dataset, path, sheet)
+    return sheet_below(dataset, path, rows, header_row(dataset, path, rows, wanted))
+
+
+def read_xlsx_by_place(dataset: str, path: Path, columns: Sequence[str]) -> Sheet:
+    """The first columns of a workbook's first sheet, under names of ours; what stands above the first number is left.
+
+    For workbooks whose headings are not known, or differ from one release to the next.
+    """
+    rows = _rows(dataset, path, "")
+    start = next((index for index, row in enumerate(rows) if row and _is_number(row[0])), len(rows))
+    body = [(index + 1, rows[index]) for index in range(start, len(rows)) if any(rows[index])]
+    if not body:
+        raise DataError(f"{dataset}: {path} has no rows of labels.")
+    cells = {name: [row[at] if at < len(row) else "" for _, row in body] for at, name in enumerate(columns)}
+    return Sheet(dataset, path, cells, [number for number, _ in body])
+
+
+def _rows(dataset: str, path: Path, sheet: str) -> list[list[str]]:
     data = read_bytes(dataset, path)
     _refuse_hostile_zip(dataset, path, data)
     try:
-        rows = _cells(dataset, path, data, sheet)
+        return _cells(dataset, path, data, sheet)
     except DataError:
         raise
     except Exception as error:  # a damaged workbook may make the reader fail in any way
         raise DataError(f"{dataset}: the workbook {path} is damaged ({_short(error)}); get it again.") from None
-    return sheet_below(dataset, path, rows, header_row(dataset, path, rows, wanted))
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        return math.isfinite(float(cell))
+    except ValueError:
+        return False
 
 
 def _refuse_hostile_zip(dataset: str, path: Path, data: bytes) -> None:

@@ -22,6 +22,7 @@ from bench.core.errors import DataError, UsageError
 from bench.core.files import explain, sha256_of, write_text
 from bench.core.progress import Report, counted, in_megabytes, silent
 from bench.data.locate import loader_of, place_of
+from bench.data.obtain.hub import SCHEME, fetch_from_hub, parse_hub_address
 from bench.data.obtain.unpack import is_archive, unpack
 
 TRIES = 5
@@ -61,7 +62,7 @@ def download(
 ) -> list[str]:
     """Fetch and unpack a set's files into its folder; returns a line on each file.
 
-    Addresses come from `urls` ("URL#sha256=HEX") or from `download` in `[data.NAME]`.
+    Addresses come from `urls` ("URL#sha256=HEX", "hf://OWNER/REPO/FILE") or from `download` in `[data.NAME]`.
     """
     addresses = addresses_of(name, data_config, urls)
     place = place_of(name, data_config, Path())
@@ -73,7 +74,10 @@ def download(
         if _is_done(done, address):
             said.append(f"{address.name}: fetched and unpacked before")
             continue
-        fetched = fetch_file(address, place.path / _FOLDER / address.name, in_megabytes(progress), pause)
+        if address.url.startswith(f"{SCHEME}://"):
+            fetched = fetch_from_hub(address.url, address.sha256, place.path / _FOLDER)
+        else:
+            fetched = fetch_file(address, place.path / _FOLDER / address.name, in_megabytes(progress), pause)
         if is_archive(fetched):
             files = unpack(fetched, place.path, progress)
             fetched.unlink()
@@ -97,7 +101,8 @@ def addresses_of(name: str, data_config: Mapping[str, Any], urls: Sequence[str] 
         whence = f": it comes from {source.obtain}" if source.obtain else ""
         raise UsageError(
             f"No address is given for {name}, and none is built in{whence}. "
-            f'With one that serves it, write download = ["URL#sha256=HEX"] in [data.{name}], or give it as URL.'
+            f'With one that serves it, write download = ["URL#sha256=HEX"] in [data.{name}], or give it as URL. On '
+            "Hugging Face's hub, hf://OWNER/REPO/FILE is enough."
         )
     addresses = [_address(name, item) for item in given]
     names = [address.name.lower() for address in addresses]
@@ -114,9 +119,11 @@ def _address(name: str, item: Any) -> Address:
     sha256 = str(fields.get("sha256", fragment.removeprefix("sha256=")))
     size, file = fields.get("size", 0), fields.get("file", "")
     parts = urllib.parse.urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
-        raise UsageError(f"{url!r} is no http or https address.")
-    if not _SHA256.fullmatch(sha256):
+    if parts.scheme == SCHEME:
+        parse_hub_address(url)
+    elif parts.scheme not in ("http", "https") or not parts.netloc:
+        raise UsageError(f"{url!r} is no http, https or hf address.")
+    if not _SHA256.fullmatch(sha256) and (sha256 or parts.scheme != SCHEME):
         raise UsageError(
             f"{url} is not fetched without the sha256 of its file: add #sha256=HEX to the address. Where nobody "
             "publishes it, download the file by hand; `bench data check` then looks at every row and picture."
@@ -261,7 +268,8 @@ def _length(path: Path) -> int:
 
 
 def _is_done(done: Path, address: Address) -> bool:
+    part, wanted = ("sha256", address.sha256.lower()) if address.sha256 else ("url", address.url)
     try:
-        return bool(json.loads(done.read_text(encoding="utf-8"))["sha256"] == address.sha256.lower())
+        return bool(json.loads(done.read_text(encoding="utf-8"))[part] == wanted)
     except (OSError, ValueError, KeyError, TypeError):
         return False

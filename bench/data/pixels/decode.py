@@ -50,7 +50,12 @@ def decode_image(path: Path, dataset_name: str) -> Image.Image:
         image.load()
         if image.format == "PNG":
             _check_png(path)
-        return _rgb(_upright(image))
+        return plain_rgb(image)
+
+
+def plain_rgb(image: Image.Image) -> Image.Image:
+    """A loaded picture upright and in 8-bit RGB, by the rules that stand above."""
+    return _rgb(_upright(image))
 
 
 def check_head(path: Path, dataset_name: str) -> None:
@@ -130,4 +135,5 @@ def _looks_like(path: Path) -> str:
 
 
 def _broken(dataset_name: str, path: Path, reason: str) -> DataError:
-    return DataError(f"{dataset_name}: {path} cannot be used: {reason}. Replace the file.")
+    said = f"{dataset_name}: {path}" if dataset_name else str(path)
+    return DataError(f"{said} cannot be used: {reason}. Replace the file.")

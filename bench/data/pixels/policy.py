@@ -20,7 +20,8 @@ otherwise become hundreds of megabytes."""
 
 @dataclass(frozen=True)
 class Policy:
-    """The size a picture is stored in. `square` squeezes the whole picture to S×S; otherwise the aspect is kept.
+    """The size a picture is stored in. `square` squeezes the whole picture to S×S, `box` to height × width; else the
+    aspect is kept.
 
     short_side: the short side's length, 0 for the picture's own size. min_side: shorter sides are brought up to
     this, so that a view of that size fits and a grid of cells is laid on the size the picture then has.
@@ -30,15 +31,16 @@ class Policy:
     square: int = 0
     interpolation: Literal["bicubic", "bilinear"] = "bicubic"
     min_side: int = 0
+    box: tuple[int, int] = (0, 0)
 
     def __post_init__(self) -> None:
         if self.interpolation not in FILTERS:
             raise UsageError(f"interpolation={self.interpolation!r} is neither bicubic nor bilinear.")
-        if min(self.short_side, self.square, self.min_side) < 0:
+        if min(self.short_side, self.square, self.min_side, *self.box) < 0:
             raise UsageError("Picture sizes must not be negative.")
-        if self.square:
+        if self.square or any(self.box):
             object.__setattr__(self, "short_side", 0)
-        if self.square or self.short_side >= self.min_side:
+        if self.square or any(self.box) or self.short_side >= self.min_side:
             object.__setattr__(self, "min_side", 0)  # it cannot matter: equal policies share a store
         elif self.short_side:
             object.__setattr__(self, "short_side", self.min_side)
@@ -48,6 +50,8 @@ class Policy:
         """Height and width that a picture is stored in; the long side is cut to an integer as torchvision does."""
         if self.square:
             return self.square, self.square
+        if any(self.box):
+            return self.box
         short, long = min(height, width), max(height, width)
         wanted = max(self.short_side or short, self.min_side)
         if wanted == short:
@@ -57,7 +61,8 @@ class Policy:
 
     def text(self) -> str:
         """The policy in one canonical line, as it enters a store's key."""
-        return f"short {self.short_side} square {self.square} min {self.min_side} {self.interpolation}"
+        boxed = f" box {self.box[0]}x{self.box[1]}" if any(self.box) else ""
+        return f"short {self.short_side} square {self.square} min {self.min_side} {self.interpolation}{boxed}"
 
 
 def load_plain(path: Path, policy: Policy, dataset_name: str = "") -> np.ndarray:
@@ -66,7 +71,11 @@ def load_plain(path: Path, policy: Policy, dataset_name: str = "") -> np.ndarray
     The one operation is Pillow's `Image.resize` with the policy's filter, whose support grows when it shrinks
     (antialiased); a picture that has its size already is left alone.
     """
-    image = decode_image(path, dataset_name)
+    return resized(decode_image(path, dataset_name), policy)
+
+
+def resized(image: Image.Image, policy: Policy) -> np.ndarray:
+    """A decoded picture in the size that the policy wants, uint8, height × width × 3."""
     height, width = policy.target(image.height, image.width)
     if (height, width) != (image.height, image.width):
         image = image.resize((width, height), FILTERS[policy.interpolation])

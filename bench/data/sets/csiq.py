@@ -34,6 +34,7 @@ class Csiq(DatasetSource):
     score_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     higher_is_better: ClassVar[bool] = False
     kind: ClassVar[str] = "synthetic"
+    tells: ClassVar[tuple[str, ...]] = ("distortion", "originals")
     folders: ClassVar[tuple[str, ...]] = ("CSIQ", "csiq")
     obtain: ClassVar[str] = "the CSIQ page of its authors (Larson and Chandler): src_imgs, dst_imgs and csiq.DMOS.xlsx"
     layout: ClassVar[str] = "CSIQ/src_imgs/*.png, CSIQ/dst_imgs/<distortion>/*.png and CSIQ/csiq.DMOS.xlsx"
@@ -57,7 +58,7 @@ class Csiq(DatasetSource):
             if kind.lower() not in KINDS:
                 raise sheet.wrong(i, f"dst_type is {kind!r}, none of {', '.join(KINDS)}")
             rows.append(_row(tree, sheet, i, images[i], *KINDS[kind.lower()], int(levels[i]), scores[i], stds[i]))
-        return Labels(tree, rows, sheet, grouped=True, turn=self.score_range)
+        return Labels(tree, rows, sheet, grouped=True, turn=self.score_range, originals=_originals(rows))
 
     def _from_text(self, tree: Tree) -> Labels:
         sheet = read_words(self.name, label_file(self, tree, "csiq_label.txt"), ("image", "dmos"))
@@ -76,7 +77,12 @@ class Csiq(DatasetSource):
             grouped=True,
             notes=("labels of csiq_label.txt, not of the authors' workbook",),
             turn=self.score_range,
+            originals=_originals(rows),
         )
+
+
+def _originals(rows: list[Row]) -> dict[str, str]:
+    return {row.group: f"src_imgs/{row.group}.png" for row in rows}
 
 
 def _row(
@@ -92,6 +98,5 @@ def _row(
 ) -> Row:
     name = f"{image}.{token}.{level}.png"
     home = f"dst_imgs/{folder}/{name}"
-    if tree.file(home) is None and tree.folder("dst_imgs_all") is not None:
-        home = f"dst_imgs_all/{name}"
-    return Row(home, score, sheet.where(i), image.lower(), std, folder, level)
+    found = tree.file(home, f"dst_imgs_all/{name}", f"dst_imgs/{name}")
+    return Row(found or home, score, sheet.where(i), image.lower(), std, folder, level)

@@ -72,6 +72,7 @@ class _Made(DatasetSource):
 
     score_range: ClassVar[tuple[float, float]] = (1.0, 5.0)
     kind: ClassVar[str] = "synthetic"
+    tells: ClassVar[tuple[str, ...]] = ("distortion", "originals")
     obtain: ClassVar[str] = "made from photographs inside the installed packages; nothing to get"
 
     def lacks_official(self) -> str:
@@ -104,6 +105,7 @@ class DemoB(_Made):
 class DemoWild(_Made):
     """Five further photographs, two or three distortions at once: 200 pictures; labels follow a rule."""
 
+    tells: ClassVar[tuple[str, ...]] = ("originals",)
     name = "demo_wild"
     title: ClassVar[str] = "Demo wild"
     images: ClassVar[int] = 200
@@ -132,7 +134,19 @@ def load_made(name: str, folder: Path, recipe: Recipe, expected: str) -> Dataset
         notes.append("several distortions a picture: labels combined by a rule, not by people")
     if content != expected:
         notes.append(_other_bytes(name, content, expected))
-    return Dataset(name, folder, read_labels(folder), grouped=True, notes=tuple(notes), content=content)
+    table, originals = read_labels(folder), read_originals(folder)
+    return Dataset(name, folder, table, grouped=True, notes=tuple(notes), originals=originals, content=content)
+
+
+def read_originals(folder: Path) -> dict[str, tuple[str, ...]]:
+    """By photograph, the crops that a synthesized folder was made of."""
+    import pandas as pd
+
+    labels = pd.read_csv(folder / "dmos.csv", dtype="str")
+    found: dict[str, set[str]] = {}
+    for photo, reference in zip(labels["photo"], labels["ref_img"], strict=True):
+        found.setdefault(photo, set()).add(f"images/{reference}")
+    return {photo: tuple(sorted(images)) for photo, images in found.items()}
 
 
 def ensure_demo(name: str, cache: Path, progress: Report | None = None) -> Path:

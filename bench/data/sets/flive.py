@@ -32,7 +32,7 @@ class Flive(DatasetSource):
     def labels(self) -> Labels:
         """`name,mos` and perhaps more columns; pictures below `database/` that nobody rated are not used."""
         tree = find_tree(self.name, self.place.path, [("database",)], self.layout, self.obtain)
-        sheet = read_csv(self.name, label_file(self, tree, "labels_image.csv"))
+        sheet = read_csv(self.name, label_file(self, tree, "labels_image.csv", "database/labels_image.csv"))
         scores, names = sheet.numbers_of("mos", *self.score_range), sheet.names("name")
         test = self._official_test(tree, set(names))
         rows = []
@@ -44,11 +44,11 @@ class Flive(DatasetSource):
 
     def _official_test(self, tree: Tree, known: set[str]) -> set[str]:
         """The names of labels640.csv (pictures of more than 640 pixels), or nothing where it is not there."""
-        found = tree.file(OFFICIAL_TEST)
+        found = tree.file(OFFICIAL_TEST, f"database/{OFFICIAL_TEST}")
         if found is None:
             return set()
         sheet = read_csv(self.name, tree.path(found))
-        names = sheet.names("name")
+        names = sheet.names("name_image" if sheet.has("name_image") else "name")
         unknown = [i for i, name in enumerate(names) if name not in known]
         if unknown and not self.place.partial:
             raise sheet.wrong(unknown[0], f"{names[unknown[0]]!r} is not in labels_image.csv")

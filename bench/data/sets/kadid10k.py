@@ -22,6 +22,7 @@ class Kadid10k(DatasetSource):
     groups: ClassVar[int] = 81
     score_range: ClassVar[tuple[float, float]] = (1.0, 5.0)
     kind: ClassVar[str] = "synthetic"
+    tells: ClassVar[tuple[str, ...]] = ("distortion", "originals")
     folders: ClassVar[tuple[str, ...]] = ("kadid10k", "KADID-10k", "KADID10K")
     obtain: ClassVar[str] = "the KADID-10k page of the MMSP database site, University of Konstanz (kadid10k.zip)"
     layout: ClassVar[str] = "kadid10k/images/*.png (references and distorted together) and kadid10k/dmos.csv"
@@ -50,5 +51,6 @@ class Kadid10k(DatasetSource):
             kind, level = kinds[int(parsed["type"])], int(parsed["level"])
             reference = parsed["reference"].upper()
             rows.append(Row(f"images/{name}", scores[i], sheet.where(i), reference, stds[i], kind, level))
+        originals = {name.rpartition(".")[0].upper(): f"images/{name}" for name in references}
         unrated = frozenset(f"images/{name}".lower() for name in references)
-        return Labels(tree, rows, sheet, grouped=True, complete=("images",), unrated=unrated)
+        return Labels(tree, rows, sheet, grouped=True, complete=("images",), unrated=unrated, originals=originals)

@@ -31,7 +31,8 @@ class Live(DatasetSource):
     score_range: ClassVar[tuple[float, float]] = (-2.64, 111.775)
     higher_is_better: ClassVar[bool] = False
     kind: ClassVar[str] = "synthetic"
-    folders: ClassVar[tuple[str, ...]] = ("databaserelease2", "LIVE", "live")
+    tells: ClassVar[tuple[str, ...]] = ("distortion", "originals")
+    folders: ClassVar[tuple[str, ...]] = ("databaserelease2", "LIVEIQA_release2", "LIVE", "live")
     obtain: ClassVar[str] = "the LIVE laboratory, University of Texas at Austin, by its request form (release 2)"
     layout: ClassVar[str] = (
         "databaserelease2/{refimgs,jp2k,jpeg,wn,gblur,fastfading}/*.bmp, refnames_all.mat and dmos_realigned.mat"
@@ -68,7 +69,8 @@ class Live(DatasetSource):
             for n, (i, value, reference) in enumerate(zip(rated, values, references, strict=True))
         ]
         note = () if variable == "dmos_new" else ("old DMOS of dmos.mat, not the realigned scores the papers use",)
-        return Labels(tree, rows, sheet, grouped=True, notes=note, turn=self.score_range)
+        originals = {row.group: f"refimgs/{row.group}" for row in rows}
+        return Labels(tree, rows, sheet, grouped=True, notes=note, turn=self.score_range, originals=originals)
 
     def _scores(self, tree: Tree) -> tuple[Path, str]:
         """Which score file, and its variable: the realigned one, or the old one where it was asked for."""

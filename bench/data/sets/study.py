@@ -56,6 +56,7 @@ class _Made(DatasetSource):
 
     score_range: ClassVar[tuple[float, float]] = (1.0, 5.0)
     kind: ClassVar[str] = "synthetic"
+    tells: ClassVar[tuple[str, ...]] = ("distortion", "originals")
     obtain: ClassVar[str] = "made from photographs inside the installed packages; nothing to get"
 
     def lacks_official(self) -> str:

@@ -51,6 +51,7 @@ class Tid2013(DatasetSource):
     groups: ClassVar[int] = 25
     score_range: ClassVar[tuple[float, float]] = (0.242, 7.2143)
     kind: ClassVar[str] = "synthetic"
+    tells: ClassVar[tuple[str, ...]] = ("distortion", "originals")
     folders: ClassVar[tuple[str, ...]] = ("tid2013", "TID2013")
     obtain: ClassVar[str] = "the TID2013 page of its authors (Ponomarenko and others)"
     layout: ClassVar[str] = "tid2013/{reference_images,distorted_images}/, mos_with_names.txt and mos_std.txt"
@@ -76,4 +77,5 @@ class Tid2013(DatasetSource):
             kind, reference = TYPES[int(parsed["type"]) - 1], f"i{parsed['reference']}"
             image = f"distorted_images/{name}"
             rows.append(Row(image, scores[i], sheet.where(i), reference, stds[i], kind, int(parsed["level"])))
-        return Labels(tree, rows, sheet, grouped=True, complete=("distorted_images",))
+        originals = {row.group: f"reference_images/{row.group}.bmp" for row in rows}
+        return Labels(tree, rows, sheet, grouped=True, complete=("distorted_images",), originals=originals)

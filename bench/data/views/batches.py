@@ -27,9 +27,9 @@ from bench.data.views.prefetch import prefetched
 from bench.data.views.randomness import below, draws, name_keys
 from bench.data.views.view import View
 
-__all__ = ["ViewMaker", "policy_of", "prefetched", "send", "stream"]
+__all__ = ["FIXED_DRAWS", "ViewMaker", "corners", "policy_of", "prefetched", "send", "stream"]
 
-_FIXED_DRAWS = 2  # the two flips; they come first so that all views of an image are flipped alike
+FIXED_DRAWS = 2  # the two flips; they come first so that all views of an image are flipped alike
 
 
 class ViewMaker:
@@ -83,30 +83,44 @@ class ViewMaker:
         may differ by row.
         """
         raw = self.raw(name, rows, epoch=epoch, number=number, training=training).permute(0, 3, 1, 2)
+        if self.views[name].plain:
+            return self._empty(raw.shape, torch.float32, self.device).copy_(raw)
         return self._empty(raw.shape, torch.float32, self.device).copy_(raw).mul_(self._scale).add_(self._shift)
 
     def raw(self, name: str, rows: np.ndarray, *, epoch: int, number: np.ndarray | int, training: bool) -> Tensor:
-        """The same pictures as stored bytes: uint8 [B,S,S,3] on the device."""
+        """The same pictures as stored bytes: uint8 [B,S,S,3] on the device; of whole pictures one at a time."""
         view, store = self.views[name], self.stores[name]
         rows = np.asarray(rows, dtype=np.int64)
+        if view.kind == "whole":
+            return self._whole(store, rows)
         n, f = (view.grid, view.fragment) if view.kind == "fragments" else (1, view.size)
         drawn = draws(
             self._keys[rows],
-            _FIXED_DRAWS + 2 * n * n,
+            FIXED_DRAWS + 2 * n * n,
             seed=self.recipe.seed,
             epoch=epoch,
             number=number,
             training=training,
         )
         heights, widths = store.heights[rows], store.widths[rows]
-        tops, lefts = _corners(view, heights, widths, n, f, drawn[:, _FIXED_DRAWS:])
+        tops, lefts = corners(view, heights, widths, n, f, drawn[:, FIXED_DRAWS:])
         starts = store.offsets[rows, None, None] + (tops * widths[:, None, None] + lefts) * 3
-        flips = drawn[:, :_FIXED_DRAWS] >> np.uint64(31) if view.flips and training else np.zeros((len(rows), 2))
+        flips = drawn[:, :FIXED_DRAWS] >> np.uint64(31) if view.flips and training else np.zeros((len(rows), 2))
         flat = self._flat(store)
         if not flat.is_cuda:
             store.verify(rows)
         batch = self._gather(flat, starts, widths * 3, flips[:, 1].astype(bool), f)
         return _mirror(batch, np.flatnonzero(flips[:, 0]))
+
+    def _whole(self, store: PixelStore, rows: np.ndarray) -> Tensor:
+        """One picture as it is stored: uint8 [1,H,W,3]."""
+        if len(rows) != 1:
+            raise UsageError("Whole pictures differ in size, so only frozen inputs may see them, one at a time.")
+        row, flat = int(rows[0]), self._flat(store)
+        if not flat.is_cuda:
+            store.verify(rows)
+        height, width, start = int(store.heights[row]), int(store.widths[row]), int(store.offsets[row])
+        return flat[start : start + height * width * 3].view(1, height, width, 3).to(self.device)
 
     def _gather(self, flat: Tensor, starts: np.ndarray, strides: np.ndarray, upside: np.ndarray, f: int) -> Tensor:
         """Windows of f × f pixels that start at bytes starts[B,n,n], put together; upside-down where told."""
@@ -150,7 +164,11 @@ def policy_of(view: View, recipe: Recipe) -> Policy:
     """How pictures are stored for a view under a recipe."""
     if view.kind == "resize":
         return Policy(square=view.size, interpolation=recipe.interpolation)
+    if any(view.squeezed):
+        return Policy(box=view.squeezed, interpolation=recipe.interpolation)
     short_side = 0 if view.original else recipe.short_side
+    if view.kind == "whole":
+        return Policy(short_side=short_side, interpolation=recipe.interpolation)
     return Policy(short_side=short_side, min_side=view.size, interpolation=recipe.interpolation)
 
 
@@ -162,7 +180,7 @@ def stream(view: View, *, seed: int, epoch: int, number: int, training: bool) ->
     return f"seed {seed} epoch {epoch} number {number}" if training else f"test number {number}"
 
 
-def _corners(
+def corners(
     view: View, heights: np.ndarray, widths: np.ndarray, n: int, f: int, drawn: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Top and left pixel of every window, [B,n,n] each.
@@ -205,6 +223,8 @@ def send(values: np.ndarray, device: torch.device) -> Tensor:
 def _check(name: str, view: View) -> None:
     if view.size < 1:
         raise UsageError(f"View {name!r}: size={view.size} must be at least 1.")
+    if any(view.squeezed) and min(view.squeezed) < view.size:
+        raise UsageError(f"View {name!r}: no crop of {view.size} fits pictures squeezed to {view.squeezed}.")
     if view.kind == "fragments" and (view.grid < 1 or view.grid * view.fragment != view.size):
         raise UsageError(
             f"View {name!r}: {view.grid} × {view.grid} fragments of {view.fragment} pixels do not make {view.size}."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from torch import Tensor
@@ -11,26 +11,33 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class View:
-    """One picture made of an image for a model, square, `size` pixels a side.
+    """One picture made of an image for a model, square, `size` pixels a side (but for `whole`).
 
     crop: a random window in training, seeded windows in tests. resize: the whole image, antialiased.
     fragments: `grid` × `grid` cells, one `fragment`-pixel window a cell put together (GLIA Eq. 1–2, after FAST-VQA);
     `offset="corner"` takes every cell's top-left corner as Eq. 2 prints it, "random" a seeded place in the cell.
-    `original`: crops and fragments are cut from the picture in its own size, whatever the recipe's short side.
+    whole: all of the image in the size it is stored in, for frozen inputs only, which see one picture at a time; `size`
+    says no more than how large a picture its cost is counted on.
+    `original`: crops, fragments and whole pictures are of the image in its own size, whatever the recipe's short side.
+    `squeezed`: the (height, width) that pictures are squeezed to before crops are cut, their aspect be what it may.
+    `plain`: pixels as they are stored, 0 to 255, and not normalised.
     """
 
-    kind: Literal["crop", "resize", "fragments"]
+    kind: Literal["crop", "resize", "fragments", "whole"]
     size: int
     grid: int = 0
     fragment: int = 0
     offset: Literal["random", "corner"] = "random"
     flips: bool = False
     original: bool = False
+    squeezed: tuple[int, int] = field(default=(0, 0), repr=False)  # caches go by the text of a view, as it always was
+    plain: bool = field(default=False, repr=False)
 
     @property
     def fixed(self) -> bool:
         """Whether the view is the same in every epoch, so that what is computed of it can be kept."""
-        return not self.flips and (self.kind == "resize" or (self.kind == "fragments" and self.offset == "corner"))
+        still = self.kind in ("resize", "whole") or (self.kind == "fragments" and self.offset == "corner")
+        return still and not self.flips
 
 
 @dataclass(frozen=True)
@@ -40,10 +47,12 @@ class Frozen:
     `key` names the function (network and what is taken from it); together with the weights' hash and the view it
     names the cache. `compute` maps normalised pictures [B,3,S,S] to the input; the caller runs it without gradient.
     It should be a bound method of a module in the tree, so that a copy of the model computes with its own weights.
-    `keep` says whether the result is small enough to be worth keeping; it is kept in half precision.
+    `keep` says whether the result is small enough to be worth keeping; it is kept in half precision, or in full where
+    it must be `exact`.
     """
 
     view: str
     key: str
     compute: Callable[[Tensor], Tensor]
     keep: bool = True
+    exact: bool = False

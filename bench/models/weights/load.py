@@ -53,6 +53,11 @@ class LoadedWeights:
     std: tuple[float, float, float]
 
 
+def no_weights() -> LoadedWeights:
+    """What is said of the run's ViT where none is read: pixels are normalised as ImageNet's are."""
+    return LoadedWeights("", "", "none", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
 def load_vit(
     backbone: str,
     weights: str,
@@ -92,6 +97,18 @@ def cnn_without_weights(name: str) -> nn.Module:
     _refuse_other_cnns(name)
     with torch.device("meta"):
         return _make_cnn(name).requires_grad_(False).eval()
+
+
+class WeightlessToolbox:
+    """The `Toolbox` of what can be known without weights."""
+
+    def __call__(self, name: str) -> nn.Module:
+        """A CNN's stages."""
+        return cnn_without_weights(name)
+
+    def vit(self, name: str, size: int) -> Vit:
+        """A further ViT."""
+        return vit_without_weights(name, size).eval().requires_grad_(False)
 
 
 class CnnToolbox:

@@ -12,13 +12,13 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.core.registry import stem_of, variant_of
+from bench.core.registry import stem_of
 
 if TYPE_CHECKING:
     from bench.records.results import Record
     from bench.report.table import Table
 
-NEEDS_NONE = frozenset({"linear_probe", "full_finetune", "mean", "ridge"})
+NEEDS_NONE = frozenset({"linear_probe", "full_finetune", "mean", "ridge", "ridge_cnn", "distortion_oracle"})
 """Methods that no paper can claim."""
 METHODS: Mapping[str, tuple[str, ...]] = {
     "glia": ("li2026glia",),
@@ -35,7 +35,10 @@ METHODS: Mapping[str, tuple[str, ...]] = {
     "musiq": ("ke2021musiq",),
     "brisque": ("mittal2012brisque",),
     "ilniqe": ("zhang2015ilniqe",),
+    "niqe": ("mittal2013niqe",),
 }
+LIBRARIES: Mapping[str, tuple[str, ...]] = {"peft": ("mangrulkar2022peft",), "pyiqa": ("chen2022pyiqa",)}
+"""Where the methods of a family come from."""
 DATASETS: Mapping[str, tuple[str, ...]] = {
     "live": ("sheikh2006live",),
     "csiq": ("larson2010csiq",),
@@ -99,7 +102,7 @@ def cite(records: Iterable[Record], sources: Iterable[str] = ()) -> Citations:
         if spec.external:
             continue
         _cite_networks(citations, record)
-        if spec.recipe.loss in LOSSES:
+        if spec.recipe.loss in LOSSES and record.body.get("loss"):  # of a fit there is none
             citations.add(LOSSES[spec.recipe.loss], f"loss {spec.recipe.loss}")
     for source in sources:
         citations.add(PUBLISHED.get(source, ()), f"published numbers of {source}")
@@ -107,27 +110,29 @@ def cite(records: Iterable[Record], sources: Iterable[str] = ()) -> Citations:
 
 
 def _cite_method(citations: Citations, name: str) -> None:
-    """A method's paper; of a tuner of peft's that has no entry, the library's."""
+    """A method's paper; of one out of a library that has no entry here, the library's too."""
     if name in NEEDS_NONE:
         return
     citations.add(METHODS.get(name, ()), f"method {name}")
-    if stem_of(name) == "peft" and variant_of(name) != "lora":
-        citations.add(("mangrulkar2022peft",), "peft's tuners")
+    if stem_of(name) in LIBRARIES and name not in METHODS:
+        citations.add(LIBRARIES[stem_of(name)], f"library {stem_of(name)}")
 
 
 def _cite_networks(citations: Citations, record: Record) -> None:
     """The backbone, whoever trained its weights, and further frozen networks; weights from a file are the user's."""
     spec = record.spec
     backbone = f"backbone {spec.backbone}"
-    further = record.section("weights").get("further") or {}
-    citations.add(("wightman2019timm",), backbone)
+    if spec.backbone:
+        citations.add(("wightman2019timm",), backbone)
     if spec.backbone.startswith(("vit_", "test_vit")):
         citations.add(("dosovitskiy2021vit",), backbone)
-    if spec.weights == "pretrained":
+    if spec.backbone and spec.weights == "pretrained":
         found = _first(WEIGHTS, spec.backbone)
         citations.add(found, backbone if found else f"the weights of {spec.backbone}")
+    further = record.section("weights").get("further") or {}
     for name in further:
         citations.add(_first(CNNS, str(name)), f"CNN {name}")
+        citations.add(("wightman2019timm",), f"CNN {name}")
 
 
 def _first(patterns: Iterable[tuple[str, str]], name: str) -> tuple[str, ...]:

@@ -12,13 +12,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-import torch
-from torch import Tensor
 
 from bench.core.errors import UsageError
 from bench.core.runtime import Runtime
 from bench.data.dataset import COLUMNS, Dataset
-from bench.models.vit import Vit
+from bench.models.attention import on_patches, rollout, tapped_attention, vit_in
 from bench.records.results import Experiment, Record
 from bench.report.figures.figure import Figure
 from bench.report.figures.models import (
@@ -28,8 +26,6 @@ from bench.report.figures.models import (
     lacking,
     last_walk,
     open_trained,
-    tapped_attention,
-    vit_of,
     whole_pictures,
 )
 from bench.report.figures.pictures import show_picture, shrunk
@@ -79,34 +75,9 @@ class Attention(Figure):
             yield scene.drawing(parts, figure, title, list(found), [experiment], how=how, medians=False, more=more)
 
 
-def rollout(maps: Sequence[Tensor], renewed: tuple[int, int] = (0, 0)) -> Tensor:
-    """Attention followed through all blocks, residual paths counted as half: [B, N, N].
-
-    The tokens `renewed` (from, to) are new before every block: whatever the block before gave in their places is gone,
-    so what reads them reads them alone, and follows nothing back to a patch.
-    """
-    identity = torch.eye(maps[0].shape[-1], device=maps[0].device).expand_as(maps[0])
-    start, stop = renewed
-    followed = identity
-    for weights in maps:
-        followed = torch.cat((followed[:, :start], identity[:, start:stop], followed[:, stop:]), dim=1)
-        followed = (0.5 * weights + 0.5 * identity) @ followed
-    return followed
-
-
-def on_patches(vit: Vit, weights: Tensor) -> Tensor:
-    """From [B, N, N] to what the feature's own token (or the mean patch) reads of the patches: [B, grid, grid].
-
-    Patches come last, behind CLS, registers and whatever tokens a method put between.
-    """
-    grid = vit.shape.grid
-    reader = weights[:, 0] if vit.reads_cls else weights[:, -(grid**2) :].mean(1)
-    return reader[:, -(grid**2) :].reshape(-1, grid, grid)
-
-
 def attention_maps(session: Session, pictures: Dataset) -> Maps:
     """The maps of both kinds of one trained model on some pictures."""
-    vit = vit_of(session)
+    vit = vit_in(session.model, session.spec.method)
     with whole_pictures(session, pictures) as maker:
         maps = last_walk(session, maker, np.arange(len(pictures)), tapped_attention)
     read = {"attention_rollout": rollout(maps, session.model.features.renewed), "attention_cls": maps[-1]}

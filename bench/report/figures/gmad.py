@@ -64,7 +64,8 @@ class Gmad(Figure):
 
 
 def _srcc(scene: Scene, subject: Subject, experiment: Experiment) -> float:
-    return statistics.median(scene.cell(subject.arm, experiment).values.values())
+    values = scene.cell(subject.arm, experiment).values.values()
+    return statistics.median(values) if values else -1.0  # of a constant, which no other can attack
 
 
 def _match(scene: Scene, first: Subject, second: Subject, experiment: Experiment) -> Match | None:

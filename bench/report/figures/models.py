@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from bench.core.errors import UsageError
 from bench.data.dataset import Dataset
 from bench.data.views.batches import ViewMaker
 from bench.data.views.view import View
-from bench.models.vit import Vit
+from bench.models.attention import Tap, walked
 from bench.records.results import Experiment, Record
 from bench.records.store import Store
 from bench.report.figures.pictures import needing_pictures
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from bench.core.runtime import Runtime
 
 Kept = dict[Subject, Record]
-Tap = Callable[[Vit], AbstractContextManager[list[Tensor]]]
 
 
 def kept_tests(scene: Scene) -> list[Experiment]:
@@ -66,14 +65,6 @@ def open_trained(record: Record, runtime: Runtime, shared: Shared | None = None)
         )
     session.model.eval()
     return session
-
-
-def vit_of(session: Session) -> Vit:
-    """The Vit that a model walks."""
-    for module in session.model.modules():
-        if isinstance(module, Vit):
-            return module
-    raise UsageError(f"{session.spec.method} has no ViT to look into.")
 
 
 def lacking(subjects: Sequence[Subject]) -> str:
@@ -122,61 +113,9 @@ def contiguous(session: Session) -> ViewMaker:
 
 
 def last_walk(session: Session, maker: ViewMaker, rows: np.ndarray, tap: Tap) -> list[Tensor]:
-    """What a tap finds in every block on the last walk through the ViT while pictures are scored.
-
-    Frozen inputs are computed afresh, not read from a cache: a linear probe's only walk is among them.
-    """
-    vit, features = vit_of(session), session.model.features
+    """What a tap finds in every block on the last walk through the ViT while pictures are scored."""
+    features = session.model.features
     views = {*features.pictures, *(frozen.view for frozen in features.frozen.values())}
-    with torch.inference_mode(), session.autocast(), tap(vit) as found:
+    with torch.inference_mode():
         seen = {n: maker.pictures(n, rows, epoch=0, number=0, training=False).clone() for n in sorted(views)}
-        computed = {name: frozen.compute(seen[frozen.view]).float() for name, frozen in features.frozen.items()}
-        session.model({name: seen[name] for name in features.pictures} | computed)
-    return found[-len(vit.blocks) :]
-
-
-@contextmanager
-def tapped_blocks(vit: Vit) -> Iterator[list[Tensor]]:
-    """While open, every forward appends what each block gives, in order: [B, N, width]."""
-    outputs: list[Tensor] = []
-    handles = [block.register_forward_hook(lambda _, __, given: outputs.append(given)) for block in vit.blocks]
-    try:
-        yield outputs
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-@contextmanager
-def tapped_attention(vit: Vit) -> Iterator[list[Tensor]]:
-    """While open, every forward appends each block's attention, averaged over heads: [B, N, N].
-
-    The attention itself may be fused and never form this matrix, so it is computed here from its own q and k.
-    """
-    maps: list[Tensor] = []
-
-    def record(attention: Any, given: tuple[Any, ...]) -> None:
-        maps.append(attention_weights(attention, given[0]).mean(1))
-
-    handles = [_attention_of(block).register_forward_pre_hook(record) for block in vit.blocks]
-    try:
-        yield maps
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def attention_weights(attention: Any, tokens: Tensor) -> Tensor:
-    """softmax(q kᵀ / √d) of a timm attention on its input, in fp32: [B, heads, N, N]."""
-    batch, count, _ = tokens.shape
-    qkv = attention.qkv(tokens).reshape(batch, count, 3, attention.num_heads, -1).permute(2, 0, 3, 1, 4)
-    q, k = attention.q_norm(qkv[0]), attention.k_norm(qkv[1])
-    with torch.autocast(tokens.device.type, enabled=False):
-        return (q.float() * attention.scale @ k.float().transpose(-2, -1)).softmax(-1)
-
-
-def _attention_of(block: nn.Module) -> nn.Module:
-    for module in block.modules():
-        if all(hasattr(module, part) for part in ("qkv", "q_norm", "k_norm", "num_heads", "scale")):
-            return module
-    raise UsageError(f"{type(block).__name__} blocks have no attention of the usual build to look into.")
+    return walked(session.model, seen, session.autocast, tap)

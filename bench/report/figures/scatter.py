@@ -26,7 +26,10 @@ class Scatter(Figure):
         """One figure per dataset."""
         shown = []
         for subject in scene.subjects([experiment]):
-            record = median_run(scene.cell(subject.arm, experiment))
+            cell = scene.cell(subject.arm, experiment)
+            if not cell.values:  # a constant: there is no curve to show
+                continue
+            record = median_run(cell)
             found = record.predictions(experiment.target)
             if found is not None:
                 shown.append((subject, record, found))

@@ -220,7 +220,7 @@ class Scene:
         changed = [c for c in self._shared_changes(arms, experiments) if not c.startswith(spelt_out)]
         preset = self.part.preset.name + (f", changed: {', '.join(changed)}" if changed else "")
         specs = [record.spec for record in records if not record.spec.external]
-        backbones = ", ".join(sorted({spec.backbone for spec in specs}))
+        backbones = ", ".join(sorted({spec.backbone for spec in specs} - {""})) or "none"
         said = [f"backbone {backbones}"] if specs else []
         return f"{'; '.join([f'Preset {preset}', *said, *sorted({SELECTION[s.recipe.selection] for s in specs})])}."
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bench.models.attention import tapped_blocks, vit_in
 from bench.records.results import Experiment
 from bench.report.figures.figure import Figure
 from bench.report.figures.models import (
@@ -19,8 +20,6 @@ from bench.report.figures.models import (
     lacking,
     last_walk,
     open_trained,
-    tapped_blocks,
-    vit_of,
 )
 from bench.report.figures.scene import Drawing, Scene, Subject, title_of
 from bench.report.figures.style import Legend, colour_bar, outer_labels, panels, wrapped
@@ -89,7 +88,7 @@ def relative(spectrum: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def feature_spectra(session: Session, views: str = "same") -> np.ndarray:
     """The spectra of one trained model on the first test images, on the views that SEEN names: [depth, grid, grid]."""
-    grid = vit_of(session).shape.grid
+    grid = vit_in(session.model, session.spec.method).shape.grid
     maker = session.feed_of(session.spec.train).maker if views == "own" else contiguous(session)
     rows = session.split.test[:IMAGES]
     total: list[Tensor] = []

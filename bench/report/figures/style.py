@@ -27,9 +27,9 @@ GREY = "#767676"
 INK = "#222222"
 
 OWN_PLACES = ("linear_probe", "full_finetune", "adapter", "lora", "vpt", "loda", "glia", "bitfit", "ssf")
-"""The built-in methods in the order of the palette; a new one goes to the end, so that the others keep their looks."""
+"""Methods in the order of the palette; a new one goes to the end, so that the others keep their looks."""
 OTHER_MARKERS: tuple[Any, ...] = ("p", "h", "*", "d", "8", (4, 1, 0), (6, 1, 0), (3, 1, 0))
-"""Markers of all other methods (plugins, peft's variants): never a built-in's."""
+"""Markers of all other methods (comparators, plugins, peft's variants): never of one with a place of its own."""
 
 NARROWEST = 4.8
 """Inches: a page with words on it is never narrower than this."""

@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 
 from bench.report.arms import count_text
-from bench.report.table import MEASURED, Cost, Number, Row, Table
+from bench.report.table import MEASURED, UNRANKED, Cost, Number, Row, Table
 
 HEADER = ("Trainable", "Total", "Train s", "Images/s", "Peak GB", "GFLOPs", "Pareto")
 NOTE = (
@@ -39,7 +39,7 @@ def pareto_rows(table: Table) -> dict[int, bool]:
     contests: dict[str, list[tuple[int, float, float]]] = {}
     for i, row in enumerate(table.rows):
         quality, cost = _mean_srcc(row), _trainable(row)
-        if row.block == MEASURED and not math.isnan(quality) and not math.isnan(cost):
+        if row.block == MEASURED and row.contest != UNRANKED and not math.isnan(quality) and not math.isnan(cost):
             contests.setdefault(row.contest, []).append((i, cost, quality))
     front: dict[int, bool] = {}
     for rows in contests.values():

@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 
 from bench.core.registry import DATASETS
 from bench.core.spec import SCHEMA, Target
+from bench.core.split_rules import AT_RANDOM
 from bench.data.locate import TITLES
 from bench.planning.presets import Preset
+from bench.planning.usual import fact_of
 from bench.records.results import Experiment, Record
 from bench.report.arms import Arm, count_text, shared_changes
 from bench.report.cells import Cell, cost_of, rank_published, summarise
@@ -17,7 +19,7 @@ from bench.report.published import DATASETS as PUBLISHED_DATASETS
 from bench.report.published import NOTES, PublishedRow, Source, name_of
 from bench.report.published import rows as published_rows
 from bench.report.selection import PresetResults, by_preset
-from bench.report.table import Number, Row, Table
+from bench.report.table import UNRANKED, Number, Row, Table
 from bench.report.tables.notes import (
     Network,
     conditions,
@@ -122,7 +124,7 @@ def fill(results: PresetResults, layout: Layout) -> Table:
     folds = _folds_of(records)
     of = max([rules.planned(results.preset), *(cell.splits for row in cells for cell in row)])
     of = -(-of // folds) * folds if folds else of  # of whole repetitions
-    contests = [_contest(layout, line.lead) for line in layout.lines]
+    contests = [_contest_of(layout, line) for line in layout.lines]
     numbers = summarise(cells, of, contests, intervals=results.intervals)
     if not rules.ranked:
         numbers = [[replace(number, rank=0, tied=False) for number in row] for row in numbers]
@@ -198,6 +200,11 @@ def _contest(layout: Layout, lead: tuple[str, ...]) -> str:
     return "" if layout.ranked_within is None else lead[layout.ranked_within]
 
 
+def _contest_of(layout: Layout, line: Line) -> str:
+    """The same of a measured row; a method that knows what none may know takes part in no contest."""
+    return _contest(layout, line.lead) if fact_of(line.arm.method, "ranked") else UNRANKED
+
+
 def _measured_row(
     layout: Layout,
     line: Line,
@@ -214,7 +221,7 @@ def _measured_row(
     changes = [*line.base.option_changes(), *(c for c in line.base.run_changes() if c not in common)]
     lead = list(line.lead)
     lead[layout.named_lead] = ", ".join([label, *changes])
-    contest = _contest(layout, line.lead)
+    contest = _contest_of(layout, line)
     notes = (*line_notes(line.arm, records, usual), *logistic_notes(layout.columns, cells))
     return Row(tuple(lead), numbers, notes=notes, cost=cost, contest=contest)
 
@@ -263,8 +270,9 @@ def _with_differences(
 def _same_setting(line: Line, row: PublishedRow, preset: Preset) -> bool:
     """Whether a published row is about this line: same method and variant, nothing changed, the papers' backbone."""
     base = line.base
-    plain = not base.options and not base.recipe and base.weights == "pretrained" and base.backbone == preset.backbone
-    plain = plain and base.cnn_weights == "pretrained" and base.split_rule == "random"
+    plain = not base.options and not base.recipe and base.weights == "pretrained"
+    plain = plain and base.backbone == base.usual_backbone
+    plain = plain and base.cnn_weights == "pretrained" and base.split_rule in AT_RANDOM
     plain = plain and base.recipe_from == "default"
     plain = plain and not base.limit and not base.budget and base.schema == SCHEMA
     fraction = 0.8 if line.fraction is None else line.fraction

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from bench.core.errors import RunError, StoreError
 from bench.core.progress import counted
-from bench.core.registry import stem_of
 from bench.core.spec import SCHEMA, RunSpec
 from bench.planning.choices import NESTED, TRANSFERRED, chosen_keys
 from bench.planning.presets import Preset, made_sets
+from bench.planning.usual import OWN, fact_of, preset_recipe
 from bench.records.earlier import EARLIER_NOTE
-from bench.records.results import FEW_PICTURES, Experiment, Record
+from bench.records.results import FEW_PICTURES, Experiment, Record, first_split_hashes
 from bench.report.arms import Arm
 from bench.report.cells import NO_INTERVAL, Cell
 from bench.report.mixing import blocks_of, made_on
@@ -129,7 +129,7 @@ def line_notes(arm: Arm, records: Sequence[Record], usual: Mapping[Network, str]
         notes.append(f"Backbone weights from a file given by hand ({arm.weights}).")
     if arm.cnn_weights != "pretrained":
         notes.append(f"CNN weights from a file given by hand ({arm.cnn_weights}).")
-    own = arm.plain.method_recipe.get(stem_of(arm.method), {})
+    own = preset_recipe(arm.plain, arm.method) if arm.recipe_from != OWN else {}
     if kept := ", ".join(f"{k}={v}" for k, v in own.items() if k not in dict(arm.recipe)):
         notes.append(f"The {arm.preset} preset gives it a recipe of its own: {kept}.")
     if arm.recipe_from == "tuned":
@@ -137,8 +137,7 @@ def line_notes(arm: Arm, records: Sequence[Record], usual: Mapping[Network, str]
             "Tuned by an older bench tune: in split 0 for all splits, on contents that other splits are tested on."
         )
     notes += _tuned_notes(records)
-    if arm.backbone != arm.plain.backbone:
-        notes.append(f"Backbone {arm.backbone}; the preset's is {arm.plain.backbone}.")
+    notes += _ground_notes(arm, records)
     if arm.limit:
         notes.append(f"Smoke run: at most {arm.limit} images of each set.")
     if arm.budget:
@@ -164,6 +163,22 @@ def external_notes(records: Sequence[Record]) -> tuple[str, ...]:
     ways = " or ".join("turned round, lower is better there" if way else "higher is better as given" for way in turned)
     remarks = [f"{remark}." for about in told if (remark := str(about.get("remark") or "").rstrip("."))]
     return (f"External: {EXTERNAL_NOTE}. From {files}; {ways}.", *dict.fromkeys(remarks))
+
+
+def _ground_notes(arm: Arm, records: Sequence[Record]) -> Iterator[str]:
+    """On what a row stands, where it is not the preset's ViT, and how it learns, where not by gradient descent."""
+    stands_on = fact_of(arm.method, "stands_on")
+    if stands_on == "vit" and arm.backbone != arm.plain.backbone:
+        yield f"Backbone {arm.backbone}; the preset's is {arm.plain.backbone}."
+    elif stands_on == "own":
+        names = sorted({name for record in records for name in record.section("weights").get("further") or {}})
+        yield f"Stands on {' and '.join(names) or 'networks of its own'}, not on the preset's ViT."
+    elif stands_on == "nothing":
+        yield "Reads no network."
+    if not fact_of(arm.method, "ranked"):
+        yield "Not ranked: it is told what no method may know."
+    if arm.recipe_from == OWN:
+        yield "Trained by its own paper's recipe (--recipe own), not by the common one."
 
 
 def _tuned_notes(records: Sequence[Record]) -> Iterator[str]:
@@ -306,7 +321,8 @@ def conditions(records: Sequence[Record], preset: Preset, common: Sequence[str],
     done = [record for record in made if record.done] or made
     recipes = list({id(record.spec.recipe): record.spec.recipe for record in done}.values())
     trains = [record.section("data").get("train", {}) for record in done]
-    backbones = {(r.spec.backbone, r.spec.weights, r.section("weights").get("hash")) for r in done}
+    on_vits = [record for record in done if record.spec.backbone]
+    backbones = {(r.spec.backbone, r.spec.weights, r.section("weights").get("hash")) for r in on_vits}
     weights = [f"{name} ({source}" + (f", weights {str(h)[:12]})" if h else ")") for name, source, h in backbones]
     sides = [f"short side resized to {r.short_side} px" if r.short_side else "own size" for r in recipes]
     runs = [record.section("run") for record in done]
@@ -315,8 +331,9 @@ def conditions(records: Sequence[Record], preset: Preset, common: Sequence[str],
     schemas = sorted({int(record.body.get("schema", 0)) for record in done})
     lines = [
         f"Preset: {preset.name}" + (f", changed: {', '.join(common)}" if common else ""),
-        f"Backbone: {_all(weights)}",
-        f"Splits: {of if splits == of else f'{splits} of {of}'}; {_all(t.get('split_rule') for t in trains)}",
+        f"Backbone: {_all(weights) if on_vits else 'none'}",
+        f"Splits: {of if splits == of else f'{splits} of {of}'}; {_all(t.get('split_rule') for t in trains)}"
+        f"{first_split_hashes(done)}",
         f"Selection: {_all(SELECTION[r.selection] for r in recipes)}",
         f"Views: {_numbers(r.test_views for r in recipes)} in test, {_numbers(r.train_views for r in recipes)} an "
         f"epoch in training, of {_numbers(r.size for r in recipes)} px; {_all(sides)}",

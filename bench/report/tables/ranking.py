@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bench.report.table import MEASURED, Number, Row, Table
+from bench.report.table import MEASURED, UNRANKED, Number, Row, Table
 
 
 def ranking_table(table: Table) -> Table | None:
@@ -34,7 +34,11 @@ def ranking_table(table: Table) -> Table | None:
         for key, rank in found.mean_ranks.items()
     ]
     groups = [" and ".join(names[int(key)] for key in group) for group in found.groups]
-    left_out = [row.label for i, row in enumerate(table.rows) if row.block == MEASURED and i not in scores]
+    left_out = [
+        row.label
+        for i, row in enumerate(table.rows)
+        if row.block == MEASURED and i not in scores and row.contest != UNRANKED
+    ]
     notes = [
         f"Ranks of the median SRCC over {count} columns, 1 is best. Friedman p = {found.p:.3g}; Nemenyi's critical "
         f"difference at α = 0.05 is {found.cd:.2f}.",
@@ -56,7 +60,9 @@ def ranking_table(table: Table) -> Table | None:
 
 
 def _srcc(row: Row) -> list[float] | None:
-    """The row's SRCC numbers, or None where one is missing or partial, or the row is not measured."""
+    """The row's SRCC numbers, or None where one is missing or partial, or the row is not measured or not ranked."""
+    if row.contest == UNRANKED:
+        return None
     numbers = [cell for cell in row.cells if isinstance(cell, Number) and cell.facts.get("metric") == "srcc"]
     values = [number.value for number in numbers if number.complete and number.value is not None]
     return values if row.block == MEASURED and values and len(values) == len(numbers) else None

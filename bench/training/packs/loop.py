@@ -23,9 +23,8 @@ from bench.data.feed import Batch
 from bench.data.views.batches import prefetched
 from bench.data.views.buffers import BufferPool
 from bench.models.dropout import draw_mask
-from bench.models.losses import LOSSES
 from bench.records.store import Store
-from bench.training.loop import Job, Trained, TrainingState, epoch_batches
+from bench.training.loop import Job, Trained, TrainingState, epoch_batches, loss_of
 from bench.training.packs.stack import HeadStack
 from bench.training.record import Outcome, now
 from bench.training.run import job_of, tested_run, training_facts
@@ -134,7 +133,7 @@ class _Pack:
         self.trainings, self.alive = list(trainings), list(range(len(trainings)))
         self.failed: dict[int, Exception] = {}
         self.job = trainings[0].job
-        self.loss = LOSSES[self.job.recipe.loss]
+        self.loss = loss_of(self.job)
         self.heads = HeadStack([training.job.model for training in trainings])
         self.human = torch.stack([training.human for training in trainings])
         self.states = list(states)

@@ -7,9 +7,8 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
 from bench.core.errors import UsageError
+from bench.models.attention import attention_weights, on_patches, rollout, tapped_attention, tapped_blocks
 from bench.models.vit import Vit
-from bench.report.figures.attention import on_patches, rollout
-from bench.report.figures.models import attention_weights, tapped_attention, tapped_blocks
 from bench.report.figures.spectra import log_amplitude, relative
 from tests.methods.vits import build
 from tests.methods.vits import small_vit as method_vit

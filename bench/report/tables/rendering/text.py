@@ -16,7 +16,7 @@ def number_text(cell: Number | str) -> str:
     if isinstance(cell, str):
         return cell
     if cell.value is None:
-        return "failed" if cell.failed else MISSING
+        return "failed" if cell.failed else "undefined" if cell.undefined else MISSING
     text = f"{cell.value:z.{DIGITS}f}".replace("-", "−")
     if cell.of and not cell.complete:
         text += f" ({cell.n}/{cell.of}" + (f", {cell.failed} failed)" if cell.failed else ")")

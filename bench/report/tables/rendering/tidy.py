@@ -35,7 +35,7 @@ def tidy_csv(table: Table) -> str:
     writer.writeheader()
     for row in table.rows:
         for (group, name), cell in zip(table.header, row.cells, strict=True):
-            if not isinstance(cell, Number) or (cell.value is None and not cell.failed):
+            if not isinstance(cell, Number) or (cell.value is None and not (cell.failed or cell.undefined)):
                 continue
             facts = {key: cell.facts.get(key, "") for key in FACTS}
             writer.writerow(
@@ -60,9 +60,9 @@ def as_json(table: Table) -> str:
 
 
 def _fields(value: Any) -> dict[str, Any]:
-    """A dataclass's own fields; `dataclasses.asdict` would copy everything below it too."""
+    """A dataclass's own fields; `dataclasses.asdict` would copy all below it too. Few numbers are undefined."""
     fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-    return {name: meaningful(held) for name, held in fields.items()}
+    return {name: meaningful(held) for name, held in fields.items() if name != "undefined" or held}
 
 
 def _numbers(cell: Number, *, published: bool) -> dict[str, object]:

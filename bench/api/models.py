@@ -1,0 +1,43 @@
+"""Trained models in Python: `load` gives a scorer, which scores pictures however they come."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Union
+
+from bench.api.settings import File, settings_for, with_sets
+
+if TYPE_CHECKING:
+    from bench.scoring.scorer import Scorer
+
+
+def load(
+    source: Union[str, Path],
+    *,
+    folder: File = None,
+    data: Mapping[str, Any] | None = None,
+    device: str | None = None,
+    weights: File = None,
+    cnn_weights: File = None,
+    config: File = None,
+    plugins: Sequence[Union[str, Path]] = (),
+) -> Scorer:
+    """The scorer of a run, by its key or the key's beginning, or of a model file that `bench export` wrote.
+
+    `scorer(images)` gives a numpy array of scores on the training set's scale, `scorer.raw(images)` the network's own
+    numbers, `scorer.explain(image)` where it looked. Images are paths, PIL images, numpy arrays, torch tensors, or
+    lists and batches of these (docs/predict.md).
+
+    `folder` is the results folder; `data` names further sets as in `bench.run`, for only a run whose scale was never
+    fitted needs its training set; `weights` and `cnn_weights` are files that the run was made with.
+    """
+    from bench.cli.invocation import runtime_of
+    from bench.planning.plan import weight_files
+    from bench.scoring.load import load_scorer
+
+    settings = settings_for(config, plugins, device=device, results=None if folder is None else str(folder))
+    if data:
+        settings = with_sets(settings, data)
+    files = weight_files(weights, cnn_weights)
+    return load_scorer(source, runtime_of(settings, [Path(path) for path in plugins], weight_files=files))

@@ -1,0 +1,104 @@
+"""The commands `bench export` and `bench push`: parse, call, print."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from bench.cli.app import App
+from bench.cli.console import friendly, note, say
+from bench.cli.predict import CnnWeights, Plugin, Results, Weights
+
+Key = Annotated[str, typer.Argument(help="A run's key or its beginning, or a model file.")]
+
+
+def attach(app: App) -> None:
+    """Put these commands on the `bench` command."""
+    app.command()(export)
+    app.command()(push)
+
+
+@friendly
+def export(
+    key: Key,
+    to: Annotated[Path, typer.Option("--to", metavar="FILE", help="The file to write.")],
+    format_: Annotated[
+        str, typer.Option("--format", help="safetensors (a few MB, without the backbone) or onnx (all of it).")
+    ] = "safetensors",
+    weights: Weights = None,
+    cnn_weights: CnnWeights = None,
+    results: Results = None,
+    plugin: Plugin = None,
+) -> None:
+    """Write a trained model to one file that travels. Its scale, its metrics and all hashes go with it."""
+    from bench.cli.invocation import configure, runtime_of
+    from bench.cli.predict_command import refuse_unwritable
+    from bench.core.errors import UsageError
+    from bench.core.progress import Display
+    from bench.planning.plan import weight_files
+    from bench.scoring.load import load_scorer
+    from bench.scoring.model_file import write_model
+
+    if format_ not in ("safetensors", "onnx"):
+        raise UsageError(f"--format {format_!r} is neither safetensors nor onnx.")
+    config = configure(plugin, results=results)
+    refuse_unwritable(to)
+    runtime = runtime_of(config, plugin, weight_files=weight_files(weights, cnn_weights), device="cpu")
+    with Display() as display:
+        scorer = load_scorer(key, runtime, display.report)
+    if format_ == "onnx":
+        from bench.scoring.onnx_file import write_onnx
+
+        write_onnx(scorer, to)
+    else:
+        write_model(to, scorer.about, scorer.model.trainable_state())
+    _tell_of_scale(scorer.scale is None)
+    say(f"Written: {to}, {to.stat().st_size / 1e6:.1f} MB, {scorer.about.title}")
+    for line in (*scorer.about.cautions, *scorer.about.licences):
+        note(line)
+    if format_ == "safetensors":
+        note(f"Next: bench predict PICTURES --model {to}")
+
+
+@friendly
+def push(
+    key: Annotated[str, typer.Argument(help="A run's key or its beginning.")],
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="The folder to lay the model out in.")],
+    hub: Annotated[
+        Optional[str], typer.Option("--hub", metavar="NAME", help="Upload it, too, as USER/MODEL (you are logged in).")
+    ] = None,
+    weights: Weights = None,
+    cnn_weights: CnnWeights = None,
+    results: Results = None,
+    plugin: Plugin = None,
+) -> None:
+    """Lay a trained model out as a model hub's folder. Weights, config, and a model card made from the record."""
+    from bench.cli.invocation import configure, results_folder, runtime_of
+    from bench.cli.predict_command import refuse_unwritable
+    from bench.core.progress import Display
+    from bench.planning.plan import weight_files
+    from bench.records.store import Store
+    from bench.scoring.load import scorer_of_run
+    from bench.scoring.push import lay_out, upload
+    from bench.scoring.runs import run_of_key
+
+    config = configure(plugin, results=results)
+    store = Store(results_folder(config))
+    record = run_of_key(store, key)
+    refuse_unwritable(to / "README.md")
+    runtime = runtime_of(config, plugin, weight_files=weight_files(weights, cnn_weights), device="cpu")
+    with Display() as display:
+        scorer = scorer_of_run(record, runtime, display.report)
+    _tell_of_scale(scorer.scale is None)
+    paths = lay_out(scorer, record, to, hub or to.resolve().name)
+    for path in paths:
+        say(f"Written: {path}")
+    if hub:
+        say(f"Uploaded, for your eyes only: {upload(to, hub, paths)}")
+
+
+def _tell_of_scale(unknown: bool) -> None:
+    if unknown:
+        note("Its scale is not known, so its scores will be raw: where its training set is here, it is learned.")

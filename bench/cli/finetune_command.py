@@ -1,0 +1,124 @@
+"""The work behind `bench finetune`: a folder becomes a set, a set a plan, a plan a run, and the run a scorer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bench.cli.check_command import print_check
+from bench.cli.config import Config, file_settings
+from bench.cli.console import DEBUG, note, say
+from bench.cli.driver import execute
+from bench.cli.preflight import look_ahead
+from bench.cli.preview import preview
+from bench.core.errors import DataError, UsageError
+from bench.core.progress import Display
+from bench.core.registry import METHODS
+from bench.core.runtime import Runtime
+from bench.data.obtain.check import check
+from bench.data.pixels.store import usable_cores
+from bench.planning.plan import Ask, Plan, make_plan
+from bench.records.store import Store
+from bench.scoring.card import METRICS, measured
+from bench.scoring.load import scorer_of_run
+from bench.scoring.own_set import Columns, own_set
+from bench.scoring.runs import best_method, run_of_key
+from bench.training.shared import Shared
+
+USUAL_METHOD = "adapter"
+"""Where nothing was measured here: few parameters, and at its start the pretrained network itself."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A `bench finetune` command line."""
+
+    folder: Path
+    columns: Columns
+    method: str
+    weights: str
+    settings: tuple[str, ...]
+    splits: int
+    dry_run: bool
+
+
+def finetune_folder(wish: Wish, config: Config, make_runtime: Callable[..., Runtime]) -> int:
+    """Check, say, train, keep, and tell how to use it; the exit code says whether it came to a model."""
+    if "," in wish.method or wish.method == "all":
+        raise UsageError("bench finetune trains one method; bench run compares several.")
+    METHODS.target(wish.method or USUAL_METHOD)
+    name, entry = own_set(wish.folder, wish.columns, config.data)
+    data = {**config.data, name: entry}
+    runtime = make_runtime(data=data, keep_weights="always")
+    _check(name, runtime)
+    method = wish.method or _best_here(runtime, config.preset)
+    plan = _plan(wish, config, name, method, runtime)
+    runtime = replace(runtime, weight_files=plan.weight_files)
+    plan = look_ahead(plan, runtime, note)
+    _announce(plan, method, chosen=not wish.method)
+    preview(plan, runtime, config["overwrite"])
+    if wish.dry_run:
+        return 0
+    code = execute(plan, runtime, config, DEBUG["on"])
+    return code or _tell(plan, runtime)
+
+
+def _check(name: str, runtime: Runtime) -> None:
+    """`bench data check`, and an end where a run could go wrong."""
+    with Display() as display:
+        report = check(name, runtime.data, runtime.cache, workers=usable_cores(), progress=display.report)
+    if print_check([report], [], ""):
+        raise DataError(f"{name} cannot be trained on as it is: mend what is said above, and give the command again.")
+
+
+def _best_here(runtime: Runtime, preset: str) -> str:
+    """The method that did best in this results folder, where something was compared."""
+    return best_method(Store(runtime.results), preset) if runtime.results.is_dir() else ""
+
+
+def _plan(wish: Wish, config: Config, name: str, method: str, runtime: Runtime) -> Plan:
+    chosen = method or USUAL_METHOD
+    ask = Ask(
+        methods=(chosen,),
+        protocols=("main",),
+        preset=config.preset,
+        backbone=config["backbone"],
+        datasets=(name,),
+        splits=wish.splits,
+        settings=wish.settings,
+        file=file_settings(config),
+        weights=wish.weights,
+        precision=config["precision"],
+        data=runtime.data,
+    )
+    return make_plan(ask)
+
+
+def _announce(plan: Plan, method: str, *, chosen: bool) -> None:
+    spec = plan.specs[0]
+    why = "" if not chosen else ", which did best here" if method else ", the usual choice"
+    held = f"{1 - spec.fraction:.0%} of the contents are held out for an honest number"
+    say(f"Training {spec.method}{why}, on {spec.backbone} by the {plan.preset.name} preset's recipe; {held}.")
+    if plan.preset.made:
+        note("This preset is small, for laptops. --preset paper takes ViT-B/16 and the papers' recipe, on a GPU.")
+
+
+def _tell(plan: Plan, runtime: Runtime) -> int:
+    """The honest numbers, the models' scale, and the line that scores pictures."""
+    store, shared = Store(runtime.results), Shared()
+    keys = []
+    for spec in plan.specs:
+        record = run_of_key(store, spec.key)
+        keys.append(record.key[:8])
+        for one in measured(record):
+            between = f" ({one.low:.3f} to {one.high:.3f})" if one.low is not None and one.high is not None else ""
+            unseen = f"on {one.pictures} pictures that it had not seen" if one.pictures else "on its test part"
+            say(f"{METRICS[one.metric]} {one.value:.3f}{between} {unseen}, run {record.key[:8]}.")
+        with Display() as display:
+            scorer = scorer_of_run(record, runtime, display.report, shared)
+        if scorer.scale is None:
+            note("Its numbers do not follow the training scores: they stay raw, and the model is of little use.")
+    say(f"Kept in {runtime.results}. Next: bench predict PICTURES --run {','.join(keys)} --sort")
+    note(f"To take it elsewhere: bench export {keys[0]} --to model.safetensors")
+    return 0

@@ -1,0 +1,73 @@
+"""The command `bench predict`: parse, call, print."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from bench.cli.app import App
+from bench.cli.console import friendly
+
+Words = Optional[list[str]]
+Results = Annotated[Optional[Path], typer.Option("--results", help="The results folder with the runs.")]
+Plugin = Annotated[
+    Optional[list[Path]], typer.Option("--plugin", help="A Python file with the method, where it is your own.")
+]
+Weights = Annotated[
+    Optional[Path],
+    typer.Option("--weights", metavar="FILE", help="The backbone's file, where a run was made with one."),
+]
+CnnWeights = Annotated[Optional[Path], typer.Option("--cnn-weights", help="The same for LoDa's CNN.")]
+
+
+def attach(app: App) -> None:
+    """Put this command on the `bench` command."""
+    app.command()(predict)
+
+
+@friendly
+def predict(
+    pictures: Annotated[
+        list[str], typer.Argument(help="Files, folders (with all below), patterns, or - for a list on the input.")
+    ],
+    run: Annotated[
+        Words, typer.Option("--run", help="Runs by key (or its beginning), separated by commas: their mean.")
+    ] = None,
+    best: Annotated[
+        Optional[str], typer.Option("--best", help="What did best on a set: all its splits with kept weights.")
+    ] = None,
+    model: Annotated[Optional[list[Path]], typer.Option("--model", help="A model file of bench export.")] = None,
+    sort: Annotated[bool, typer.Option("--sort", help="Best picture first.")] = False,
+    top: Annotated[int, typer.Option("--top", min=0, help="Only the best N; 0: all.")] = 0,
+    csv: Annotated[Optional[Path], typer.Option("--csv", help="Write all numbers to this file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON instead of a table.")] = False,
+    explain: Annotated[
+        Optional[Path], typer.Option("--explain", help="A folder for pictures of where the model looked.")
+    ] = None,
+    weights: Weights = None,
+    cnn_weights: CnnWeights = None,
+    device: Annotated[Optional[str], typer.Option("--device", help="auto, cpu, cuda or mps.")] = None,
+    results: Results = None,
+    plugin: Plugin = None,
+) -> None:
+    """Score pictures with a trained model. The same picture gets the same score, whatever it is scored with."""
+    from bench.cli.invocation import configure, parsed, runtime_of, words_of
+    from bench.cli.predict_command import Wish, predict_pictures
+    from bench.planning.plan import weight_files
+
+    config = configure(plugin, **parsed({"device": device, "results": results}))
+    files = weight_files(weights, cnn_weights)
+    wish = Wish(
+        words=tuple(pictures),
+        runs=words_of(run),
+        best=best,
+        models=tuple(model or ()),
+        sort=sort,
+        top=top,
+        csv=csv,
+        as_json=as_json,
+        explain=explain,
+    )
+    raise typer.Exit(predict_pictures(wish, runtime_of(config, plugin, weight_files=files)))

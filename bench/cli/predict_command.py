@@ -1,0 +1,209 @@
+"""The work behind `bench predict`: find pictures, open models, score, and tell."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.cli.console import note, say, say_as_it_is
+from bench.core.errors import UsageError
+from bench.core.files import write_text
+from bench.core.progress import Display, Report, clock, counted
+from bench.core.runtime import Runtime
+from bench.core.spec import RunSpec
+from bench.records.store import Store
+from bench.scoring.finding import pictures_meant
+from bench.scoring.load import load_scorer, scorer_of_run
+from bench.scoring.many import Scored, score_many
+from bench.scoring.runs import best_of
+from bench.scoring.scorer import Scorer
+from bench.training.shared import Shared
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A `bench predict` command line."""
+
+    words: tuple[str, ...]
+    runs: tuple[str, ...] = ()
+    best: str | None = None
+    models: tuple[Path, ...] = ()
+    sort: bool = False
+    top: int = 0
+    csv: Path | None = None
+    as_json: bool = False
+    explain: Path | None = None
+
+
+def predict_pictures(wish: Wish, runtime: Runtime) -> int:
+    """Score what is asked for and tell; the exit code says whether some picture could not be scored."""
+    _refuse_several(wish)
+    pictures = pictures_meant(wish.words, lambda: sys.stdin.buffer.read(), wish.explain)
+    for path in (wish.csv, wish.explain / "x" if wish.explain else None):
+        if path is not None:
+            refuse_unwritable(path)
+    with Display() as display:
+        scorers = _opened(wish, runtime, display.report)
+        for line in dict.fromkeys(caution for scorer in scorers for caution in scorer.about.cautions):
+            display.line(f"Warning: {line}")
+        begin = time.perf_counter()
+        found, stopped = _scored(scorers, pictures, display.report)
+        seconds = time.perf_counter() - begin
+        good = [one for one in found if not one.error]
+        if wish.sort or wish.top:
+            good = ranked(scorers, good)
+        shown = good[: wish.top] if wish.top else good
+    bad = [one for one in found if one.error]
+    _tell(wish, scorers, good, shown, bad)
+    if wish.explain and not stopped:
+        from bench.scoring.explain import write_explanations
+
+        with Display() as display:
+            write_explanations(scorers[0], [Path(one.name) for one in shown], wish.explain, display)
+    return _close(len(good), bad, seconds, stopped=stopped)
+
+
+def refuse_unwritable(path: Path) -> None:
+    """Find out before the work, not after it, that a file cannot be written."""
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder: name a file in it.")
+    probe = path.with_name(f".{path.name}.writable")
+    write_text(probe, "")
+    probe.unlink(missing_ok=True)
+
+
+def _refuse_several(wish: Wish) -> None:
+    if sum(map(bool, (wish.runs, wish.best is not None, wish.models))) > 1:
+        raise UsageError("--run, --best and --model say the same thing in different ways: give one of them.")
+
+
+def _opened(wish: Wish, runtime: Runtime, report: Report) -> list[Scorer]:
+    """The models that are asked for, on one scale; the best there is where none is named."""
+    shared = Shared()
+    if wish.models or wish.runs:
+        named: Sequence[str | Path] = wish.models or wish.runs
+        scorers = [load_scorer(source, runtime, report, shared) for source in named]
+    else:
+        best = best_of(Store(runtime.results), wish.best or "")
+        counts = f"{counted(len(best.records), 'run')} with kept weights"
+        note(f"{best.arm.title} on {best.dataset}, SRCC {best.srcc:.3f} on {best.tested_on}: {counts}.")
+        scorers = [scorer_of_run(record, runtime, report, shared) for record in best.records]
+    sets = list(dict.fromkeys(scorer.about.spec.train for scorer in scorers))
+    if len(sets) > 1:
+        raise UsageError(f"These models learned from {' and '.join(sets)}: their scores have no common scale.")
+    if len({scorer.scale is None for scorer in scorers}) > 1:
+        raise UsageError("Some of these models know their scale and others do not: see docs/predict.md on scales.")
+    return scorers
+
+
+def _scored(scorers: Sequence[Scorer], pictures: Sequence[Path], report: Report) -> tuple[list[Scored], bool]:
+    """Every picture's numbers as far as they were made, and whether somebody stopped it."""
+    found: list[Scored] = []
+    begin = time.perf_counter()
+    try:
+        for one in score_many(scorers, pictures):
+            found.append(one)
+            rate = len(found) / max(time.perf_counter() - begin, 1e-9)
+            report(len(found), len(pictures), "scoring pictures", {"images_s": rate})
+    except KeyboardInterrupt:
+        return found, True
+    return found, False
+
+
+def _tell(
+    wish: Wish, scorers: Sequence[Scorer], good: Sequence[Scored], shown: Sequence[Scored], bad: Sequence[Scored]
+) -> None:
+    """Write and print the numbers; the file gets them all."""
+    if wish.csv is not None:
+        write_text(wish.csv, csv_text(scorers, good))
+        note(f"Written: {wish.csv}")
+    if wish.as_json:
+        say_as_it_is(json.dumps(_as_json(scorers, shown, bad), indent=1, ensure_ascii=True))
+    else:
+        _print(scorers, shown)
+
+
+def _close(count: int, bad: Sequence[Scored], seconds: float, *, stopped: bool) -> int:
+    """Say which pictures could not be scored and how fast the others were; the exit code."""
+    for one in bad:
+        note(f"Not scored: {visible(one.error)}")
+    rate = f", {count / max(seconds, 1e-9):.3g} a second" if count else ""
+    note(f"{counted(count, 'picture')} scored in {clock(seconds)}{rate}; {len(bad)} could not be.")
+    if stopped:
+        note("Stopped: what was scored so far is above.")
+        return 130
+    return 1 if bad else 0
+
+
+def ranked(scorers: Sequence[Scorer], scored: Sequence[Scored]) -> list[Scored]:
+    """Best picture first. One model's raw numbers decide, which a scale cannot make equal; of several their scores."""
+    if len(scorers) == 1:
+        return sorted(scored, key=lambda one: -one.raw_mean)
+    sign = -1 if scorers[0].higher_is_better else 1
+    return sorted(scored, key=lambda one: sign * one.score)
+
+
+def csv_text(scorers: Sequence[Scorer], scored: Sequence[Scored]) -> str:
+    """All numbers to their last digit, a line a picture."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    several = len(scorers) > 1
+    keys = [f"score_{scorer.about.key[:8]}" for scorer in scorers] if several else []
+    writer.writerow(["picture", "score", *(["spread"] if several else []), "raw", *keys])
+    for one in scored:
+        spread, each = ([one.spread], one.scores.tolist()) if several else ([], [])
+        name = one.name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")  # a name of other bytes
+        writer.writerow([name, *map(repr, [one.score, *spread, one.raw_mean, *each])])
+    return out.getvalue()
+
+
+def visible(name: str) -> str:
+    """A name on one line: newlines and other unprintable letters as Python writes them."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in name)
+
+
+def _print(scorers: Sequence[Scorer], scored: Sequence[Scored]) -> None:
+    scale = scorers[0].scale
+    known = scale is not None
+    said = f"on {scale.said}" if known else "raw, higher is better (its scale is not known: docs/predict.md)"
+    if not scored:
+        return
+    note(f"Scores {said}.")
+    several = len(scorers) > 1
+    say("   score  spread  picture" if several else "   score  picture")
+    for one in scored:
+        spread = f"  {_short(one.spread, 6)}" if several else ""
+        say_as_it_is(f"{_short(one.score, 8)}{spread}  {visible(one.name)}")
+
+
+def _short(number: float, width: int) -> str:
+    return f"{number:{width}.3f}"
+
+
+def _as_json(scorers: Sequence[Scorer], scored: Sequence[Scored], bad: Sequence[Scored]) -> dict[str, Any]:
+    scale = scorers[0].scale
+    abouts = [scorer.about for scorer in scorers]
+    return {
+        "models": [{"run": a.key, **_facts(a.spec)} for a in abouts],
+        "higher_is_better": scorers[0].higher_is_better,
+        "scale": None if scale is None else scale.to_json(),
+        "warnings": list(dict.fromkeys(caution for about in abouts for caution in about.cautions)),
+        "pictures": [_row(one) for one in scored],
+        "not_scored": [{"picture": one.name, "why": one.error} for one in bad],
+    }
+
+
+def _facts(spec: RunSpec) -> dict[str, Any]:
+    return {"method": spec.method, "trained_on": spec.train, "split": spec.split}
+
+
+def _row(one: Scored) -> dict[str, Any]:
+    numbers = {"score": one.score, "spread": one.spread, "raw": one.raw_mean, "scores": one.scores.tolist()}
+    return {"picture": one.name, **numbers}

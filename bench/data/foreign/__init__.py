@@ -1,0 +1,1 @@
+"""Splits that others made: from their code's seeds, or from their files."""

@@ -1,0 +1,143 @@
+"""The model card of a run, made from its record: data, protocol, metrics with intervals, limits, how to load it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.core.errors import BenchError
+from bench.metrics.contents import ModelScores, interval
+from bench.records.results import Record
+from bench.report.arms import arm_of, count_text
+from bench.report.tables.fill import dataset_title
+from bench.scoring.about import About
+
+METRICS = {"srcc": "SRCC", "plcc": "PLCC"}
+LIMITS = (
+    "It was trained to order pictures like those of its training set; of other kinds (drawings, screenshots, medical "
+    "or generated pictures) nothing is known.",
+    "Its score is an average opinion on technical quality, not on beauty, truth or worth; it says nothing of a "
+    "person's own taste, and differences smaller than its error mean nothing.",
+    "The intervals are over contents of this test part; they do not cover other sets, cameras or raters.",
+)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A metric on a target, with its interval over contents where there is one."""
+
+    target: str
+    metric: str
+    value: float
+    low: float | None
+    high: float | None
+    pictures: int
+
+
+def measured(record: Record) -> list[Measured]:
+    """What a run was measured to do; intervals from its stored predictions."""
+    found = []
+    for target, metrics in record.section("metrics").items():
+        for metric in METRICS:
+            value = metrics.get(metric)
+            if value is not None:
+                found.append(_with_interval(record, target, metric, float(value)))
+    return found
+
+
+def _with_interval(record: Record, target: str, metric: str, value: float) -> Measured:
+    try:
+        stored = record.predictions(target)
+        if stored is not None:
+            scores = ModelScores.of(metric, stored.predicted, stored.human, stored.group)
+            over = interval([scores], metric)
+            return Measured(target, metric, value, over.low, over.high, len(stored.human))
+    except BenchError:
+        pass  # predictions that are gone or damaged: the number stands without its interval
+    return Measured(target, metric, value, None, None, 0)
+
+
+def card(record: Record, about: About, name: str) -> str:
+    """The card as Markdown with the front matter that model hubs read."""
+    parts = [_front(about), f"# {name}", _opening(about), *_sections(record, about)]
+    return "\n\n".join(parts) + "\n"
+
+
+def config(about: About) -> str:
+    """The JSON beside the weights: the same that stands in the weights' header."""
+    return json.dumps(about.to_json(), indent=1, sort_keys=True) + "\n"
+
+
+def _front(about: About) -> str:
+    lines = ["library_name: glia-bench", "tags:", "- image-quality-assessment", f"- {about.spec.method.split(':')[0]}"]
+    lines += (
+        [f"base_model: timm/{about.spec.backbone}"]
+        if about.spec.weights == "pretrained" and "." in about.spec.backbone
+        else []
+    )
+    return "\n".join(["---", *lines, "---"])
+
+
+def _opening(about: About) -> str:
+    spec = about.spec
+    title = arm_of(spec).label()
+    scale = f" Scores are on {about.scale.said}." if about.scale is not None else " Scores are raw; higher is better."
+    return f"Blind image quality: {title}, trained on {dataset_title(spec.train)} with glia-bench.{scale}"
+
+
+def _sections(record: Record, about: About) -> list[str]:
+    limits = [*(f"**{caution}**" for caution in about.cautions), *LIMITS]
+    return [
+        "## Data and protocol",
+        _table(_protocol(record, about)),
+        "## Measured",
+        _metrics(record),
+        "## Limits",
+        "\n".join(f"- {line}" for line in limits),
+        "## How to load it",
+        "```\npip install glia-bench\nbench predict PICTURES --model model.safetensors --sort\n```",
+        "```python\nimport bench\n\nscorer = bench.load('model.safetensors')\nscorer(['photo.jpg'])\n```",
+        "The backbone is not in the file: timm's hub (or `--weights FILE`) gives it, and its hash is checked.",
+        "## Licences",
+        "\n".join(f"- {line}" for line in about.licences),
+    ]
+
+
+def _protocol(record: Record, about: About) -> list[tuple[str, Any]]:
+    spec, data, recipe = about.spec, record.section("data").get("train", {}), about.spec.recipe
+    count = record.section("parameters").get("trainable")
+    rows: list[tuple[str, Any]] = [
+        ("Training set", f"{dataset_title(spec.train)}, {data.get('n_train')} of {data.get('n')} pictures"),
+        ("Split", f"{spec.split}, {data.get('split_rule')}"),
+        ("Backbone", f"{spec.backbone} ({spec.weights})" if spec.backbone else "none"),
+        ("Weights' hash", about.weights),
+        ("Trained parameters", count_text(count) if count else "unknown"),
+        ("Options", ", ".join(f"{name}={value}" for name, value in spec.options.items()) or "none"),
+        ("Training", f"{recipe.epochs} epochs, batches of {recipe.batch}, lr {recipe.lr:g}, loss {recipe.loss}"),
+        ("Views", f"{recipe.test_views} of {recipe.size} pixels in a test, drawn by a picture's pixels here"),
+        ("Normalisation", recipe.norm),
+        ("Chosen epoch", recipe.selection),
+        ("Run", about.key),
+        ("Made with", ", ".join(f"{name} {version}" for name, version in about.versions.items() if version)),
+    ]
+    return rows
+
+
+def _table(rows: Sequence[tuple[str, Any]]) -> str:
+    return "\n".join(["| | |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in rows)])
+
+
+def _metrics(record: Record) -> str:
+    found = measured(record)
+    if not found:
+        return "Nothing: it was trained on all pictures and tested on none."
+    lines = [
+        "| Tested on | Metric | Value | 95% interval over contents | Pictures |",
+        "| --- | --- | ---: | --- | ---: |",
+    ]
+    for one in found:
+        between = f"{one.low:.3f} to {one.high:.3f}" if one.low is not None and one.high is not None else "none"
+        lines.append(f"| {one.target} | {METRICS[one.metric]} | {one.value:.3f} | {between} | {one.pictures or ''} |")
+    return "\n".join(lines)

@@ -1,0 +1,199 @@
+"""Opening a trained model: from a run's key, or from a model file, with everything checked that it stands on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from bench.core.code import NUMERICS, code_of, same_code
+from bench.core.errors import BenchError, StoreError, UsageError, WeightsError
+from bench.core.hashes import file_token
+from bench.core.machine import PACKAGES, describe, pick_device, refuse_precision, set_up
+from bench.core.progress import Report, silent
+from bench.core.registry import METHODS, add_plugin_file
+from bench.core.runtime import Runtime, default_cache
+from bench.data.dataset import Dataset
+from bench.data.splits import split_of
+from bench.records.results import Record
+from bench.records.store import Store
+from bench.scoring.about import About, licences_of
+from bench.scoring.model_file import read_model
+from bench.scoring.runs import run_of_key
+from bench.scoring.scale import Scale, chosen_rows, fit_scale
+from bench.scoring.scorer import Scorer
+from bench.training.session import Networks, build_networks, load_set
+from bench.training.shared import Shared
+from bench.training.states import keep_beside, read_trained
+
+SCALE = "scale"
+"""Under which name a kept state holds the scale of its scores."""
+
+
+def load(
+    source: str | Path,
+    *,
+    results: Path | str = "results",
+    device: str = "auto",
+    cache: Path | None = None,
+    data: Mapping[str, Any] | None = None,
+    weights: Path | None = None,
+) -> Scorer:
+    """The scorer of a run (its key, or the key's beginning) or of a model file.
+
+    `data` is the `[data]` section of bench.toml: only a run whose scale was never fitted needs its training set.
+    `weights`: the backbone's file, where the run was made with one.
+    """
+    files = {file_token(weights): weights} if weights is not None else {}
+    where = Path(cache) if cache is not None else default_cache()
+    return load_scorer(source, Runtime(Path(results), where, dict(data or {}), device, weight_files=files))
+
+
+def load_scorer(source: str | Path, runtime: Runtime, report: Report = silent, shared: Shared | None = None) -> Scorer:
+    """The same with everything that bench.toml and flags say; `shared` holds networks of scorers opened before."""
+    for plugin in runtime.plugins:
+        add_plugin_file(Path(plugin))
+    if is_file(source):
+        about, tensors = read_model(Path(source))
+        return build_scorer(about, tensors, runtime, report, shared)
+    return scorer_of_run(run_of_key(Store(runtime.results), str(source)), runtime, report, shared)
+
+
+def is_file(source: str | Path) -> bool:
+    """Whether a source names a model file, and no run."""
+    path = Path(source)
+    return isinstance(source, Path) or path.suffix == ".safetensors" or len(path.parts) > 1 or path.exists()
+
+
+def scorer_of_run(record: Record, runtime: Runtime, report: Report = silent, shared: Shared | None = None) -> Scorer:
+    """The scorer of a run with kept weights. Its scale is fitted the first time, where its training set is here."""
+    store = Store(runtime.results)
+    path = store.state_path(record.spec)
+    kept = read_trained(path)
+    if kept is None or kept.about.get("training") != record.spec.training_key:
+        raise WeightsError(f"The kept weights of run {record.key} are damaged: {_made_again(record)}")
+    about = _about_of(record, kept.about)
+    scorer = build_scorer(about, kept.tensors, runtime, report, shared)
+    if about.scale is None:
+        scale = _scale_from_training(scorer, kept.about, runtime, report)
+        if scale is not None:
+            scorer.about = scorer.about.with_scale(scale)
+            _keep_scale(path, scale)
+    return scorer
+
+
+def build_scorer(
+    about: About, tensors: Mapping[str, Tensor], runtime: Runtime, report: Report = silent, shared: Shared | None = None
+) -> Scorer:
+    """The model of trained tensors, on the very networks and by the very code that they were trained with."""
+    set_up(runtime.threads)
+    device = pick_device(runtime.device)
+    refuse_precision(about.spec.precision, device)
+    _check_code(about)
+    networks = build_networks(about.spec, runtime, report, device, Shared() if shared is None else shared)
+    _check_weights(about, networks)
+    try:
+        networks.model.load_trainable_state(tensors)
+    except (KeyError, RuntimeError) as error:
+        raise WeightsError(_other_names(about, error)) from None
+    return Scorer(_completed(about, networks), networks)
+
+
+def _about_of(record: Record, kept: Mapping[str, str]) -> About:
+    text = kept.get(SCALE)
+    try:
+        scale = Scale.from_json(text) if text else None
+    except (KeyError, TypeError, ValueError):
+        scale = None  # fitted anew
+    return About(
+        spec=record.spec,
+        weights=kept.get("weights", ""),
+        code=kept.get("code", ""),
+        numerics=int(kept.get("numerics", "0")),
+        scale=scale,
+        data={name: record.section("data").get("train", {}).get(name) for name in ("name", "hash", "n", "n_train")},
+        metrics=record.section("metrics"),
+        versions={name: record.section("run").get("versions", {}).get(name, "") for name in PACKAGES},
+    )
+
+
+def _completed(about: About, networks: Networks) -> About:
+    """With what only the built model knows."""
+    views = {name: repr(view) for name, view in networks.method.views(about.spec.recipe).items()}
+    mean, std = networks.normalisation()
+    licences = licences_of(about.spec, networks.further)
+    return replace(about, views=views, normalisation=(tuple(mean), tuple(std)), licences=licences)
+
+
+def _check_code(about: About) -> None:
+    """Tensors of other code would be put into another network without a word."""
+    method = about.spec.method
+    if method not in METHODS:
+        raise UsageError(f"The method {method!r} is not known here: --plugin FILE names the file that it is in.")
+    if about.numerics != NUMERICS or not same_code(method, about.code, str(code_of(method)["method"])):
+        raise WeightsError(
+            f"{about.title} was trained by another version of the method {method} than the one here: "
+            "train it again, or use the version of glia-bench that made it."
+        )
+
+
+def _check_weights(about: About, networks: Networks) -> None:
+    here = networks.weights_hash()
+    if here != about.weights:
+        raise WeightsError(
+            f"{about.title} stands on the networks {about.weights}, and here they are {here}: its numbers would mean "
+            "nothing. --weights FILE names the backbone's file."
+        )
+
+
+def _other_names(about: About, error: Exception) -> str:
+    now = describe()["versions"]
+    moved = [
+        f"{name} {about.versions[name]}, here {now[name]}"
+        for name in ("timm", "peft", "torch")
+        if about.versions.get(name) and about.versions[name] != now[name]
+    ]
+    why = f"It was made with {'; '.join(moved)}." if moved else "It was not made by this version of the method."
+    return f"The tensors of {about.title} have other names or shapes than its model has here ({error}). {why}"
+
+
+def _made_again(record: Record) -> str:
+    return f"bench run -m {record.spec.method} -d {record.spec.train} --overwrite always"
+
+
+def _keep_scale(path: Path, scale: Scale) -> None:
+    with suppress(StoreError):  # a results folder that is only read: it is fitted again the next time
+        keep_beside(path, **{SCALE: json.dumps(scale.to_json(), sort_keys=True)})
+
+
+def _scale_from_training(scorer: Scorer, kept: Mapping[str, str], runtime: Runtime, report: Report) -> Scale | None:
+    """The scale, from predictions of training pictures; None where these are not here, or are not the same."""
+    spec = scorer.about.spec
+    try:
+        dataset = load_set(spec, spec.train, runtime, report)
+        rows = split_of(spec, dataset, runtime.results).train
+    except BenchError:
+        return None
+    if scorer.about.data.get("hash") != dataset.hash():
+        return None
+    return scale_of(scorer, dataset, rows, report)
+
+
+def scale_of(scorer: Scorer, dataset: Dataset, rows: np.ndarray, report: Report = silent) -> Scale | None:
+    """The scale of a scorer by some rows of the set that it was trained on."""
+    table = dataset.table
+    chosen = chosen_rows(table["score"].to_numpy(), rows)
+    paths = dataset.paths()
+    raw = []
+    for done, row in enumerate(chosen):
+        report(done, len(chosen), f"{scorer.about.spec.train}: learning the scale of its scores, once")
+        raw.append(float(scorer.raw(paths[row])[0]))
+    report(len(chosen), len(chosen), f"{scorer.about.spec.train}: learning the scale of its scores, once")
+    labels, oriented = (table[column].to_numpy(dtype=np.float64)[chosen] for column in ("original", "score"))
+    return fit_scale(scorer.about.spec.train, raw, labels, oriented)

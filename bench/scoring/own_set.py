@@ -1,0 +1,98 @@
+"""A folder of rated pictures as a set: which file holds the scores, and which of its columns are meant."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.core.errors import UsageError
+from bench.data.labels.columns import Sheet, alike, read_csv
+from bench.data.locate import name_for
+
+IMAGE_COLUMNS = ("image", "image_name", "filename", "file", "picture", "photo", "name", "path", "dist_img")
+SCORE_COLUMNS = ("score", "mos", "rating", "quality", "mean", "dmos")
+TABLES = (".csv", ".xlsx")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What the user says of the scores; empty where he leaves it to us."""
+
+    labels: str = ""
+    image: str = ""
+    score: str = ""
+    group: str = ""
+    lower_is_better: bool = False
+
+
+def own_set(folder: Path, wish: Columns, data: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """(the set's name, its section as bench.toml would have it); one that is configured already is that one."""
+    if not folder.is_dir():
+        raise UsageError(f"There is no folder {folder}: give the one with your pictures and their csv.")
+    known = _configured(folder, data)
+    if known and wish == Columns():
+        return known, dict(data[known])
+    file = _labels_file(folder, wish.labels)
+    name = name_for(folder.resolve())
+    if name in data:
+        raise UsageError(f"bench.toml has another [data.{name}]: rename the folder, or use bench run -d {name}.")
+    entry: dict[str, Any] = {"loader": "folder", "path": str(folder.resolve()), "csv": str(file)}
+    entry |= _columns(name, folder, file, wish)
+    if wish.lower_is_better:
+        entry["higher_is_better"] = False
+    return name, entry
+
+
+def _configured(folder: Path, data: Mapping[str, Any]) -> str:
+    """The set of bench.toml that lies in this very folder, if one does."""
+    there = folder.resolve()
+    for name, entry in data.items():
+        path = entry.get("path") if isinstance(entry, Mapping) else None
+        if isinstance(path, str) and Path(path).expanduser().resolve() == there:
+            return name
+    return ""
+
+
+def _labels_file(folder: Path, wish: str) -> str:
+    """The table of scores: the one named, else the only one there is."""
+    if wish:
+        path = Path(wish).expanduser()
+        if not (folder / path).is_file():
+            if path.is_file():
+                return str(path.resolve())
+            raise UsageError(f"--csv {wish}: there is no such file in {folder} or here.")
+        return wish
+    found = sorted(path.name for path in folder.iterdir() if path.suffix.lower() in TABLES)
+    if "labels.csv" in found:
+        return "labels.csv"
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise UsageError(
+            f"{folder} has no csv or xlsx of scores. One with the columns image and score is needed, a row a picture; "
+            "--csv FILE names it where it lies elsewhere."
+        )
+    raise UsageError(f"{folder} has several tables: {', '.join(found)}. --csv FILE says which holds the scores.")
+
+
+def _columns(name: str, folder: Path, file: str, wish: Columns) -> dict[str, str]:
+    """The columns that are meant: those named, else ones of usual names. A workbook's are named or the usual ones."""
+    found = {"image": wish.image, "score": wish.score, "group": wish.group}
+    if file.lower().endswith(".csv") and not (wish.image and wish.score):
+        sheet = read_csv(name, folder / file)
+        for column, usual, flag in (
+            ("image", IMAGE_COLUMNS, "--image-column"),
+            ("score", SCORE_COLUMNS, "--score-column"),
+        ):
+            found[column] = found[column] or _usual(sheet, usual, file, flag)
+    return {column: value for column, value in found.items() if value}
+
+
+def _usual(sheet: Sheet, usual: Sequence[str], file: str, flag: str) -> str:
+    by_name = {alike(column): column for column in sheet.columns}
+    for name in usual:
+        if alike(name) in by_name:
+            return by_name[alike(name)]
+    raise UsageError(f"{file} has the columns {', '.join(sheet.columns)}: {flag} NAME says which one is meant.")

@@ -1,0 +1,156 @@
+"""Which runs are meant: by their key, or as the best that was measured on a set, with their trained tensors kept."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from dataclasses import dataclass
+
+from bench.core.errors import StoreError, UsageError
+from bench.core.registry import METHODS
+from bench.core.spec import Target
+from bench.records.results import Experiment, Record, Results
+from bench.records.store import Store
+from bench.report.arms import Arm
+from bench.report.cells import Cell
+from bench.report.selection import PresetResults, by_preset
+
+FEWEST_LETTERS = 4
+"""Of a key, as many must be given."""
+KEEPING = 'keep_weights = "always" in [run] of bench.toml keeps them'
+
+
+@dataclass(frozen=True)
+class Best:
+    """The runs of the method that did best on a set, and how well they did."""
+
+    records: tuple[Record, ...]
+    arm: Arm
+    dataset: str
+    srcc: float
+    tested_on: str
+
+
+def run_of_key(store: Store, key: str) -> Record:
+    """The finished run of a key (or its beginning) whose trained tensors are kept; else what to do, in a line."""
+    names = sorted(path.stem for path in store.runs.glob("*.json")) if store.runs.is_dir() else []
+    found = [name for name in names if name.startswith(key)] if len(key) >= FEWEST_LETTERS else []
+    if len(found) > 1:
+        raise UsageError(f"{len(found)} runs begin with {key}: {', '.join(found[:4])}. Give more letters.")
+    if not found:
+        raise UsageError(f"There is no run {key} in {store.root}. {_those_there(store)}")
+    try:
+        body = store.read(store.runs / f"{found[0]}.json")
+    except StoreError as error:
+        raise StoreError(f"The record of run {found[0]} {error}.") from None
+    record = Record.from_dict(body, lambda: store.predictions(found[0]))
+    if not record.done:
+        raise UsageError(
+            f"Run {record.key} failed ({record.error}): it has no model. `bench status` lists failed runs."
+        )
+    if record.spec.external:
+        raise UsageError(f"{record.spec.method} is scores that were imported: there is no model behind them here.")
+    if not store.state_path(record.spec).exists():
+        raise UsageError(_not_kept(record))
+    return record
+
+
+def best_of(store: Store, wish: str) -> Best:
+    """The best of DATASET or DATASET/METHOD; with an empty wish of the one set that there is a model of."""
+    dataset, _, method = wish.partition("/")
+    found = [best for best in _all_best(store, method) if not dataset or best.dataset == dataset]
+    if not found:
+        raise UsageError(f"There is no kept model{_of(dataset, method)} in {store.root}. {_those_there(store)}")
+    sets = list(dict.fromkeys(best.dataset for best in found))
+    if len(sets) > 1:
+        raise UsageError(
+            f"There are models of several sets: {', '.join(f'--best {name}' for name in sets)}. Choose one."
+        )
+    return found[0]
+
+
+def kept_runs(store: Store) -> list[Record]:
+    """Every finished run whose trained tensors are kept."""
+    return [record for record in Results.read(store).records if _is_kept(store, record)]
+
+
+def _all_best(store: Store, method: str) -> list[Best]:
+    """The best kept arm of every set, of papers' presets and usual rules first."""
+    found = []
+    for part in by_preset(Results.read(store)):
+        if not part.rules.ranked:
+            continue
+        sets = {name for arm in part.arms for name in part.trained_on(arm)}
+        for dataset in sorted(sets):
+            candidates = [best for arm in part.arms if (best := _measured(store, part, arm, dataset)) is not None]
+            if method:
+                candidates = [best for best in candidates if best.arm.method == method]
+            if candidates:
+                found.append(max(candidates, key=lambda best: (not best.arm.limit, best.srcc)))
+    return found
+
+
+def _measured(store: Store, part: PresetResults, arm: Arm, dataset: str) -> Best | None:
+    """How well an arm does on a set's own test parts, or else on the whole sets it was tested on; its kept runs."""
+    trained = [e for e in part.experiments() if e.train == dataset and part.runs(arm, e)]
+    own = [e for e in trained if e.target == Target.of(dataset) and e.fraction == 0.8]
+    tested = own or [e for e in trained if e.part == "all" and e.fraction == 0.8]
+    cells = [Cell.of(part.runs(arm, experiment), experiment, "srcc") for experiment in tested]
+    values = [statistics.median(cell.values.values()) for cell in cells if cell.values]
+    kept: dict[int, Record] = {}
+    for cell in cells:
+        for split, record in cell.by_split.items():
+            if _is_kept(store, record):
+                kept.setdefault(split, record)
+    if not values or not kept:
+        return None
+    names = ", ".join(sorted(_said(experiment) for experiment in tested))
+    return Best(tuple(kept.values()), arm, dataset, statistics.fmean(values), names)
+
+
+def _said(experiment: Experiment) -> str:
+    return f"{experiment.tested}'s test part" if experiment.part == "test" else experiment.tested
+
+
+def _is_kept(store: Store, record: Record) -> bool:
+    return record.done and store.state_path(record.spec).exists()
+
+
+def _not_kept(record: Record) -> str:
+    spec = record.spec
+    again = f"bench run -m {spec.method} -d {spec.train} --preset {spec.preset} --overwrite always"
+    return (
+        f"Run {record.key} ({spec.method} on {spec.train}, split {spec.split}) kept no weights. "
+        f"{KEEPING}; then `{again}` makes them."
+    )
+
+
+def _those_there(store: Store) -> str:
+    kept = kept_runs(store)
+    if not kept:
+        return f"No run there has kept weights: {KEEPING}, and `bench run` makes runs."
+    return f"Kept there: {'; '.join(map(_line, kept[:5]))}{f' and {len(kept) - 5} more' if len(kept) > 5 else ''}."
+
+
+def _line(record: Record) -> str:
+    return f"{record.key[:8]} ({record.spec.method} on {record.spec.train}, split {record.spec.split})"
+
+
+def _of(dataset: str, method: str) -> str:
+    return (f" of {dataset}" if dataset else "") + (f" by {method}" if method else "")
+
+
+def best_method(store: Store, preset: str) -> str:
+    """The method that did best on most sets of a preset, each as it is; "" where nothing was compared."""
+    wins: Counter[str] = Counter()
+    for part in by_preset(Results.read(store)):
+        if part.preset.name != preset or not part.rules.ranked:
+            continue
+        plain = [arm for arm in part.arms if not (arm.options or arm.recipe or arm.limit) and arm.method in METHODS]
+        for dataset in part.own_test_sets():
+            experiment = Experiment(dataset, Target.of(dataset))
+            cells = {arm.method: Cell.of(part.runs(arm, experiment), experiment, "srcc") for arm in plain}
+            medians = {method: statistics.median(cell.values.values()) for method, cell in cells.items() if cell.values}
+            if len(medians) > 1:
+                wins[max(medians, key=lambda method: medians[method])] += 1
+    return wins.most_common(1)[0][0] if wins else ""

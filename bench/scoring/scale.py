@@ -1,0 +1,87 @@
+"""From a model's raw number to the scale of the set that it was trained on, in that scale's own direction."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from bench.metrics.agreement import Logistic, fit_logistic
+
+MOST_PICTURES = 80
+"""Of the training part, so many pictures spread evenly over its scores: four parameters need no more."""
+FEWEST_PICTURES = 8
+STEEPEST = 0.1
+"""Of the raw numbers' deviation: a narrower logistic is a step, which would give most pictures one of two scores."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A strictly monotone mapping from raw numbers to a set's scores, and what that scale is."""
+
+    dataset: str
+    mapping: Logistic
+    higher_is_better: bool
+    low: float
+    high: float
+    """The least and the largest score of the training part."""
+    pictures: int
+    """How many of them the mapping was fitted on."""
+
+    def __call__(self, raw: ArrayLike) -> NDArray[np.float64]:
+        """Raw numbers on the scale."""
+        return self.mapping(np.asarray(raw, dtype=np.float64))
+
+    @property
+    def said(self) -> str:
+        """The scale in a few words."""
+        better = "higher" if self.higher_is_better else "lower"
+        return f"the scale of {self.dataset}, {self.low:g} to {self.high:g} in training, {better} is better"
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain types, for a header or a file."""
+        curve = list(self.mapping.curve) if self.mapping.curve is not None else None
+        plain = {name: getattr(self, name) for name in ("dataset", "higher_is_better", "low", "high", "pictures")}
+        return plain | {"curve": curve, "line": list(self.mapping.line)}
+
+    @staticmethod
+    def from_json(plain: Any) -> Scale:
+        """Read back; a KeyError, TypeError or ValueError where it is none."""
+        found: dict[str, Any] = json.loads(plain) if isinstance(plain, str) else dict(plain)
+        curve, line = found.pop("curve"), found.pop("line")
+        numbers = [*line, *(curve or ()), found["low"], found["high"]]
+        if len(line) != 3 or (curve is not None and len(curve) != 4) or not np.isfinite(numbers).all():
+            raise ValueError("no mapping")
+        return Scale(mapping=Logistic(None if curve is None else tuple(curve), tuple(line), True), **found)
+
+
+def chosen_rows(scores: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """At most `MOST_PICTURES` of the rows, spread evenly over their scores."""
+    order = rows[np.argsort(scores[rows], kind="stable")]
+    if len(order) <= MOST_PICTURES:
+        return order
+    places = np.linspace(0, len(order) - 1, MOST_PICTURES).round().astype(int)
+    return order[places]
+
+
+def fit_scale(dataset: str, raw: Sequence[float], labels: np.ndarray, oriented: np.ndarray) -> Scale | None:
+    """The scale of some training pictures: raw numbers, scores as printed, and the same with higher as better.
+
+    A logistic where one is found that goes the right way and is no mere step, else the straight line; None where the
+    model's numbers do not follow the scores at all.
+    """
+    numbers = np.asarray(raw, dtype=np.float64)
+    if len(numbers) < FEWEST_PICTURES or not np.ptp(numbers) > 0 or not np.ptp(labels) > 0:
+        return None
+    rises = bool(np.corrcoef(labels, oriented)[0, 1] > 0)
+    found = fit_logistic(numbers, labels)
+    line = Logistic(None, found.line)
+    steep = found.curve is not None and abs(found.curve[3]) < STEEPEST * float(numbers.std())
+    mapping = found if found.ok and not steep and found.decreasing != rises else line
+    if mapping.decreasing == rises or not np.ptp(mapping(numbers)) > 0:
+        return None
+    return Scale(dataset, mapping, rises, float(labels.min()), float(labels.max()), len(numbers))

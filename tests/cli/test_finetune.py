@@ -1,0 +1,152 @@
+"""`bench finetune`: from a folder with a csv to a scorer and its honest number, and what it says of wrong folders."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from bench.cli import app
+from bench.planning.plan import Ask, make_plan
+from bench.records.store import Store
+from bench.scoring.own_set import Columns, own_set
+from bench.scoring.runs import best_method
+from bench.training.states import read_trained
+from tests.report.records import body_of
+from tests.world import RECIPE, TINY, make_set
+
+QUICK = [f"--set={key}={value}" for key, value in RECIPE.items()]
+
+
+def bench(*words):
+    return CliRunner().invoke(app, [*map(str, words)])
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bench.toml").write_text(f'[run]\nbackbone = "{TINY}"\ncache = "cache"\n')
+    make_set(tmp_path / "holiday", 1)
+    return tmp_path
+
+
+def renamed(folder: Path, header: str, name: str = "votes.csv") -> None:
+    """The labels in a file and columns of other names."""
+    text = (folder / "labels.csv").read_text()
+    (folder / "labels.csv").unlink()
+    (folder / name).write_text(text.replace("image,score,group", header))
+
+
+def test_a_folder_becomes_a_scorer_with_its_honest_number_and_the_line_to_use_it(home):
+    renamed(home / "holiday", "filename,MOS,scene")
+    result = bench("finetune", "holiday", "--group-column", "scene", "--weights", "random", *QUICK)
+    assert result.exit_code == 0, result.stderr
+    assert "labels sound" in result.stdout
+    assert "Training adapter, the usual choice" in result.stdout
+    assert "SRCC" in result.stdout
+    assert "on 4 pictures that it had not seen" in result.stdout
+    line = next(line for line in result.stdout.splitlines() if "Next: bench predict" in line)
+    key = line.split("--run ")[1].split()[0]
+    store = Store(home / "results")
+    body = next(store.records())
+    assert body["key"].startswith(key)
+    assert (body["spec"]["train"], body["spec"]["method"]) == ("holiday", "adapter")
+    kept = read_trained(next((home / "results" / "states").iterdir()))
+    assert json.loads(kept.about["scale"])["dataset"] == "holiday"
+    scored = bench("predict", "holiday", "--run", key, "--sort")
+    assert scored.exit_code == 0, scored.stderr
+    assert len(scored.stdout.splitlines()) == 25
+    assert "scale of holiday" in scored.stderr
+    again = bench("finetune", "holiday", "--group-column", "scene", "--weights", "random", *QUICK)
+    assert "1 of them done before" in again.stderr
+    assert line in again.stdout
+
+
+def test_large_models_are_kept_too(home):
+    (home / "bench.toml").write_text(f'[run]\nbackbone = "{TINY}"\ncache = "cache"\nkeep_weights = "never"\n')
+    result = bench("finetune", "holiday", "-m", "linear_probe", "--weights", "random", *QUICK)
+    assert result.exit_code == 0, result.stderr
+    assert len(list((home / "results" / "states").glob("*.safetensors"))) == 1
+
+
+def test_a_dry_run_says_what_would_be_done_and_does_nothing(home):
+    result = bench("finetune", "holiday", "-m", "lora", "--weights", "random", "--dry-run", "--splits", 2, *QUICK)
+    assert result.exit_code == 0, result.stderr
+    assert "2 runs wanted, 0 done, 2 to make." in result.stdout
+    assert "About " in result.stdout
+    assert not (home / "results").exists()
+
+
+def spoilt(folder: Path, how: str) -> None:
+    labels = folder / "labels.csv"
+    text = labels.read_text()
+    if how == "no csv":
+        labels.unlink()
+    elif how == "two tables":
+        renamed(folder, "image,score,group", "a.csv")
+        (folder / "b.csv").write_text(text)
+    elif how == "odd columns":
+        labels.write_text(text.replace("image,score,group", "id,value,group"))
+    elif how == "no number":
+        labels.write_text(text.replace(",5.0", ",good", 1))
+    elif how == "missing picture":
+        (folder / "g0_0.png").unlink()
+    elif how == "no picture":
+        (folder / "g0_0.png").write_text("words")
+
+
+@pytest.mark.parametrize(
+    ("how", "why"),
+    [
+        ("no csv", "has no csv or xlsx of scores"),
+        ("two tables", "several tables: a.csv, b.csv. --csv FILE says"),
+        ("odd columns", "has the columns id, value, group: --image-column NAME says"),
+        ("no number", "good"),
+        ("missing picture", "g0_0.png"),
+        ("no picture", "g0_0.png"),
+    ],
+)
+def test_a_folder_that_cannot_be_trained_on_says_what_to_mend(home, how, why):
+    spoilt(home / "holiday", how)
+    result = bench("finetune", "holiday", "--weights", "random", *QUICK)
+    assert result.exit_code in (1, 2)
+    assert why in result.stdout + result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (home / "results" / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("nowhere",), "There is no folder nowhere"),
+        (("holiday", "-m", "glioa"), "glia"),
+        (("holiday", "-m", "glia,lora"), "trains one method"),
+        (("holiday", "--csv", "none.csv"), "no such file"),
+        (("holiday", "--score-column", "nope"), "nope"),
+        (("holiday", "--weights", "none.pth"), "no such file"),
+        (("holiday", "--set", "nonsense=1"), "nonsense"),
+    ],
+)
+def test_a_wrong_wish_is_refused_in_a_line(home, words, why):
+    result = bench("finetune", *words, "--dry-run")
+    assert result.exit_code in (1, 2)
+    assert why in result.stdout + result.stderr
+    assert "should not happen" not in result.stderr
+
+
+def test_a_folder_that_bench_toml_knows_keeps_its_name_and_settings(home):
+    data = {"root": "/x", "trip": {"loader": "folder", "path": str(home / "holiday"), "group": "group"}}
+    assert own_set(home / "holiday", Columns(), data) == ("trip", data["trip"])
+    name, entry = own_set(home / "holiday", Columns(lower_is_better=True), {})
+    assert (name, entry["csv"], entry["higher_is_better"]) == ("holiday", "labels.csv", False)
+
+
+def test_the_method_is_the_one_that_did_best_on_most_sets_here(tmp_path):
+    store = Store(tmp_path)
+    assert best_method(store, "demo") == ""
+    srcc = {("demo_a", "lora"): 0.8, ("demo_a", "vpt"): 0.7, ("demo_wild", "lora"): 0.6, ("demo_wild", "vpt"): 0.5}
+    plan = make_plan(Ask(("lora", "vpt"), ("main",), "demo", datasets=("demo_a", "demo_wild")))
+    for spec in plan.specs:
+        store.write(body_of(spec, metrics={f"{spec.train}:test": {"srcc": srcc[spec.train, spec.method]}}))
+    assert best_method(store, "demo") == "lora"
+    assert best_method(store, "paper") == ""

@@ -1,0 +1,205 @@
+"""`bench predict` as a user types it: good pictures, bad ones, odd names, wrong models, and what it prints of them."""
+
+import csv
+import io
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from bench.cli import app
+from bench.records.store import Store
+from bench.training.record import failed_record
+from tests.scoring.worlds import make_runs
+from tests.world import tiny_spec, toml_of
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    home = tmp_path_factory.mktemp("predict")
+    runtime, keys = make_runs(home, ("adapter", "linear_probe"), splits=(0, 1))
+    (home / "bench.toml").write_text(f'[run]\ncache = "{home / "cache"}"\n' + toml_of(dict(runtime.data)))
+    return home, keys
+
+
+@pytest.fixture
+def home(world, monkeypatch):
+    monkeypatch.chdir(world[0])
+    return world[0]
+
+
+@pytest.fixture
+def keys(world):
+    return world[1]
+
+
+def predict(*words, stdin=None):
+    return CliRunner().invoke(app, ["predict", *map(str, words)], input=stdin)
+
+
+def rows(result):
+    return [line.split(maxsplit=1) for line in result.stdout.splitlines()[1:]]
+
+
+def test_a_folder_is_scored_with_all_below_it_and_sorted_best_first(home, keys, tmp_path):
+    below = tmp_path / "a" / "b"
+    below.mkdir(parents=True)
+    for number in range(3):
+        shutil.copy(home / "far" / f"g0_{number}.png", below / f"{number}.PNG")
+    (tmp_path / "notes.txt").write_text("no picture")
+    result = predict(tmp_path, "--run", keys["adapter", 0], "--sort")
+    assert result.exit_code == 0, result.stderr
+    scores = [float(score) for score, _ in rows(result)]
+    assert len(scores) == 3
+    assert scores == sorted(scores, reverse=True)
+    assert "scale of near, 2 to 5.05 in training, higher is better" in result.stderr
+    assert "3 pictures scored" in result.stderr
+    assert result.stderr.count("random weights") == 1, "a caution is said once"
+
+
+def test_files_patterns_and_a_list_on_the_input_mean_the_same_pictures(home, keys):
+    run = ("--run", keys["adapter", 0])
+    files = sorted(Path("far").glob("g1_*.png"))
+    by_name = predict(*files, *run).stdout
+    assert by_name == predict("far/g1_*.png", *run).stdout
+    assert by_name == predict("-", *run, stdin="\n".join(map(str, files)) + "\n").stdout
+    assert by_name == predict("-", *run, stdin="\0".join(map(str, files))).stdout
+    assert by_name == predict(*files, files[0], *run).stdout, "each picture once"
+
+
+def test_several_runs_give_their_mean_and_spread(home, keys, tmp_path):
+    out = tmp_path / "out.csv"
+    both = predict("far/g1_1.png", "--best", "near/adapter", "--csv", out)
+    assert both.exit_code == 0, both.stderr
+    assert "2 runs with kept weights" in both.stderr
+    row = next(csv.DictReader(io.StringIO(out.read_text())))
+    each = [float(row[f"score_{keys['adapter', split][:8]}"]) for split in (0, 1)]
+    assert float(row["score"]) == pytest.approx(np.mean(each))
+    assert float(row["spread"]) == pytest.approx(np.std(each, ddof=1))
+    named = predict("far/g1_1.png", "--run", f"{keys['adapter', 0]},{keys['adapter', 1]}", "--json")
+    assert json.loads(named.stdout)["pictures"][0]["score"] == float(row["score"])
+
+
+def test_with_models_of_one_set_the_best_of_it_needs_no_name(home):
+    result = predict("far/g1_1.png")
+    assert result.exit_code == 0, result.stderr
+    assert " on near, SRCC " in result.stderr
+
+
+def test_json_and_csv_hold_every_digit(home, keys, tmp_path):
+    out = tmp_path / "numbers.csv"
+    result = predict("far/g1_*.png", "--run", keys["adapter", 0], "--top", 2, "--csv", out, "--json")
+    said = json.loads(result.stdout)
+    written = list(csv.DictReader(io.StringIO(out.read_text())))
+    assert (len(said["pictures"]), len(written)) == (2, 4)
+    assert [float(row["score"]) for row in written[:2]] == [one["score"] for one in said["pictures"]]
+    assert said["models"] == [{"run": keys["adapter", 0], "method": "adapter", "trained_on": "near", "split": 0}]
+    assert said["scale"]["dataset"] == "near"
+
+
+def bad_pictures(folder: Path) -> dict[str, str]:
+    """Files that are no sound pictures, and what is said of each."""
+    noise = np.random.RandomState(0).randint(0, 255, (64, 64, 3), dtype=np.uint8)
+    sound = io.BytesIO()
+    Image.fromarray(noise).save(sound, "JPEG")
+    (folder / "truncated.jpg").write_bytes(sound.getvalue()[: len(sound.getvalue()) // 2])
+    (folder / "text.jpg").write_text("this is a letter")
+    (folder / "empty.png").write_bytes(b"")
+    Image.new("1", (20_000, 20_000)).save(folder / "huge.png")
+    return {
+        "truncated.jpg": "does not decode",
+        "text.jpg": "not a picture",
+        "empty.png": "0 bytes",
+        "huge.png": "80,000,000 pixels",
+        "missing.png": "no such file",
+    }
+
+
+def test_bad_pictures_are_named_and_the_others_scored(home, keys, tmp_path):
+    said = bad_pictures(tmp_path)
+    words = [tmp_path / name for name in said]
+    result = predict(*words[:2], "far/g0_0.png", *words[2:], "--run", keys["adapter", 0])
+    assert result.exit_code == 1
+    assert [name for _, name in rows(result)] == ["far/g0_0.png"]
+    for name, why in said.items():
+        line = next(line for line in result.stderr.splitlines() if name in line)
+        assert line.startswith("Not scored: ")
+        assert why in line
+    assert "1 picture scored" in result.stderr
+    assert "5 could not be" in result.stderr
+
+
+def test_odd_but_sound_pictures_are_scored(home, keys, tmp_path):
+    noise = np.random.RandomState(0).randint(0, 255, (64, 48, 3), dtype=np.uint8)
+    picture = Image.fromarray(noise)
+    picture.convert("CMYK").save(tmp_path / "cmyk.jpg")
+    picture.save(tmp_path / "moving.gif", save_all=True, append_images=[picture.rotate(90)])
+    Image.new("RGB", (1, 1), (200, 10, 10)).save(tmp_path / "one pixel.png")
+    picture.save(tmp_path / "two\nlines and spaces.png")
+    picture.save(os.fsencode(tmp_path) + b"/latin-\xe9.png".replace(b".png", b".bmp"))
+    result = predict(tmp_path, "--run", keys["adapter", 0], "--csv", tmp_path / "out.csv")
+    assert result.exit_code == 0, result.stderr
+    assert len(rows(result)) == 5
+    assert "two\\nlines and spaces.png" in result.stdout, "a name stays on its line"
+    names = [row["picture"] for row in csv.DictReader(io.StringIO((tmp_path / "out.csv").read_text()))]
+    assert str(tmp_path / "two\nlines and spaces.png") in names
+    listed = predict("-", "--run", keys["adapter", 0], stdin=f"{tmp_path / 'two'}\nlines and spaces.png\0")
+    assert listed.exit_code == 0, listed.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("nothing here",), "could not be"),
+        (("*.xyz",), "Nothing is called"),
+        (("far", "--csv", "/proc/nowhere/out.csv"), "Cannot write"),
+        (("far", "--csv", "far"), "is a folder"),
+        (("far", "--run", "deadbeef"), "There is no run deadbeef"),
+        (("far", "--run", "abc"), "There is no run abc"),
+        (("far", "--best", "koniq10k"), "no kept model of koniq10k"),
+        (("far", "--best", "near/lora"), "no kept model of near by lora"),
+        (("far", "--model", "no.safetensors"), "There is no model file"),
+        (("far", "--model", "a.safetensors", "--run", "b"), "give one of them"),
+        (("far", "--weights", "no-file"), "no such file"),
+        (("-", "--best", "near"), "No picture was named"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_line_without_traceback(home, words, why):
+    result = predict(*words, stdin="")
+    assert result.exit_code in (1, 2)
+    assert why in result.stderr
+    assert "Traceback" not in result.stderr
+    assert "should not happen" not in result.stderr
+
+
+def test_a_folder_without_pictures_is_said_to_have_none(home, tmp_path):
+    (tmp_path / ".hidden.png").write_bytes(b"")
+    result = predict(tmp_path, "--best", "near")
+    assert result.exit_code == 1
+    assert "has no pictures in it or below it" in result.stderr
+
+
+def test_a_run_that_failed_has_no_model(home):
+    spec = tiny_spec("lora", 0)
+    store = Store(home / "results")
+    store.write(failed_record(spec, ValueError("no luck")))
+    try:
+        result = predict("far", "--run", spec.key)
+    finally:
+        store.set_aside(spec.key)
+    assert result.exit_code == 2
+    assert "failed (ValueError: no luck)" in result.stderr
+
+
+def test_explanations_are_written_for_what_is_shown(home, keys, tmp_path):
+    result = predict("far/g0_*.png", "--run", keys["linear_probe", 0], "--top", 2, "--explain", tmp_path / "why")
+    assert result.exit_code == 0, result.stderr
+    shown = {f"{Path(name).name}.explain.png" for _, name in rows(result)}
+    assert {path.name for path in (tmp_path / "why").iterdir()} == shown
+    with Image.open(tmp_path / "why" / next(iter(shown))) as figure:
+        assert figure.width > 3 * 300
