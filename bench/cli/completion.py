@@ -29,6 +29,14 @@ ARGUMENTS = {
 }
 """Commands whose arguments are names of one kind."""
 
+CHOICES: dict[str, tuple[str, ...]] = {
+    "keep": ("mine", "theirs"),
+    "metric": ("srcc", "plcc", "krcc", "rmse"),
+    "plcc": ("mapped", "raw"),
+    "recipe": ("default", "tuned"),
+}
+"""Options that choose between words and are no settings of bench.toml."""
+
 
 def add_completion(command: Any) -> None:
     """Let the shell complete a command's names."""
@@ -52,6 +60,8 @@ def _names(ctx: Any, one: Any) -> Sequence[str]:
 
 def choices_of(name: str) -> list[str]:
     """The words that an option chooses between; nothing where it takes others."""
+    if name in CHOICES:
+        return list(CHOICES[name])
     options = {**SETTINGS, "selection": recipe_options()["selection"]}
     return [str(choice) for choice in options[name].choices if choice] if name in options else []
 

@@ -32,7 +32,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "Clusters": ("executor", "address", "emit_slurm", "slurm_tasks"),
     "Output": (
         "results", "log", "quiet", "sort", "top", "csv", "as_json", "explain", "to", "out", "formats", "cost",
-        "intervals", "notes", "strict", "plain", "name", "remark", "replace", "against", "tolerance", "help",
+        "intervals", "plcc", "notes", "strict", "plain", "name", "remark", "replace", "against", "tolerance", "help",
     ),
 }  # fmt: skip
 """In which group of a long help an option stands."""
@@ -91,8 +91,8 @@ SHOWN_AS: Mapping[str, str] = {
     **dict.fromkeys(("plugin", "cnn_weights", "config_file", "emit_slurm", "export", "against", "bib"), "FILE"),
     **dict.fromkeys(("csv", "model"), "FILE"),
     **dict.fromkeys(("backbone", "name", "on", "image_column", "score_column"), "NAME"),
-    "settings": "KEY=VALUE", "weights": "pretrained|random|FILE", "recipe": "default|tuned", "budget": "N",
-    "keep": "[mine|theirs]", "metric": "[srcc|plcc|krcc|rmse]", "formats": "FORMATS",
+    "settings": "KEY=VALUE", "weights": "pretrained|random|FILE", "budget": "N",
+    "formats": "FORMATS",
     "log": "TRACKER", "rates": "X,X…", "option": "NAME=VALUE,VALUE…", "address": "HOST:PORT", "image": "PICTURE",
     "run": "KEYS", "best": "SET[/METHOD]",
 }  # fmt: skip

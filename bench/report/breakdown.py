@@ -24,6 +24,7 @@ class Agreement:
     n: int
     srcc: float
     plcc: float
+    plcc_raw: float
 
 
 def by_distortion(found: Predictions) -> dict[str, Agreement]:
@@ -80,5 +81,6 @@ def _by_group(found: Predictions, names: Sequence[str], order: Sequence[str]) ->
             continue
         predicted, after, human = found.predicted[chosen], mapped[chosen], found.human[chosen]
         if len(human) >= FEWEST and min(np.ptp(predicted), np.ptp(after), np.ptp(human)) > 0:
-            made[group] = Agreement(len(human), srcc(predicted, human), plcc(after, human))
+            each = (srcc(predicted, human), plcc(after, human), plcc(predicted, human))
+            made[group] = Agreement(len(human), *each)
     return made
