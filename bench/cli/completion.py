@@ -9,7 +9,7 @@ from bench.cli.config import SETTINGS
 from bench.core.errors import BenchError
 from bench.core.spec import recipe_options
 
-OPTIONS = {"method": "methods", "protocol": "protocols", "dataset": "datasets", "on": "datasets"}
+OPTIONS = {"method": "methods", "protocol": "protocols", "dataset": "datasets", "log": "trackers", "on": "datasets"}
 """Parameters that are completed in every command, and with which names."""
 ARGUMENTS = {
     "methods show": "methods",
@@ -33,7 +33,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "keep": ("mine", "theirs"),
     "metric": ("srcc", "plcc", "krcc", "rmse"),
     "plcc": ("mapped", "raw"),
-    "recipe": ("default", "tuned"),
+    "recipe": ("default", "own", "tuned"),
 }
 """Options that choose between words and are no settings of bench.toml."""
 
@@ -109,4 +109,5 @@ _KINDS: dict[str, Callable[[], list[str]]] = {
     "protocols": _protocols,
     "datasets": _datasets,
     "figures": _figures,
+    "trackers": lambda: ["wandb", "trackio", "tensorboard"],
 }

@@ -62,6 +62,7 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "table": (
         ("bench table", "every table there are records for"),
         ("bench table main -m glia,lora -d koniq10k", "only these rows and columns"),
+        ("bench table main --plcc raw --cost", "PLCC of the raw scores, and what each method costs"),
     ),
     "figure": (("bench figure scatter -d koniq10k --plain --format pdf", "for a paper"),),
     "predict": (
