@@ -32,8 +32,8 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "Clusters": ("executor", "address", "emit_slurm", "slurm_tasks"),
     "Output": (
         "serve", "port", "zipped", "pictures", "results", "log", "quiet", "sort", "top", "csv", "as_json", "explain",
-        "to", "out", "formats", "cost", "intervals", "notes", "strict", "plain", "name", "remark", "replace", "against",
-        "tolerance", "help",
+        "to", "out", "formats", "cost", "intervals", "plcc", "notes", "strict", "plain", "name", "remark", "replace",
+        "against", "tolerance", "help",
     ),
 }  # fmt: skip
 """In which group of a long help an option stands."""
@@ -68,6 +68,7 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "table": (
         ("bench table", "every table there are records for"),
         ("bench table main -m glia,lora -d koniq10k", "only these rows and columns"),
+        ("bench table main --plcc raw --cost", "PLCC of the raw scores, and what each method costs"),
     ),
     "figure": (("bench figure scatter -d koniq10k --plain --format pdf", "for a paper"),),
     "predict": (
@@ -97,9 +98,8 @@ SHOWN_AS: Mapping[str, str] = {
     **dict.fromkeys(("plugin", "cnn_weights", "config_file", "emit_slurm", "export", "against", "bib"), "FILE"),
     **dict.fromkeys(("csv", "model"), "FILE"),
     **dict.fromkeys(("backbone", "name", "on", "image_column", "score_column"), "NAME"),
-    "settings": "KEY=VALUE", "weights": "pretrained|random|FILE", "recipe": "default|tuned", "budget": "N",
-    "keep": "[mine|theirs]", "metric": "[srcc|plcc|krcc|rmse]", "formats": "FORMATS",
-    "rates": "X,X…", "option": "NAME=VALUE,VALUE…", "address": "HOST:PORT", "image": "PICTURE",
+    "settings": "KEY=VALUE", "weights": "pretrained|random|FILE", "budget": "N", "formats": "FORMATS",
+    "log": "TRACKER", "rates": "X,X…", "option": "NAME=VALUE,VALUE…", "address": "HOST:PORT", "image": "PICTURE",
     "run": "KEYS", "one_run": "KEY", "best": "SET[/METHOD]",
 }  # fmt: skip
 """What stands for a value, where its type alone says too little."""

@@ -33,6 +33,8 @@ class Runtime:
     """Whether training steps go through torch.compile: faster on GPUs after minutes of compiling."""
     pack: int = 0
     """How many runs that learn a head only are trained together on a CPU; 0: as the method says."""
+    log: str = ""
+    """A tracker that is told of each run: a module with `init`, `log` and `finish`, or a file of one."""
 
 
 def default_cache() -> Path:

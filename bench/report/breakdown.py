@@ -24,6 +24,7 @@ class Agreement:
     n: int
     srcc: float
     plcc: float
+    plcc_raw: float
 
 
 def srcc_by_group(found: Predictions, *, families: bool) -> dict[str, tuple[int, float]]:
@@ -103,5 +104,6 @@ def _by_group(found: Predictions, names: Sequence[str], order: Sequence[str]) ->
             continue
         predicted, after, human = found.predicted[chosen], mapped[chosen], found.human[chosen]
         if len(human) >= FEWEST and min(np.ptp(predicted), np.ptp(after), np.ptp(human)) > 0:
-            made[group] = Agreement(len(human), srcc(predicted, human), plcc(after, human))
+            each = (srcc(predicted, human), plcc(after, human), plcc(predicted, human))
+            made[group] = Agreement(len(human), *each)
     return made

@@ -88,10 +88,18 @@ class Rules:
 class PresetResults:
     """The records of one preset under one set of rules, filed by arm and experiment."""
 
-    def __init__(self, preset: str, arms: dict[Record, Arm], *, intervals: bool, rules: Rules | None = None) -> None:
+    def __init__(
+        self,
+        preset: str,
+        arms: dict[Record, Arm],
+        *,
+        intervals: bool,
+        rules: Rules | None = None,
+        raw_plcc: bool = False,
+    ) -> None:
         self.preset: Preset = preset_named(preset)
         self.rules = rules or Rules(self.preset.split_rule, usual=self.preset.split_rule)
-        self.intervals = intervals
+        self.intervals, self.raw_plcc = intervals, raw_plcc
         self.arms = sorted(set(arms.values()), key=Arm.order)
         self._arm_of = {record.key: arm for record, arm in arms.items()}
         self._trained_on: dict[Arm, set[str]] = {}
@@ -106,7 +114,7 @@ class PresetResults:
     def with_records(self, records: Iterable[Record]) -> PresetResults:
         """The same arms with changed records of theirs (metrics added from predictions)."""
         arms = {record: self._arm_of[record.key] for record in records}
-        return PresetResults(self.preset.name, arms, intervals=self.intervals, rules=self.rules)
+        return PresetResults(self.preset.name, arms, intervals=self.intervals, rules=self.rules, raw_plcc=self.raw_plcc)
 
     def runs(self, arm: Arm, experiment: Experiment) -> list[Record]:
         """Every record of an arm that was tested on the experiment's target, done or failed; by today's code first."""
@@ -177,6 +185,8 @@ def _parts(results: Results, selections_apart: bool) -> list[PresetResults]:
         parted.setdefault((arm.preset, rules), {})[record] = arm
     presets = in_order(results.presets())
     return [
-        PresetResults(preset, parted[preset, rules], intervals=results.intervals, rules=rules)
+        PresetResults(
+            preset, parted[preset, rules], intervals=results.intervals, rules=rules, raw_plcc=results.raw_plcc
+        )
         for preset, rules in sorted(parted, key=lambda part: (presets.index(part[0]), part[1].order()))
     ]
