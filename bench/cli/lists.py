@@ -151,6 +151,8 @@ def ground_text(card: Card) -> str:
         return "nothing"
     if facts["stands_on"] == "own":
         return f"its own: {', '.join(str(card.options[name].default) for name in facts['networks'])}"
+    if facts["stands_on"] == "runs":
+        return f"runs of {card.options['of'].default}"
     others = ", ".join(f"{preset}: {name}" for preset, name in facts["backbones"].items())
     return f"the run's ViT ({others})" if others else "the run's ViT"
 

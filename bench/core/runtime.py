@@ -31,6 +31,8 @@ class Runtime:
     """In how many parts a training batch is computed; the gradient is that of the whole batch."""
     compiled: bool = False
     """Whether training steps go through torch.compile: faster on GPUs after minutes of compiling."""
+    members: tuple[Any, ...] = ()
+    """The specs of the runs whose stored predictions a run reads (bench/planning/members.py), in their order."""
     pack: int = 0
     """How many runs that learn a head only are trained together on a CPU; 0: as the method says."""
     log: str = ""

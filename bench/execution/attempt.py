@@ -13,6 +13,7 @@ from bench.core.progress import Report
 from bench.core.runtime import Runtime
 from bench.core.spec import RunSpec
 from bench.execution.outcome import Result, result_of, write_result
+from bench.planning.members import members_of, stands_on_runs
 from bench.records.store import Store
 from bench.training.record import Outcome
 from bench.training.shared import Shared
@@ -149,6 +150,8 @@ def run_with_retry(spec: RunSpec, runtime: Runtime, report: Report, signals: Sig
     """Run a spec; out of memory, once more with its batches in parts (the gradient stays that of the whole batch)."""
     from bench.training.run import make_run
 
+    if stands_on_runs(spec.method):
+        runtime = replace(runtime, members=members_of(spec))
     try:
         return make_run(spec, runtime, report, signals, shared)
     except Exception as error:

@@ -164,6 +164,9 @@ class _Bench:
         return {view: pictures[view] for view in model.features.pictures} | frozen | told
 
     def scores(self, model: QualityModel, order: list[int] | None = None) -> Tensor:
+        if self.method().stands_on == "runs":
+            stored = self.human[order or slice(None)] * torch.tensor([[1.0], [-3.0], [0.5]])
+            return torch.from_numpy(self.method().combine(stored.double().numpy())).float()
         with torch.no_grad():
             scores: Tensor = model.eval()(self.inputs(model, order))
         return scores

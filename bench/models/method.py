@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from bench.models.vit import Vit, VitShape
 
 
-Ground = Literal["vit", "own", "nothing"]
+Ground = Literal["vit", "own", "runs", "nothing"]
 """What a method stands on."""
 Learning = Literal["descent", "fit", "fit_then_descent", "nothing"]
 """How a method learns."""
@@ -138,8 +139,9 @@ class Method:
     trains_backbone: ClassVar[bool] = False
     """Whether every weight of the ViT learns; else all are frozen when `assemble` gets it."""
     stands_on: ClassVar[Ground] = "vit"
-    """Which networks it reads: the run's ViT, networks of its own (`assemble_alone` asks the toolbox for them, options
-    name them), or none. A ViT that is not read is not loaded, and `--backbone` is no part of the run's name."""
+    """What it reads: the run's ViT, networks of its own (`assemble_alone` asks the toolbox for them, options name
+    them), stored predictions of the runs beside it (`combine`; the option `of` names their methods), or none of these.
+    A ViT that is not read is not loaded, and `--backbone` is no part of the run's name."""
     networks: ClassVar[tuple[str, ...]] = ()
     """Which of its options name a network of its own, by timm name."""
     backbones: ClassVar[Mapping[str, str]] = {}
@@ -210,6 +212,10 @@ class Method:
     def head(self, recipe: Recipe, width: int) -> nn.Module | None:
         """What maps features to a score: the head of the recipe. None: `forward` gives the scores [B] themselves."""
         return quality_head(recipe.head, width)
+
+    def combine(self, stored: np.ndarray) -> np.ndarray:
+        """The hook of a method that stands on runs: [members, pictures] of predictions on a target → a score each."""
+        raise TypeError(f"{type(self).__name__} does not combine anything")
 
     def fit(self, model: QualityModel, part: TrainingPart) -> None:
         """Find what gradient descent does not: put the tensors that `Features.fitted` names into `model.features`."""

@@ -16,6 +16,7 @@ from bench.core.spec import RunSpec, Scalar, recipe_options
 from bench.core.split_rules import is_fixed, splits_in
 from bench.data.locate import LEAST_IMAGES, loader_name
 from bench.planning.choices import Choices
+from bench.planning.members import refuse_wrong_members, stands_on_runs
 from bench.planning.presets import Preset, preset_named
 from bench.planning.protocol import MethodChoice, Protocol, Request, merge
 from bench.planning.refusals import Wanted, refuse_what_is_dropped
@@ -139,6 +140,7 @@ def make_plan(ask: Ask) -> Plan:
     typed_sets = (*ask.datasets, *ask.train_on, *ask.test_on)
     planned, unfit = without_unfit(planned, ask.methods, typed_sets, ask.data or {})
     by_protocol = {name: [spec for n, specs in planned if n == name for spec in specs] for name in names}
+    refuse_wrong_members(spec for _, some in planned for spec in some)
     refuse_what_is_dropped(by_protocol, Wanted(request, settings.protocols, _planned), ask.methods)
     specs = [spec for _, some in planned for spec in some]
     _refuse_parts_of_fixed_splits(specs)
@@ -214,7 +216,7 @@ def expand_methods(names: Sequence[str]) -> list[str]:
             METHODS.target(method)
             if method not in found:
                 found.append(method)
-    return found
+    return sorted(found, key=stands_on_runs)  # those after the runs that they read
 
 
 @dataclass

@@ -21,8 +21,8 @@ def fact_of(method: str, name: str) -> Any:
 
 
 def usual_backbone(preset: Preset, method: str) -> str:
-    """The ViT that a method stands on in a preset; none where it does not stand on the run's."""
-    if fact_of(method, "stands_on") != "vit":
+    """The ViT that a method stands on in a preset, or the runs that it stands on; none where it stands on no ViT."""
+    if fact_of(method, "stands_on") not in ("vit", "runs"):
         return ""
     return str(fact_of(method, "backbones").get(preset.name, preset.backbone))
 
@@ -33,7 +33,7 @@ def what_is_read(method: str, networks: Mapping[str, Any]) -> dict[str, Any]:
     The file given as `--weights` is of the run's ViT; that it is random holds for every network of a run.
     """
     stands_on, read = fact_of(method, "stands_on"), dict(networks)
-    if stands_on == "vit":
+    if stands_on in ("vit", "runs"):
         return read
     read["backbone"] = ""
     if stands_on == "nothing" or read.get("weights") != "random":

@@ -39,7 +39,14 @@ class FailedRecord(TypedDict):
     run: dict[str, Any]
 
 
-class DoneRecord(FailedRecord):
+class RecordOfRuns(TypedDict, total=False):
+    """What is written beside of a run that stands on others."""
+
+    members: list[str]
+    """The keys of those."""
+
+
+class DoneRecord(FailedRecord, RecordOfRuns):
     """What is written of a run that is done."""
 
     data: dict[str, Any]
@@ -115,7 +122,7 @@ def failed_record(spec: RunSpec, error: BaseException) -> FailedRecord:
 def done_record(session: Session, training: TrainingFacts, test: ScoringFacts, run: dict[str, Any]) -> DoneRecord:
     """The record of a run that is done; `run` says when, where and by which commit."""
     spec = session.spec
-    return {
+    made: DoneRecord = {
         "schema": SCHEMA,
         "key": spec.key,
         "spec": spec.as_dict(),
@@ -135,6 +142,9 @@ def done_record(session: Session, training: TrainingFacts, test: ScoringFacts, r
         "run": run,
         "code": code_of(spec.method),
     }
+    if session.members:
+        made["members"] = [member.key for member in session.members]
+    return made
 
 
 def now() -> str:
@@ -166,6 +176,9 @@ def _weights(session: Session) -> dict[str, Any]:
 
 
 def _parameters(session: Session) -> dict[str, int]:
+    if session.members:  # all of them are computed for a score
+        counts = [member.record["parameters"] for member in session.members]
+        return {name: sum(int(count[name]) for count in counts) for name in ("trainable", "total", "head")}
     return {
         "trainable": session.model.learned(),
         "total": session.model.numbers(),

@@ -136,6 +136,9 @@ def _test(session: Session, report: Report) -> tuple[ScoringFacts, Predictions]:
 
 def _score(session: Session, target: Target, report: Report) -> np.ndarray:
     feed, rows = session.target(target)
+    if session.members:
+        names = feed.dataset.table["image"].iloc[rows].tolist()
+        return session.method.combine(np.stack([member.on(target, names) for member in session.members]))
     return score(
         session.model,
         feed,
@@ -161,6 +164,8 @@ def _predictions(
 def scoring_gflops(session: Session) -> float:
     """GFLOPs of scoring one view, frozen networks included (two per multiply-add); counted once per kind of run."""
     spec, known = session.spec, session.shared.gflops
+    if session.members:
+        return round(sum(float(member.record["gflops"]) for member in session.members), 4)
     kind = canonical_json([spec.method, dict(spec.options), spec.backbone, spec.recipe.size, spec.recipe.head])
     if kind not in known:
         known[kind] = _counted_gflops(session)

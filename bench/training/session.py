@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +30,9 @@ from bench.data.views.batches import ViewMaker
 from bench.models.method import Method, QualityModel
 from bench.models.sharing import SharedToolbox, backbone_of, own_what_is_trained
 from bench.models.weights.load import LoadedWeights
+from bench.records.store import Store
 from bench.training.checkpoints import Identity
+from bench.training.members import Member, members
 from bench.training.shared import Shared
 from bench.training.step import Autocast
 
@@ -117,6 +119,11 @@ class Session(BuiltModel):
     feeds: Feeds
     shared: Shared
     seconds: float = 0.0
+
+    @cached_property
+    def members(self) -> list[Member]:
+        """The done runs that this one stands on, where its method makes its scores of theirs."""
+        return members(Store(self.runtime.results), self.runtime.members) if self.method.stands_on == "runs" else []
 
     @property
     def feed(self) -> Feed:

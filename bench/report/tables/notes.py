@@ -173,6 +173,8 @@ def _ground_notes(arm: Arm, records: Sequence[Record]) -> Iterator[str]:
     elif stands_on == "own":
         names = sorted({name for record in records for name in record.section("weights").get("further") or {}})
         yield f"Stands on {' and '.join(names) or 'networks of its own'}, not on the preset's ViT."
+    elif stands_on == "runs":
+        yield f"Stands on the stored predictions of {' / '.join(sorted({str(r.spec.options['of']) for r in records}))}."
     elif stands_on == "nothing":
         yield "Reads no network."
     if not fact_of(arm.method, "ranked"):
@@ -321,7 +323,7 @@ def conditions(records: Sequence[Record], preset: Preset, common: Sequence[str],
     done = [record for record in made if record.done] or made
     recipes = list({id(record.spec.recipe): record.spec.recipe for record in done}.values())
     trains = [record.section("data").get("train", {}) for record in done]
-    on_vits = [record for record in done if record.spec.backbone]
+    on_vits = [record for record in done if record.section("weights").get("source") != "none"]
     backbones = {(r.spec.backbone, r.spec.weights, r.section("weights").get("hash")) for r in on_vits}
     weights = [f"{name} ({source}" + (f", weights {str(h)[:12]})" if h else ")") for name, source, h in backbones]
     sides = [f"short side resized to {r.short_side} px" if r.short_side else "own size" for r in recipes]
