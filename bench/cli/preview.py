@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from bench.cli.console import grid, say
-from bench.cli.driver import report_other_code, report_problems
+from bench.cli.problems import report_other_code, report_problems
 from bench.core.progress import clock, counted
 from bench.core.runtime import Runtime
 from bench.core.spec import RunSpec

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.cli.new import new_package
+from bench.cli.skeletons import new_package
 from bench.core.errors import UsageError
 from tests.world import RECIPE, TINY, make_set, make_world, toml_of
 
