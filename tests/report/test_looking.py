@@ -225,10 +225,11 @@ def test_a_number_that_rounds_to_nothing_has_no_sign():
     assert number_text(Number(-0.0006, n=1, of=1)) == "−0.001"
 
 
-def test_one_comparison_is_not_called_comparisons():
+def test_one_comparison_is_told_once():
     records = [record_of(spec) for spec in specs_of("main", "demo", "glia,lora", ["demo_a"], splits=3)]
     (found,) = compare(Results(records), "glia", "lora")
-    assert found.summary.startswith("In the one comparison there is, ")
+    assert len(found.sentences) == 1
+    assert found.summary == ""
 
 
 @pytest.mark.parametrize(("count", "said"), [(3, "Demo A (3)"), (19, "Demo A (19)"), (20, "")])

@@ -22,8 +22,8 @@ def attach(app: App) -> None:
 
 @friendly
 def compare(
-    a: Annotated[str, typer.Argument(help="A method, or method,option=value.")],
-    b: Annotated[str, typer.Argument(help="Another.")],
+    a: Annotated[str, typer.Argument(metavar="A", help="A method, or method,option=value.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="Another.")],
     metric: Annotated[str, typer.Option("--metric", help="srcc, plcc, krcc or rmse.")] = "srcc",
     strict: Strict = False,
     with_: Annotated[
@@ -67,7 +67,7 @@ def compare(
         grid(heads, [_compared(row) for row in found.rows], title=title)
         powers = filter(None, map(_power, found.rows))
         unlike = [f"Mixed: {line}." for line in found.mixed]
-        for line in (*both, *found.sentences, found.summary, *powers, *found.cautions, *unlike):
+        for line in filter(None, (*both, *found.sentences, found.summary, *powers, *found.cautions, *unlike)):
             say(line)
     for line in PROMISES:
         note(line)

@@ -89,15 +89,20 @@ def test_compare_pairs_by_split_and_says_what_it_means(results):
     )
     assert row.p_holm >= row.p
     assert row.verdict == 1
-    assert found.sentences[0].startswith("Demo A: GLIA is better than LoDa by SRCC")
+    assert found.sentences[0].startswith("Demo A: GLIA is better than LoDa by 0.")
     assert found.summary.startswith("Of 3 comparisons, GLIA is better in 3")
 
 
 def test_compare_says_once_what_each_dataset_shows():
-    (found,) = compare(results_of("cross", "demo", "glia,loda", splits=3), "glia", "loda")
-    assert len(found.rows) > len(found.sentences) == len({row.experiment.train for row in found.rows})
-    for sentence, row in zip(found.sentences, found.rows[:1], strict=False):
-        assert sentence.startswith(f"{row.title.partition(' → ')[0]}: of ")
+    records = [*results_of("cross", "demo", "glia,loda", splits=3).records]
+    (one_source,) = compare(Results(records), "glia", "loda")
+    assert len(one_source.rows) == 2
+    assert one_source.sentences == ()
+    assert one_source.summary.startswith("Of 2 comparisons, ")
+    records += results_of("main", "demo", "glia,loda", ["demo_b"], splits=3).records
+    (found,) = compare(Results(records), "glia", "loda")
+    assert len(found.rows) == 3
+    assert [sentence.partition(":")[0] for sentence in found.sentences] == ["Demo A", "Demo B"]
 
 
 def test_compare_says_over_contents_what_splits_alone_cannot():
@@ -106,7 +111,7 @@ def test_compare_says_over_contents_what_splits_alone_cannot():
     assert (row.verdict, row.verdict_over_contents, row.contents.contents) == (0, 1, 12)
     assert found.sentences[0].endswith(
         "2 common splits cannot tell GLIA from LoDa "
-        f"(SRCC {row.effect:.3f} over 2 splits); over contents GLIA is better."
+        f"(they differ by {row.effect:.3f} SRCC); over contents GLIA is better."
     )
 
 
