@@ -10,7 +10,8 @@ from bench.planning.presets import DEMO
 from bench.planning.tuning import Search, candidates, trials
 from bench.records.plans import note_plan
 from bench.records.store import Store
-from tests.cli.test_cli import TINY_FLAGS, bench, home  # noqa: F401
+from tests.cli.calls import TINY_FLAGS, bench
+from tests.cli.conftest import home  # noqa: F401
 from tests.core.plugins import TINY_OPTIONS, edit, write_copy
 from tests.survive.makers import record_of, specs
 

@@ -20,16 +20,8 @@ from bench.report.published import NOTES, PublishedRow, Source, name_of, plcc_no
 from bench.report.published import rows as published_rows
 from bench.report.selection import PresetResults, by_preset
 from bench.report.table import UNRANKED, Number, Row, Table
-from bench.report.tables.notes import (
-    Network,
-    conditions,
-    data_notes,
-    legend,
-    line_notes,
-    logistic_notes,
-    spread_notes,
-    usual_weights,
-)
+from bench.report.tables.data_notes import data_notes, spread_notes
+from bench.report.tables.notes import Network, conditions, legend, line_notes, logistic_notes, usual_weights
 
 __all__ = [
     "Column",
