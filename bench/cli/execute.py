@@ -96,7 +96,7 @@ def _advice(plan: Plan, summary: Summary, *, anything: bool) -> str:
     smoke = " --smoke" if any(spec.limit for spec in plan.specs) else ""
     parts = any(spec.fraction != TRAIN_SHARE for spec in plan.specs)  # their tables are not the protocol's own
     names = "" if parts else f" {','.join(plan.protocols)}"
-    return said + (f" Next: bench table{names}{smoke}" if anything else "")
+    return said + (f" Next: bench table{names}{smoke}, or bench report" if anything else "")
 
 
 def _executed(pending: Sequence[RunSpec], runtime: Runtime, options: ExecutionOptions, config: Config) -> Summary:

@@ -2,8 +2,8 @@
 
 import json
 import re
-from dataclasses import replace
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
