@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bench.core.progress import counted
@@ -40,6 +42,8 @@ STUDY_NOTES = {
 }
 STUDY_RECIPE_NOTE = "Study preset: a short recipe made for its own small sets."
 
+COUNTED = re.compile(r"\d+ (of \d+ )?(run|split)s?\b|^Failed")
+"""A footnote that says of how many of a row's runs it speaks."""
 UNTRAINED = 0.4
 """A mean (1 − ρ) / 2 over the last epoch's batches above this: a correlation below 0.2 with what is being learned."""
 
@@ -150,6 +154,14 @@ def line_notes(arm: Arm, records: Sequence[Record], usual: Mapping[Network, str]
     if len(errors) > 3:
         notes.append(f"Failed in {len(errors) - 3} further ways: see bench status.")
     return tuple(notes)
+
+
+def without_shared_notes(rows: Sequence[Row]) -> tuple[list[Row], tuple[str, ...]]:
+    """Rows without the footnotes that all of them have, and these; what counts runs stays with its row."""
+    shared = set.intersection(*(set(row.notes) for row in rows)) if len(rows) > 1 else set()
+    common = tuple(note for note in dict.fromkeys(rows[0].notes if rows else ()) if note in shared)
+    common = tuple(note for note in common if not COUNTED.search(note))
+    return [replace(row, notes=tuple(note for note in row.notes if note not in common)) for row in rows], common
 
 
 def external_notes(records: Sequence[Record]) -> tuple[str, ...]:
