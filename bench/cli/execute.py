@@ -39,7 +39,7 @@ def execute(
     done_before = len(plan.specs) - len(pending) - failed_before
     failures = f", {failed_before} failed before" if failed_before else ""
     wanted = counted(len(plan.specs), "run")
-    tell(f"{wanted} wanted, {done_before} of them done before{failures}, {len(pending)} to make.")
+    tell(f"{wanted} planned, {done_before} done before{failures}, {len(pending)} to run.")
     view = view_of(pending, Times.read(store), quiet=quiet, as_json=as_json)
     counts = {"wanted": len(plan.specs), "done_before": done_before, "failed_before": failed_before}
     about = {"protocols": list(plan.protocols), "preset": plan.preset.name, "results": str(runtime.results)}
@@ -56,14 +56,14 @@ def execute(
     view.finished_plan(_came_of(summary))
     if summary.interrupted:
         left = len(pending) - summary.finished
-        note(f"Stopped: {len(summary.done)} made, {left} left. The same command goes on from here.")
+        note(f"Stopped: {len(summary.done)} done, {left} left. The same command goes on from here.")
         return 130
     if summary.finished == len(pending) and not summary.mendable:
         noted.unlink(missing_ok=True)
     others = len(summary.elsewhere)
-    elsewhere = f", {others} made by other processes" if others else ""
+    elsewhere = f", {others} done by other processes" if others else ""
     advice = _advice(plan, summary, anything=bool(summary.done or others or done_before))
-    tell(f"{len(summary.done)} made, {len(summary.failed)} failed{elsewhere}.{advice}")
+    tell(f"{len(summary.done)} done, {len(summary.failed)} failed{elsewhere}.{advice}")
     return 1 if summary.failed else 0
 
 
@@ -126,7 +126,7 @@ def write_slurm(
         )
     runs = len(Store(runtime.results).pending(plan.specs, overwrite))
     if not runs:
-        note(f"Nothing is left to make: {path} was not written.")
+        note(f"Nothing is left to run: {path} was not written.")
         return
     tasks = max(1, min(tasks, runs))
     text = script(arguments, tasks=tasks, results=runtime.results, device=runtime.device, threads=runtime.threads)

@@ -39,10 +39,10 @@ class _Shifted(ViewFeature):
 def test_two_commands_make_runs_once_and_a_table(home):
     first = tiny_run()
     assert first.exit_code == 0, first.output
-    assert "4 runs wanted, 0 of them done before, 4 to make." in first.output
+    assert "4 runs planned, 0 done before, 4 to run." in first.output
     before = {path: path.read_bytes() for path in (home / "results" / "runs").iterdir()}
     again = tiny_run()
-    assert "4 of them done before, 0 to make." in again.output
+    assert "4 done before, 0 to run." in again.output
     assert before == {path: path.read_bytes() for path in (home / "results" / "runs").iterdir()}
     table = bench("table", "main")
     assert table.exit_code == 0, table.output
@@ -65,7 +65,7 @@ def test_a_dry_run_makes_nothing_and_estimates_from_records(home):
     assert not (home / "results").exists()
     tiny_run("--splits", 1, methods="linear_probe")
     after = tiny_run("--dry-run", methods="linear_probe")
-    assert "2 runs wanted, 1 done, 1 to make." in after.output
+    assert "2 runs planned, 1 done, 1 to run." in after.output
     assert "by the records in results." in after.output
     assert "rough" not in after.output
     both = tiny_run("--dry-run")
@@ -104,7 +104,7 @@ def test_a_dry_run_says_when_the_whole_source_is_trained_on(home):
 
 def test_one_run_is_not_called_runs(home):
     output = tiny_run("--splits", 1, "--dry-run", methods="linear_probe").output
-    assert "1 run wanted, 0 done, 1 to make." in output
+    assert "1 run planned, 0 done, 1 to run." in output
 
 
 def test_a_method_in_one_new_file_runs_and_appears_in_the_table(home):
@@ -166,21 +166,21 @@ def test_a_wrong_command_line_is_exit_2_with_a_line_that_says_what_to_do(home, w
 def test_a_failed_run_is_exit_1_recorded_and_made_again_only_when_asked(home):
     broken = tiny_run("--set", "lr=1e12", "--set", "epochs=4", methods="full_finetune")
     assert broken.exit_code == 1
-    assert "0 made, 2 failed. `bench status` says why; --overwrite failed tries again." in broken.output
+    assert "0 done, 2 failed. `bench status` says why; --overwrite failed tries again." in broken.output
     assert "bench table" not in broken.output  # there is nothing to show
     assert "failed" in bench("status").output
     again = tiny_run("--set", "lr=1e12", "--set", "epochs=4", methods="full_finetune")
-    assert "2 runs wanted, 0 of them done before, 2 failed before, 0 to make." in again.output
+    assert "2 runs planned, 0 done before, 2 failed before, 0 to run." in again.output
     assert again.exit_code == 1
     retried = tiny_run("--set", "lr=1e12", "--set", "epochs=4", "--overwrite", "failed", methods="full_finetune")
-    assert "2 to make" in retried.output
+    assert "2 to run" in retried.output
 
 
 def test_the_table_that_is_advised_shows_the_runs_that_were_made(home):
     whole = tiny_run("--splits", 1, methods="linear_probe").stderr
     part = tiny_run("--splits", 1, "--set", "fraction=0.4", methods="linear_probe").stderr
     for made, advice in ((whole, "bench table main"), (part, "bench table")):
-        assert made.splitlines()[-1].endswith(f"Next: {advice}")
+        assert made.splitlines()[-1].endswith(f"Next: {advice}, or bench report")
     assert "40%" in bench("table").output
 
 
@@ -188,7 +188,7 @@ def test_a_script_for_no_runs_is_not_written(home):
     tiny_run("--splits", 1, methods="linear_probe")
     result = tiny_run("--splits", 1, "--emit-slurm", "job.sh", methods="linear_probe")
     assert result.exit_code == 0
-    assert "Nothing is left to make: job.sh was not written." in result.stderr
+    assert "Nothing is left to run: job.sh was not written." in result.stderr
     assert not (home / "job.sh").exists()
 
 

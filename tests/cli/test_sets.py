@@ -45,7 +45,7 @@ def exchange_two_pictures(folder):
 )
 def test_runs_made_with_other_data_are_not_taken_for_done(home, change, says):
     assert tiny_run(methods="linear_probe").exit_code == 0
-    assert "2 of them done before" in tiny_run(methods="linear_probe").output
+    assert "2 done before" in tiny_run(methods="linear_probe").output
     change(home / "sets" / "near")
     changed = tiny_run(methods="linear_probe")
     assert changed.exit_code == 2
@@ -55,14 +55,14 @@ def test_runs_made_with_other_data_are_not_taken_for_done(home, change, says):
     assert verified.exit_code == 1
     assert "near has other" in verified.output
     assert tiny_run("--overwrite", "always", methods="linear_probe").exit_code == 0
-    assert "2 of them done before" in tiny_run(methods="linear_probe").output
+    assert "2 done before" in tiny_run(methods="linear_probe").output
 
 
 def test_pictures_with_the_same_bytes_are_the_same_whenever_they_were_written(home):
     assert tiny_run(methods="linear_probe").exit_code == 0
     for path in (home / "sets" / "near").glob("*.png"):
         os.utime(path, (1, 1))
-    assert "2 of them done before" in tiny_run(methods="linear_probe").output
+    assert "2 done before" in tiny_run(methods="linear_probe").output
     assert bench("verify", "--data").exit_code == 0
 
 
@@ -98,7 +98,7 @@ def test_a_run_that_failed_for_want_of_data_is_made_once_the_data_is_mended(home
     picture.write_bytes(whole)
     mended = tiny_run(methods="linear_probe")
     assert mended.exit_code == 0, mended.output
-    assert "2 made, 0 failed. Next" in mended.output
+    assert "2 done, 0 failed. Next" in mended.output
 
 
 def test_checking_all_sets_goes_on_behind_a_broken_one(home):
