@@ -50,6 +50,7 @@ def data_notes(columns: Sequence[Column], cells: Sequence[Sequence[Cell]]) -> tu
             notes.append(f"Warning: the rows of {column.group} differ in {hashes}: they are not on identical data.")
         if column.metric == "srcc" and (error := _standard_error(of_column)):
             errors[_title_of(column)] = error
+    notes += _ceilings(columns, cells)
     notes += _dataset_notes(cells)
     notes += _few_pictures(columns, cells)
     if errors:
@@ -68,6 +69,23 @@ def _errors_note(errors: Mapping[str, str]) -> str:
         f"Standard error of one split's SRCC, of the column's best median, by contents where a test part has any: "
         f"{known}. Smaller gaps between medians mean little by themselves." + (f" U{too_few}" if unknown else "")
     )
+
+
+def _ceilings(columns: Sequence[Column], cells: Sequence[Sequence[Cell]]) -> list[str]:
+    """How well the labels of each column's test parts could be predicted, where their opinions are published."""
+    said: dict[str, str] = {}
+    for j, column in enumerate(columns):
+        found = [test["ceiling"] for row in cells for _, _, test in _data_of(row[j]) if test.get("ceiling")]
+        if found and _title_of(column) not in said:
+            srcc, plcc = (statistics.median(one[name] for one in found) for name in ("srcc", "plcc"))
+            said[_title_of(column)] = f"{_title_of(column)} SRCC {srcc:.3f}, PLCC {plcc:.3f}"
+    if not said:
+        return []
+    known = "; ".join(said.values())
+    return [
+        f"Label noise: true qualities themselves would correlate with these labels no better than {known} (from the "
+        "opinions' standard deviations)."
+    ]
 
 
 def _few_pictures(columns: Sequence[Column], cells: Sequence[Sequence[Cell]]) -> list[str]:
