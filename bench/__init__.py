@@ -4,6 +4,7 @@
 trained model that scores pictures (docs/python.md).
 """
 
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -11,6 +12,11 @@ if TYPE_CHECKING:
     from bench.api.models import load
     from bench.api.runs import run
     from bench.core.errors import BenchError
+
+if "OMP_WAIT_POLICY" not in os.environ:
+    # Before torch loads OpenMP: its threads wait for one another for microseconds, not milliseconds, before they sleep.
+    # On a busy machine the waiting costs ten times the work (docs/performance.md).
+    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 __version__ = "0.2.0.dev0"
 __all__ = ["BenchError", "__version__", "compare", "load", "results", "run", "table"]

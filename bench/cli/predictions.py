@@ -135,7 +135,8 @@ def _close(count: int, bad: Sequence[Scored], seconds: float, *, stopped: bool) 
     for one in bad:
         note(f"Not scored: {visible(one.error)}")
     rate = f", {count / max(seconds, 1e-9):.3g} a second" if count else ""
-    note(f"{counted(count, 'picture')} scored in {clock(seconds)}{rate}; {len(bad)} could not be.")
+    failed = f"; {len(bad)} could not be" if bad else ""
+    note(f"{counted(count, 'picture')} scored in {clock(seconds)}{rate}{failed}.")
     if stopped:
         note("Stopped: what was scored so far is above.")
         return 130

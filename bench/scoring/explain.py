@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from bench.core.files import write_with
+from bench.core.progress import counted
 from bench.data.views.batches import policy_of
 from bench.data.views.single import pixel_key, views_of, windows
 from bench.data.views.view import View
@@ -79,7 +80,7 @@ def write_explanations(scorer: Scorer, paths: Sequence[Path], folder: Path, disp
         figure = explain(scorer, open_picture(path)).figure()
         write_with(folder / f"{stem}.explain.png", lambda to, figure=figure: figure.save(to, "PNG"))  # type: ignore[misc]
     display.report(len(paths), len(paths), "explaining pictures")
-    display.line(f"Written: {len(paths)} explanations by {scorer.about.title} in {folder}")
+    display.line(f"Written: {counted(len(paths), 'explanation')} by {scorer.about.title} in {folder}")
 
 
 def _whole(view: View) -> View:
