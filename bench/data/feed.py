@@ -84,9 +84,12 @@ class Feed:
         for name in self.frozen.frozen:
             if name not in found:
                 found[name] = self.frozen.get(name, batch.rows, **self._which(batch))
-        for name in self.knows:
-            found[name] = torch.from_numpy(self._known(name)[batch.rows]).to(self.maker.device)
-        return found
+        return found | self.known(batch)
+
+    def known(self, batch: Batch) -> dict[str, Tensor]:
+        """What a model is told of a batch's pictures beside their pixels, as whole numbers."""
+        device = self.maker.device
+        return {name: torch.from_numpy(self._known(name)[batch.rows]).to(device) for name in self.knows}
 
     def _known(self, name: str) -> np.ndarray:
         """A column of the dataset's table as whole numbers; a name is its hash, an empty one 0."""
