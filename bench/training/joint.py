@@ -35,8 +35,8 @@ class Shares:
     """How the views of several sets make the batches of an epoch.
 
     An epoch has as many views as the sets have together. By size, each set gives its own: every picture is seen. Of
-    equal shares each set gives as many as any other: a small one is gone through again, with new views, and of a large
-    one an epoch takes a part and the next goes on behind it.
+    equal shares (rounded up, so that all batches have the same) a small set is gone through again, with new views, and
+    of a large one an epoch takes a part and the next goes on behind it.
     """
 
     def __init__(self, feed: JointFeed, train: np.ndarray, recipe: Recipe, split: int) -> None:
@@ -45,23 +45,15 @@ class Shares:
         self.rows = [train[numbers == number] for number in range(len(feed.feeds))]
         whole = [len(rows) * recipe.train_views for rows in self.rows]
         assert feed.mix is not None
-        self.views = [round(sum(whole) / len(whole))] * len(whole) if feed.mix.shares == EQUAL else whole
-        self.steps = self._steps()
-
-    def _steps(self) -> int:
-        """The fewest equal batches of at most `batch` that an epoch can be cut into."""
-        batch, sets = self.recipe.batch, len(self.views)
-        steps = max(1, -(-sum(self.views) // batch))
-        while batch >= sets and sum(-(-views // steps) for views in self.views) > batch:
-            steps += 1
-        least = min(range(sets), key=lambda number: self.views[number])
-        if self.views[least] // steps < LEAST_SHARE:
-            by_size = "" if len(set(self.views)) == 1 else ", or shares=equal"
+        shared = _equal if feed.mix.shares == EQUAL else _by_size
+        self.views, self.steps = shared(whole, recipe.batch)
+        least = min(range(len(whole)), key=lambda number: self.views[number])
+        if self.views[least] // self.steps < LEAST_SHARE:
+            otherwise = "" if feed.mix.shares == EQUAL else ", or shares=equal"
             raise RunError(
-                f"batch={batch} leaves {self.feed.feeds[least].dataset.name} fewer than {LEAST_SHARE} pictures in some "
-                f"batch, and no correlation can be taken over one: use a larger batch{by_size}."
+                f"batch={recipe.batch} leaves {feed.feeds[least].dataset.name} fewer than {LEAST_SHARE} pictures in "
+                f"some batch, and no correlation can be taken over one: use a larger batch{otherwise}."
             )
-        return steps
 
     def batches(self, epoch: int) -> list[JointBatch]:
         """An epoch cut into its batches."""
@@ -84,6 +76,26 @@ class Shares:
         columns = (np.concatenate(column) for column in zip(*found, strict=True))
         return [np.array_split(column, self.steps) for column in columns]
 
+    @property
+    def images(self) -> int:
+        """How many views an epoch has."""
+        return sum(self.views)
+
     def sizes(self, rows: np.ndarray) -> list[int]:
         """How many of a batch's pictures each set gives."""
         return np.bincount(self.feed.set_of(rows), minlength=len(self.views)).tolist()
+
+
+def _equal(whole: Sequence[int], batch: int) -> tuple[list[int], int]:
+    """(views of each set in an epoch, steps): as many of each in every batch, no fewer in all than there are."""
+    sets, total = len(whole), sum(whole)
+    steps = -(-total // (sets * max(1, batch // sets)))
+    return [steps * -(-total // (sets * steps))] * sets, steps
+
+
+def _by_size(whole: Sequence[int], batch: int) -> tuple[list[int], int]:
+    """The same of shares by size, in the fewest steps whose batches all stay within `batch`."""
+    steps = -(-sum(whole) // batch)
+    while batch >= len(whole) and sum(-(-views // steps) for views in whole) > batch:
+        steps += 1
+    return list(whole), steps

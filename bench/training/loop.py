@@ -94,6 +94,8 @@ class TrainingState:
     def __init__(self, job: Job) -> None:
         self.job = job
         self.shares = shares_of(job)
+        self.images = len(job.train) * job.recipe.train_views if self.shares is None else self.shares.images
+        """How many views an epoch has."""
         self.per_epoch = batches_per_epoch(len(job.train), job.recipe) if self.shares is None else self.shares.steps
         self.steps = self.per_epoch * job.recipe.epochs
         self.human = _targets(job)
@@ -145,7 +147,7 @@ class TrainingState:
 
     def write_log(self, *, end: bool = False) -> None:
         """Write the steps that are not written yet."""
-        self.log.write(self.together * images_per_step(self.job, self.per_epoch), end=end)
+        self.log.write(self.together * self.images / self.per_epoch, end=end)
 
     def facts(self) -> Facts:
         """The epoch, its mean loss so far, speed and memory, for whoever watches.
@@ -158,7 +160,7 @@ class TrainingState:
             known = {"loss": float(self.running) / made, "memory_bytes": peak_memory(self.job.device)}
             seconds, steps = time.monotonic() - look.at, self.together * (step - look.step)
             if look.facts and seconds > 0:
-                known["images_s"] = steps * images_per_step(self.job, self.per_epoch) / seconds
+                known["images_s"] = steps * self.images / self.per_epoch / seconds
             self._look = look = Look(time.monotonic(), step, known)
         return {"epoch": self.position.epoch + 1, "epochs": self.job.recipe.epochs, **look.facts}
 
@@ -218,7 +220,7 @@ class TrainingState:
         self.write_log(end=True)
         if self.best:
             job.model.load_trainable_state(self.best)
-        images = len(job.train) * job.recipe.train_views * job.recipe.epochs
+        images = self.images * job.recipe.epochs
         last = position.best_epoch if self.best else job.recipe.epochs - 1
         places = tuple(self.places())
         return Trained(tuple(position.losses), tuple(position.curve), last, self.seconds(), images, places)
@@ -262,11 +264,6 @@ def train(job: Job, report: Report = silent) -> Trained:
 def shares_of(job: Job) -> Shares | None:
     """How several sets share the batches of a job; None of one set."""
     return Shares(job.feed, job.train, job.recipe, job.split) if isinstance(job.feed, JointFeed) else None
-
-
-def images_per_step(job: Job, per_epoch: int) -> float:
-    """How many views a step is made of, in the mean."""
-    return len(job.train) * job.recipe.train_views / per_epoch
 
 
 def epoch_batches(job: Job, epoch: int) -> list[Batch]:
