@@ -29,6 +29,28 @@ KINDS = {
     "norm after pooling, with CLS": ("vit_small_patch16_224", {"img_size": 64, "global_pool": "avg"}),
     "parallel blocks": ("vit_base_patch16_224", {"img_size": 64, "block_fn": "parallel"}),
 }
+EVAS = {
+    "dinov3, registers, no biases in qkv": ("vit_base_patch16_dinov3", {"img_size": 64, "num_heads": 3}),
+    "dinov3, biases in qkv": ("vit_base_patch16_dinov3_qkvb", {"img_size": 64}),
+    "perception encoder, attention pool": (
+        "vit_pe_core_base_patch16_224",
+        {"img_size": 64, "attn_pool_num_heads": 3, "num_heads": 3},
+    ),
+    "perception encoder, spatial": ("vit_pe_spatial_base_patch16_512", {"img_size": 64}),
+    "perception encoder, no CLS": ("vit_pe_lang_large_patch14_448", {}),
+    "eva-02, separate maps, swiglu": ("eva02_base_patch14_224", {}),
+    "eva-02, fused maps": ("eva02_tiny_patch14_224", {}),
+    "eva, no rotation": ("eva_large_patch14_196", {}),
+    "rotation learned by block": ("vit_small_patch16_rope_mixed_224", {"img_size": 64}),
+    "rotation and table": ("vit_small_patch16_rope_ape_224", {"img_size": 64}),
+}
+"""Kinds of timm's Eva."""
+KINDS |= {kind: (name, {"embed_dim": 96} | changes) for kind, (name, changes) in EVAS.items()}
+INSIDE = {
+    "adapter": {"parallel blocks"},
+    "ssf": {"parallel blocks"},
+    "lora": {"parallel blocks"},
+}
 ON_ALL = ["linear_probe", "full_finetune", "glia", "vpt", "bitfit", "loda"]
 
 
@@ -94,7 +116,7 @@ def test_methods_that_act_inside_blocks_refuse_blocks_of_another_build(method: s
         build(method, _make("parallel blocks"), **options)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "eva02_tiny_patch14_224", "swin_tiny_patch4_window7_224"])
+@pytest.mark.parametrize("name", ["resnet18", "swin_tiny_patch4_window7_224"])
 def test_other_networks_are_refused_by_name(name: str) -> None:
     with torch.device("meta"):
         model = timm.create_model(name)
