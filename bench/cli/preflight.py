@@ -171,7 +171,8 @@ def _within(plan: Plan, lacking: Mapping[str, int], contents: Mapping[str, int],
     there = tuple(
         spec
         for spec in plan.specs
-        if spec.split_rule != "random" or all(spec.split < lacking.get(name, spec.split + 1) for name in spec.trained_on)
+        if spec.split_rule != "random"
+        or all(spec.split < lacking.get(name, spec.split + 1) for name in spec.trained_on)
     )
     return replace(plan, specs=there) if lacking else plan
 

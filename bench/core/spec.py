@@ -184,7 +184,7 @@ class RunSpec:
         return ("test",) if self.source == "all" else ()
 
     def _refuse_mixed_scales(self) -> None:
-        """Scores of several sets have no scale in common: each set is tested by itself, and none of them is tuned on."""
+        """Scores of several sets have no scale in common: each is tested by itself, and none is tuned on."""
         wrong = [target for target in self.tests if is_mix(target.dataset)]
         wrong += [t for t in self.tests if t.part == "validation" and t.dataset in self.trained_on]
         if wrong:

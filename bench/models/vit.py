@@ -1,4 +1,4 @@
-"""Pretrained ViTs as one readable walk: embed → blocks → norm → pooled feature, for timm's VisionTransformer and Eva."""
+"""Pretrained ViTs as one readable walk: embed → blocks → norm → pooled feature, of timm's VisionTransformer and Eva."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class Vit(nn.Module):
         parent, _, name = path.rpartition(".")
         if name == "qkv" and getattr(self.part(parent), "q_bias", None) is not None:
             raise UsageError(
-                f"This method acts behind {path!r}, and this backbone adds the biases of that map later: choose another "
+                f"This method acts behind {path!r}, and this backbone adds that map's biases later: choose another "
                 "method or backbone."
             )
         ends = {"ls1": "drop_path1", "ls2": "drop_path2"}
@@ -142,7 +142,7 @@ class Vit(nn.Module):
         return rope.get_embed(shape=self.model.patch_embed.grid_size)
 
     def _turns_of(self, turns: Tensor, block: int, tokens: Tensor) -> Tensor:
-        """Those that a block is given. Tokens that a method put between prefix and patches have no place: not turned."""
+        """Those that a block is given. Tokens that a method put before the patches have no place: not turned."""
         own = turns[block] if getattr(self.model, "rope_mixed", False) else turns
         more = tokens.shape[1] - self.shape.prefix - own.shape[-2]
         if more <= 0:

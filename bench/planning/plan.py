@@ -173,7 +173,7 @@ def _sets(ask: Ask, preset: Preset, protocols: Sequence[str]) -> WhichSets:
     named = WhichSets(sources=tuple(ask.train_on), targets=tuple(ask.test_on))
     if ask.data is None:
         return named
-    for name in (part for name in (*ask.datasets, *ask.train_on, *ask.test_on) for part in sets_of(name)):
+    for name in (part for typed in (*ask.datasets, *ask.train_on, *ask.test_on) for part in sets_of(typed)):
         loader_name(name, ask.data)
     own, absent = sets_here(ask.data, preset.sets)
     return replace(named, own=own, absent=absent)

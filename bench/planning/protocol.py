@@ -76,7 +76,7 @@ class Request:
     def mixed(
         self, defaults: Sequence[str], targets: Sequence[str], shares: str = EQUAL
     ) -> list[tuple[str, list[str]]]:
-        """(sets trained on together, others tested on) for a protocol that mixes sets; it says so with `mixes = True`."""
+        """(sets trained on together, others tested on) for a protocol that mixes sets (`mixes = True`)."""
         return self._which.mixes(defaults, targets, shares)
 
     @property

@@ -145,7 +145,7 @@ class PresetResults:
         }
 
     def across(self, source: str = "split") -> list[Experiment]:
-        """Every experiment that tests on the whole of a set, trained on the usual share of one source or on all of it."""
+        """Every experiment that tests on all of a set, trained on the usual share of one source or on all of it."""
         found = [e for e in self.experiments() if e.part == "all" and e.source == source and not is_mix(e.train)]
         return sorted((e for e in found if e.fraction == 0.8), key=lambda e: (e.train, e.target))
 

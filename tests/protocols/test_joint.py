@@ -2,17 +2,15 @@
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
-from bench.cli import app
 from bench.core.errors import UsageError
 from bench.core.registry import PROTOCOLS
 from bench.planning.plan import Ask, make_plan
 from bench.planning.presets import DEMO, PAPER, STUDY
 from bench.planning.protocol import MethodChoice, Request
 from bench.planning.which_sets import WhichSets
-from bench.report.page.commands import commands_of
 from bench.report.arms import arm_of
+from bench.report.page.commands import commands_of
 from tests.protocols.test_field import FLAGS, bench, desk  # noqa: F401 (a fixture)
 from tests.report.results import results_of, tables_of
 from tests.world import RECIPE, TINY, make_world, toml_of
@@ -72,7 +70,10 @@ def test_own_sets_are_tested_on_and_absent_ones_leave_the_mix():
     [
         ({"train_on": ["csiq"]}, r"'csiq' is no mix: name at least two sets"),
         ({"datasets": ["csiq"]}, r"'csiq' is no mix"),
-        ({"protocols": ["joint", "cross"], "train_on": ["csiq+live"]}, r"--protocol joint does that, and cross does not"),
+        (
+            {"protocols": ["joint", "cross"], "train_on": ["csiq+live"]},
+            r"--protocol joint does that, and cross does not",
+        ),
         ({"protocols": ["main"], "datasets": ["csiq+live"]}, r"csiq\+live is several sets"),
         ({"train_on": ["csiq+live"], "test_on": ["spaq+livec"]}, r"tested on one set at a time"),
         ({"datasets": ["csiq", "live"], "settings": ["batch=3"]}, r"batch=3 leaves 2 sets fewer .* at least batch=4"),

@@ -1,5 +1,4 @@
-"""Several sets in one run: whose pictures make a batch, a loss within each set's share, and what is shared with others."""
-
+"""Several sets in one run: whose pictures make a batch, a loss within each share, and what is shared with others."""
 
 import multiprocessing
 import signal
@@ -22,7 +21,7 @@ from bench.training.run import job_of, make_run
 from bench.training.session import prepare
 from bench.training.signals import Signals
 from tests.survive.killing import die_in
-from tests.world import RECIPE, TINY, make_set, tiny_runtime, tiny_spec
+from tests.world import make_set, tiny_runtime, tiny_spec
 
 MIX = "near+far"
 
@@ -159,8 +158,8 @@ def test_a_joint_run_finds_the_stores_and_frozen_inputs_of_single_runs(world, tm
     runtime = tiny_runtime(tmp_path, data)
     views = {"recipe": {"epochs": 1}}
     for train in ("near", "far"):
-        spec = RunSpec.from_dict(tiny_spec(**views, method="linear_probe").as_dict() | {"train": train, "tests": [f"{train}:test"]})
-        make_run(spec, runtime)
+        single = tiny_spec("linear_probe", **views).as_dict() | {"train": train, "tests": [f"{train}:test"]}
+        make_run(RunSpec.from_dict(single), runtime)
     kept = {kind: {path.name for path in (runtime.cache / kind).iterdir()} for kind in ("pixels", "frozen")}
     make_run(mixed_spec(train=f"{MIX}@size", tests=("near:test", "far:test"), **views), runtime)
     assert {kind: {path.name for path in (runtime.cache / kind).iterdir()} for kind in kept} == kept
@@ -216,7 +215,11 @@ def test_presets_have_mixes_whose_recipe_is_what_their_sets_agree_on():
     assert PAPER.dataset_recipe(paper) == {"train_views": 3}
     assert PAPER.dataset_recipe("koniq10k+livec") == {}
     assert PAPER.dataset_recipe("livec+tid2013") == {"short_side": 0}
-    assert (DEMO.rule_for(demo), STUDY.rule_for(study), DEMO.rule_for("demo_a+mine")) == ("kfold:3", "kfold:7", "random")
+    assert (DEMO.rule_for(demo), STUDY.rule_for(study), DEMO.rule_for("demo_a+mine")) == (
+        "kfold:3",
+        "kfold:7",
+        "random",
+    )
 
 
 def test_targets_know_their_set_beside_a_mix():

@@ -26,7 +26,8 @@ TOLERANCE = 1e-3
 a tie would jump, so the runs below have none."""
 
 MODULES = {
-    "training": "training.run training.session training.loop training.joint training.orders training.step training.optimiser models.dropout "
+    "training": "training.run training.session training.loop training.joint training.orders training.step "
+    "training.optimiser models.dropout "
     "training.scoring data.feed data.joint training.packs.loop training.packs.stack core.machine",
     "networks": "models.method models.head models.losses models.vit models.layers models.tuners models.sharing "
     "models.weights.load models.weights.formats",

@@ -61,8 +61,9 @@ def open_trained(record: Record, runtime: Runtime, shared: Shared | None = None)
         session = prepare(record.spec, runtime, shared=shared)
     if restore_trained(session, Store(runtime.results)) is None:
         raise UsageError(
-            f"The kept weights of {record.spec.method} (run {record.key}) are damaged, or of other data or code. This "
-            f"command makes them again: bench run -m {record.spec.method} {flags_of(record.spec.train)} --overwrite always"
+            f"The kept weights of {record.spec.method} (run {record.key}) are damaged, or of other data or code. "
+            f"This command makes them again: bench run -m {record.spec.method} {flags_of(record.spec.train)} "
+            "--overwrite always"
         )
     session.model.eval()
     return session
