@@ -193,7 +193,7 @@ def check_models(specs: Sequence[RunSpec], unnamed: Collection[str] = ()) -> dic
     Of methods that are `unnamed` it is only said which kinds of runs cannot be, and why. What is not known to be sound
     is looked at with torch, which takes seconds to load.
     """
-    known = {name for preset in PRESETS.values() for name in (preset.backbone, *preset.backbones, *preset.scales)}
+    known = {name for preset in PRESETS.values() for name in (preset.backbone, *preset.scales)}
     known |= {usual_backbone(PRESETS[spec.preset], spec.method) for spec in specs}  # of a method without one, none
     kinds = {_kind(spec): spec for spec in specs}
     strange = {(spec.backbone, spec.recipe.size) for spec in kinds.values() if spec.backbone not in known}

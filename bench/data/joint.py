@@ -72,8 +72,8 @@ class JointFeed(Feed):
         missing = {name: frozen for name, frozen in self.frozen.frozen.items() if name not in found}
 
         def rest(feed: Feed, part: Batch) -> dict[str, Tensor]:
-            which = {"epoch": part.epoch, "number": part.numbers, "training": part.training}
-            return {name: feed.frozen.get(name, part.rows, **which) for name in missing} | feed.known(part)
+            get, which = feed.frozen.get, feed.which(part)
+            return {name: get(name, part.rows, **which) for name in missing} | feed.known(part)
 
         return found | self._together(batch, rest)
 

@@ -93,12 +93,12 @@ def make_split(
 def _of_all(parts: Sequence[Dataset], splits: Sequence[Split]) -> Split:
     """The splits of several sets as one of all of them, each set split as if it stood alone."""
     starts = np.cumsum([0, *(len(part) for part in parts[:-1])])
-    sides = [
+    train, test, held = (
         np.concatenate([getattr(split, side) + start for split, start in zip(splits, starts, strict=True)])
         for side in ("train", "test", "validation")
-    ]
+    )
     rules = dict.fromkeys(split.rule for split in splits)
-    return Split(*(side.astype(np.int64) for side in sides), "; ".join(rules))
+    return Split(train, test, held, "; ".join(rules))
 
 
 def split_of(spec: RunSpec, dataset: Dataset, results: Path | None = None) -> Split:

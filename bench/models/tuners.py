@@ -52,7 +52,7 @@ def inject(vit: Vit, config: Any) -> Any:
         config.exclude_modules = "|".join(map(re.escape, idle)) or None
     if not vit.shape.qkv and config.target_modules == QKV:
         raise UsageError(
-            f"peft's {config.peft_type} goes into one map for queries, keys and values, and this backbone's "
+            f"peft's {config.peft_type.value} goes into one map for queries, keys and values, and this backbone's "
             f"{type(vit.blocks[0]).__name__} blocks have three: name another target with peft:NAME, or choose another "
             "backbone."
         )

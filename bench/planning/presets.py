@@ -116,6 +116,11 @@ PAPER = Preset(
         "vit_base_patch16_clip_224.openai",
         "vit_base_patch14_dinov2.lvd142m",
         "vit_base_patch16_siglip_224.webli",
+        "vit_base_patch16_siglip_224.v2_webli",
+        "vit_base_patch16_dinov3.lvd1689m",
+        "vit_pe_core_base_patch16_224.fb",
+        "eva02_base_patch14_224.mim_in22k",
+        "vit_large_patch14_clip_336.openai",
     ),
     scales=(
         "vit_tiny_patch16_224.augreg_in21k_ft_in1k",

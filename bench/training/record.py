@@ -154,7 +154,7 @@ def now() -> str:
 
 
 def _train_set(session: Session) -> dict[str, Any]:
-    about = {"name": session.spec.train, "pixels": session.feed.pixels}
+    about: dict[str, Any] = {"name": session.spec.train, "pixels": session.feed.pixels}
     about |= split_facts(session.dataset, session.split)
     if session.dataset.parts:
         spec, results = session.spec, session.runtime.results
