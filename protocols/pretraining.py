@@ -20,6 +20,11 @@ LABELS = {
     "vit_base_patch16_224.augreg2_in21k_ft_in1k": "ImageNet-21K",
     "vit_base_patch14_dinov2.lvd142m": "DINOv2",
     "vit_base_patch16_siglip_224.webli": "SigLIP",
+    "vit_base_patch16_siglip_224.v2_webli": "SigLIP 2",
+    "vit_base_patch16_dinov3.lvd1689m": "DINOv3",
+    "vit_pe_core_base_patch16_224.fb": "Perception Encoder",
+    "eva02_base_patch14_224.mim_in22k": "EVA-02",
+    "vit_large_patch14_clip_336.openai": "Multi-Modal (CLIP), ViT-L",
     "vit_small_patch14_dinov2": "DINOv2",
 }
 PRINTED = {
@@ -32,7 +37,7 @@ multi-modal weights it used."""
 
 
 class Pretraining(Protocol):
-    """One method on ViTs of one size with different pretraining (LoDa Table 3, and DINOv2, SigLIP)."""
+    """One method on ViTs with different pretraining (LoDa Table 3, and newer ones; one of them is larger)."""
 
     title: ClassVar[str] = "Pretraining"
 

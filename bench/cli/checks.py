@@ -51,7 +51,8 @@ def warn_of_shared_pictures(plan: Plan, runtime: Runtime) -> None:
     from bench.data.obtain.overlap import compare, fingerprints
     from bench.data.pixels.store import usable_cores
 
-    crossed = {(s.train, target.dataset) for s in plan.specs for target in s.tests if target.dataset != s.train}
+    tested = {(name, target.dataset) for s in plan.specs for target in s.tests for name in s.trained_on}
+    crossed = {(train, test) for train, test in tested if train != test}
     pairs = sorted({pair if pair[::-1] not in crossed else min(pair, pair[::-1]) for pair in crossed})
     with Display() as display:
         hashed = {}

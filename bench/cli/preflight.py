@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -73,13 +73,18 @@ def _sources(plan: Plan, runtime: Runtime) -> dict[str, DatasetSource]:
     return sources
 
 
+def _trained_on(specs: Iterable[RunSpec]) -> list[str]:
+    """The sets that some runs are trained on."""
+    return sorted({name for spec in specs for name in spec.trained_on})
+
+
 def _is_there(source: DatasetSource) -> bool:
     return source.place.path is not None and source.place.path.is_dir()
 
 
 def _check_official_splits(plan: Plan, sources: Mapping[str, DatasetSource]) -> None:
     """Refuse official splits of sets that have none, as their labels say."""
-    for name in sorted({spec.train for spec in plan.specs if spec.split_rule == "official"}):
+    for name in _trained_on(spec for spec in plan.specs if spec.split_rule == "official"):
         if why := sources[name].lacks_official():
             raise UsageError(f"--set split_rule=official: {why}")
 
@@ -88,7 +93,7 @@ def _check_authors_splits(plan: Plan, sources: Mapping[str, DatasetSource]) -> N
     """Refuse other people's splits of sets that their code does not split, or not twice alike."""
     from bench.data.foreign.authors import why_not
 
-    wishes = {(spec.split_rule, spec.train) for spec in plan.specs if spec.split_rule in AUTHORS}
+    wishes = {(spec.split_rule, name) for spec in plan.specs if spec.split_rule in AUTHORS for name in spec.trained_on}
     for rule, name in sorted(wishes):
         if why := why_not(rule, sources[name].load()):
             raise UsageError(f"--split-rule {rule}: {why}")
@@ -114,8 +119,9 @@ def _small_fractions(plan: Plan, sizes: Mapping[str, Size]) -> list[str]:
     """What is to be said of shares of a set in which there is next to nothing to learn from."""
     least: dict[str, float] = {}
     for spec in plan.specs:
-        if spec.fraction < TRAIN_SHARE and spec.train in sizes and sizes[spec.train].pictures:
-            least[spec.train] = min(least.get(spec.train, 1.0), spec.fraction)
+        for name in spec.trained_on:
+            if spec.fraction < TRAIN_SHARE and name in sizes and sizes[name].pictures:
+                least[name] = min(least.get(name, 1.0), spec.fraction)
     shares = {name: (fraction, sizes[name].pictures) for name, fraction in least.items()}
     return [
         f"fraction={fraction:g} of the {pictures} pictures of {name} leaves {round(fraction * pictures)} to learn "
@@ -134,15 +140,16 @@ def _splits_lacking(plan: Plan, contents: Mapping[str, int]) -> dict[str, int]:
     """The sets with fewer splits than are planned, and how many they have."""
     last: dict[str, int] = {}
     for spec in plan.specs:
-        if spec.split_rule == "random" and spec.train in contents:
-            last[spec.train] = max(last.get(spec.train, 0), spec.split)
+        for name in spec.trained_on:
+            if spec.split_rule == "random" and name in contents:
+                last[name] = max(last.get(name, 0), spec.split)
     counts = {name: count_of_parts(contents[name]) for name in last if contents[name] >= LEAST_IMAGES}
     return {name: count for name, count in counts.items() if count is not None and count <= last[name]}
 
 
 def _few_contents(plan: Plan, contents: Mapping[str, int]) -> list[str]:
     """What is to be said of sets that cannot be split at all."""
-    split = {spec.train for spec in plan.specs if spec.split_rule == "random"}
+    split = _trained_on(spec for spec in plan.specs if spec.split_rule == "random")
     return [too_few_contents(name, count) for name, count in contents.items() if name in split and count < LEAST_IMAGES]
 
 
@@ -150,7 +157,8 @@ def _without_folds(
     plan: Plan, sources: Mapping[str, DatasetSource], data: Mapping[str, Any], contents: Mapping[str, int]
 ) -> list[str]:
     """What is to be said of sets whose contents cannot be dealt to the folds that were asked for."""
-    wishes = sorted({(spec.train, spec.folds) for spec in plan.specs if spec.folds and spec.train in contents})
+    folded = [spec for spec in plan.specs if spec.folds]
+    wishes = sorted({(name, spec.folds) for spec in folded for name in spec.trained_on if name in contents})
     named = {name: not _is_read(name, sources[name], data) or sources[name].load().grouped for name, _ in wishes}
     return [why for name, folds in wishes if (why := why_no_folds(name, contents[name] * named[name], folds))]
 
@@ -160,7 +168,12 @@ def _within(plan: Plan, lacking: Mapping[str, int], contents: Mapping[str, int],
     for name, count in lacking.items():
         few = counted(contents[name], "content")
         tell(f"{name} has {few} and so only {count} different test parts: so many splits of it are planned.")
-    there = tuple(s for s in plan.specs if s.split_rule != "random" or s.split < lacking.get(s.train, s.split + 1))
+    there = tuple(
+        spec
+        for spec in plan.specs
+        if spec.split_rule != "random"
+        or all(spec.split < lacking.get(name, spec.split + 1) for name in spec.trained_on)
+    )
     return replace(plan, specs=there) if lacking else plan
 
 
@@ -180,7 +193,7 @@ def check_models(specs: Sequence[RunSpec], unnamed: Collection[str] = ()) -> dic
     Of methods that are `unnamed` it is only said which kinds of runs cannot be, and why. What is not known to be sound
     is looked at with torch, which takes seconds to load.
     """
-    known = {name for preset in PRESETS.values() for name in (preset.backbone, *preset.backbones, *preset.scales)}
+    known = {name for preset in PRESETS.values() for name in (preset.backbone, *preset.scales)}
     known |= {usual_backbone(PRESETS[spec.preset], spec.method) for spec in specs}  # of a method without one, none
     kinds = {_kind(spec): spec for spec in specs}
     strange = {(spec.backbone, spec.recipe.size) for spec in kinds.values() if spec.backbone not in known}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.cli.console import grid, note, say
 from bench.core.errors import UsageError
+from bench.core.mixes import is_mix
 
 if TYPE_CHECKING:
     from bench.cli.config import Config
@@ -38,7 +39,7 @@ def _kept(text: str, sets: Sequence[str], config: Config, *, partial: bool) -> s
     rule = text.removeprefix("split_rule=")
     if rule == text or not rule.startswith(FILE) or _KEPT.fullmatch(rule):
         return text
-    if len(sets) != 1:
+    if len(sets) != 1 or is_mix(sets[0]):
         named = f", not {', '.join(sets)}" if sets else ""
         raise UsageError(f"--split-rule {rule} is about one set: name it with --dataset or --train-on{named}.")
     from bench.data.foreign.kept import keep

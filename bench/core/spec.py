@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from bench.core.cards import Option
 from bench.core.errors import UsageError
+from bench.core.mixes import is_mix, mix_of, sets_of
 from bench.core.split_rules import folds_of, refuse_beyond
 
 SCHEMA = 2
@@ -136,6 +137,7 @@ class RunSpec:
 
     method: str
     train: str
+    """A set, or several that are trained on together (bench.core.mixes)."""
     tests: tuple[Target, ...]
     split: int = 0
     options: Mapping[str, Scalar] = field(default_factory=dict)
@@ -170,9 +172,23 @@ class RunSpec:
         refuse_beyond(self.split_rule, self.split)
         if not 0 < self.fraction <= 0.8:
             raise UsageError(f"fraction={self.fraction} must lie in (0, 0.8]: 20% of a set is always kept for tests.")
-        seen = {Target.of(self.train, "all")} | ({Target.of(self.train)} if self.source == "all" else set())
+        if is_mix(self.train):
+            object.__setattr__(self, "train", str(mix_of(self.train)))
+            self._refuse_mixed_scales()
+        seen = {Target.of(name, part) for name in self.trained_on for part in ("all", *self._whole_parts)}
         if seen & set(self.tests):
             raise UsageError(f"{', '.join(sorted(seen & set(self.tests)))} would test on images that were trained on.")
+
+    @property
+    def _whole_parts(self) -> tuple[str, ...]:
+        return ("test",) if self.source == "all" else ()
+
+    def _refuse_mixed_scales(self) -> None:
+        """Scores of several sets have no scale in common: each is tested by itself, and none is tuned on."""
+        wrong = [target for target in self.tests if is_mix(target.dataset)]
+        wrong += [t for t in self.tests if t.part == "validation" and t.dataset in self.trained_on]
+        if wrong:
+            raise UsageError(f"A model of {self.train} is tested on one set at a time, not on {', '.join(wrong)}.")
 
     def __hash__(self) -> int:
         return hash(self.key)
@@ -215,9 +231,14 @@ class RunSpec:
         return self.recipe.seed * self.folds + self.split
 
     @property
+    def trained_on(self) -> tuple[str, ...]:
+        """The sets it trains on: one, or those of a mix."""
+        return sets_of(self.train)
+
+    @property
     def datasets(self) -> set[str]:
         """The sets it trains and tests on."""
-        return {self.train, *(target.dataset for target in self.tests)}
+        return {*self.trained_on, *(target.dataset for target in self.tests)}
 
     @property
     def external(self) -> bool:

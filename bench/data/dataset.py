@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -47,17 +47,23 @@ class Dataset:
     """How many opinions a score is the mean of, on average; 0 where that is not known."""
     content: str = ""
     """A hash of all pictures, where the loader has verified it; else bench.data.pixels.contents makes one."""
+    parts: tuple[Dataset, ...] = ()
+    """The sets that it consists of, one after the other; empty for an ordinary one."""
 
     def __len__(self) -> int:
         return len(self.table)
 
     def paths(self) -> list[Path]:
         """The image files, in the table's order."""
+        if self.parts:
+            return [path for part in self.parts for path in part.paths()]
         return [self.root / name for name in self.table["image"]]
 
     @property
     def lacks_official(self) -> str:
         """Why it cannot be split as its authors did, in a sentence; "" where it can."""
+        if self.parts:
+            return next((why for part in self.parts if (why := part.lacks_official)), "")
         labels = set(self.table["official"])
         if {"train", "test"} <= labels:
             return ""
@@ -83,6 +89,21 @@ class Dataset:
         for name, score, group in zip(*columns, strict=True):
             digest.update(f"{name}\t{float(score)!r}\t{group}\n".encode())
         return digest.hexdigest()[:20]
+
+
+def joined(name: str, parts: Sequence[Dataset]) -> Dataset:
+    """Several sets as one, whose images and contents begin with their set's name. Scores stay on their own scales."""
+    import pandas as pd
+
+    tables = []
+    for part in parts:
+        table = part.table[list(COLUMNS)].copy()
+        for column in ("image", "group"):
+            table[column] = [f"{part.name}/{value}" for value in table[column]]
+        tables.append(table)
+    notes = tuple(f"{part.name}: {note}" for part in parts for note in part.notes)
+    grouped = any(part.grouped for part in parts)
+    return Dataset(name, Path(), pd.concat(tables, ignore_index=True), grouped, notes, parts=tuple(parts))
 
 
 @dataclass(frozen=True)

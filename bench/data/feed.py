@@ -69,7 +69,7 @@ class Feed:
         """Pictures, and the frozen inputs that need no network; safe to call from another thread."""
         found = self.load_pictures(batch)
         for name in self.frozen.frozen:
-            value = self.frozen.find(name, batch.rows, **self._which(batch))
+            value = self.frozen.find(name, batch.rows, **self.which(batch))
             if value is not None:
                 found[name] = value
         return found
@@ -83,10 +83,13 @@ class Feed:
         found = dict(loaded if loaded is not None else self.load(batch))
         for name in self.frozen.frozen:
             if name not in found:
-                found[name] = self.frozen.get(name, batch.rows, **self._which(batch))
-        for name in self.knows:
-            found[name] = torch.from_numpy(self._known(name)[batch.rows]).to(self.maker.device)
-        return found
+                found[name] = self.frozen.get(name, batch.rows, **self.which(batch))
+        return found | self.known(batch)
+
+    def known(self, batch: Batch) -> dict[str, Tensor]:
+        """What a model is told of a batch's pictures beside their pixels, as whole numbers."""
+        device = self.maker.device
+        return {name: torch.from_numpy(self._known(name)[batch.rows]).to(device) for name in self.knows}
 
     def _known(self, name: str) -> np.ndarray:
         """A column of the dataset's table as whole numbers; a name is its hash, an empty one 0."""
@@ -97,5 +100,6 @@ class Feed:
         return column.map(codes).to_numpy(dtype=np.int64)
 
     @staticmethod
-    def _which(batch: Batch) -> dict[str, Any]:
+    def which(batch: Batch) -> dict[str, Any]:
+        """Which views a batch asks for, as frozen inputs take it."""
         return {"epoch": batch.epoch, "number": batch.numbers, "training": batch.training}

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.errors import UsageError, suggest
+from bench.core.mixes import is_mix, sets_of
 from bench.core.progress import Report, silent
 from bench.core.registry import DATASETS
-from bench.data.dataset import Dataset, DatasetSource, Place
+from bench.data.dataset import Dataset, DatasetSource, Place, joined
 
 COMMON_SETTINGS = {
     "path": "The set's folder.",
@@ -164,7 +165,10 @@ def load_dataset(
     limit: int = 0,
     progress: Report = silent,
 ) -> Dataset:
-    """The dataset of a name, checked; with `limit`, a subset of that many images."""
+    """The dataset of a name, checked; with `limit`, a subset of that many images (of each, where it is of several)."""
+    if is_mix(name):
+        common: dict[str, Any] = {"partial": partial, "limit": limit, "progress": progress}
+        return joined(name, [load_dataset(part, data_config, cache, **common) for part in sets_of(name)])
     dataset = source_of(name, data_config, cache, partial=partial, progress=progress).load()
     return subset(dataset, limit) if limit and limit < len(dataset) else dataset
 

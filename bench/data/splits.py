@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -63,8 +64,13 @@ def make_split(
     `validate` takes every eighth training content for model selection. By `split_rule` "kfold:7" the number is one of
     seven folds, and each content is tested in exactly one of them; "official" is the authors' split, always whole: the
     number then only orders what is taken for validation where the authors name nothing for it. So it is with other
-    people's splits ("loda", "pyiqa", and "file:…", which is kept in the folder `results`).
+    people's splits ("loda", "pyiqa", and "file:…", which is kept in the folder `results`). Of a dataset of several
+    sets each is split by itself.
     """
+    if dataset.parts:
+        common: dict[str, Any] = {"fraction": fraction, "source": source, "validate": validate}
+        common |= {"split_rule": split_rule, "results": results}
+        return _of_all(dataset.parts, [make_split(part, number, **common) for part in dataset.parts])
     groups = dataset.table["group"].to_numpy()
     if is_fixed(split_rule):
         refuse_part_of_fixed(split_rule, fraction, source)
@@ -82,6 +88,17 @@ def make_split(
     rule = rule if source == "split" else f"all {unit}"
     head = _head(dataset, train, number, images)
     return Split(head, _rows(groups, test), _rows(groups, held), rule)
+
+
+def _of_all(parts: Sequence[Dataset], splits: Sequence[Split]) -> Split:
+    """The splits of several sets as one of all of them, each set split as if it stood alone."""
+    starts = np.cumsum([0, *(len(part) for part in parts[:-1])])
+    train, test, held = (
+        np.concatenate([getattr(split, side) + start for split, start in zip(splits, starts, strict=True)])
+        for side in ("train", "test", "validation")
+    )
+    rules = dict.fromkeys(split.rule for split in splits)
+    return Split(train, test, held, "; ".join(rules))
 
 
 def split_of(spec: RunSpec, dataset: Dataset, results: Path | None = None) -> Split:

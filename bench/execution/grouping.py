@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.core.errors import UsageError
+from bench.core.mixes import is_mix
 from bench.core.registry import METHODS
 from bench.core.runtime import Runtime
 from bench.core.spec import RunSpec, canonical_json
@@ -19,7 +20,7 @@ def groups(specs: Sequence[RunSpec], pack: int = 0) -> list[list[RunSpec]]:
     found: list[list[RunSpec]] = []
     open_groups: dict[str, list[RunSpec]] = {}
     for spec in specs:
-        usual = _usual(spec)
+        usual = 1 if is_mix(spec.train) else _usual(spec)
         limit = pack or usual if usual > 1 else 1
         kind = _kind(spec) if limit > 1 else spec.key
         if kind not in open_groups:
@@ -44,6 +45,8 @@ def can_pack(runtime: Runtime) -> bool:
 
 def refuse_packs(specs: Sequence[RunSpec]) -> None:
     """Refuse to be asked for packs of runs that learn more than a head: one of them fills the cores by itself."""
+    if mixed := sorted({spec.train for spec in specs if is_mix(spec.train)}):
+        raise UsageError(f"--pack (or pack in bench.toml): runs on {mixed[0]} are made one by one. Leave it out.")
     others = sorted({spec.method for spec in specs if _usual(spec) == 1})
     if others:
         raise UsageError(

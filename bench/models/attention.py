@@ -81,6 +81,8 @@ def tapped_attention(vit: Vit) -> Iterator[list[Tensor]]:
 
     The attention itself may be fused and never form this matrix, so it is computed here from its own q and k.
     """
+    if vit.rotary:
+        raise UsageError("This backbone has rotary positions, with which attention cannot be looked into.")
     maps: list[Tensor] = []
 
     def record(attention: Any, given: tuple[Any, ...]) -> None:

@@ -50,6 +50,12 @@ def inject(vit: Vit, config: Any) -> Any:
     if not getattr(config, "exclude_modules", True):  # an Identity (timm's unused norms) has nothing to adapt
         idle = [name for name, part in vit.model.named_modules() if isinstance(part, nn.Identity)]
         config.exclude_modules = "|".join(map(re.escape, idle)) or None
+    if not vit.shape.qkv and config.target_modules == QKV:
+        raise UsageError(
+            f"peft's {config.peft_type.value} goes into one map for queries, keys and values, and this backbone's "
+            f"{type(vit.blocks[0]).__name__} blocks have three: name another target with peft:NAME, or choose another "
+            "backbone."
+        )
     tuner = _place(vit.model, config)
     if not any(p.requires_grad for p in vit.parameters()):
         raise UsageError(f"peft's {config.peft_type} trains nothing in this ViT with target {config.target_modules!r}.")

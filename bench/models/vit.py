@@ -1,4 +1,4 @@
-"""Pretrained ViTs as one readable walk: embed → blocks → norm → pooled feature, for any timm VisionTransformer."""
+"""Pretrained ViTs as one readable walk: embed → blocks → norm → pooled feature, of timm's VisionTransformer and Eva."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import timm
 import torch
+from timm.models.eva import Eva
 from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 
@@ -44,7 +45,8 @@ NO_VIT = VitShape(width=0, depth=0, patch=0, heads=0, prefix=0, mlp=0, qkv=0, gr
 
 
 class Vit(nn.Module):
-    """A timm VisionTransformer seen as its steps, so that a method can act between them and inside its blocks.
+    """A timm VisionTransformer, or its kin Eva (DINOv3, Perception Encoder, EVA-02), seen as its steps, so that a
+    method can act between them and inside its blocks.
 
     No gradient is recorded before the first trainable tensor: frozen weights on a picture record nothing.
     """
@@ -56,6 +58,8 @@ class Vit(nn.Module):
         for classifier in ("head", "head_dist"):
             if hasattr(model, classifier):
                 setattr(model, classifier, nn.Identity())
+        if isinstance(model, Eva):
+            _use_the_qkv_maps(model)
         self.shape = _shape(self.model, size)
         self.size = size
 
@@ -67,7 +71,13 @@ class Vit(nn.Module):
     @property
     def reads_cls(self) -> bool:
         """Whether the pooled feature is the CLS token's, so that nothing else need reach the end."""
-        return self.model.cls_token is not None
+        pools = isinstance(self.model, Eva) and self.model.attn_pool is not None
+        return self.model.cls_token is not None and not pools
+
+    @property
+    def rotary(self) -> bool:
+        """Whether its attention turns queries and keys by where they are."""
+        return getattr(self.model, "rope", None) is not None
 
     @property
     def blocks(self) -> list[nn.Module]:
@@ -79,8 +89,21 @@ class Vit(nn.Module):
 
         `ls1` and `ls2` are the ends of a block's attention and MLP: after layer scale, before the outer residual.
         """
+        if isinstance(self.model, Eva):
+            path = self._end_in_eva(path)
         parent, _, name = path.rpartition(".")
         setattr(self.part(parent), name, nn.Sequential(self.part(path), extra))
+
+    def _end_in_eva(self, path: str) -> str:
+        """Where in an Eva the same acts: its layer scale is no module, and drop path stands right behind it."""
+        parent, _, name = path.rpartition(".")
+        if name == "qkv" and getattr(self.part(parent), "q_bias", None) is not None:
+            raise UsageError(
+                f"This method acts behind {path!r}, and this backbone adds that map's biases later: choose another "
+                "method or backbone."
+            )
+        ends = {"ls1": "drop_path1", "ls2": "drop_path2"}
+        return f"{parent}.{ends[name]}" if name in ends else path
 
     def part(self, path: str) -> nn.Module:
         """The submodule at a path; blocks of another build than attention then MLP are refused."""
@@ -95,6 +118,8 @@ class Vit(nn.Module):
     def embed(self, pictures: Tensor) -> Tensor:
         """Patch and position embedding with prefix tokens: [B,3,S,S] → [B,N,width]."""
         tokens = self.model._pos_embed(self.model.patch_embed(pictures))
+        if isinstance(self.model, Eva):
+            return self.model.norm_pre(tokens[0])
         return self.model.norm_pre(self.model.patch_drop(tokens))
 
     def walk(self, tokens: Tensor, between: Between | None = None) -> Tensor:
@@ -102,11 +127,29 @@ class Vit(nn.Module):
         return self._through(tokens, len(self.model.blocks), between)
 
     def _through(self, tokens: Tensor, count: int, between: Between | None) -> Tensor:
+        turns = self._turns() if self.rotary else None
         for i, block in enumerate(self.model.blocks[:count]):
             if between is not None:
                 tokens = between(i, tokens)
-            tokens = block(tokens)
+            tokens = block(tokens) if turns is None else block(tokens, rope=self._turns_of(turns, i, tokens))
         return tokens
+
+    def _turns(self) -> Tensor:
+        """The rotations of all patches, sines beside cosines: [N, 2d], or by block and head."""
+        rope = self.model.rope
+        if getattr(rope, "feat_shape", None) is not None:
+            return rope.get_embed()
+        return rope.get_embed(shape=self.model.patch_embed.grid_size)
+
+    def _turns_of(self, turns: Tensor, block: int, tokens: Tensor) -> Tensor:
+        """Those that a block is given. Tokens that a method put before the patches have no place: not turned."""
+        own = turns[block] if getattr(self.model, "rope_mixed", False) else turns
+        more = tokens.shape[1] - self.shape.prefix - own.shape[-2]
+        if more <= 0:
+            return own
+        still = own.new_zeros(*own.shape[:-2], more, own.shape[-1])
+        still[..., own.shape[-1] // 2 :] = 1
+        return torch.cat((still, own), dim=-2)
 
     def feature(self, tokens: Tensor, between: Between | None = None) -> Tensor:
         """`pool(walk(...))` without the work that nobody reads: behind the last attention only CLS goes on.
@@ -169,11 +212,21 @@ def cnn_channels(name: str) -> tuple[int, ...]:
 
 
 def _refuse_other_networks(model: nn.Module) -> None:
-    if not isinstance(model, VisionTransformer):
+    if not isinstance(model, VisionTransformer | Eva):
         raise UsageError(
             f"{type(model).__name__} is not a plain timm VisionTransformer: choose a backbone such as "
-            "vit_base_patch16_224, vit_small_patch14_dinov2, deit3_base_patch16_224 or vit_base_patch16_siglip_224."
+            "vit_base_patch16_224, vit_small_patch14_dinov2, vit_base_patch16_dinov3 or vit_base_patch16_siglip_224."
         )
+
+
+def _use_the_qkv_maps(model: Eva) -> None:
+    """Let attention call its fused map and add the biases to what it gives, as timm can.
+
+    Otherwise it takes the map's weights and goes round the module, and whatever was put there would do nothing.
+    """
+    for block in model.blocks:
+        if hasattr(block.attn, "qkv_bias_separate"):
+            block.attn.qkv_bias_separate = True
 
 
 def _watched(block: nn.Module) -> bool:

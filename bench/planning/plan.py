@@ -11,6 +11,7 @@ from typing import Any
 from bench.core.cards import Option
 from bench.core.errors import UsageError, suggest
 from bench.core.hashes import file_token
+from bench.core.mixes import is_mix, sets_of
 from bench.core.registry import METHODS, PROTOCOLS
 from bench.core.spec import RunSpec, Scalar, recipe_options
 from bench.core.split_rules import is_fixed, splits_in
@@ -121,7 +122,7 @@ def make_plan(ask: Ask) -> Plan:
             MethodChoice(m, _sized(m, {**ask.file.methods.get(m, {}), **settings.methods.get(m, {})}, ask, preset))
             for m in methods
         ),
-        datasets=tuple(ask.datasets),
+        datasets=tuple(dict.fromkeys(part for name in ask.datasets for part in sets_of(name))),
         sets=_sets(ask, preset, names),
         splits=ask.splits or known or preset.splits,
         recipe={**ask.file.recipe, **settings.recipe},
@@ -168,13 +169,27 @@ def _sets(ask: Ask, preset: Preset, protocols: Sequence[str]) -> WhichSets:
                 f"--train-on and --test-on are for protocols that pair sets ({pairing}); {', '.join(single)} {verb} "
                 "not: name sets with --dataset."
             )
+    _refuse_mixes(ask, protocols)
     named = WhichSets(sources=tuple(ask.train_on), targets=tuple(ask.test_on))
     if ask.data is None:
         return named
-    for name in (*ask.datasets, *ask.train_on, *ask.test_on):
+    for name in (part for typed in (*ask.datasets, *ask.train_on, *ask.test_on) for part in sets_of(typed)):
         loader_name(name, ask.data)
     own, absent = sets_here(ask.data, preset.sets)
     return replace(named, own=own, absent=absent)
+
+
+def _refuse_mixes(ask: Ask, protocols: Sequence[str]) -> None:
+    """Several sets as one are for protocols that mix sets, and nothing is tested on them as one."""
+    if mixed := [name for name in ask.test_on if is_mix(name)]:
+        raise UsageError(f"--test-on {mixed[0]}: a model is tested on one set at a time: write a comma for each +.")
+    mixed = [name for name in (*ask.train_on, *ask.datasets) if is_mix(name)]
+    single = [name for name in protocols if not PROTOCOLS.card(name).facts.get("mixes")]
+    if mixed and single:
+        raise UsageError(
+            f"{mixed[0]} is several sets that are trained on together: --protocol joint does that, and "
+            f"{', '.join(single)} {'does' if len(single) == 1 else 'do'} not."
+        )
 
 
 def _asked_by(by_protocol: Mapping[str, Sequence[RunSpec]]) -> dict[str, tuple[str, ...]]:

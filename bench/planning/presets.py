@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from bench.core.errors import UsageError
+from bench.core.mixes import sets_of
 from bench.core.spec import Scalar
 
 
@@ -36,6 +37,8 @@ class Preset:
     koniq_cross: tuple[str, ...] = ()
     """What models of KonIQ-10k's official part are tested on."""
     matrix: tuple[str, ...] = ()
+    joint: tuple[str, ...] = ()
+    """Sets that are trained on together, as in "a+b"; tested on them and on those of `matrix`."""
     splits: int = 10
     seeds: int = 1
     split_rule: str = "random"
@@ -56,12 +59,12 @@ class Preset:
         """Every set that one of the protocols uses."""
         ablations = (self.components, self.guidance, self.strategies, self.modules, self.pretraining, self.scale)
         others = (self.main, self.data_efficiency, self.distortions, *self.cross, *self.gmad)
-        newer = (self.official, self.koniq_cross, self.matrix)
+        newer = (self.official, self.koniq_cross, self.matrix, *map(sets_of, self.joint))
         return frozenset(name for names in (*ablations, *others, *newer) for name in names)
 
     def rule_for(self, dataset: str) -> str:
-        """How a set is split where nobody says."""
-        return self.split_rule if dataset in self.main else "random"
+        """How a set is split where nobody says; those of a mix at random where they differ in it."""
+        return self.split_rule if set(sets_of(dataset)) <= set(self.main) else "random"
 
     @property
     def made(self) -> bool:
@@ -79,8 +82,9 @@ class Preset:
         return f"{self.name.capitalize()}." if self.made else ""
 
     def dataset_recipe(self, dataset: str) -> Mapping[str, Scalar]:
-        """What the recipe of one dataset changes."""
-        return self.per_dataset.get(dataset, {})
+        """What the recipe of one dataset changes; of a mix, what all of its sets change alike."""
+        first, *others = (self.per_dataset.get(name, {}) for name in sets_of(dataset))
+        return {key: value for key, value in first.items() if all(other.get(key) == value for other in others)}
 
 
 EIGHT = ("live", "csiq", "tid2013", "kadid10k", "koniq10k", "livec", "spaq", "flive")
@@ -112,6 +116,11 @@ PAPER = Preset(
         "vit_base_patch16_clip_224.openai",
         "vit_base_patch14_dinov2.lvd142m",
         "vit_base_patch16_siglip_224.webli",
+        "vit_base_patch16_siglip_224.v2_webli",
+        "vit_base_patch16_dinov3.lvd1689m",
+        "vit_pe_core_base_patch16_224.fb",
+        "eva02_base_patch14_224.mim_in22k",
+        "vit_large_patch14_clip_336.openai",
     ),
     scales=(
         "vit_tiny_patch16_224.augreg_in21k_ft_in1k",
@@ -124,6 +133,7 @@ PAPER = Preset(
     official=("koniq10k", "flive", "uhdiqa"),
     koniq_cross=("spaq", "kadid10k", "pipal", "livec", "agiqa3k", "csiq", "flive"),
     matrix=(*EIGHT, "agiqa3k", "pipal", "bid", "uhdiqa", "aigciqa2023"),
+    joint=("kadid10k+koniq10k+spaq",),
     # Crops per image and epoch as in LoDa's code, which has no CSIQ; TID2013 and LIVEC keep their own size.
     per_dataset={
         "live": {"train_views": 5},
@@ -158,6 +168,7 @@ DEMO = Preset(
     distortions=("demo_a", "demo_b"),
     gmad=(("demo_a", "demo_b"),),
     matrix=("demo_a", "demo_b", "demo_wild"),
+    joint=("demo_a+demo_wild",),
     splits=3,
     split_rule="kfold:3",
     # The study's proportions. Few images and epochs want small batches and a high rate. Two methods would not train so,
@@ -186,6 +197,7 @@ STUDY = Preset(
     scales=("vit_small_patch14_dinov2",),
     distortions=("study",),
     gmad=(),
+    joint=("study+study_metric",),
     splits=7,
     seeds=3,
     split_rule="kfold:7",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.core.cards import Bound, Card
 from bench.core.errors import UsageError
+from bench.core.mixes import EQUAL
 from bench.core.spec import Recipe, RunSpec, Scalar, Target, recipe_options
 from bench.planning.choices import NESTED, Choices, origin_text
 from bench.planning.fitting import check_size, fitted
@@ -71,6 +72,12 @@ class Request:
     def paired(self, defaults: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
         """The pairs (trained on, tested on) for a protocol that pairs sets; it says so with `pairs = True`."""
         return self._which.pairs(defaults)
+
+    def mixed(
+        self, defaults: Sequence[str], targets: Sequence[str], shares: str = EQUAL
+    ) -> list[tuple[str, list[str]]]:
+        """(sets trained on together, others tested on) for a protocol that mixes sets (`mixes = True`)."""
+        return self._which.mixes(defaults, targets, shares)
 
     @property
     def _which(self) -> WhichSets:
@@ -197,6 +204,8 @@ class Protocol:
     """As a heading has it."""
     pairs: ClassVar[bool] = False
     """Whether it trains on one set and tests on another (`Request.paired`): --train-on and --test-on are for such."""
+    mixes: ClassVar[bool] = False
+    """Whether it trains on several sets at once (`Request.mixed`): --train-on a+b is for such."""
     looks_for_shared_pictures: ClassVar[bool] = False
     """Whether its runs begin with a look for pictures that training and test sets share, unasked (--check-overlap)."""
     bounds: ClassVar[Mapping[str, Bound]] = {}

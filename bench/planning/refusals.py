@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bench.core.errors import UsageError
+from bench.core.mixes import sets_of
 from bench.core.registry import PROTOCOLS
 from bench.core.spec import RunSpec, Scalar
 from bench.planning.protocol import Request
@@ -40,7 +41,7 @@ def refuse_what_is_dropped(
     unused = {
         "--method": set(methods) - {"all", *(spec.method for spec in specs)},
         "--dataset": set(wanted.request.datasets) - {name for spec in specs for name in spec.datasets},
-        "--train-on": set(named.sources) - {spec.train for spec in specs},
+        "--train-on": _not_trained_on(named.sources, specs),
         "--test-on": set(named.targets) - {test.dataset for spec in specs for test in spec.tests},
     }
     for flag, names in unused.items():
@@ -48,12 +49,20 @@ def refuse_what_is_dropped(
             raise UsageError(f"No run of {' or '.join(by_protocol)} is planned for {flag} {','.join(sorted(names))}.")
 
 
+def _not_trained_on(sources: Sequence[str], specs: Sequence[RunSpec]) -> set[str]:
+    """The sources that no run is trained on; a mix is known by its sets, however they are written."""
+    trained = {spec.trained_on for spec in specs}
+    return {source for source in sources if tuple(sorted(sets_of(source))) not in trained}
+
+
 def _why_nothing(name: str, wanted: Wanted) -> str:
     """Which of a user's wishes left a protocol without any run: the first without which there would be some."""
     request = wanted.request
     changes = _changes(request, wanted.settings.get(name, {}))
     hint = ""
-    if PROTOCOLS.card(name).facts.get("pairs"):
+    if PROTOCOLS.card(name).facts.get("mixes"):
+        hint = " It trains on several sets at once: name them with --train-on A+B, others to test on with --test-on C."
+    elif PROTOCOLS.card(name).facts.get("pairs"):
         hint = " It trains on one set and tests on another: name two, or say --train-on A --test-on B."
     for wish, other, settings in changes:
         try:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.core.errors import UsageError
@@ -48,17 +48,17 @@ def lacks(spec: RunSpec, data: Mapping[str, Any]) -> list[tuple[str, str]]:
     """(set, what it does not tell) of a run, that its method needs."""
     found = []
     for need in fact_of(spec.method, "needs"):
-        names = [spec.train] if need == "originals" else sorted(spec.datasets)
+        names = spec.trained_on if need == "originals" else sorted(spec.datasets)
         found += [(name, need) for name in names if need not in _tells(name, data)]
     return found
 
 
-def _without(spec: RunSpec, names: Collection[str]) -> list[RunSpec]:
+def _without(spec: RunSpec, names: set[str]) -> list[RunSpec]:
     """The run without tests on these sets; none where it is trained on one, or nothing is left to test."""
     if not names:
         return [spec]
     tests = tuple(target for target in spec.tests if target.dataset not in names)
-    return [spec.with_tests(tests)] if tests and spec.train not in names else []
+    return [spec.with_tests(tests)] if tests and names.isdisjoint(spec.trained_on) else []
 
 
 def _tells(name: str, data: Mapping[str, Any]) -> tuple[str, ...]:

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from bench.core.mixes import Mix, sets_of
+
 Pair = tuple[str, str]
 """A source, which is trained on, and a target, which is tested on."""
 
@@ -56,6 +58,23 @@ class WhichSets:
         if sources:
             return _once([*usual, *_crossed(sources, self.own)])
         return _with_lonely([], [*(name for name in usual_targets if name in there), *self.own])
+
+    def mixes(self, defaults: Sequence[str], targets: Sequence[str], shares: str) -> list[tuple[str, list[str]]]:
+        """(sets to train on together, other sets to test on), for a protocol that mixes sets.
+
+        Sources that were named; or else all that were merely named as one; or else the protocol's own mixes, of what
+        is there.
+        """
+        if self.sources:
+            wanted = [sets_of(source) for source in self.sources]
+        elif self.named:
+            wanted = [self.named]
+        else:
+            there = (tuple(self._there(sets_of(mix))) for mix in defaults)
+            wanted = [sets for sets in there if len(sets) > 1]
+        mixes = [Mix.of(sets, shares) for sets in wanted]
+        others = self.targets or (() if self.named else (*self._there(targets), *self.own))
+        return [(str(mix), [name for name in _once(others) if name not in mix.sets]) for mix in _once(mixes)]
 
     def _there(self, defaults: Sequence[str]) -> list[str]:
         self.left_out.update(name for name in defaults if name in self.absent)

@@ -74,7 +74,7 @@ def _work(spec: RunSpec) -> PictureWork:
 
 def operations(spec: RunSpec, splits: int, images: Mapping[str, int], work: PictureWork) -> float:
     """Floating-point operations of so many runs that differ in their split only."""
-    recipe, whole = spec.recipe, images[spec.train]
+    recipe, whole = spec.recipe, sum(images[name] for name in spec.trained_on)
     trained_on = whole if spec.source == "all" else round(spec.fraction * whole)
     by_descent = "descent" in METHODS.card(spec.method).facts["learns"]
     training = trained_on * recipe.train_views * (recipe.epochs if by_descent else 1)

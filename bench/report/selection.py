@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from bench.core.mixes import is_mix
 from bench.core.split_rules import AT_RANDOM, AUTHORS, short_name, splits_in, title_of
 from bench.planning.presets import Preset, in_order, preset_named
 from bench.records.results import Experiment, Record, Results, official_in_name_only
@@ -144,8 +145,8 @@ class PresetResults:
         }
 
     def across(self, source: str = "split") -> list[Experiment]:
-        """Every experiment that tests on the whole of a set, trained on the usual share of a source or on all of it."""
-        found = [e for e in self.experiments() if e.part == "all" and e.source == source]
+        """Every experiment that tests on all of a set, trained on the usual share of one source or on all of it."""
+        found = [e for e in self.experiments() if e.part == "all" and e.source == source and not is_mix(e.train)]
         return sorted((e for e in found if e.fraction == 0.8), key=lambda e: (e.train, e.target))
 
     def competitions(self) -> list[Experiment]:

@@ -16,6 +16,7 @@ from bench.core.code import NUMERICS, code_of, same_code
 from bench.core.errors import BenchError, StoreError, UsageError, WeightsError
 from bench.core.hashes import file_token
 from bench.core.machine import PACKAGES, describe, pick_device, refuse_precision, set_up
+from bench.core.mixes import flags_of, is_mix
 from bench.core.progress import Report, silent
 from bench.core.registry import METHODS, add_plugin_file
 from bench.core.runtime import Runtime, default_cache
@@ -164,7 +165,7 @@ def _other_names(about: About, error: Exception) -> str:
 
 
 def _made_again(record: Record) -> str:
-    return f"bench run -m {record.spec.method} -d {record.spec.train} --overwrite always"
+    return f"bench run -m {record.spec.method} {flags_of(record.spec.train)} --overwrite always"
 
 
 def _keep_scale(path: Path, scale: Scale) -> None:
@@ -175,6 +176,8 @@ def _keep_scale(path: Path, scale: Scale) -> None:
 def _scale_from_training(scorer: Scorer, kept: Mapping[str, str], runtime: Runtime, report: Report) -> Scale | None:
     """The scale, from predictions of training pictures; None where these are not here, or are not the same."""
     spec = scorer.about.spec
+    if is_mix(spec.train):
+        return None  # its sets have no scale in common
     try:
         dataset = load_set(spec, spec.train, runtime, report)
         rows = split_of(spec, dataset, runtime.results).train

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from bench.core.errors import StoreError, UsageError
+from bench.core.mixes import flags_of
 from bench.core.registry import METHODS
 from bench.core.spec import Target
 from bench.records.results import Experiment, Record, Results
@@ -118,7 +119,7 @@ def _is_kept(store: Store, record: Record) -> bool:
 
 def _not_kept(record: Record) -> str:
     spec = record.spec
-    again = f"bench run -m {spec.method} -d {spec.train} --preset {spec.preset} --overwrite always"
+    again = f"bench run -m {spec.method} {flags_of(spec.train)} --preset {spec.preset} --overwrite always"
     return (
         f"Run {record.key} ({spec.method} on {spec.train}, split {spec.split}) kept no weights. "
         f"{KEEPING}; then `{again}` makes them."

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -18,12 +19,15 @@ from bench.core.progress import Facts, Report, silent
 from bench.core.spec import Recipe
 from bench.core.threads import one_thread, trains_little
 from bench.data.feed import Batch, Feed
+from bench.data.joint import JointFeed, sets_in
 from bench.data.views.batches import prefetched, send
 from bench.metrics.agreement import srcc
 from bench.models.losses import LOSSES, Loss
 from bench.models.method import Method, QualityModel
 from bench.training.checkpoints import Identity, Position, load_checkpoint, save_checkpoint
+from bench.training.joint import Shares, within_shares
 from bench.training.optimiser import Optimiser
+from bench.training.orders import batches_per_epoch, epoch_order
 from bench.training.scoring import BatchSizes, score
 from bench.training.signals import Signals
 from bench.training.step import Autocast, gradients, gradients_in_parts
@@ -89,7 +93,10 @@ class TrainingState:
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        self.per_epoch = batches_per_epoch(len(job.train), job.recipe)
+        self.shares = shares_of(job)
+        self.images = len(job.train) * job.recipe.train_views if self.shares is None else self.shares.images
+        """How many views an epoch has."""
+        self.per_epoch = batches_per_epoch(len(job.train), job.recipe) if self.shares is None else self.shares.steps
         self.steps = self.per_epoch * job.recipe.epochs
         self.human = _targets(job)
         self.position, self.running = Position(), torch.zeros((), device=job.device)
@@ -140,7 +147,7 @@ class TrainingState:
 
     def write_log(self, *, end: bool = False) -> None:
         """Write the steps that are not written yet."""
-        self.log.write(self.together * images_per_step(self.job, self.per_epoch), end=end)
+        self.log.write(self.together * self.images / self.per_epoch, end=end)
 
     def facts(self) -> Facts:
         """The epoch, its mean loss so far, speed and memory, for whoever watches.
@@ -153,7 +160,7 @@ class TrainingState:
             known = {"loss": float(self.running) / made, "memory_bytes": peak_memory(self.job.device)}
             seconds, steps = time.monotonic() - look.at, self.together * (step - look.step)
             if look.facts and seconds > 0:
-                known["images_s"] = steps * images_per_step(self.job, self.per_epoch) / seconds
+                known["images_s"] = steps * self.images / self.per_epoch / seconds
             self._look = look = Look(time.monotonic(), step, known)
         return {"epoch": self.position.epoch + 1, "epochs": self.job.recipe.epochs, **look.facts}
 
@@ -201,7 +208,8 @@ class TrainingState:
             autocast=job.autocast,
             batch_sizes=job.batch_sizes,
         )
-        quality = srcc(predicted, job.feed.scores()[job.validation])
+        human = job.feed.scores()[job.validation]
+        quality = fmean(srcc(predicted[own], human[own]) for own in sets_in(job.feed, job.validation))
         if not curve or quality > max(curve):
             self.position.best_epoch = epoch
             self.best = {name: value.clone() for name, value in job.model.trainable_state().items()}
@@ -213,7 +221,7 @@ class TrainingState:
         self.write_log(end=True)
         if self.best:
             job.model.load_trainable_state(self.best)
-        images = len(job.train) * job.recipe.train_views * job.recipe.epochs
+        images = self.images * job.recipe.epochs
         last = position.best_epoch if self.best else job.recipe.epochs - 1
         places = tuple(self.places())
         return Trained(tuple(position.losses), tuple(position.curve), last, self.seconds(), images, places)
@@ -254,27 +262,15 @@ def train(job: Job, report: Report = silent) -> Trained:
     return state.finish()
 
 
-def batches_per_epoch(images: int, recipe: Recipe) -> int:
-    """An epoch is cut into equal batches of at most `batch`, so that no PLCC is taken over a tiny remainder."""
-    return -(-images * recipe.train_views // recipe.batch)
-
-
-def images_per_step(job: Job, per_epoch: int) -> float:
-    """How many views a step is made of, in the mean."""
-    return len(job.train) * job.recipe.train_views / per_epoch
-
-
-def epoch_order(rows: np.ndarray, recipe: Recipe, split: int, epoch: int) -> tuple[np.ndarray, np.ndarray]:
-    """(rows, view numbers) of an epoch, each image `train_views` times, shuffled by (seed, split, epoch)."""
-    generator = np.random.RandomState(np.array([recipe.seed, split, epoch, 0x611A], dtype=np.uint32))
-    repeated = np.repeat(rows, recipe.train_views)
-    numbers = np.tile(np.arange(recipe.train_views), len(rows))
-    order = generator.permutation(len(repeated))
-    return repeated[order], numbers[order]
+def shares_of(job: Job) -> Shares | None:
+    """How several sets share the batches of a job; None of one set."""
+    return Shares(job.feed, job.train, job.recipe, job.split) if isinstance(job.feed, JointFeed) else None
 
 
 def epoch_batches(job: Job, epoch: int) -> list[Batch]:
     """An epoch cut into its batches."""
+    if (shares := shares_of(job)) is not None:
+        return list(shares.batches(epoch))
     rows, numbers = epoch_order(job.train, job.recipe, job.split, epoch)
     count = batches_per_epoch(len(job.train), job.recipe)
     parts = zip(np.array_split(rows, count), np.array_split(numbers, count), strict=True)
@@ -287,13 +283,21 @@ def _stream(job: Job, epoch: int, skip: int) -> Iterator[tuple[Batch, dict[str, 
 
 
 def standardised(job: Job) -> np.ndarray:
-    """The scores of the training part, standardised over it."""
+    """The scores of the training part, standardised over it; of several sets each over its own."""
     return _standardised(job)[job.train]
 
 
 def _standardised(job: Job) -> np.ndarray:
     scores = job.feed.scores()
-    part = scores[job.train]
+    if not isinstance(job.feed, JointFeed):
+        return _standard(scores, scores[job.train])
+    trained = sets_in(job.feed, job.train)
+    every = sets_in(job.feed, np.arange(len(scores)))
+    return np.concatenate([_standard(scores[a], scores[job.train[b]]) for a, b in zip(every, trained, strict=True)])
+
+
+def _standard(scores: np.ndarray, part: np.ndarray) -> np.ndarray:
+    """Scores in the standard deviations of a part of them, from its mean."""
     if len(part) < 2:
         raise RunError("There is one training picture, and no correlation can be learned from one.")
     spread = float(part.std())
@@ -319,6 +323,8 @@ def _step(state: TrainingState, batch: Batch, loaded: dict[str, Tensor]) -> Tens
     inputs = job.feed.inputs(batch, loaded)
     target = state.human[send(batch.rows, job.device)]
     loss = loss_of(job)
+    if state.shares is not None:
+        loss = within_shares(loss, state.shares.sizes(batch.rows))
     state.optimiser.adamw.zero_grad(set_to_none=True)
     if job.parts > 1:
         return gradients_in_parts(state.forward, inputs, target, loss, job.autocast, job.parts)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from bench.core.code import code_of
 from bench.core.numbers import meaningful
 from bench.core.spec import SCHEMA, RunSpec
+from bench.data.splits import split_of
 from bench.records.sets import contents_of, split_facts
 
 if TYPE_CHECKING:
@@ -155,8 +156,15 @@ def now() -> str:
 
 
 def _train_set(session: Session) -> dict[str, Any]:
-    about = {"name": session.spec.train, "pixels": session.feed.pixels}
-    return about | split_facts(session.dataset, session.split)
+    about: dict[str, Any] = {"name": session.spec.train, "pixels": session.feed.pixels}
+    about |= split_facts(session.dataset, session.split)
+    if session.dataset.parts:
+        spec, results = session.spec, session.runtime.results
+        about["sets"] = {
+            name: split_facts(part, split_of(spec, part, results))
+            for name, part in zip(spec.trained_on, session.dataset.parts, strict=True)
+        }
+    return about
 
 
 def _test_sets(session: Session) -> dict[str, dict[str, Any]]:

@@ -15,6 +15,7 @@ from bench.core.code import code_of, method_of
 from bench.core.errors import DataError, WeightsError
 from bench.core.hashes import file_token
 from bench.core.machine import autocast, pick_device, refuse_precision, set_up
+from bench.core.mixes import mix_of
 from bench.core.progress import Report, silent
 from bench.core.registry import add_plugin_file
 from bench.core.runtime import Runtime
@@ -22,6 +23,7 @@ from bench.core.spec import RunSpec, Target
 from bench.data.dataset import Dataset
 from bench.data.feed import Feed
 from bench.data.frozen.inputs import FrozenInputs
+from bench.data.joint import JointFeed
 from bench.data.locate import load_dataset
 from bench.data.pixels.contents import pixels_hash
 from bench.data.pixels.on_gpu import PlacedStores
@@ -96,11 +98,17 @@ class Feeds:
     def of(self, name: str) -> Feed:
         """The feed of a set."""
         if name not in self._open:
-            built = self._built
-            own = name == built.spec.train
-            dataset = built.dataset if own else load_set(built.spec, name, built.runtime, built.report)
-            self._open[name] = _feed(built, dataset, self._stores)
+            self._open[name] = self._made(name)
         return self._open[name]
+
+    def _made(self, name: str) -> Feed:
+        built = self._built
+        if name == built.spec.train and built.dataset.parts:
+            feeds = [self.of(part) for part in built.spec.trained_on]
+            return JointFeed.of(built.dataset, feeds, mix_of(name))
+        own = dict(zip(built.spec.trained_on, built.dataset.parts or (built.dataset,), strict=True))
+        dataset = own[name] if name in own else load_set(built.spec, name, built.runtime, built.report)
+        return _feed(built, dataset, self._stores)
 
     def of_originals(self, dataset: Dataset) -> Feed:
         """The feed of a set's undistorted pictures."""

@@ -118,8 +118,8 @@ def test_pairs_are_refused_for_protocols_that_do_not_pair(home):
     result = bench("run", "-m", "linear_probe", "-p", "main", "--train-on", "near", *TINY_FLAGS)
     assert result.exit_code == 2
     assert (
-        "--train-on and --test-on are for protocols that pair sets (cross, gmad, koniq_cross, matrix); main does not"
-        in result.output
+        "--train-on and --test-on are for protocols that pair sets (cross, gmad, joint, koniq_cross, matrix); "
+        "main does not" in result.output
     )
 
 

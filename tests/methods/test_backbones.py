@@ -11,8 +11,10 @@ import torch
 from bench.core.errors import UsageError
 from bench.core.registry import METHODS
 from bench.core.spec import Recipe
+from bench.models.attention import tapped_attention
 from bench.models.conformance import check_method
 from bench.models.vit import Vit, cnn_channels
+from bench.models.weights.load import _fit_vit
 from tests.methods.vits import build, small_vit
 
 SMALL = {"img_size": 56, "embed_dim": 48, "depth": 2, "num_heads": 3}
@@ -29,6 +31,23 @@ KINDS = {
     "norm after pooling, with CLS": ("vit_small_patch16_224", {"img_size": 64, "global_pool": "avg"}),
     "parallel blocks": ("vit_base_patch16_224", {"img_size": 64, "block_fn": "parallel"}),
 }
+EVAS = {
+    "dinov3, registers, no biases in qkv": ("vit_base_patch16_dinov3", {"img_size": 64, "num_heads": 3}),
+    "dinov3, biases in qkv": ("vit_base_patch16_dinov3_qkvb", {"img_size": 64}),
+    "perception encoder, attention pool": (
+        "vit_pe_core_base_patch16_224",
+        {"img_size": 64, "attn_pool_num_heads": 3, "num_heads": 3},
+    ),
+    "perception encoder, spatial": ("vit_pe_spatial_base_patch16_512", {"img_size": 64}),
+    "perception encoder, for language": ("vit_pe_lang_large_patch14_448", {}),
+    "eva-02, separate maps, swiglu": ("eva02_base_patch14_224", {}),
+    "eva-02, fused maps": ("eva02_tiny_patch14_224", {}),
+    "eva, no rotation": ("eva_large_patch14_196", {}),
+    "rotation learned by block": ("vit_small_patch16_rope_mixed_224", {"img_size": 64}),
+    "rotation and table": ("vit_small_patch16_rope_ape_224", {"img_size": 64}),
+}
+"""Kinds of timm's Eva."""
+KINDS |= {kind: (name, {"embed_dim": 96} | changes) for kind, (name, changes) in EVAS.items()}
 ON_ALL = ["linear_probe", "full_finetune", "glia", "vpt", "bitfit", "loda"]
 
 
@@ -79,11 +98,65 @@ def test_methods_that_act_between_blocks_work_on_every_kind(kind: str, method: s
     assert counted == documented
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "parallel blocks"])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in {"parallel blocks", *EVAS}])
 @pytest.mark.parametrize("method", ["adapter", "ssf", "lora"])
 def test_methods_that_act_inside_blocks_work_on_every_kind_of_plain_block(kind: str, method: str) -> None:
     failed = [r for r in check_method(method, backbone=lambda: _make(kind)) if not r.passed]
     assert not failed
+
+
+LATE_BIASES = {"dinov3, biases in qkv", "eva-02, fused maps"}
+SEPARATE = {"eva-02, separate maps, swiglu"}
+
+
+@pytest.mark.parametrize("kind", EVAS)
+@pytest.mark.parametrize("method", ["adapter", "ssf", "lora", "peft:dora"])
+def test_methods_that_act_inside_blocks_work_on_an_eva_or_are_refused_in_a_sentence(kind: str, method: str) -> None:
+    refused = {"ssf": LATE_BIASES | SEPARATE, "lora": SEPARATE, "peft:dora": SEPARATE}.get(method, set())
+    if kind in refused:
+        with pytest.raises(UsageError, match=r"have three|do not have|adds that map's biases later"):
+            build(method, _make(kind))
+        return
+    model = build(method, _make(kind))
+    pictures = {"crop": torch.randn(2, 3, model.features.vit.size, model.features.vit.size)}
+    model.train()(pictures).square().sum().backward()
+    learning = {name: p for name, p in model.features.named_parameters() if p.requires_grad}
+    assert not [name for name, p in learning.items() if p.grad is None], "who goes round a map leaves it without one"
+    assert sum(p.numel() for p in learning.values()) == METHODS.make(method).size(_make(kind).shape)
+
+
+def test_adaptformer_is_refused_where_layer_scale_would_shrink_its_branch() -> None:
+    with pytest.raises(UsageError, match=r"blocks\.0\.ls2.*EvaBlock blocks do not have"):
+        build("adapter", _make("dinov3, biases in qkv"), position="adaptformer")
+
+
+def test_prompts_have_no_place_and_leave_the_patches_theirs() -> None:
+    vit = _make("dinov3, registers, no biases in qkv").eval()
+    tokens = vit.embed(torch.randn(1, 3, vit.size, vit.size))
+    more = torch.cat((tokens[:, :5], torch.zeros(1, 2, 96), tokens[:, 5:]), dim=1)
+    turns, longer = vit._turns(), vit._turns_of(vit._turns(), 0, more)
+    sines, cosines = longer[:2].chunk(2, dim=-1)
+    assert torch.equal(longer[2:], turns)
+    assert (bool((sines == 0).all()), bool((cosines == 1).all())) == (True, True)
+    assert vit._turns_of(turns, 0, tokens) is turns
+
+
+def test_attention_under_rotation_is_not_looked_into() -> None:
+    with pytest.raises(UsageError, match="rotary positions"), tapped_attention(_make("eva-02, fused maps")):
+        pass
+
+
+@pytest.mark.parametrize("name", ["vit_base_patch16_dinov3.lvd1689m", "eva02_tiny_patch14_224"])
+def test_an_evas_own_file_of_weights_is_loaded_and_walks_as_timm_has_it(name: str, tmp_path) -> None:
+    small = {"embed_dim": 96, "depth": 2, "num_heads": 3, "num_classes": 0}
+    torch.manual_seed(1)
+    whole = timm.create_model(name.partition(".")[0], dynamic_img_size=False, **small).eval()
+    twin = timm.create_model(name.partition(".")[0], dynamic_img_size=False, img_size=112, **small).eval()
+    twin.load_state_dict(_fit_vit(dict(whole.state_dict()), twin, "a file", name), strict=True)
+    pictures = torch.randn(1, 3, 112, 112)
+    with torch.no_grad():
+        tokens = twin.fc_norm(twin.forward_features(pictures))
+        assert torch.allclose(Vit(twin, 112).tokens(pictures), tokens, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +167,7 @@ def test_methods_that_act_inside_blocks_refuse_blocks_of_another_build(method: s
         build(method, _make("parallel blocks"), **options)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "eva02_tiny_patch14_224", "swin_tiny_patch4_window7_224"])
+@pytest.mark.parametrize("name", ["resnet18", "swin_tiny_patch4_window7_224"])
 def test_other_networks_are_refused_by_name(name: str) -> None:
     with torch.device("meta"):
         model = timm.create_model(name)

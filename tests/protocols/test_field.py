@@ -217,7 +217,7 @@ def test_all_three_plan_on_full_size_trees_of_all_sets(tmp_path, monkeypatch):
         build(name, tmp_path, **({"official": True} if name == "flive" else {}))
     (tmp_path / "bench.toml").write_text(f'[data]\nroot = "{tmp_path}"\n')
     monkeypatch.chdir(tmp_path)
-    words = ["-m", "glia,lora", "-p", "koniq_cross,matrix,official", "--preset", "paper", "--dry-run"]
+    words = ["-m", "glia,lora", "-p", "koniq_cross,matrix,official,joint", "--preset", "paper", "--dry-run"]
     code, said = bench("run", *words)
     assert code == 0, said
-    assert "320 runs" in " ".join(said.split())
+    assert "340 runs" in " ".join(said.split())

@@ -26,8 +26,9 @@ TOLERANCE = 1e-3
 a tie would jump, so the runs below have none."""
 
 MODULES = {
-    "training": "training.run training.session training.loop training.step training.optimiser models.dropout "
-    "training.scoring data.feed training.packs.loop training.packs.stack core.machine",
+    "training": "training.run training.session training.loop training.joint training.orders training.step "
+    "training.optimiser models.dropout "
+    "training.scoring data.feed data.joint training.packs.loop training.packs.stack core.machine",
     "networks": "models.method models.head models.losses models.vit models.layers models.tuners models.sharing "
     "models.weights.load models.weights.formats",
     "metrics": "metrics.agreement metrics.kendall",

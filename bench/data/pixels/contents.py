@@ -84,6 +84,8 @@ def pixels_hash(dataset: Dataset, cache: Path, progress: Report = silent, worker
     """
     if dataset.content:
         return dataset.content
+    if dataset.parts:
+        return "+".join(pixels_hash(part, cache, progress, workers) for part in dataset.parts)
     names = dataset.table["image"].tolist()
     with Contents(dataset.root, cache) as contents:
         found = {name: contents.find(name) for name in names}

@@ -15,6 +15,8 @@ from typing import Any
 import timm
 import torch
 from timm.models import get_pretrained_cfg
+from timm.models.eva import Eva
+from timm.models.eva import checkpoint_filter_fn as eva_filter_fn
 from timm.models.vision_transformer import checkpoint_filter_fn
 from torch import Tensor, nn
 
@@ -76,8 +78,9 @@ def load_vit(
     if weights == "random":
         vit, source = Vit(_seeded(backbone, lambda: _make_vit(backbone, size)), size), "random"
     else:
-        with torch.device("meta"):  # no memory, no initial values: every tensor is replaced below
-            vit = Vit(_make_vit(backbone, size, weight_init="skip"), size)
+        vit = vit_without_weights(backbone, size)  # no memory, no initial values: every tensor is replaced below
+        if isinstance(vit.model, Eva):  # which computes some of them itself, and no file has those
+            vit = Vit(_make_vit(backbone, size), size)
         path, source = _file_of(backbone, cfg, weights, files, cache, progress)
         state = _fit_vit(read_tensors(path), vit.model, f"{path.name} ({source})", backbone)
         vit.model.load_state_dict(state, strict=True, assign=True)
@@ -179,7 +182,10 @@ def _make_vit(backbone: str, size: int, **options: str) -> nn.Module:
         model: nn.Module = timm.create_model(
             backbone, pretrained=False, num_classes=0, img_size=size, dynamic_img_size=False, **options
         )
-    except TypeError:  # no ViT: made without a size, so that Vit can say what it is
+    except TypeError:
+        if options:  # an Eva knows no such words
+            return _make_vit(backbone, size)
+        # no ViT: made without a size, so that Vit can say what it is
         model = timm.create_model(backbone, pretrained=False, num_classes=0)
     except (AssertionError, ValueError, RuntimeError) as error:
         raise UsageError(f"timm cannot make {backbone} for pictures of {size} pixels: {error}") from None
@@ -243,7 +249,10 @@ def _fit_vit(tensors: State, model: Any, what: str, backbone: str) -> State:
         _refuse(what, backbone, [], [], [("patch_embed.proj.weight", tuple(patch.shape), wanted)])
     resampling = {"interpolation": "bilinear", "antialias": False} if "flexi" in backbone else {}
     try:
-        state = checkpoint_filter_fn(dict(tensors), model, adapt_layer_scale=True, **resampling)
+        if isinstance(model, Eva):
+            state = eva_filter_fn(dict(tensors), model)
+        else:
+            state = checkpoint_filter_fn(dict(tensors), model, adapt_layer_scale=True, **resampling)
     except Exception as error:  # it assumes tensors of this very network
         said = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise WeightsError(f"{what} does not fit {backbone}: timm cannot convert it ({said[:160]}).") from None

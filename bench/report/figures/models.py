@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from bench.core.errors import UsageError
+from bench.core.mixes import flags_of
 from bench.data.dataset import Dataset
 from bench.data.views.batches import ViewMaker
 from bench.data.views.view import View
@@ -60,8 +61,9 @@ def open_trained(record: Record, runtime: Runtime, shared: Shared | None = None)
         session = prepare(record.spec, runtime, shared=shared)
     if restore_trained(session, Store(runtime.results)) is None:
         raise UsageError(
-            f"The kept weights of {record.spec.method} (run {record.key}) are damaged, or of other data or code. This "
-            f"command makes them again: bench run -m {record.spec.method} -d {record.spec.train} --overwrite always"
+            f"The kept weights of {record.spec.method} (run {record.key}) are damaged, or of other data or code. "
+            f"This command makes them again: bench run -m {record.spec.method} {flags_of(record.spec.train)} "
+            "--overwrite always"
         )
     session.model.eval()
     return session

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
+from bench.core.mixes import flags_of, is_mix
 from bench.core.registry import METHODS
 from bench.core.spec import RunSpec, Scalar
 from bench.planning.choices import chosen_keys
@@ -17,11 +18,13 @@ def commands_of(spec: RunSpec, arm: Arm) -> list[str]:
     if spec.method not in METHODS:
         return []
     made = []
-    own = [target for target in spec.tests if target.dataset == spec.train]
-    others = sorted({target.dataset for target in spec.tests if target.dataset != spec.train})
-    if own:
+    own = [target for target in spec.tests if target.dataset in spec.trained_on]
+    others = sorted({target.dataset for target in spec.tests if target.dataset not in spec.trained_on})
+    if is_mix(spec.train):
+        made.append([*flags_of(spec.train).split(), *(["--test-on", ",".join(others)] if others else [])])
+    elif own:
         made.append(["-p", "main", "-d", spec.train])
-    if others:
+    if others and not is_mix(spec.train):
         made.append(["-p", "cross", "--train-on", spec.train, "--test-on", ",".join(others)])
     shared = ["--preset", spec.preset, "--splits", str(spec.split + 1), *_changes(spec, arm)]
     return [shlex.join(["bench", "run", "-m", spec.method, *which, *shared]) for which in made]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from bench.core.mixes import EQUAL, is_mix, mix_of, sets_of
 from bench.core.registry import DATASETS
 from bench.core.spec import SCHEMA, Target
 from bench.core.split_rules import AT_RANDOM
@@ -84,8 +85,8 @@ class Line:
         """What stands in a column of this row."""
         found = column.experiment
         if self.train:
-            own = found.tested == self.train
-            found = replace(found, train=self.train, target=Target.of(self.train) if own else found.target)
+            own = found.tested in sets_of(self.train)
+            found = replace(found, train=self.train, target=Target.of(found.tested) if own else found.target)
         return found if self.fraction is None else replace(found, fraction=self.fraction)
 
 
@@ -111,7 +112,10 @@ class Layout:
 
 
 def dataset_title(name: str) -> str:
-    """A dataset as the papers' tables spell it, or as bench.toml calls the user's own."""
+    """A dataset as the papers' tables spell it, or as bench.toml calls the user's own; of several, each of them."""
+    if is_mix(name):
+        mix = mix_of(name)
+        return " + ".join(map(dataset_title, mix.sets)) + ("" if mix.shares == EQUAL else f" (shares by {mix.shares})")
     if name in TITLES:
         return TITLES[name]
     if name in DATASETS and (title := DATASETS.card(name).facts["title"]):
