@@ -244,7 +244,7 @@ def test_such_methods_pass_the_checks(name, plugins):
 @pytest.mark.parametrize(
     ("before", "after", "said"),
     [
-        ('stands_on = "own"', 'stands_on = "cnn"', "stands_on='cnn' is none of vit, own, nothing"),
+        ('stands_on = "own"', 'stands_on = "cnn"', "stands_on='cnn' is none of vit, own, runs, nothing"),
         ('networks = ("cnn",)', 'networks = ("vgg",)', "networks: there is no option vgg"),
     ],
 )
