@@ -8,6 +8,7 @@ BIN := $(VENV)/bin
 demo: install
 	$(BIN)/bench run --method glia,linear_probe --protocol cross --preset demo
 	$(BIN)/bench table cross
+	$(BIN)/bench report
 
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow"

@@ -16,7 +16,8 @@ from protocols.variants import belongs_to_an_ablation
 
 NOTE = (
     "From the stored predictions of main: correlations among the test images of one distortion or family. PLCC is of "
-    f"the scores mapped by the logistic of the whole test part. Groups of fewer than {FEWEST} images are left out."
+    "the scores mapped by the logistic of the whole test part, raw PLCC of the scores as they are. "
+    f"Groups of fewer than {FEWEST} images are left out."
 )
 
 
@@ -101,5 +102,5 @@ def _metrics(found: Predictions) -> dict[str, float]:
     made: dict[str, float] = {}
     for level, groups in (("distortion", by_distortion(found)), ("family", by_family(found))):
         for group, agreement in groups.items():
-            made |= {f"plcc/{level}/{group}": agreement.plcc, f"srcc/{level}/{group}": agreement.srcc}
+            made |= {f"{metric}/{level}/{group}": getattr(agreement, metric) for metric in ("srcc", "plcc", "plcc_raw")}
     return made

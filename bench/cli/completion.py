@@ -9,7 +9,7 @@ from bench.cli.config import SETTINGS
 from bench.core.errors import BenchError
 from bench.core.spec import recipe_options
 
-OPTIONS = {"method": "methods", "protocol": "protocols", "dataset": "datasets", "on": "datasets"}
+OPTIONS = {"method": "methods", "protocol": "protocols", "dataset": "datasets", "log": "trackers", "on": "datasets"}
 """Parameters that are completed in every command, and with which names."""
 ARGUMENTS = {
     "methods show": "methods",
@@ -28,6 +28,14 @@ ARGUMENTS = {
     "data overlap": "datasets",
 }
 """Commands whose arguments are names of one kind."""
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "keep": ("mine", "theirs"),
+    "metric": ("srcc", "plcc", "krcc", "rmse"),
+    "plcc": ("mapped", "raw"),
+    "recipe": ("default", "own", "tuned"),
+}
+"""Options that choose between words and are no settings of bench.toml."""
 
 
 def add_completion(command: Any) -> None:
@@ -52,6 +60,8 @@ def _names(ctx: Any, one: Any) -> Sequence[str]:
 
 def choices_of(name: str) -> list[str]:
     """The words that an option chooses between; nothing where it takes others."""
+    if name in CHOICES:
+        return list(CHOICES[name])
     options = {**SETTINGS, "selection": recipe_options()["selection"]}
     return [str(choice) for choice in options[name].choices if choice] if name in options else []
 
@@ -99,4 +109,5 @@ _KINDS: dict[str, Callable[[], list[str]]] = {
     "protocols": _protocols,
     "datasets": _datasets,
     "figures": _figures,
+    "trackers": lambda: ["wandb", "trackio", "tensorboard"],
 }

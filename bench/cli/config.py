@@ -80,6 +80,14 @@ SETTINGS: dict[str, Option] = {
             "executor", 'Literal["serial", "ray"]', "serial", meaning="Runs one by one here, or spread over a cluster."
         ),
         Option("address", "str", "", meaning="A running Ray cluster.", unset="this machine alone"),
+        Option(
+            "log",
+            "str",
+            "",
+            meaning="A tracker that is told of each run: wandb, trackio, tensorboard, or a module or .py file with "
+            "init, log and finish.",
+            unset="none",
+        ),
     )
 }
 """Every setting that `[run]` in bench.toml or a flag may give, with its built-in value."""

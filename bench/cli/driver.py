@@ -35,19 +35,20 @@ def _datasets(specs: Sequence[RunSpec]) -> set[str]:
 
 
 def warn_of_shared_pictures(plan: Plan, runtime: Runtime) -> None:
-    """Say of every pair of sets that one trains and the other tests on whether they share pictures."""
+    """Say of all sets of which one trains and the other tests whether they share pictures; each is hashed once."""
     from bench.data.locate import load_dataset
-    from bench.data.obtain.overlap import overlap
+    from bench.data.obtain.overlap import compare, fingerprints
     from bench.data.pixels.store import usable_cores
 
-    pairs = sorted({(s.train, target.dataset) for s in plan.specs for target in s.tests if target.dataset != s.train})
+    crossed = {(s.train, target.dataset) for s in plan.specs for target in s.tests if target.dataset != s.train}
+    pairs = sorted({pair if pair[::-1] not in crossed else min(pair, pair[::-1]) for pair in crossed})
     with Display() as display:
-        sets = {
-            name: load_dataset(name, runtime.data, runtime.cache, partial=runtime.partial, progress=display.report)
-            for name in sorted({name for pair in pairs for name in pair})
-        }
+        hashed = {}
+        for name in sorted({name for pair in pairs for name in pair}):
+            dataset = load_dataset(name, runtime.data, runtime.cache, partial=runtime.partial, progress=display.report)
+            hashed[name] = fingerprints(dataset, runtime.cache, workers=usable_cores(), progress=display.report)
         for train, test in pairs:
-            found = overlap(sets[train], sets[test], workers=usable_cores(), progress=display.report)
+            found = compare(hashed[train], hashed[test])
             display.line(f"Warning: {found.sentence()}" if found.pairs else found.sentence())
 
 

@@ -21,7 +21,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "What": (
         "method", "protocol", "preset", "backbone", "weights", "cnn_weights", "budget", "overwrite", "check_overlap",
         "dry_run", "steps", "protocol_costs", "image", "views", "list_them", "run", "best",
-        "model", "key", "format_", "hub", "plugin", "config_file",
+        "model", "key", "format_", "hub", "one_run", "plugin", "config_file",
     ),
     "Data": (
         "dataset", "on", "labels", "image_column", "score_column", "group_column", "lower_is_better", "train_on",
@@ -31,8 +31,9 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "Machine": ("device", "threads", "pack", "compile_steps", "no_cache"),
     "Clusters": ("executor", "address", "emit_slurm", "slurm_tasks"),
     "Output": (
-        "results", "log", "quiet", "sort", "top", "csv", "as_json", "explain", "to", "out", "formats", "cost",
-        "intervals", "notes", "strict", "plain", "name", "remark", "replace", "against", "tolerance", "help",
+        "serve", "port", "zipped", "pictures", "results", "log", "quiet", "sort", "top", "csv", "as_json", "explain",
+        "to", "out", "formats", "cost", "intervals", "plcc", "notes", "strict", "plain", "name", "remark", "replace",
+        "against", "tolerance", "help",
     ),
 }  # fmt: skip
 """In which group of a long help an option stands."""
@@ -42,7 +43,7 @@ SHORT = 9
 COMMANDS: Mapping[str, tuple[str, ...]] = {
     "Run": ("run", "status", "tune", "profile"),
     "Use a model": ("predict", "finetune", "export", "push"),
-    "Look at results": ("table", "figure", "compare", "verify", "merge", "import", "cite"),
+    "Look at results": ("report", "table", "figure", "compare", "verify", "merge", "import", "cite"),
     "See what there is": ("methods", "protocols", "datasets", "splits", "config"),
     "Data and disk": ("data", "cache"),
     "Extend": ("new",),
@@ -52,16 +53,22 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
 EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "": (
         ("bench run -m glia,linear_probe -p cross", "start here: a few minutes, nothing to prepare"),
-        ("bench table cross", "what came of it"),
+        ("bench report", "what came of it, as a page to look at"),
     ),
     "run": (
         ("bench run -m glia,lora -p main -d koniq10k --dry-run", "what would be run, and how long"),
         ("bench run -m all -p main --limit 40 --splits 1 --set epochs=1", "a smoke run of everything"),
         ("bench run -m glia --set glia.rank=32 --set lr=1e-3", "a changed option is another run"),
     ),
+    "report": (
+        ("bench report", "what was found, as a page to open in a browser"),
+        ("bench report --serve", "the same, kept up to date while runs go on"),
+        ("bench report --zip", "and a zip for a colleague: page, records, predictions"),
+    ),
     "table": (
         ("bench table", "every table there are records for"),
         ("bench table main -m glia,lora -d koniq10k", "only these rows and columns"),
+        ("bench table main --plcc raw --cost", "PLCC of the raw scores, and what each method costs"),
     ),
     "figure": (("bench figure scatter -d koniq10k --plain --format pdf", "for a paper"),),
     "predict": (
@@ -91,10 +98,9 @@ SHOWN_AS: Mapping[str, str] = {
     **dict.fromkeys(("plugin", "cnn_weights", "config_file", "emit_slurm", "export", "against", "bib"), "FILE"),
     **dict.fromkeys(("csv", "model"), "FILE"),
     **dict.fromkeys(("backbone", "name", "on", "image_column", "score_column"), "NAME"),
-    "settings": "KEY=VALUE", "weights": "pretrained|random|FILE", "recipe": "default|tuned", "budget": "N",
-    "keep": "[mine|theirs]", "metric": "[srcc|plcc|krcc|rmse]", "formats": "FORMATS",
-    "rates": "X,X…", "option": "NAME=VALUE,VALUE…", "address": "HOST:PORT", "image": "PICTURE",
-    "run": "KEYS", "best": "SET[/METHOD]",
+    "settings": "KEY=VALUE", "weights": "pretrained|random|FILE", "budget": "N", "formats": "FORMATS",
+    "log": "TRACKER", "rates": "X,X…", "option": "NAME=VALUE,VALUE…", "address": "HOST:PORT", "image": "PICTURE",
+    "run": "KEYS", "one_run": "KEY", "best": "SET[/METHOD]",
 }  # fmt: skip
 """What stands for a value, where its type alone says too little."""
 WIDEST_NAME = 34

@@ -83,5 +83,6 @@ def runtime_of(config: Config, plugins: Sequence[Path] | None = None, **more: An
         "cache_limit_bytes": int(config["cache_limit_gb"] * 2**30),
         "keep_weights": config["keep_weights"],
         "checkpoint_seconds": config["checkpoint_minutes"] * 60,
+        "log": str(Path(config["log"]).resolve()) if config["log"].endswith(".py") else config["log"],
     }
     return Runtime(**(settings | more))

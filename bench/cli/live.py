@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from bench.cli.plan_lines import JsonLines, PlainLines, PlanView, Quiet, time_in_words
+from bench.cli.plan_lines import JsonLines, PlainLines, PlanView, Quiet
 from bench.core.notebook import in_notebook
-from bench.core.progress import Display, clock, in_words
+from bench.core.progress import Display, in_words
 from bench.core.spec import RunSpec
 from bench.core.streams import fitting
 from bench.execution.standing import InMaking, Standing
@@ -141,7 +141,7 @@ def plan_facts(standing: Standing) -> list[str]:
     """Counts, and the time that the rest takes as far as that is known."""
     said = [f"{standing.finished - standing.failed} of {standing.wanted} done"]
     said += [f"{standing.failed} failed"] if standing.failed else []
-    said += [time_in_words(standing)] if time_in_words(standing) else []
+    said += list(filter(None, [standing.time_in_words()]))
     running = sum(len(one.left) for one in standing.making.values())
     said += [f"{running} running"] if running else []
     return said + ([f"{standing.made_elsewhere} by others"] if standing.made_elsewhere else [])
@@ -168,10 +168,10 @@ def _among_others(making: InMaking, room: int, now: float) -> str:
 
 def _facts(making: InMaking, now: float) -> list[str]:
     """What is known of runs under way, the weightiest first."""
-    at, left = making.position, making.seconds_left(now)
+    at, left = making.position, making.left_in_words(now).removeprefix("about ")
     epoch_and_loss, rest = in_words(at.facts)[:2], in_words(at.facts)[2:]
     said = epoch_and_loss or [at.what]
-    said += [f"{clock(left)} left"] if left is not None else []
+    said += [left] if left else []
     said += rest
     return said + ([f"{'step ' if at.facts else ''}{at.done}/{at.total}"] if at.total > 1 else [])
 

@@ -9,10 +9,12 @@ import typer
 
 from bench import __version__
 from bench.cli.app import App, ConfigFile
+from bench.cli.completion import CHOICES
 from bench.cli.config import SETTINGS
 from bench.cli.console import DEBUG, friendly, say
 from bench.cli.help import HelpGroup
 from bench.cli.invocation import CHOSEN_FILE, configure, results_folder, words_of
+from bench.core.errors import UsageError
 from bench.core.streams import ReaderGone, flush_streams, leave_quietly, prepare_streams, reader_may_leave
 
 
@@ -96,6 +98,9 @@ def table(
     selection: Annotated[Names, typer.Option("--selection", help="Only runs with this selection rule.")] = None,
     cost: Annotated[bool, typer.Option("--cost", help="Add what each method costs.")] = False,
     intervals: Annotated[bool, typer.Option("--intervals", help="Add intervals over contents.")] = False,
+    plcc: Annotated[
+        str, typer.Option("--plcc", help="After the four-parameter logistic, or of the raw scores.")
+    ] = "mapped",
     notes: Annotated[bool, typer.Option("--notes", help="Show all notes, not the weightiest three lines.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse numbers that were not made alike.")] = False,
     results: Results = None,
@@ -113,6 +118,8 @@ def table(
     for name in names:
         PROTOCOLS.target(name)
     check_formats(words_of(formats))
+    if plcc not in CHOICES["plcc"]:
+        raise UsageError(f"--plcc {plcc!r} is neither {' nor '.join(CHOICES['plcc'])}.")
     rule = recipe_options()["selection"].parse(selection) if selection is not None else None
     of = SETTINGS["preset"].parse(preset) if preset else ""
     results_folder(config, f"bench run -p {','.join(names or ['main'])}")
@@ -127,6 +134,7 @@ def table(
             selection=rule,
             cost=cost,
             intervals=intervals,
+            raw_plcc=plcc == "raw",
             strict=strict,
             notes=notes,
         )
@@ -162,6 +170,7 @@ def _attach() -> None:
     from bench.cli import finetune as cli_finetune
     from bench.cli import import_command as cli_import
     from bench.cli import lists as cli_lists
+    from bench.cli import page as cli_page
     from bench.cli import predict as cli_predict
     from bench.cli import profile as cli_profile
     from bench.cli import report as cli_figures
@@ -172,6 +181,7 @@ def _attach() -> None:
     cli_lists.attach(app)
     cli_data.attach(app)
     cli_figures.attach(app)
+    cli_page.attach(app)
     cli_profile.attach(app)
     cli_tools.attach(app)
     cli_import.attach(app)

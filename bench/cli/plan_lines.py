@@ -12,7 +12,7 @@ from typing import Any
 
 from bench.cli.console import note
 from bench.core.numbers import finite, meaningful
-from bench.core.progress import SECONDS_BETWEEN_LINES, Facts, clock, in_words
+from bench.core.progress import SECONDS_BETWEEN_LINES, Facts, in_words
 from bench.core.spec import RunSpec
 from bench.core.streams import flush_streams, write_as_it_is
 from bench.execution.outcome import Result, describe_result
@@ -21,8 +21,6 @@ from bench.execution.watching import Position, Underway
 
 SECONDS_BETWEEN_OBJECTS = 2.0
 """So far apart are objects that say how far a run is."""
-LEAST_LEFT = 1.0
-"""Less time than this is not worth a word."""
 
 
 class PlanView(Standing):
@@ -66,9 +64,8 @@ class PlainLines(PlanView):
         """Everything that is known of runs under way, and the whole plan's time."""
         at = making.position
         said = f"{making.runs.place()}: {making.runs.name()}: {', '.join(in_words(at.facts)) or at.what}"
-        said += f": {at.done}/{at.total}"
-        left, whole = making.seconds_left(now), time_in_words(self)
-        said += f", about {clock(left)} left" if left is not None else ""
+        said += f": {', '.join(filter(None, [f'{at.done}/{at.total}', making.left_in_words(now)]))}"
+        whole = self.time_in_words()
         return f"{said}; the whole plan: {whole}" if whole and self.wanted > len(making.runs.specs) else said
 
 
@@ -146,14 +143,6 @@ class JsonLines(PlanView):
         body = finite(meaningful({"event": event, "time": now, **facts}))
         write_as_it_is(json.dumps(body, allow_nan=False) + "\n", sys.stdout)
         flush_streams()
-
-
-def time_in_words(standing: Standing) -> str:
-    """ "about 12 min left"; "over 12 min left" where there are runs of a kind that was never made; or nothing."""
-    left = standing.time_left()
-    if left is None or left.seconds < LEAST_LEFT:
-        return ""
-    return f"{'about' if left.whole else 'over'} {clock(left.seconds)} left"
 
 
 def _place(where: str) -> dict[str, str]:

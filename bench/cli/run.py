@@ -132,6 +132,10 @@ def run(
     check_overlap: Annotated[
         bool, typer.Option("--check-overlap", help="Look first for pictures that training and test sets share.")
     ] = False,
+    log: Annotated[
+        Names,
+        typer.Option("--log", help="Tell a tracker of each run: wandb, trackio, tensorboard, or a module of your own."),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Say only what fails.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object an event, for machines; with --quiet no progress.")
@@ -147,7 +151,7 @@ def run(
     typed: dict[str, Any] = {"method": _joined(method), "protocol": _joined(protocol), "preset": preset}
     typed |= {"backbone": backbone, "seeds": seeds}
     typed |= {"splits": splits, "device": device, "precision": precision, "overwrite": overwrite, "results": results}
-    typed |= {"executor": executor, "address": address, "pack": pack, "compile": compile_steps}
+    typed |= {"executor": executor, "address": address, "pack": pack, "compile": compile_steps, "log": log}
     config = configure(plugin, **parsed(typed))
     ask = Ask(
         methods=words_of(config["method"]),
@@ -184,7 +188,11 @@ def run(
     if config["executor"] == "serial":  # a cluster's machines are not this one
         check_precision(plan.specs, runtime.device)
     check_packs(plan.specs, runtime, config)
-    if check_overlap:
+    if runtime.log:
+        from bench.training.tracking import tracker_named
+
+        tracker_named(runtime.log)  # one that cannot be had is refused before anything begins
+    if check_overlap or (not dry_run and plan.looks_for_shared_pictures):
         warn_of_shared_pictures(plan, runtime)
     if dry_run:
         from bench.cli.preview import preview

@@ -64,7 +64,7 @@ def run_searches(methods: Sequence[str], wish: Wish, results: Path, make_runtime
 def run_search(wish: Wish, results: Path, make_runtime: Callable[..., Runtime]) -> int:
     """Try every candidate in every split, print and write down how each did; the exit code says whether some failed."""
     store = Store(results / "tuning")
-    runtime = make_runtime(results=store.root, keep_weights="never")
+    runtime = make_runtime(results=store.root, keep_weights="never", log="")
     search, files = _search(wish, runtime.data)
     runtime = replace(runtime, weight_files=files)
     tried = _possible(candidates(search), search, runtime, splits_named=bool(wish.splits))

@@ -35,6 +35,8 @@ class Runtime:
     """The specs of the runs whose stored predictions a run reads (bench/planning/members.py), in their order."""
     pack: int = 0
     """How many runs that learn a head only are trained together on a CPU; 0: as the method says."""
+    log: str = ""
+    """A tracker that is told of each run: a module with `init`, `log` and `finish`, or a file of one."""
 
 
 def default_cache() -> Path:

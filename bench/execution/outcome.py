@@ -66,8 +66,8 @@ def write_result(store: Store, spec: RunSpec, result: Result) -> None:
     So it does where no record is kept of a failure: mended data must not go on from what others had taught.
     """
     if result.record is not None:
-        store.write(result.record, result.predictions)
-        store.keep_log(spec)
+        store.write(result.record, result.predictions, store.training_log(spec))
+        store.drop_training_log(spec)
         forget_failure(store, spec)
     elif result.mendable:
         note_failure(store, spec, result.said)

@@ -7,11 +7,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.core.progress import LEAST_SEEN
+from bench.core.progress import LEAST_SEEN, clock
 from bench.core.spec import RunSpec
 from bench.execution.outcome import Result
 from bench.execution.watching import Position, Underway, Watcher
 from bench.records.times import Kind, Times, kind_of
+
+LEAST_LEFT = 1.0
+"""Less time than this is not worth a word."""
 
 
 @dataclass
@@ -34,6 +37,11 @@ class InMaking:
             return None
         return (now - self.since) / seen * (total - self.position.done)
 
+    def left_in_words(self, now: float) -> str:
+        """ "about 18 s left", or nothing."""
+        left = self.seconds_left(now)
+        return f"about {clock(left)} left" if left is not None and left >= LEAST_LEFT else ""
+
 
 @dataclass(frozen=True)
 class TimeLeft:
@@ -41,6 +49,11 @@ class TimeLeft:
 
     seconds: float
     whole: bool
+
+    def in_words(self) -> str:
+        """ "about 12 min left", "over 12 min left", or nothing."""
+        word = "about" if self.whole else "over"
+        return f"{word} {clock(self.seconds)} left" if self.seconds >= LEAST_LEFT else ""
 
 
 class Standing(Watcher):
@@ -111,6 +124,11 @@ class Standing(Watcher):
         if not whole and not waiting:
             return None
         return TimeLeft((sum(waiting) + sum(running)) / max(1, len(making)), whole)
+
+    def time_in_words(self) -> str:
+        """The same in words; nothing where there is nothing to say."""
+        left = self.time_left()
+        return left.in_words() if left else ""
 
     def _left_of(self, making: InMaking) -> float | None:
         """How long runs under way still take: by runs of their kind, else by their own steps."""

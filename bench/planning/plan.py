@@ -83,6 +83,12 @@ class Plan:
     """The protocols' own sets that are not configured."""
     splits_named: bool = False
     """Whether the user said how many splits; else it is the preset's number."""
+
+    @property
+    def looks_for_shared_pictures(self) -> bool:
+        """Whether one of its protocols wants to know of pictures that training and test sets share, unasked."""
+        return any(PROTOCOLS.card(name).facts["looks_for_shared_pictures"] for name in self.protocols)
+
     unfit: tuple[str, ...] = ()
     """Which runs were left out, and why they cannot be."""
     unnamed: frozenset[str] = frozenset()

@@ -197,6 +197,8 @@ class Protocol:
     """As a heading has it."""
     pairs: ClassVar[bool] = False
     """Whether it trains on one set and tests on another (`Request.paired`): --train-on and --test-on are for such."""
+    looks_for_shared_pictures: ClassVar[bool] = False
+    """Whether its runs begin with a look for pictures that training and test sets share, unasked (--check-overlap)."""
     bounds: ClassVar[Mapping[str, Bound]] = {}
     """Which values of its options make sense, as in {"epochs": {"least": 1}}; others are refused."""
 

@@ -143,10 +143,12 @@ class Experiment:
 class Results:
     """All records of a results folder, as questions that tables ask. Order of reading never matters."""
 
-    def __init__(self, records: Iterable[Record], *, intervals: bool = False) -> None:
+    def __init__(self, records: Iterable[Record], *, intervals: bool = False, raw_plcc: bool = False) -> None:
         self.records = tuple(sorted(records, key=lambda record: record.key))
         self.intervals = intervals
         """Whether numbers get intervals over contents, which reads the stored predictions."""
+        self.raw_plcc = raw_plcc
+        """Whether tables show the PLCC of the raw scores in place of that after the logistic."""
 
     @staticmethod
     def read(store: Store) -> Results:
@@ -172,7 +174,8 @@ class Results:
 
     def where(self, keep: Callable[[Record], bool]) -> Results:
         """The results of the records that are kept."""
-        return Results((record for record in self.records if keep(record)), intervals=self.intervals)
+        kept = (record for record in self.records if keep(record))
+        return Results(kept, intervals=self.intervals, raw_plcc=self.raw_plcc)
 
     def select(self, **fields: Any) -> Results:
         """The results whose spec (or recipe) has these values: `select(method="glia", selection="val")`."""

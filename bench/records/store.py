@@ -83,14 +83,16 @@ class Store:
         """What each step of a run's training came to; nothing where no log was kept."""
         return read_steps(self.log_path(key))
 
-    def keep_log(self, spec: RunSpec) -> None:
-        """Put the log of a training beside the record that was made of it. Without it a record is whole, too."""
-        log = self.training_log(spec)
+    def _put_beside(self, log: Path, key: str) -> None:
+        """Put the log of a training beside the record that is made of it. Without it a record is whole, too."""
         with suppress(OSError):
             if log.exists():
-                link_or_copy(log, self.log_path(spec.key))
-                if not self.state_path(spec).exists():
-                    log.unlink(missing_ok=True)
+                link_or_copy(log, self.log_path(key))
+
+    def drop_training_log(self, spec: RunSpec) -> None:
+        """Where no tensors of a training are kept, no further record will be made of it, or need its log."""
+        if not self.state_path(spec).exists():
+            self.training_log(spec).unlink(missing_ok=True)
 
     def progress_mark(self, spec: RunSpec) -> str:
         """Changes whenever an unfinished run has got further: its checkpoint or its trained tensors are newer."""
@@ -119,8 +121,13 @@ class Store:
             if name.endswith(LOG) and f"{name.removesuffix(LOG)}.json" not in names:
                 (self.runs / name).unlink(missing_ok=True)
 
-    def write(self, record: Mapping[str, Any], predictions: Mapping[str, np.ndarray] | None = None) -> Path:
-        """Write one run's record; its predictions first, so that a record never lacks them.
+    def write(
+        self,
+        record: Mapping[str, Any],
+        predictions: Mapping[str, np.ndarray] | None = None,
+        log: Path | None = None,
+    ) -> Path:
+        """Write one run's record; its predictions and its log first, so that a record never lacks them.
 
         What stood under its name is put aside, sound or not, unless it is the very same.
         """
@@ -135,6 +142,8 @@ class Store:
             self.log_path(record["key"]).unlink(missing_ok=True)
         if data:
             write_bytes(path.with_suffix(".npz"), data)
+        if log is not None:
+            self._put_beside(log, record["key"])
         write_text(path, text)
         if not data:  # a run that was done by other code has failed by today's
             path.with_suffix(".npz").unlink(missing_ok=True)

@@ -24,6 +24,24 @@ class Agreement:
     n: int
     srcc: float
     plcc: float
+    plcc_raw: float
+
+
+def srcc_by_group(found: Predictions, *, families: bool) -> dict[str, tuple[int, float]]:
+    """How many images each family (or distortion) has, and SRCC among them: without the fit that PLCC takes."""
+    import numpy as np
+
+    from bench.metrics.agreement import srcc
+
+    names = _names(found)
+    groups = [family_of(name) for name in names] if families else [name if "+" not in name else "" for name in names]
+    labels, made = np.array(groups), {}
+    for group in sorted({name for name in groups if name}, key=_place_of_family if families else place_of):
+        chosen = labels == group
+        predicted, human = found.predicted[chosen], found.human[chosen]
+        if len(human) >= FEWEST and min(np.ptp(predicted), np.ptp(human)) > 0:
+            made[group] = len(human), srcc(predicted, human)
+    return made
 
 
 def by_distortion(found: Predictions) -> dict[str, Agreement]:
@@ -48,6 +66,12 @@ def family_of(kind: str) -> str:
 def place_of(kind: str) -> tuple[int, str]:
     """Where a distortion stands: in KADID-10k's order, others after it by name."""
     return (_catalogue()[kind].kind if kind in _catalogue() else 99), kind
+
+
+def _place_of_family(name: str) -> int:
+    from bench.data.synthesis.distortions import FAMILIES
+
+    return list(FAMILIES).index(name)
 
 
 @cache
@@ -80,5 +104,6 @@ def _by_group(found: Predictions, names: Sequence[str], order: Sequence[str]) ->
             continue
         predicted, after, human = found.predicted[chosen], mapped[chosen], found.human[chosen]
         if len(human) >= FEWEST and min(np.ptp(predicted), np.ptp(after), np.ptp(human)) > 0:
-            made[group] = Agreement(len(human), srcc(predicted, human), plcc(after, human))
+            each = (srcc(predicted, human), plcc(after, human), plcc(predicted, human))
+            made[group] = Agreement(len(human), *each)
     return made

@@ -36,7 +36,8 @@ def narrowed(results: Results, wish: Narrowing, data: Mapping[str, Any], tell: C
     kept = results.where(lambda record: _is_wanted(record, wish))
     if wish.datasets:
         named = set(wish.datasets)
-        kept = Results(filter(None, (_within(record, named) for record in kept.records)), intervals=kept.intervals)
+        within = filter(None, (_within(record, named) for record in kept.records))
+        kept = Results(within, intervals=kept.intervals, raw_plcc=kept.raw_plcc)
     if len(results) and not len(kept):
         raise UsageError(f"Nothing to show: {counted(len(results), 'record')} here, and none of {_said(wish)}.")
     if wish.smoke:

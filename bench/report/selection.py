@@ -88,29 +88,43 @@ class Rules:
 class PresetResults:
     """The records of one preset under one set of rules, filed by arm and experiment."""
 
-    def __init__(self, preset: str, arms: dict[Record, Arm], *, intervals: bool, rules: Rules | None = None) -> None:
+    def __init__(
+        self,
+        preset: str,
+        arms: dict[Record, Arm],
+        *,
+        intervals: bool,
+        rules: Rules | None = None,
+        raw_plcc: bool = False,
+    ) -> None:
         self.preset: Preset = preset_named(preset)
         self.rules = rules or Rules(self.preset.split_rule, usual=self.preset.split_rule)
-        self.intervals = intervals
+        self.intervals, self.raw_plcc = intervals, raw_plcc
         self.arms = sorted(set(arms.values()), key=Arm.order)
         self._arm_of = {record.key: arm for record, arm in arms.items()}
         self._trained_on: dict[Arm, set[str]] = {}
         self._filed: dict[tuple[Arm, str, float, str], list[Record]] = {}
+        self._of_arm: dict[Arm, list[Record]] = {}
         for record, arm in arms.items():
             spec = record.spec
             self._trained_on.setdefault(arm, set()).add(spec.train)
+            self._of_arm.setdefault(arm, []).append(record)
             self._filed.setdefault((arm, spec.train, spec.fraction, spec.source), []).append(record)
 
     def with_records(self, records: Iterable[Record]) -> PresetResults:
         """The same arms with changed records of theirs (metrics added from predictions)."""
         arms = {record: self._arm_of[record.key] for record in records}
-        return PresetResults(self.preset.name, arms, intervals=self.intervals, rules=self.rules)
+        return PresetResults(self.preset.name, arms, intervals=self.intervals, rules=self.rules, raw_plcc=self.raw_plcc)
 
     def runs(self, arm: Arm, experiment: Experiment) -> list[Record]:
         """Every record of an arm that was tested on the experiment's target, done or failed; by today's code first."""
         key = (arm, experiment.train, experiment.fraction, experiment.source)
         found = [record for record in self._filed.get(key, []) if experiment.target in record.spec.tests]
         return sorted(found, key=lambda record: record.other_code != "")
+
+    def records_of(self, arm: Arm) -> list[Record]:
+        """Every record of an arm, whatever it was trained and tested on."""
+        return self._of_arm.get(arm, [])
 
     def arms_in(self, columns: Iterable[Column]) -> list[Arm]:
         """The arms with at least one record in the columns, in the papers' order."""
@@ -171,6 +185,8 @@ def _parts(results: Results, selections_apart: bool) -> list[PresetResults]:
         parted.setdefault((arm.preset, rules), {})[record] = arm
     presets = in_order(results.presets())
     return [
-        PresetResults(preset, parted[preset, rules], intervals=results.intervals, rules=rules)
+        PresetResults(
+            preset, parted[preset, rules], intervals=results.intervals, rules=rules, raw_plcc=results.raw_plcc
+        )
         for preset, rules in sorted(parted, key=lambda part: (presets.index(part[0]), part[1].order()))
     ]

@@ -29,6 +29,8 @@ def learn(job: Job, report: Report = silent) -> Trained:
     if job.method.learns in ("descent", "fit_then_descent"):
         trained = train(job, report)
         return replace(trained, seconds=trained.seconds + seconds) if job.method.learns != "descent" else trained
+    if job.log is not None:
+        job.log.unlink(missing_ok=True)  # of the time when this method descended: nothing here has steps
     images = len(job.train) * job.recipe.train_views if job.method.learns == "fit" else 0
     return Trained((), (), -1, seconds, images, ({**job.numerics, "packed": 1},))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from bench.training.session import Session, prepare
 from bench.training.shared import Shared
 from bench.training.signals import Signals
 from bench.training.states import keep_trained, restore_trained
+from bench.training.tracking import tell_afterwards, tracked
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,10 +47,19 @@ def make_run(
     session = prepare(spec, runtime, report, shared)
     store = Store(runtime.results)
     facts = restore_trained(session, store)
-    if facts is None:
-        facts = training_facts(session, learn(job_of(session, store, signals), report))
+    if facts is not None:
+        outcome = tested_run(session, facts, started, report)
+        tell_afterwards(spec, runtime, outcome[0])
+        return outcome
+    with tracked(spec, runtime) as told:
+        job = job_of(session, store, signals)
+        job = job if told is None else replace(job, tell=told.steps)
+        facts = training_facts(session, learn(job, report))
         keep_trained(session, store, facts)
-    return tested_run(session, facts, started, report)
+        outcome = tested_run(session, facts, started, report)
+        if told is not None:
+            told.result(outcome[0])
+        return outcome
 
 
 def tested_run(session: Session, training: TrainingFacts, started: str, report: Report) -> Outcome:

@@ -2,9 +2,11 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from typer.main import get_command
@@ -34,9 +36,10 @@ def completed(line, home, shell="bash"):
     environment = {"_BENCH_COMPLETE": f"complete_{shell}", "COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1)}
     environment |= {"_TYPER_COMPLETE_ARGS": line}
     code = (
-        "import sys\nfrom bench.cli import app\n"
+        "import sys, time\nfrom bench.cli import app\n"
         "try:\n    app(prog_name='bench')\n"
         "finally:\n    assert not {'torch', 'pandas', 'timm'} & set(sys.modules)\n"
+        "    assert time.process_time() < 0.5, time.process_time()\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=home, env={**os.environ, **environment}
@@ -161,6 +164,10 @@ def test_every_help_is_made_in_half_a_second_of_computing():
         ("bench compare glia lod", ["loda"]),
         ("bench tune ad", ["adapter"]),
         ("bench mer", ["merge"]),
+        ("bench table --plcc r", ["raw"]),
+        ("bench merge --keep m", ["mine"]),
+        ("bench run --recipe ow", ["own"]),
+        ("bench run --log ten", ["tensorboard"]),
     ],
 )
 def test_the_shell_completes_names(home, line, offered):
@@ -182,3 +189,23 @@ def test_completion_can_be_shown_and_installed():
     assert "--install-completion" in help_of()
     command = get_command(app)
     assert {"install_completion", "show_completion"} <= {one.name for one in command.params}
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash here")
+def test_completion_is_installed_for_the_shell_it_is_asked_in_and_works_there(tmp_path):
+    """As a person does it: install, start a shell anew, press the tabulator."""
+    command = tmp_path / "bench"
+    command.write_text(f"#!{sys.executable}\nfrom bench.cli import app\napp(prog_name='bench')\n")
+    command.chmod(0o755)
+    press = (
+        "source ~/.bashrc; COMP_WORDS=(bench run -m gl); COMP_CWORD=3; _bench_completion bench; echo ${COMPREPLY[*]}"
+    )
+    environment = {**os.environ, "HOME": str(tmp_path), "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    environment["PYTHONPATH"] = str(Path(__file__).parents[2])
+
+    def in_bash(line):
+        return subprocess.run(["bash", "-c", line], capture_output=True, text=True, env=environment, cwd=tmp_path)
+
+    installed = in_bash("bench --install-completion; true")
+    assert "bash completion installed" in installed.stdout, installed.stderr
+    assert in_bash(press).stdout.split() == ["glia"]

@@ -117,7 +117,10 @@ def test_own_sets_are_paired_and_the_tables_of_cross_and_gmad_show_them(home):
 def test_pairs_are_refused_for_protocols_that_do_not_pair(home):
     result = bench("run", "-m", "linear_probe", "-p", "main", "--train-on", "near", *TINY_FLAGS)
     assert result.exit_code == 2
-    assert "--train-on and --test-on are for protocols that pair sets (cross, gmad); main does not" in result.output
+    assert (
+        "--train-on and --test-on are for protocols that pair sets (cross, gmad, koniq_cross, matrix); main does not"
+        in result.output
+    )
 
 
 def test_tune_refuses_once_what_would_fail_for_every_candidate(home):

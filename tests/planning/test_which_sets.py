@@ -86,7 +86,7 @@ def test_a_set_that_has_nobody_to_pair_with_is_refused_by_its_name(tmp_path):
         ({"datasets": ("csiq", "naer")}, "Unknown dataset 'naer'. Did you mean near"),
         ({"protocols": ("cross",), "train_on": ("csqi",)}, "Unknown dataset 'csqi'. Did you mean csiq"),
         ({"protocols": ("cross",), "datasets": ("near",)}, "It trains on one set and tests on another: name two, or"),
-        ({"train_on": ("near",)}, r"protocols that pair sets \(cross, gmad\); main does not"),
+        ({"train_on": ("near",)}, r"protocols that pair sets \(cross, gmad, koniq_cross, matrix\); main does not"),
         ({"protocols": ("cross", "main"), "test_on": ("near",)}, "main does not: name sets with --dataset"),
         (
             {"protocols": ("cross",), "train_on": ("near", "far"), "test_on": ("far",)},

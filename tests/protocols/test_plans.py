@@ -18,6 +18,8 @@ from protocols.strategies_matched import BUDGETS, KNOBS, SOLVED, solve
 
 SIZED = "strategies_matched"
 EVERY = PROTOCOLS.names()
+OF_REAL_SETS = ("official", "koniq_cross")
+"""Protocols about splits that authors published: no set that is made here has one."""
 
 
 def plan(name: str, preset=PAPER, methods: str = "", **request):
@@ -161,6 +163,8 @@ def test_the_sizes_known_beforehand_are_those_that_the_budget_solver_finds(prese
 def test_every_protocol_has_a_title_and_a_plan_in_both_presets(name, preset):
     assert PROTOCOLS.card(name).facts["title"]
     assert PROTOCOLS.card(name).summary
+    if preset is DEMO and name in OF_REAL_SETS:
+        return
     specs = plan(name, preset, splits=1)
     assert specs
     assert {spec.preset for spec in specs} == {preset.name}

@@ -23,6 +23,18 @@ def test_correlations_are_among_the_images_of_one_distortion():
     assert shown.value == pytest.approx(np.corrcoef(*ranks)[0, 1])
 
 
+def test_the_raw_plcc_of_a_distortion_is_of_the_scores_as_they_are():
+    specs = specs_of("distortions", "demo", "glia,lora", ["demo_a"], splits=1)
+    table = tables_of("distortions", Results(records_of(specs), raw_plcc=True))[
+        "distortions_demo_a_kinds_raw_plcc_demo"
+    ]
+    arrays = predictions(next(spec for spec in specs if spec.method == "glia"))
+    chosen = arrays["demo_a:test/distortion"] == "jpeg"
+    scores = [arrays[f"demo_a:test/{name}"][chosen] for name in ("human", "predicted")]
+    shown = next(row for row in table.rows if row.lead == ("jpeg", "raw PLCC")).cells[-1]
+    assert shown.value == pytest.approx(np.corrcoef(*scores)[0, 1])
+
+
 def test_families_are_those_of_kadid():
     tables = tables_of("distortions", results_of("distortions", "demo", "glia,lora", ["demo_a"], splits=1))
     groups = list(dict.fromkeys(group for group, _ in tables["distortions_demo_a_families_demo"].header))

@@ -85,6 +85,9 @@ def essence(results: Path) -> dict[str, object]:
             numerics = record["numerics"]  # a run whose neighbour was done before a kill trains on alone, and says so
             record["numerics"] = {name: numerics["trained"][name] for name in numerics["trained"] if name != "packed"}
             found[path.name] = record
-        elif not path.name.endswith(LOG):  # it holds speeds, and a kill may take its last lines (docs/records.md)
+        elif path.name.endswith(LOG):
+            lines = [json.loads(line) for line in path.read_text().splitlines()]
+            found[path.name] = [{name: line[name] for name in line if name != "images_s"} for line in lines]
+        else:
             found[path.name] = TIMINGS.sub(b"", path.read_bytes())
     return found

@@ -122,7 +122,7 @@ def test_only_the_own_share_is_packed_and_others_are_helped_one_by_one(runtime):
 
 
 def test_what_cannot_be_written_is_no_reason_to_lose_a_run(runtime, monkeypatch):
-    def full(_store, record, _predictions=None):
+    def full(_store, record, _predictions=None, _log=None):
         raise ValueError("Out of range float values are not JSON compliant")
 
     monkeypatch.setattr(Store, "write", full)

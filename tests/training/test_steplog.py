@@ -119,8 +119,7 @@ def test_a_merge_takes_logs_along(tmp_path, data):
 def test_a_record_whose_training_was_not_logged_has_no_steps(tmp_path):
     store = Store(tmp_path)
     spec = tiny_spec()
-    store.write(record_of(spec))
-    store.keep_log(spec)
+    store.write(record_of(spec), log=store.training_log(spec))
     assert store.steps(spec.key) == []
 
 

@@ -7,6 +7,8 @@ photographs in about 32.
 
 from __future__ import annotations
 
+import io
+import zipfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,8 +17,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from bench.core.files import write_bytes
 from bench.core.progress import Report, silent
 from bench.data.dataset import Dataset
+from bench.data.pixels.contents import pixels_hash
 from bench.data.pixels.decode import decode
 
 SIDE = 32
@@ -67,20 +71,56 @@ class Overlap:
         )
 
 
+@dataclass(frozen=True)
+class Fingerprints:
+    """The perceptual hashes of a set's pictures, row by row, and which of them have content to compare."""
+
+    name: str
+    images: tuple[str, ...]
+    hashes: np.ndarray
+    alive: np.ndarray
+
+
+def fingerprints(
+    dataset: Dataset, cache: Path | None = None, *, workers: int = 1, progress: Report = silent
+) -> Fingerprints:
+    """Hash a set's pictures; with a cache, those of a set that has the same pictures are read from it."""
+    images = tuple(dataset.table["image"].tolist())
+    kept = None if cache is None else cache / "overlap" / f"{pixels_hash(dataset, cache, progress, workers)}.npz"
+    if kept is not None and (known := _kept(kept, len(images))) is not None:
+        return Fingerprints(dataset.name, images, *known)
+    thumbs = _thumbnails(dataset.paths(), dataset.name, workers, progress)
+    hashes, alive = perceptual_hashes(thumbs), thumbs.std(axis=(1, 2)) >= FLAT
+    if kept is not None:
+        out = io.BytesIO()
+        np.savez(out, hashes=hashes, alive=alive)
+        write_bytes(kept, out.getvalue())
+    return Fingerprints(dataset.name, images, hashes, alive)
+
+
+def _kept(path: Path, count: int) -> tuple[np.ndarray, np.ndarray] | None:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            hashes, alive = file["hashes"], file["alive"]
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        return None
+    return (hashes, alive) if len(hashes) == len(alive) == count else None
+
+
 def overlap(first: Dataset, second: Dataset, *, workers: int = 1, progress: Report = silent) -> Overlap:
     """Find the pictures two sets share; both are decoded once."""
-    hashes, alive = [], []
-    for dataset in (first, second):
-        thumbs = _thumbnails(dataset.paths(), dataset.name, workers, progress)
-        hashes.append(perceptual_hashes(thumbs))
-        alive.append(thumbs.std(axis=(1, 2)) >= FLAT)
-    kept = [np.flatnonzero(mask) for mask in alive]
-    found = near_pairs(hashes[0][kept[0]], hashes[1][kept[1]], DISTANCE)
-    names = [dataset.table["image"].to_numpy() for dataset in (first, second)]
-    pairs = [Pair(str(names[0][kept[0][i]]), str(names[1][kept[1][j]]), bits) for i, j, bits in found]
+    return compare(*(fingerprints(dataset, workers=workers, progress=progress) for dataset in (first, second)))
+
+
+def compare(first: Fingerprints, second: Fingerprints) -> Overlap:
+    """Find the pictures that two sets share by their hashes."""
+    both = (first, second)
+    kept = [np.flatnonzero(each.alive) for each in both]
+    found = near_pairs(first.hashes[kept[0]], second.hashes[kept[1]], DISTANCE)
+    pairs = [Pair(first.images[kept[0][i]], second.images[kept[1][j]], bits) for i, j, bits in found]
     pairs.sort(key=lambda pair: (pair.distance, pair.first, pair.second))
-    flat = sum(int((~mask).sum()) for mask in alive)
-    return Overlap(first.name, second.name, tuple(pairs), (len(first), len(second)), flat)
+    flat = sum(int((~each.alive).sum()) for each in both)
+    return Overlap(first.name, second.name, tuple(pairs), (len(first.images), len(second.images)), flat)
 
 
 def perceptual_hashes(thumbs: np.ndarray) -> np.ndarray:

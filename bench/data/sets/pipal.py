@@ -24,6 +24,7 @@ class Pipal(DatasetSource):
     groups: ClassVar[int] = 200
     score_range: ClassVar[tuple[float, float]] = (916.7, 1836.0)
     kind: ClassVar[str] = "synthetic"
+    tells: ClassVar[tuple[str, ...]] = ("originals",)
     folders: ClassVar[tuple[str, ...]] = ("PIPAL", "pipal")
     obtain: ClassVar[str] = "the links on PIPAL's GitHub page (Gu, Cai and others): the training part"
     layout: ClassVar[str] = (
@@ -48,7 +49,8 @@ class Pipal(DatasetSource):
                 raise DataError(f"{self.name}: {where[i]}: {name!r} is not of the form AXXXX_YY_ZZ.bmp.")
             reference, kind = parsed["reference"].upper(), f"type_{parsed['type']}"
             rows.append(Row(found.paths[i], scores[i], where[i], reference, distortion=kind))
-        return Labels(tree, rows, sheet, grouped=True, complete=found.folders, notes=found.notes)
+        originals = {row.group: f"{REFERENCES}/{row.group}.bmp" for row in rows}
+        return Labels(tree, rows, sheet, grouped=True, complete=found.folders, notes=found.notes, originals=originals)
 
     def _sheet(self, tree: Tree) -> tuple[Sheet, list[str]]:
         """The lines of all label files in the order of their names, and how messages name each."""

@@ -70,7 +70,7 @@ def _figure(scene: Scene, source: str, pairs: list[Experiment], subjects: list[S
     own = [(tests.index(name), row) for row, name in enumerate(trains) if name in tests]
     shown = None
     for axes, subject, values in zip(every, subjects, maps, strict=True):
-        shown = _panel(axes, values, scale)
+        shown = show_numbers(axes, values, scale)
         _frame(axes, [(column, row) for column, row in own if np.isfinite(values[row, column])])
         axes.set_title(wrapped(subject.label, int(side[0] * 8.5)))
         names = [dataset_title(name) for name in tests]
@@ -96,7 +96,8 @@ def _matrix(scene: Scene, subject: Subject, pairs: list[Experiment], trains: lis
     return values
 
 
-def _panel(axes: Any, values: np.ndarray, scale: tuple[float, float]) -> Any:
+def show_numbers(axes: Any, values: np.ndarray, scale: tuple[float, float]) -> Any:
+    """A heat map with its numbers on it, white where the colour is dark."""
     shown = axes.imshow(values, cmap="cividis", vmin=scale[0], vmax=scale[1], aspect="auto")
     axes.grid(visible=False)
     for (row, column), value in np.ndenumerate(values):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -36,6 +37,17 @@ METHODS = {
     "HyperIQA": "hyperiqa",
 }
 """The papers' names of the methods that can also be run here, and ours."""
+
+RAW, MAPPED = "raw", "mapped"
+OWN_CODE: dict[str, str] = {
+    **dict.fromkeys(("DBCNN", "DB-CNN", "HyperIQA", "TReS", "TreS", "DEIQT"), RAW),
+    **dict.fromkeys(("LoDa", "GLIA"), MAPPED),
+    **dict.fromkeys(("Linear probe", "Full fine-tune", "Adapter", "Lora", "VPT"), MAPPED),
+    **dict.fromkeys(("ViT (Linear Probe)", "ViT (Full fine-tune)", "Adapter-ViT", "LoRA-ViT", "VPT-ViT"), MAPPED),
+}
+"""Which PLCC a printed row used, where that is known: of the raw scores, as these methods' authors compute it in their
+code and both papers copy it, or after the logistic, as LoDa's authors do in theirs and for what they ran themselves
+(GLIA's say "same settings")."""
 
 Source = tuple[str, str]
 """A paper and the number of its table: ("GLIA", "1")."""
@@ -81,6 +93,11 @@ class PublishedRow:
         return METHODS.get(self.method, "")
 
     @property
+    def plcc(self) -> str:
+        """Which PLCC it used: "raw", "mapped", or nothing where that is not known."""
+        return OWN_CODE.get(self.method, "")
+
+    @property
     def label(self) -> str:
         """The method as printed, fine-tuned parameters in parentheses where the paper gives them."""
         return f"{self.method} ({self.params_m}M)" if self.params_m else self.method
@@ -105,6 +122,28 @@ def rows(source: Source) -> tuple[PublishedRow, ...]:
         row = found.setdefault(key, PublishedRow(source, key[0], key[1], fraction, key[3], {}))
         row.values[DATASETS[line["train"]], DATASETS[line["test"]], line["metric"]] = float(line["value"])
     return tuple(found.values())
+
+
+def plcc_note(printed: Iterable[PublishedRow]) -> str:
+    """Which PLCC the printed rows used, in a sentence; nothing where they have none."""
+    named: dict[str, dict[str, None]] = {}
+    for row in printed:
+        if any(metric == "plcc" for *_, metric in row.values):
+            named.setdefault(row.plcc, {})[row.method] = None
+    said = [
+        f"{words} in {_listed(named[kind])}"
+        for kind, words in ((MAPPED, "after the logistic"), (RAW, "of the raw scores"))
+        if kind in named
+    ]
+    if not said:
+        return ""
+    trust = ' (of GLIA by its word "same settings")' if "GLIA" in named.get(MAPPED, ()) else ""
+    return f"Published PLCC{trust}: {', '.join(said)}{'; of the others it is not known' if '' in named else ''}."
+
+
+def _listed(names: Iterable[str]) -> str:
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def name_of(source: Source) -> str:

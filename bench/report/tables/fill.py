@@ -16,7 +16,7 @@ from bench.report.arms import Arm, count_text, shared_changes
 from bench.report.cells import Cell, cost_of, rank_published, summarise
 from bench.report.mixing import columns_of, mixtures
 from bench.report.published import DATASETS as PUBLISHED_DATASETS
-from bench.report.published import NOTES, PublishedRow, Source, name_of
+from bench.report.published import NOTES, PublishedRow, Source, name_of, plcc_note
 from bench.report.published import rows as published_rows
 from bench.report.selection import PresetResults, by_preset
 from bench.report.table import UNRANKED, Number, Row, Table
@@ -43,7 +43,10 @@ __all__ = [
     "transposed",
 ]
 
+RAW = "plcc_raw"
 METRIC_TITLES = {"srcc": "SRCC", "plcc": "PLCC", "krcc": "KRCC", "rmse": "RMSE", "plcc_raw": "raw PLCC"}
+PRINTED_PLCC = {"mapped": "plcc", "raw": RAW, "": "plcc_unstated"}
+"""What the tidy CSV calls the PLCC of a published row: a table shows it as printed, whichever it is."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +68,9 @@ class Column:
 class Line:
     """A row to be filled: an arm under its leading cells.
 
-    `base` is the arm without what the leading cells already say; `fraction` replaces the columns' own; `variant`
-    is what the papers' tables call this row's setting.
+    `base` is the arm without what the leading cells already say; `fraction` and `train` replace the columns' own, and
+    where a set is trained on, its own test part stands in its column; `variant` is what the papers' tables call this
+    row's setting.
     """
 
     lead: tuple[str, ...]
@@ -74,6 +78,15 @@ class Line:
     base: Arm
     fraction: float | None = None
     variant: str = ""
+    train: str = ""
+
+    def experiment(self, column: Column) -> Experiment:
+        """What stands in a column of this row."""
+        found = column.experiment
+        if self.train:
+            own = found.tested == self.train
+            found = replace(found, train=self.train, target=Target.of(self.train) if own else found.target)
+        return found if self.fraction is None else replace(found, fraction=self.fraction)
 
 
 @dataclass(frozen=True)
@@ -118,6 +131,8 @@ def own_columns(datasets: Iterable[str], metrics: Sequence[str] = ("srcc", "plcc
 
 def fill(results: PresetResults, layout: Layout) -> Table:
     """The table of a layout: measured block, published block where the data are the papers', notes and footer."""
+    if results.raw_plcc:
+        layout = with_raw_plcc(layout)
     cells = [[_cell(results, line, column) for column in layout.columns] for line in layout.lines]
     rules = results.rules
     records = _runs_behind(cell for row in cells for cell in row)
@@ -141,6 +156,8 @@ def fill(results: PresetResults, layout: Layout) -> Table:
     ]
     rows += _published_rows(layout, sources)
     whole = [NOTES.get(source, {}).get("", "") for source in sources]
+    if any(column.metric in ("plcc", RAW) for column in layout.columns):
+        whole.append(plcc_note(row for source in sources for row in published_rows(source)))
     table = Table(
         name=layout.name + rules.suffix + results.preset.suffix,
         title=" ".join(filter(None, [results.preset.heading, layout.title, rules.title])),
@@ -161,6 +178,23 @@ def fill(results: PresetResults, layout: Layout) -> Table:
         mixed=mixed,
     )
     return _with_difference_columns(table)
+
+
+def with_raw_plcc(layout: Layout) -> Layout:
+    """The layout with the PLCC of the raw scores in place of that after the logistic, and a name of its own for it."""
+    columns = tuple(_raw(column) if _is_plcc(column) else column for column in layout.columns)
+    changed = columns != layout.columns
+    return replace(layout, columns=columns, name=f"{layout.name}_raw_plcc") if changed else layout
+
+
+def _is_plcc(column: Column) -> bool:
+    """Whether it is of a PLCC after the logistic, of a whole test part or of a group of its pictures."""
+    return column.metric.partition("/")[0] == "plcc"
+
+
+def _raw(column: Column) -> Column:
+    name = f"raw {column.name}" if "PLCC" in column.name else column.name
+    return replace(column, metric=column.metric.replace("plcc", RAW, 1), name=name)
 
 
 def _folds_of(records: Sequence[Record]) -> int:
@@ -184,9 +218,7 @@ def transposed(table: Table, leads: tuple[str, str]) -> Table:
 
 
 def _cell(results: PresetResults, line: Line, column: Column) -> Cell:
-    experiment = column.experiment
-    if line.fraction is not None:
-        experiment = replace(experiment, fraction=line.fraction)
+    experiment = line.experiment(column)
     return Cell.of(results.runs(line.arm, experiment), experiment, column.metric)
 
 
@@ -240,11 +272,11 @@ def _with_facts(results: PresetResults, layout: Layout, numbers: list[list[Numbe
         }
         made = []
         for column, number in zip(layout.columns, row, strict=True):
-            experiment = column.experiment
+            experiment = line.experiment(column)
             about = {
                 "train": experiment.train,
                 "test": experiment.target,
-                "fraction": experiment.fraction if line.fraction is None else line.fraction,
+                "fraction": experiment.fraction,
                 "source": experiment.source,
                 "metric": column.metric,
             }
@@ -260,7 +292,8 @@ def _with_differences(
     for i, line in enumerate(layout.lines):
         theirs = [row for source in sources for row in published_rows(source) if _same_setting(line, row, preset)]
         for j, column in enumerate(layout.columns):
-            known = [row.values[key] for row in theirs if (key := _published_key(column)) in row.values]
+            alike = [row for row in theirs if _computed_alike(column, row)]
+            known = [row.values[key] for row in alike if (key := _published_key(column)) in row.values]
             number = numbers[i][j]
             if known and number.complete and number.value is not None and cells[i][j].follows_papers():
                 numbers[i][j] = replace(number, difference=number.value - known[0])
@@ -279,8 +312,13 @@ def _same_setting(line: Line, row: PublishedRow, preset: Preset) -> bool:
     return plain and row.registered == line.arm.method and row.variant == line.variant and row.fraction == fraction
 
 
+def _computed_alike(column: Column, row: PublishedRow) -> bool:
+    """Whether a printed number is of the metric that the column has, not of PLCC in its other sense."""
+    return {"plcc": row.plcc == "mapped", RAW: row.plcc == "raw"}.get(column.metric, True)
+
+
 def _published_key(column: Column) -> tuple[str, str, str]:
-    return column.experiment.train, column.experiment.tested, column.metric
+    return column.experiment.train, column.experiment.tested, "plcc" if column.metric == RAW else column.metric
 
 
 def _published_rows(layout: Layout, sources: Sequence[Source]) -> list[Row]:
@@ -325,7 +363,7 @@ def _published_facts(row: PublishedRow, column: Column) -> dict[str, object]:
         "train": column.experiment.train,
         "test": column.experiment.target,
         "fraction": row.fraction,
-        "metric": column.metric,
+        "metric": PRINTED_PLCC[row.plcc] if column.metric in ("plcc", RAW) else column.metric,
     }
 
 

@@ -44,6 +44,7 @@ def make_tables(
     cost: bool = False,
     selection: str | None = None,
     intervals: bool = False,
+    raw_plcc: bool = False,
     strict: bool = False,
     complain: Callable[[str], object] | None = None,
 ) -> list[Written]:
@@ -54,10 +55,12 @@ def make_tables(
     is left out. With `complain`, a protocol whose own code fails is complained of and left out, and where none is
     named so is one whose stored predictions cannot be read.
     `intervals` asks for intervals over contents, which read the stored predictions (a third of a second a number at
-    KonIQ's size). `strict` refuses a table whose numbers were not made alike. The same records give the same bytes.
+    KonIQ's size), `raw_plcc` for the PLCC of the raw scores, in tables of their own names. `strict` refuses a table
+    whose numbers were not made alike. The same records give the same bytes.
     """
     check_formats(formats)
-    kept = Results(results.records, intervals=intervals or results.intervals)
+    asked = {"intervals": intervals or results.intervals, "raw_plcc": raw_plcc or results.raw_plcc}
+    kept = Results(results.records, **asked)
     kept = kept.select(selection=selection) if selection else kept
     by_protocol, broken = _tables_by_protocol(kept, protocols, complain)
     found: list[tuple[str, Table]] = []

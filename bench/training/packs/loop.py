@@ -32,6 +32,7 @@ from bench.training.session import Session, prepare
 from bench.training.shared import Shared
 from bench.training.signals import Signals
 from bench.training.states import keep_trained, restore_trained
+from bench.training.tracking import tell_afterwards
 
 
 def make_pack(
@@ -70,6 +71,7 @@ def make_pack(
         except Exception as error:
             yield run, error
             continue
+        tell_afterwards(specs[run], runtime, outcome[0])
         yield run, outcome
 
 

@@ -1,0 +1,133 @@
+"""One sentence a contest that a reviewer could quote: who is ahead, by how much, and whether that means anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bench.core.progress import counted
+from bench.metrics.comparisons import FEWEST_SPLITS, PairedTest, corrected_paired_test
+from bench.report.page.chapters import Contest, Entry
+from bench.report.tables.fill import dataset_title
+
+TOLD, TIED, OPEN = "told", "tied", "open"
+VERDICTS = {
+    TOLD: "One method is ahead",
+    TIED: "Cannot be told apart",
+    OPEN: "Too few splits to tell",
+}
+"""What the splits say of a contest, in a few words."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A contest's sentence, and which of the verdicts it is."""
+
+    sentence: str
+    verdict: str
+
+    @property
+    def short(self) -> str:
+        """The verdict in a few words."""
+        return VERDICTS[self.verdict]
+
+
+def finding(contest: Contest) -> Finding:
+    """What can be said of a contest; the marks are those of the tables, so that the two never differ."""
+    entries = [entry for entry in contest.entries if entry.number.value is not None]
+    complete = [entry for entry in entries if entry.number.complete]
+    if not contest.ranked:
+        return Finding(_optimistic(contest, entries[0]), OPEN)
+    if len(entries) == 1:
+        return Finding(_alone(contest, entries[0]), OPEN)
+    if contest.of < FEWEST_SPLITS or len(complete) < 2:
+        return Finding(_so_far(contest, entries), OPEN)
+    best, others = complete[0], complete[1:]
+    tied = [entry for entry in others if entry.number.tied or entry.number.rank == 1]
+    if not tied:
+        return Finding(_told(contest, best, others), TOLD)
+    return Finding(_tied(contest, best, tied, len(others) - len(tied)), TIED)
+
+
+def short(value: float, *, sign: bool = False) -> str:
+    """A correlation or a difference as a sentence has it: .931, −.003, +.004."""
+    text = f"{value:{'+' if sign else ''}.3f}"
+    if not float(text):
+        text = text.lstrip("+-")
+    return text.replace("0.", ".", 1).replace("-", "−")
+
+
+def paired(best: Entry, other: Entry) -> PairedTest:
+    """The difference of two entries over the splits that both have."""
+    common = sorted(set(best.cell.values) & set(other.cell.values))
+    differences = [best.cell.values[split] - other.cell.values[split] for split in common]
+    return corrected_paired_test(differences, best.cell.overlap())
+
+
+def _placed(contest: Contest, text: str, more: str = "") -> str:
+    """A statement with where it holds: behind it for a set by itself, before it for one set tested on another."""
+    source, target = dataset_title(contest.experiment.train), dataset_title(contest.experiment.tested)
+    if contest.experiment.is_own_test:
+        return f"{text} on {source}{more}"
+    whole = "the whole of " if contest.experiment.source == "all" else ""
+    return f"Trained on {whole}{source} and tested on {target}, {text}{more}"
+
+
+def _names(entries: list[Entry]) -> str:
+    """ "A", "A and B", "A, B and C", "A, B and 3 more"."""
+    names = [entry.subject.label for entry in entries]
+    if len(names) > 3:
+        names = [*names[:2], f"{len(names) - 2} more"]
+    return " and ".join([*([", ".join(names[:-1])] if len(names) > 1 else []), names[-1]])
+
+
+def _gap(best: Entry, other: Entry, above: str = "") -> str:
+    """The mean difference with its interval, and over how many splits."""
+    test = paired(best, other)
+    size = f"{short(test.effect, sign=True)} [{short(test.low)}, {short(test.high)}] SRCC"
+    return f"{size}{f' {above},' if above else ''} over {_splits(test.n)}"
+
+
+def _splits(number: int) -> str:
+    return counted(number, "split")
+
+
+def _told(contest: Contest, best: Entry, others: list[Entry]) -> str:
+    above = f"above {others[0].subject.label}{', the next best' if len(others) > 1 else ''}"
+    gap = _gap(best, others[0], above).removeprefix("+")
+    return _placed(contest, f"{best.subject.label} is ahead", f": {gap}.")
+
+
+def _tied(contest: Contest, best: Entry, tied: list[Entry], behind: int) -> str:
+    if len(tied) == 1:
+        rest = f"; {counted(behind, 'other method')} {'is' if behind == 1 else 'are'} behind." if behind else "."
+        said = f"{best.subject.label} and {tied[0].subject.label} cannot be told apart"
+        return _placed(contest, said, f": {_gap(best, tied[0])}{rest}")
+    said = f"{best.subject.label} has the highest SRCC"
+    more = f" ({short(best.value)}), but {_names(tied)} cannot be told from it; the nearest is "
+    return _placed(contest, said, f"{more}{tied[0].subject.label}: {_gap(best, tied[0])}.")
+
+
+def _alone(contest: Contest, entry: Entry) -> str:
+    number = entry.number
+    about = _count(number.n, contest.of)
+    if number.n >= FEWEST_SPLITS and number.low is not None and number.high is not None:
+        about = f"median of {about}; 95% interval of the mean {short(number.low)} to {short(number.high)}"
+    return _placed(contest, f"{entry.subject.label} reaches an SRCC of {short(entry.value)}", f" ({about}).")
+
+
+def _so_far(contest: Contest, entries: list[Entry]) -> str:
+    """Too few splits for a test: what the numbers are, and that nothing follows from them."""
+    best, second = entries[0], entries[1]
+    count = min(entry.number.n for entry in entries)
+    more = f", {short(best.value)} against {second.subject.label}'s {short(second.value)}"
+    said = f"{best.subject.label} has the highest SRCC so far"
+    return _placed(contest, said, f"{more}; {_count(count, contest.of)} cannot tell them apart.")
+
+
+def _count(n: int, of: int) -> str:
+    return _splits(n) if n >= of else f"{n} of {_splits(of)}"
+
+
+def _optimistic(contest: Contest, entry: Entry) -> str:
+    said = f"{entry.subject.label} reaches an SRCC of {short(entry.value)}"
+    return _placed(contest, said, " with its epoch chosen on the test part: optimistic, and no comparison.")

@@ -1,0 +1,294 @@
+"""The page in a real browser: it sorts, filters, plots, remembers, fits every width, and breaks on no name."""
+
+import json
+import threading
+
+import pytest
+
+from bench.records.store import Store
+from bench.report.page.render import Ask
+from bench.report.page.serve import LivePage, Watcher, server
+from tests.report.page.worlds import EVIL_SET
+from tests.report.records import body_of, predictions
+from tests.report.results import specs_of
+
+pytestmark = pytest.mark.browser
+VIEWS = ("findings", "explorer", "sets", "runs", "pairs", "published")
+WIDTHS = (360, 768, 1440)
+
+
+def column(page, name):
+    """The texts of a column of the explorer."""
+    heads = page.locator("#results thead th").all_inner_texts()
+    place = next(i for i, head in enumerate(heads) if head.split(" ↑")[0].split(" ↓")[0] == name)
+    return [row.locator("th, td").nth(place).inner_text() for row in page.locator("#results tbody tr[data-row]").all()]
+
+
+def rows(page):
+    return page.locator("#results tbody tr[data-row]").count()
+
+
+# --- what is seen first --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_first_sentence_is_on_the_first_screen(visit, width):
+    page = visit("demo", width=width)
+    box = page.locator("blockquote").first.bounding_box()
+    assert box["y"] + box["height"] < 900
+    assert page.locator("blockquote").first.inner_text().endswith("splits.")
+
+
+def test_a_sentence_is_copied_whole(visit):
+    page = visit("demo")
+    said = page.locator("blockquote").first.inner_text()
+    page.locator("button.copy").first.click()
+    assert page.locator("button.copy").first.inner_text().startswith("Copied")
+    assert page.locator("button.copy").first.get_attribute("data-copy") == said
+
+
+def test_look_closer_leads_to_the_set(visit):
+    page = visit("paper")
+    page.locator("article a", has_text="Look closer").first.click()
+    assert page.locator(".set:visible h2").first.inner_text() == page.locator("article h3").first.text_content()
+
+
+# --- the explorer --------------------------------------------------------------------------------------------------
+
+
+def test_a_heading_sorts_and_the_address_keeps_it(visit):
+    page = visit("paper", "#explorer")
+    scores = column(page, "SRCC")
+    assert scores == sorted(scores, reverse=True)
+    page.locator("#results thead button", has_text="Trainable").click()
+    assert page.locator("#results th[aria-sort]").inner_text().startswith("Trainable")
+    assert "sort=trainable" in page.url
+    page.locator("#results thead button", has_text="Trainable").click()
+    assert "sort=-trainable" in page.url
+    assert column(page, "Trainable")[0] == "8.04M"
+
+
+def test_filters_and_the_search_leave_what_was_asked_for(visit):
+    page = visit("paper", "#explorer")
+    page.locator("select[name=family]").select_option("LoRA")
+    assert set(column(page, "Method")) == {"LoRA"}
+    page.locator("select[name=set]").select_option("LIVEC")
+    tested = list(zip(column(page, "Trained on"), column(page, "Tested on"), strict=True))
+    assert tested
+    assert all("LIVEC" in pair for pair in tested)
+    page.locator("input[name=q]").fill("40%")
+    assert page.locator("#count").inner_text().startswith(f"{rows(page)} of ")
+    page.locator("#clear").click()
+    assert rows(page) > len(tested)
+
+
+def test_columns_can_be_hidden_and_come_back(visit):
+    page = visit("paper", "#explorer")
+    page.locator("details.columns summary").click()
+    page.locator("#columns input[name=plcc]").uncheck()
+    assert "PLCC" not in page.locator("#results thead").inner_text()
+    page.locator("#columns input[name=krcc]").check()
+    assert "KRCC" in page.locator("#results thead").inner_text()
+
+
+def test_an_address_that_was_sent_shows_the_same_view(visit):
+    page = visit("paper", "#explorer")
+    page.locator("select[name=family]").select_option("GLIA")
+    page.locator("#results thead button", has_text="Tested on").click()
+    page.locator("select[name=x]").select_option("seconds")
+    sent = page.url.partition("#")[2]
+    other = visit("paper", f"#{sent}")
+    assert column(other, "Tested on") == column(page, "Tested on")
+    assert set(column(other, "Method")) == {"GLIA"}
+    assert other.locator("select[name=x]").input_value() == "seconds"
+
+
+def test_the_scatter_names_its_points_and_draws_the_front(visit):
+    page = visit("paper", "#explorer")
+    points = page.locator("#scatter .point")
+    assert points.count() == rows(page)
+    best = page.locator("#scatter .point[data-front=yes]").all()
+    assert best
+    cheapest = min(best, key=lambda point: point.bounding_box()["x"])
+    assert "Linear probe" in cheapest.get_attribute("aria-label")
+    points.first.focus()
+    assert page.locator("#tip").inner_text() == points.first.get_attribute("aria-label")
+    points.nth(1).hover()
+    assert page.locator("#tip").inner_text() == points.nth(1).get_attribute("aria-label")
+
+
+def test_the_front_is_what_no_row_beats_in_both(visit):
+    page = visit("paper", "#explorer?x=seconds&y=srcc")
+    read = "p => [p.dataset.front === 'yes', p.getBoundingClientRect().x, p.getBoundingClientRect().y]"
+    data = page.evaluate(f"[...document.querySelectorAll('#scatter .point')].map({read})")
+    for front, x, y in data:
+        beaten = any(a <= x and b <= y and (a, b) != (x, y) for _, a, b in data)
+        assert front == (not beaten)
+
+
+def test_a_row_opens_to_its_runs_and_a_run_to_its_details(visit):
+    page = visit("paper", "#explorer")
+    page.locator("#results .runs-of").first.click()
+    assert page.locator("#results .opened a").count() == 10
+    page.locator("#results .opened a").first.click()
+    page.locator("#run h2").wait_for()
+    assert page.locator("#run svg .spot").count() > 50
+    assert page.locator("#run table").first.locator("tbody tr").count() == 10
+    assert page.locator("#run pre").first.inner_text().startswith("bench run -m ")
+
+
+def test_of_very_many_rows_the_front_is_whole_and_the_table_is_paged(visit, pages, tmp_path):
+    html = pages["paper"].read_text()
+    begin = html.index('data-part="explorer">') + len('data-part="explorer">')
+    end = html.index("</script>", begin)
+    data = json.loads(html[begin:end])
+    cheap, good = (data["columns"].index(name) for name in ("trainable", "srcc"))
+    first = data["rows"][0]
+    data["rows"] = [[*first] for _ in range(10_000)]
+    for number, row in enumerate(data["rows"]):
+        row[cheap], row[good] = 1000 + number % 97, 0.5
+    data["rows"][7777][cheap], data["rows"][7777][good] = 1, 0.1
+    pages["many"] = tmp_path / "many.html"
+    pages["many"].write_text(html[:begin] + json.dumps(data) + html[end:])
+    page = visit("many", "#explorer")
+    assert page.locator("#count").inner_text() == "10,000 of 10,000 rows"
+    assert rows(page) == 100
+    page.locator("#more").click()
+    assert rows(page) == 600
+    assert page.locator("#scatter .point[data-point='7777'][data-front=yes]").count() == 1
+    assert page.locator("#scatter .point").count() < 1800
+
+
+# --- keyboard ------------------------------------------------------------------------------------------------------
+
+
+def test_everything_is_reached_and_done_by_keyboard(visit):
+    page = visit("demo")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "main"
+    page.locator("nav a", has_text="Explorer").focus()
+    page.keyboard.press("Enter")
+    assert page.locator("#results").is_visible()
+    page.locator("#results thead button", has_text="PLCC").focus()
+    page.keyboard.press("Enter")
+    assert "sort=-plcc" in page.url
+    assert page.evaluate("document.activeElement.textContent") == "PLCC"
+    page.locator("#scatter .point").first.focus()
+    page.keyboard.press("Enter")
+    assert page.locator("#results .opened").count() == 1
+
+
+def test_colours_follow_the_system_and_the_button(visit):
+    page = visit("demo", scheme="dark")
+    ground = "getComputedStyle(document.body).backgroundColor"
+    dark = page.evaluate(ground)
+    page.locator("#theme").click()
+    assert page.evaluate(ground) != dark
+    page.locator("#theme").click()
+    assert page.evaluate(ground) == dark
+
+
+# --- every width, every name ---------------------------------------------------------------------------------------
+
+
+OVERFLOW = """() => {
+  const wide = [];
+  if (document.documentElement.scrollWidth > innerWidth) wide.push("the page itself");
+  for (const one of document.querySelectorAll("main *:not(svg *):not(option)")) {
+    if (!one.checkVisibility() || one.closest(".unseen, .scroll, details:not([open])")) continue;
+    const own = [...one.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim());
+    const box = one.getBoundingClientRect();
+    const out = box.right > innerWidth + 1 || box.left < -1;
+    if (own && box.width && out) wide.push(one.textContent.trim().slice(0, 40));
+    if (own && one.scrollWidth > one.clientWidth + 2 && getComputedStyle(one).display === "block") {
+      if (getComputedStyle(one).overflowX === "visible") wide.push("cut: " + one.textContent.trim().slice(0, 40));
+    }
+  }
+  for (const words of document.querySelectorAll("main svg text")) {
+    const box = words.getBoundingClientRect();
+    const out = box.right > innerWidth + 1 || box.left < -1;
+    if (box.width && !words.closest(".scroll") && out) wide.push("drawn: " + words.textContent);
+  }
+  return wide;
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("world", ["paper", "evil"])
+def test_no_text_overflows(visit, world, width, scheme):
+    page = visit(world, width=width, scheme=scheme)
+    for view in VIEWS:
+        page.evaluate(f"location.hash = '{view}'")
+        page.locator(f"[data-view={view}]").wait_for()
+        assert page.evaluate(OVERFLOW) == [], view
+
+
+def test_names_from_files_do_nothing(visit):
+    page = visit("evil")
+    for view in VIEWS:
+        page.evaluate(f"location.hash = '{view}'")
+        page.locator(f"[data-view={view}]").wait_for()
+    assert page.evaluate("window.broken") is None
+    assert EVIL_SET in page.locator("article h3").first.text_content()
+    tricks = "q=%3Cimg src=x onerror=window.broken=1%3E&sort=__proto__&x=constructor&hide=,"
+    page.evaluate(f"location.hash = 'explorer?{tricks}'")
+    page.evaluate("location.hash = 'runs/%3Cscript%3Ewindow.broken=1%3C/script%3E%E0%A4%A'")
+    page.locator("#run .caution").wait_for()
+    assert page.evaluate("window.broken") is None
+
+
+def test_printed_all_parts_are_there_but_the_controls(visit):
+    page = visit("paper")
+    page.emulate_media(media="print")
+    assert page.locator("[data-view=published]").is_visible()
+    assert page.locator("article blockquote").first.is_visible()
+    assert not page.locator("header.top").is_visible()
+    assert page.locator(".set").count() == len([one for one in page.locator(".set").all() if one.is_visible()])
+
+
+def test_without_script_the_findings_stand_there(visit):
+    page = visit("paper", java_script_enabled=False)
+    assert page.locator("article blockquote").count() == 4
+    assert page.locator("[data-view=published]").is_visible()
+
+
+# --- while runs go on ----------------------------------------------------------------------------------------------
+
+
+def test_a_served_page_shows_new_runs_without_being_asked_and_keeps_its_place(visit, tmp_path):
+    store = Store(tmp_path / "results")
+    specs = specs_of("main", "demo", "glia,lora", ["demo_a", "demo_b"], splits=3)
+    for spec in specs[:3]:
+        store.write(body_of(spec), predictions(spec))
+    with server(LivePage(Watcher(store), lambda results: results, Ask()), 0) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        page = visit(f"http://127.0.0.1:{running.server_address[1]}/", "#explorer?sort=plcc")
+        page.locator("#live-state", has_text="Live: 3 runs").wait_for()
+        before = rows(page)
+        for spec in specs[3:]:
+            store.write(body_of(spec), predictions(spec))
+        page.locator("#live-state", has_text=f"Live: {len(specs)} runs").wait_for()
+        page.wait_for_function(f"document.querySelectorAll('#results tbody tr').length > {before}")
+        assert "sort=plcc" in page.url
+        assert column(page, "PLCC") == sorted(column(page, "PLCC"))
+        running.shutdown()
+
+
+# --- for everybody -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("view", VIEWS)
+def test_axe_finds_no_serious_fault(visit, axe, view, scheme):
+    page = visit("paper", f"#{view}", scheme=scheme)
+    page.evaluate(axe)
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']}).then((result) => result.violations)")
+    serious = [
+        f"{fault['id']}: {fault['nodes'][0]['html'][:160]} {fault['nodes'][0]['failureSummary'][:200]}"
+        for fault in found
+        if fault["impact"] in ("serious", "critical")
+    ]
+    assert serious == []

@@ -1,0 +1,107 @@
+"""The sentence in front: it says what the marks of the tables say, and no more than the splits can."""
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from bench.records.results import Results
+from bench.report.page.chapters import chapters
+from bench.report.page.sentences import OPEN, TIED, TOLD, finding, short
+from tests.report.records import body_of, predictions, record_of
+from tests.report.results import specs_of, tables_of
+
+METHODS = "glia,lora,linear_probe"
+
+
+def with_scores(scores, splits=5, methods=METHODS):
+    """Records of the demo's first set whose SRCC is `scores(method, split)`."""
+    made = []
+    for spec in specs_of("main", "demo", methods, ["demo_a"], splits=splits, split_rule="random"):
+        body = body_of(spec)
+        body["metrics"]["demo_a:test"]["srcc"] = scores(spec.method, spec.split)
+        made.append(replace(record_of(spec), body=body))
+    return Results(made)
+
+
+def said(results):
+    (contest,) = chapters(results)[0].all_contests
+    return finding(contest)
+
+
+def test_one_that_is_ahead_in_every_split_is_told_by_how_much():
+    ahead = {"glia": 0.9, "lora": 0.8, "linear_probe": 0.7}
+    found = said(with_scores(lambda method, split: ahead[method] + 0.01 * split + 0.002 * (split % 2)))
+    assert found.verdict == TOLD
+    assert re.fullmatch(
+        r"GLIA is ahead on Demo A: \.100 \[\.\d{3}, \.\d{3}\] SRCC above LoRA, the next best, over 5 splits\.",
+        found.sentence,
+    )
+
+
+def test_two_that_take_turns_cannot_be_told_apart_and_the_third_is_behind():
+    def scores(method, split):
+        if method == "linear_probe":
+            return 0.3 + 0.01 * split
+        return 0.8 + 0.02 * split + (0.03 if (method == "glia") == (split % 2 == 0) else 0.0)
+
+    found = said(with_scores(scores))
+    assert found.verdict == TIED
+    pattern = r"GLIA and LoRA cannot be told apart on Demo A: [+−]\.\d{3} \[−\.\d{3}, \.\d{3}\] SRCC over 5 splits; "
+    assert re.fullmatch(pattern + r"1 other method is behind\.", found.sentence), found.sentence
+
+
+def test_where_nobody_can_be_told_from_the_best_the_nearest_is_named():
+    shake = {"glia": (0, 3, 1, 4, 2), "lora": (3, 0, 4, 1, 2), "linear_probe": (2, 4, 0, 3, 1)}
+    found = said(with_scores(lambda method, split: 0.5 + 0.05 * shake[method][split]))
+    assert found.verdict == TIED
+    assert "cannot be told from it; the nearest is" in found.sentence
+
+
+@pytest.mark.parametrize("splits", [1, 2])
+def test_of_fewer_than_three_splits_no_verdict_is_given(splits):
+    found = said(with_scores(lambda method, split: {"glia": 0.9}.get(method, 0.2) + split / 100, splits=splits))
+    assert found.verdict == OPEN
+    assert "cannot tell them apart" in found.sentence
+    assert "[" not in found.sentence
+
+
+def test_a_single_method_is_said_with_its_interval_and_no_comparison():
+    found = said(with_scores(lambda _method, split: 0.5 + split / 100, methods="glia"))
+    assert found.sentence.startswith("GLIA reaches an SRCC of .520 on Demo A (median of 5 splits; 95% interval")
+
+
+def test_numbers_whose_epoch_was_chosen_on_the_test_part_are_never_compared():
+    specs = specs_of("main", "demo", METHODS, ["demo_a"], splits=3)
+    oracle = [replace(spec, recipe=replace(spec.recipe, selection="oracle")) for spec in specs]
+    assert "optimistic, and no comparison" in said(Results(map(record_of, oracle))).sentence
+
+
+def test_a_set_that_is_tested_from_another_is_said_with_both():
+    results = Results(map(record_of, specs_of("cross", "demo", METHODS, ["demo_a", "demo_b"], splits=3)))
+    sentences = [finding(contest).sentence for contest in chapters(results)[0].all_contests]
+    assert all(sentence.startswith("Trained on Demo A and tested on Demo B, ") for sentence in sentences)
+
+
+@pytest.mark.parametrize("preset", ["demo", "paper"])
+def test_the_verdict_is_that_of_the_marks_in_the_table(preset):
+    sets = {"demo": ["demo_a", "demo_b"], "paper": ["livec", "koniq10k"]}[preset]
+    results = Results(map(record_of, specs_of("main", preset, METHODS, sets, splits={"demo": 3, "paper": 10}[preset])))
+    table = next(t for name, t in tables_of("main", results).items() if "ranking" not in name)
+    for place, contest in enumerate(chapters(results)[0].contests["own"]):
+        column = [row.cells[2 * place] for row in table.rows if not row.block]
+        tied = sum(number.tied for number in column)
+        assert (finding(contest).verdict == TIED) == bool(tied)
+
+
+def test_a_part_of_the_splits_is_said():
+    specs = specs_of("main", "paper", METHODS, ["livec"], splits=2)
+    results = Results(map(record_of, specs))
+    assert "2 of 10 splits cannot tell them apart" in said(results).sentence
+    assert predictions(specs[0])
+
+
+def test_numbers_are_short_and_their_minus_is_one():
+    assert [short(0.9312), short(-0.0031), short(0.004, sign=True), short(-0.0, sign=True), short(1.0)] == [
+        ".931", "−.003", "+.004", ".000", "1.000",
+    ]  # fmt: skip
