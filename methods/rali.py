@@ -80,7 +80,7 @@ class RaliNoalign(Method):
 def principal(found: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(mean, standard deviation, axes as columns) of features [pictures, width].
 
-    The axes are of features that are not divided by the deviation, and what is projected on them is: so the paper's code.
+    The axes are of features that are not divided by the deviation, what is projected on them is: so the paper's code.
     """
     from sklearn.decomposition import IncrementalPCA
 
