@@ -49,7 +49,9 @@ class Matrix(Protocol):
 
 
 def _table(part: PresetResults) -> Table | None:
-    across = part.across()
+    """None of models that were not tested on their own set: those are of `cross`, which has its table."""
+    own = {e.train for e in part.experiments() if e.is_own_test}
+    across = [e for e in part.across() if e.train in own]
     order = {name: place for place, name in enumerate(dict.fromkeys((*part.preset.matrix, *part.preset.main)))}
     trains, tests = (
         sorted(names, key=lambda name: (order.get(name, len(order)), name))

@@ -106,7 +106,7 @@ def compare(
     import pandas as pd
 
     rows = [_compared(one, row) for one in found for row in one.rows]
-    notes = [line for one in found for line in (*one.sentences, one.summary, *one.cautions)]
+    notes = [line for one in found for line in (*one.sentences, one.summary, *one.cautions) if line]
     about = {"title": f"{found[0].a} minus {found[0].b}, {metric.upper()}", "notes": [*notes, *_mixed(mixed)]}
     frame = pd.DataFrame(rows, columns=list(COMPARED)).astype(dict.fromkeys(OVER, float))
     return noted(frame, about | {"footer": list(PROMISES), "mixed": mixed})

@@ -72,9 +72,9 @@ def _planned(
     whole: Config, asked: Mapping[str, Any], settings: Mapping[str, Any], backbone: str | None, plugins: Sequence[Any]
 ) -> tuple[Plan, Runtime]:
     """The wanted runs, looked at as far as can be before one starts."""
+    from bench.cli.checks import check_precision
     from bench.cli.config import file_settings
     from bench.cli.console import note
-    from bench.cli.driver import check_precision
     from bench.cli.invocation import runtime_of
     from bench.cli.preflight import look_ahead
     from bench.planning.plan import Ask, make_plan
@@ -105,7 +105,7 @@ def _text(value: object) -> str:
 
 def _made(plan: Plan, runtime: Runtime, whole: Config) -> None:
     """Execute what is pending; somebody who stops it is told as Python tells of Ctrl-C."""
-    from bench.cli.driver import execute
+    from bench.cli.execute import execute
 
     if execute(plan, runtime, whole, debug=False) == STOPPED:
         raise KeyboardInterrupt("Stopped. What is finished is kept; the same call goes on.")

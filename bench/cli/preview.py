@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from bench.cli.console import grid, say
-from bench.cli.driver import report_other_code, report_problems
+from bench.cli.problems import report_other_code, report_problems
 from bench.core.progress import clock, counted
 from bench.core.runtime import Runtime
 from bench.core.spec import RunSpec
@@ -35,11 +35,11 @@ def preview(plan: Plan, runtime: Runtime, overwrite: str) -> None:
     report_problems(store)
     report_other_code(store, overwrite)
     rows, shared = rows_of(plan, {spec.key for spec in pending})
-    columns = ("protocol", "method", "trained on", "share", "tested on", "done", "to make")
+    columns = ("protocol", "method", "trained on", "share", "tested on", "done", "to run")
     grid(columns, rows, title=f"{', '.join(plan.protocols)}; preset {plan.preset.name}")
     if shared:
         say(f"In all of them: {', '.join(shared)}.")
-    say(f"{counted(len(plan.specs), 'run')} wanted, {len(plan.specs) - len(pending)} done, {len(pending)} to make.")
+    say(f"{counted(len(plan.specs), 'run')} planned, {len(plan.specs) - len(pending)} done, {len(pending)} to run.")
     if pending:
         say(_time(pending, store, runtime))
 

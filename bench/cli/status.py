@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.cli.console import grid, say
-from bench.cli.driver import report_problems
+from bench.cli.problems import report_problems
 from bench.core.claims import LEASE_SECONDS
 from bench.core.code import made_by_other_code, told_apart
 from bench.core.progress import clock, counted

@@ -43,6 +43,8 @@ class Dataset:
     """By content, the undistorted pictures that its pictures were made of, as paths below the root; where known."""
     source: str = ""
     """The registered set that it is read as, whatever bench.toml calls it; empty for a plugin's that does not say."""
+    opinions: float = 0.0
+    """How many opinions a score is the mean of, on average; 0 where that is not known."""
     content: str = ""
     """A hash of all pictures, where the loader has verified it; else bench.data.pixels.contents makes one."""
 
@@ -141,6 +143,9 @@ class DatasetSource:
     """The smallest and the largest score in the label file; twice 0 where it is not known."""
     higher_is_better: ClassVar[bool] = True
     """As the label file has it; a loader turns a scale round where lower is better."""
+    opinions: float = 0.0
+    """How many opinions a score is the mean of, on average; 0 where nobody says. With the standard deviations of the
+    opinions it says how well a score could be predicted at all."""
     kind: ClassVar[str] = ""
     """"synthetic" or "authentic"."""
     folders: ClassVar[tuple[str, ...]] = ()

@@ -65,6 +65,19 @@ def spread_of_difference(
     )
 
 
+def content_scores(models: Mapping[int, Sequence[ModelScores]], metric: str = "srcc") -> dict[str, float]:
+    """Each content's score inside the models that tested it, the mean over seeds; of contents that all seeds tested."""
+    by_seed = []
+    for tested in models.values():
+        found: dict[str, list[float]] = {}
+        for model in tested:
+            for name, (count, score) in _scores(model, metric).items():
+                found.setdefault(name, []).append(score(np.ones(count, dtype=bool)))
+        by_seed.append({name: float(np.mean(values)) for name, values in found.items()})
+    names = sorted(set.intersection(*map(set, by_seed))) if by_seed else []
+    return {name: float(np.mean([scores[name] for scores in by_seed])) for name in names}
+
+
 Score = Callable[[np.ndarray], float]
 """A content's score over the pictures of it that are kept."""
 

@@ -329,10 +329,12 @@ def _shared(first: Arm, second: Arm) -> tuple[str, ...]:
 
 
 def _sentences(names: Sequence[str], rows: Sequence[PairedDifference]) -> tuple[str, ...]:
-    """One for each training set."""
+    """One for each training set; where there is one set and several comparisons the summary says all."""
     trained: dict[str, list[PairedDifference]] = {}
     for row in rows:
         trained.setdefault(row.experiment.train, []).append(row)
+    if len(trained) == 1 and len(rows) > 1:
+        return ()
     return tuple(
         _of_one(names, own[0]) if len(own) == 1 else f"{dataset_title(name)}: {_of_several(names, own)}"
         for name, own in trained.items()
@@ -342,13 +344,16 @@ def _sentences(names: Sequence[str], rows: Sequence[PairedDifference]) -> tuple[
 def _of_one(names: Sequence[str], row: PairedDifference) -> str:
     """What the only comparison of a training set says."""
     better, worse = names if row._sign(row.effect) >= 0 else reversed(names)
-    size = f"{row.metric.upper()} {abs(row.effect):.3f} over {counted(row.n, 'split')}"
+    size = f"{abs(row.effect):.3f} {row.metric.upper()}"
     if row.p_holm is None:
-        text = f"{counted(row.n, 'common split')} cannot tell {names[0]} from {names[1]} ({size})"
+        text = f"{counted(row.n, 'common split')} cannot tell {names[0]} from {names[1]} (they differ by {size})"
     elif row.verdict:
-        text = f"{better} is better than {worse} by {size} (p = {row.p_holm:.2g} after Holm)"
+        text = f"{better} is better than {worse} by {size} over {row.n} splits (p = {row.p_holm:.2g} after Holm)"
     else:
-        text = f"{names[0]} and {names[1]} cannot be told apart ({size}, p = {row.p_holm:.2g} after Holm)"
+        text = (
+            f"{names[0]} and {names[1]} cannot be told apart (they differ by {size} over {row.n} splits, "
+            f"p = {row.p_holm:.2g} after Holm)"
+        )
     return f"{row.title}: {text}{_and_over_contents(names, row)}."
 
 
@@ -383,12 +388,19 @@ def _where(experiment: Experiment) -> str:
 
 
 def _summary(names: Sequence[str], rows: Sequence[PairedDifference]) -> str:
+    """What all comparisons say together; of a single one its sentence says all."""
+    if len(rows) == 1:
+        return ""
     better, worse = (sum(row.verdict == sign for row in rows) for sign in (1, -1))
     open_ = len(rows) - better - worse
-    if len(rows) == 1:
-        found = f"{names[0]} is better" if better else f"{names[1]} is better" if worse else "they cannot be told apart"
-        return f"In the one comparison there is, {found} (α = {ALPHA})."
     return (
         f"Of {len(rows)} comparisons, {names[0]} is better in {better}, {names[1]} in {worse}, and {open_} cannot be "
-        f"told apart over splits (α = {ALPHA}, Holm over all of them)."
+        f"told apart over splits (α = {ALPHA} after Holm){_tally_over_contents(names, rows)}."
     )
+
+
+def _tally_over_contents(names: Sequence[str], rows: Sequence[PairedDifference]) -> str:
+    """The same over contents, where any comparison has an interval of them."""
+    if all(row.contents is None or row.contents.why for row in rows):
+        return ""
+    return f"; over contents {_tally(names, [row.verdict_over_contents for row in rows])}"

@@ -183,7 +183,8 @@ class TrainingState:
         mean = float(self.running) / self.per_epoch
         if not np.isfinite(mean):
             self.write_log(end=True)
-            raise RunError(f"The loss is {mean} in epoch {epoch + 1}: training diverged. Try a lower lr or clip=1.")
+            clipped = "" if self.job.recipe.clip else " or clip=1"
+            raise RunError(f"The loss is {mean} in epoch {epoch + 1}: training diverged. Try a lower lr{clipped}.")
         self.position.losses.append(mean)
         if self.job.recipe.selection != "last":
             self._select(epoch)

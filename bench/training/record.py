@@ -13,12 +13,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from bench.core.code import code_of
+from bench.core.numbers import meaningful
 from bench.core.spec import SCHEMA, RunSpec
 from bench.records.sets import contents_of, split_facts
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from bench.data.dataset import Dataset
     from bench.training.session import Session
 
 OWN_TO_STEPS = ("compiled", "packed", "parts")
@@ -162,8 +164,17 @@ def _test_sets(session: Session) -> dict[str, dict[str, Any]]:
     for target in session.spec.tests:
         feed, rows = session.target(target)
         about = {"hash": feed.dataset.hash(), "pixels": feed.pixels, "n": len(rows)}
-        sets[str(target)] = about | {"contents": contents_of(feed.dataset, rows)}
+        sets[str(target)] = about | {"contents": contents_of(feed.dataset, rows)} | _ceiling(feed.dataset, rows)
     return sets
+
+
+def _ceiling(dataset: Dataset, rows: np.ndarray) -> dict[str, Any]:
+    """How well the labels of a test part could be predicted, where their opinions are known."""
+    from bench.metrics.noise import ceiling_of
+
+    scores, stds = (dataset.table[column].to_numpy(dtype=float)[rows] for column in ("score", "std"))
+    found = ceiling_of(scores, stds, dataset.opinions)
+    return {} if found is None else {"ceiling": {name: meaningful(value) for name, value in found._asdict().items()}}
 
 
 def _weights(session: Session) -> dict[str, Any]:

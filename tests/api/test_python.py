@@ -211,11 +211,11 @@ def test_what_cannot_be_compared_is_an_error_of_the_bench(made_up, a, b, metric)
 
 def test_runs_are_made_once_and_their_numbers_are_those_of_the_results(home, holiday, capsys):
     first = bench.run("linear_probe", "main", holiday, splits=2, **TOY)
-    assert "2 made, 0 failed." in capsys.readouterr().err
+    assert "2 done, 0 failed." in capsys.readouterr().err
     assert set(first["train"]) == {"holiday"}
     assert len(first) == 2 * len(METRICS)
     again = bench.run(["linear_probe"], ["main"], holiday, splits=2, **TOY)
-    assert "0 to make" in capsys.readouterr().err
+    assert "0 to run" in capsys.readouterr().err
     pd.testing.assert_frame_equal(first, again)
     pd.testing.assert_frame_equal(first, bench.results())
     one = bench.run("linear_probe", "main", {"holiday": home / "holiday"} | holiday, splits=1, quiet=True, **TOY)

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from bench.cli import app
 from bench.cli.config import SETTINGS, file_settings, read_config
-from bench.cli.configuration import page, recipe_in_force, run_options, settings_in_force
+from bench.cli.settings import page, recipe_in_force, run_options, settings_in_force
 from bench.core.errors import UsageError
 from bench.core.registry import DATASETS, METHODS, PROTOCOLS
 from bench.core.spec import RECIPE_BELOW, RECIPE_LEAST, Recipe, recipe_options
@@ -45,12 +45,12 @@ def plan(config, methods=("glia",), **more):
 
 def test_the_page_is_what_the_source_says():
     assert (ROOT / "docs" / "configuration.md").read_text() == page(), (
-        "make it anew: python -m bench.cli.configuration > docs/configuration.md"
+        "make it anew: python -m bench.cli.settings > docs/configuration.md"
     )
 
 
 def test_the_page_can_be_written_without_torch():
-    code = "import sys, bench.cli.configuration as c; c.page(); assert 'torch' not in sys.modules"
+    code = "import sys, bench.cli.settings as c; c.page(); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 

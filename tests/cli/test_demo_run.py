@@ -24,9 +24,9 @@ def test_the_demo_runs_from_nothing_to_its_table(tmp_path, monkeypatch):
     first = bench(*words)
     assert first.exit_code == 0, first.output
     assert first.output.startswith("Preset demo (no data root is configured)")
-    assert "2 made, 0 failed" in first.output
+    assert "2 done, 0 failed" in first.output
     again = bench(*words)
-    assert "2 of them done before, 0 to make" in again.output
+    assert "2 done before, 0 to run" in again.output
     assert "--smoke" in bench("table", "cross").output
     table = bench("table", "cross", "--smoke")
     assert table.exit_code == 0, table.output

@@ -58,7 +58,7 @@ def test_a_folder_becomes_a_scorer_with_its_honest_number_and_the_line_to_use_it
     assert len(scored.stdout.splitlines()) == 25
     assert "scale of holiday" in scored.stderr
     again = bench("finetune", "holiday", "--group-column", "scene", "--weights", "random", *QUICK)
-    assert "1 of them done before" in again.stderr
+    assert "1 done before" in again.stderr
     assert line in again.stdout
 
 
@@ -72,7 +72,7 @@ def test_large_models_are_kept_too(home):
 def test_a_dry_run_says_what_would_be_done_and_does_nothing(home):
     result = bench("finetune", "holiday", "-m", "lora", "--weights", "random", "--dry-run", "--splits", 2, *QUICK)
     assert result.exit_code == 0, result.stderr
-    assert "2 runs wanted, 0 done, 2 to make." in result.stdout
+    assert "2 runs planned, 0 done, 2 to run." in result.stdout
     assert "About " in result.stdout
     assert not (home / "results").exists()
 

@@ -199,9 +199,9 @@ def test_on_a_real_terminal_the_view_is_drawn_and_gone_at_the_end(tmp_path):
     assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l"), "and is there again"
     assert "of 2 done" in text
     assert re.search("Run   [12] of 2: ", text), "a run that is over before the next frame is not drawn"
-    for line in ("done    adapter on near", "done    linear_probe on near", "2 made, 0 failed."):
+    for line in ("done    adapter on near", "done    linear_probe on near", "2 done, 0 failed."):
         assert line in text
-    assert "of 2 done" not in text[text.rindex("2 made, 0 failed.") :]
+    assert "of 2 done" not in text[text.rindex("2 done, 0 failed.") :]
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ from safetensors.torch import save
 from typer.testing import CliRunner
 
 from bench.cli import app
-from bench.cli.merge import merge
+from bench.cli.merging import merge
 from bench.core.errors import UsageError
 from bench.core.spec import SCHEMA
 from bench.records.store import Store

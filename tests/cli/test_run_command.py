@@ -43,14 +43,14 @@ def test_names_may_be_repeated_or_stand_in_a_list(home, words):
     assert result.exit_code == 0, result.output
     assert {row[1] for row in rows(result.output)[1:]} | {"glia"} == {"glia", "lora"}
     assert "main, cross; preset demo" in result.output
-    assert "4 runs wanted" in result.output
+    assert "4 runs planned" in result.output
 
 
 def test_names_in_the_configuration_are_used_and_replaced_by_those_typed(home):
     (home / "bench.toml").write_text((home / "bench.toml").read_text() + '\n[run]\nmethod = ["glia", "lora"]\n')
     flags = ["-d", "near", "--preset", "demo", "--splits", 1, "--dry-run"]
-    assert "2 runs wanted" in bench("run", *flags).output
-    assert "1 run wanted" in bench("run", "-m", "vpt", *flags).output
+    assert "2 runs planned" in bench("run", *flags).output
+    assert "1 run planned" in bench("run", "-m", "vpt", *flags).output
 
 
 def test_bare_words_are_answered_with_how_several_names_are_written(home):
@@ -106,7 +106,7 @@ def test_own_sets_are_paired_and_the_tables_of_cross_and_gmad_show_them(home):
     flags = ["-m", "linear_probe,bitfit", "--splits", 2, *TINY_FLAGS]
     made = bench("run", "-p", "cross,gmad", "--train-on", "near", "--test-on", "far", *flags)
     assert made.exit_code == 0, made.output
-    assert "4 made, 0 failed" in made.output
+    assert "4 done, 0 failed" in made.output
     tables = bench("table", "cross,gmad")
     assert tables.exit_code == 0, tables.output
     assert "SRCC results on cross-dataset evaluation." in tables.output

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.cli.new import new_package
+from bench.cli.skeletons import new_package
 from bench.core.errors import UsageError
 from tests.world import RECIPE, TINY, make_set, make_world, toml_of
 
@@ -100,7 +100,7 @@ def test_a_new_method_protocol_and_dataset_go_together_from_plan_to_table(tmp_pa
         GLIA_BENCH_CACHE=str(tmp_path / "cache"),
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
-    assert "2 made, 0 failed. Next: bench table my_protocol" in run.stderr
+    assert "2 done, 0 failed. Next: bench table my_protocol" in run.stderr
     table = python("-m", "bench.cli", "table", "my_protocol", "--notes", *plugins, path=[ROOT], cwd=tmp_path)
     assert table.returncode == 0, table.stderr
     for shown in ("Demo. My protocol", "My method (", "My dataset", "Medians over 2 of 3 splits."):

@@ -41,7 +41,7 @@ def test_a_run_is_made_on_a_files_splits_kept_shown_and_verified(desk):
     assert f"splits of the file {rule[7:]}; split 0 of near: {train['split_hash'][:12]}" in said
     assert f"main_file_{rule[7:15]}_demo" in said
     again = bench("run", "-m", "linear_probe", "-d", "near", "--split-rule", "file:theirs.csv", *FLAGS)[1]
-    assert "1 of them done before, 0 to make" in again
+    assert "1 done before, 0 to run" in again
     (desk / "results" / "splits" / f"{rule[7:]}.csv").unlink()
     assert "are not kept in" in bench("verify", "--data")[1]
 

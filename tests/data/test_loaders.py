@@ -10,7 +10,9 @@ from PIL import Image
 from bench.core.errors import DataError, UsageError
 from bench.core.registry import DATASETS
 from bench.data.dataset import COLUMNS, PLACE, Dataset
+from bench.data.labels.columns import Sheet
 from bench.data.pixels.decode import decode
+from bench.data.sets import koniq10k
 from bench.data.splits import make_split
 from tests.data.trees import load
 from tests.fixtures_data import BUILDERS, build, overwrite, real_rows
@@ -293,3 +295,11 @@ def test_a_set_of_distorted_pictures_knows_the_undistorted_ones_that_are_there(n
     assert not set(originals.table["image"]) & set(dataset.table["image"])
     if name in ("kadid10k", "tid2013", "csiq", "live"):
         assert known
+
+
+def test_koniqs_deviations_are_brought_from_1_to_5_to_the_scores_scale(tmp_path):
+    counts = {"c1": ["0", "0"], "c2": ["10", "0"], "c3": ["0", "0"], "c4": ["0", "10"], "c5": ["0", "0"]}
+    sheet = Sheet("koniq10k", tmp_path / "a.csv", {**counts, "SD": ["1.0", "0.5"]}, [2, 3])
+    assert koniq10k._stds_on_0_to_100(sheet, [30.0, 80.0]) == pytest.approx([25.0, 12.5])
+    without = Sheet("koniq10k", tmp_path / "a.csv", {"SD": ["1.0", "0.5"]}, [2, 3])
+    assert all(math.isnan(value) for value in koniq10k._stds_on_0_to_100(without, [30.0, 80.0]))

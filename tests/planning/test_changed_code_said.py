@@ -10,7 +10,8 @@ from bench.planning.presets import DEMO
 from bench.planning.tuning import Search, candidates, trials
 from bench.records.plans import note_plan
 from bench.records.store import Store
-from tests.cli.test_cli import TINY_FLAGS, bench, home  # noqa: F401
+from tests.cli.calls import TINY_FLAGS, bench
+from tests.cli.conftest import home  # noqa: F401
 from tests.core.plugins import TINY_OPTIONS, edit, write_copy
 from tests.survive.makers import record_of, specs
 
@@ -22,7 +23,7 @@ OPTIONS = [word for key, value in TINY_OPTIONS.items() for word in ("--set", f"m
 def mine(home):  # noqa: F811
     """A plugin with two runs made, and a line of it edited since."""
     path = write_copy(home / "mine.py", "mine")
-    assert "2 made, 0 failed" in run().output
+    assert "2 done, 0 failed" in run().output
     edit(path, "tokens + self.scale * raised", "tokens + 2 * self.scale * raised")
     return path
 
@@ -38,21 +39,21 @@ AGAIN = "2 runs were made by an older mine.py: they are made again, the old reco
 def test_a_line_says_which_runs_are_made_again_and_they_are(mine, home):  # noqa: F811
     dry = run("--dry-run").output
     assert AGAIN in dry
-    assert "2 runs wanted, 0 done, 2 to make." in dry
+    assert "2 runs planned, 0 done, 2 to run." in dry
     made = run().output
     assert AGAIN in made
-    assert "2 runs wanted, 0 of them done before, 2 to make." in made
-    assert "2 made, 0 failed" in made
+    assert "2 runs planned, 0 done before, 2 to run." in made
+    assert "2 done, 0 failed" in made
     assert len(list((home / "results" / "set_aside").glob("*.json"))) == 2
     again = run().output
     assert "older" not in again
-    assert "2 of them done before, 0 to make." in again
+    assert "2 done before, 0 to run." in again
 
 
 def test_never_says_that_they_stay(mine):
     said = run("--overwrite", "never").output
     assert "2 runs were made by an older mine.py: they stay (--overwrite never).\n" in said
-    assert "2 of them done before, 0 to make." in said
+    assert "2 done before, 0 to run." in said
 
 
 def test_one_run_is_not_called_runs(mine):
@@ -93,7 +94,7 @@ def test_a_table_marks_the_row(mine, home):  # noqa: F811
 
 def test_a_changed_default_is_another_row_than_the_old_one(mine, home):  # noqa: F811
     edit(mine, "lambda_init: float = 0.02", "lambda_init: float = 0.5")
-    assert "2 made" in run().output
+    assert "2 done" in run().output
     bench("table", "main", "--plugin", "mine.py")
     rows = json.loads((home / "results" / "tables" / "main_demo.json").read_text())["rows"]
     assert sorted("lambda_init=0.02" in row["lead"][0] for row in rows) == [False, True]
@@ -101,7 +102,7 @@ def test_a_changed_default_is_another_row_than_the_old_one(mine, home):  # noqa:
 
 def test_an_option_that_came_later_sets_the_old_runs_apart(mine, home):  # noqa: F811
     edit(mine, "    lgf: bool = True\n", "    lgf: bool = True\n    extra: int = 3\n")
-    assert "2 made" in run().output
+    assert "2 done" in run().output
     bench("table", "main", "--plugin", "mine.py")
     rows = json.loads((home / "results" / "tables" / "main_demo.json").read_text())["rows"]
     assert sorted("extra=unset" in row["lead"][0] for row in rows) == [False, True]
@@ -147,5 +148,5 @@ def test_an_array_cannot_train_everything_again(mine, home):  # noqa: F811
     assert "--overwrite always is not for an array" in refused.stderr
     assert not (home / "job.sh").exists()
     assert "2 runs for 2 members" in run("--emit-slurm", "job.sh").output
-    assert "Nothing is left to make" in run("--emit-slurm", "other.sh", "--overwrite", "never").output
+    assert "Nothing is left to run" in run("--emit-slurm", "other.sh", "--overwrite", "never").output
     assert not (home / "other.sh").exists()

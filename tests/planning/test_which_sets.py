@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.cli.tune_command import first_set
+from bench.cli.search import first_set
 from bench.core.errors import UsageError
 from bench.planning.plan import Ask, make_plan
 from bench.planning.presets import PAPER

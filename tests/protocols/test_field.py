@@ -182,7 +182,7 @@ def test_matrix_is_run_looked_over_for_shared_pictures_and_shown(desk):
     desk("bid", "uhdiqa", "agiqa3k")
     code, said = bench("run", "-m", "linear_probe,ridge", "-p", "matrix", *FLAGS)
     assert code == 0, said
-    assert "6 made, 0 failed" in " ".join(said.split())
+    assert "6 done, 0 failed" in " ".join(said.split())
     assert "have a twin among" in " ".join(said.split()), "fixture trees share their two dozen pictures"
     code, said = bench("table", "matrix")
     assert code == 0
@@ -203,7 +203,7 @@ def test_koniq_cross_and_official_are_run_and_shown(desk):
     overwrite(sheet, "\n".join(lines) + "\n")
     code, said = bench("run", "-m", "linear_probe", "-p", "koniq_cross,official", *FLAGS)
     assert code == 0, said
-    assert "2 made, 0 failed" in " ".join(said.split()), "KonIQ's run is shared; UHD-IQA has a split too"
+    assert "2 done, 0 failed" in " ".join(said.split()), "KonIQ's run is shared; UHD-IQA has a split too"
     for name, seen in (("koniq_cross", "CSIQ"), ("official", "UHD-IQA")):
         code, said = bench("table", name)
         assert (code, seen in said) == (0, True), said

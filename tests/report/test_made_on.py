@@ -3,6 +3,7 @@
 import json
 import re
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,8 @@ from bench.records.store import Store
 from bench.training.record import failed_record
 from bench.training.run import make_run
 from bench.training.signals import Signals
-from tests.cli.test_cli import TINY_FLAGS, bench, home
+from tests.cli.calls import TINY_FLAGS, bench
+from tests.cli.conftest import home
 from tests.methods.vits import SMALL_CNN
 from tests.training.instruction_sets import OLDER_CPU, python
 from tests.world import make_world, tiny_runtime, tiny_spec
@@ -117,7 +119,7 @@ def test_two_machines_of_unlike_instruction_sets_may_fill_one_folder_and_tables_
     assert bench(*words, "--splits", 1).exit_code == 0
     older = python("-c", COMMAND, str(home), *words, "--splits", "2", environment=OLDER_CPU)
     assert older.returncode == 0, older.stderr
-    assert "1 of them done before" in older.stdout + older.stderr
+    assert "1 done before" in older.stdout + older.stderr
     made = {record["spec"]["split"]: record["numerics"] for record in Store(home / "results").records()}
     limits = " ".join(f"{name}={OLDER_CPU[name]}" for name in KERNEL_LIMITS)
     assert limits in made[1]["trained"]["instructions"]
@@ -142,8 +144,12 @@ def test_the_page_on_records_names_every_field_of_a_record_and_no_other(tmp_path
     failed = tiny_spec("adapter")
     store.write(failed_record(failed, RunError("it failed")))
     store.write(*imported(spec, runtime))
+    probe = tiny_spec("linear_probe")
+    store.write(*make_run(probe, runtime))
+    of_both = tiny_spec("ensemble", options={"of": "loda,linear_probe"})
+    store.write(*make_run(of_both, replace(runtime, members=(spec, probe))))
     records = [json.loads(path.read_text()) for path in store.runs.glob("*.json")]
-    assert len(records) == 4
+    assert len(records) == 6
     held = {name for record in records for name in fields_of(record)}
     assert documented() == held
 
@@ -167,9 +173,9 @@ def fields_of(value, prefix=""):
 
 
 def documented():
-    """The dotted names in the first column of the page's table."""
+    """The dotted names in the first column of the page's first table; the second is of the log of steps."""
     names = set()
-    for line in PAGE.read_text().splitlines():
+    for line in PAGE.read_text().partition("Beside a record, ")[0].splitlines():
         if line.startswith("| `"):
             lead, _, rest = line.split("|")[1].partition(":")
             prefix = f"{lead.strip().strip('`')}." if rest else ""

@@ -18,7 +18,7 @@ KILLS = 50
 PRELOADED = [
     "bench.cli",
     "bench.training.run",
-    "bench.cli.driver",
+    "bench.cli.execute",
     "bench.report.tables.write",
     "methods.glia",
     "methods.linear_probe",

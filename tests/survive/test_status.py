@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bench.cli import app
-from bench.cli.driver import report_problems
+from bench.cli.problems import report_problems
 from bench.cli.status import describe_holder, print_status, read_status
 from bench.core.claims import LEASE_SECONDS, Claims
 from bench.core.errors import DataError, RunError

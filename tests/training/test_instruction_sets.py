@@ -16,6 +16,7 @@ TOLERANCE = 2e-4
 NUMBERS = [
     "tests/report/tables/test_golden.py",
     "tests/report/tables/test_statistics.py",
+    "tests/report/test_compare.py",
     "tests/metrics/test_metrics.py",
     "tests/training/test_packed.py",
     "tests/training/test_run.py",

@@ -2,10 +2,12 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 
+from bench.data.locate import load_dataset
 from bench.records.store import Store
 from bench.training.record import DoneRecord, FailedRecord, TrainingFacts, failed_record
 from bench.training.run import make_run
@@ -36,8 +38,23 @@ def test_a_record_s_type_has_the_fields_of_records_and_of_their_page(tmp_path, d
     assert set(failed_record(tiny_spec(), RuntimeError("it failed"))) == FailedRecord.__required_keys__
     hashes = {"sha256", "predictions_sha256"}  # the store adds them
     imported = {"kind", "external"}  # of scores that were made elsewhere
-    known = DoneRecord.__required_keys__ | DoneRecord.__optional_keys__
-    assert {name.partition(".")[0] for name in documented()} == known | hashes | imported
+    fields = DoneRecord.__required_keys__ | DoneRecord.__optional_keys__ | hashes | imported
+    assert {name.partition(".")[0] for name in documented()} == fields
+
+
+def test_where_the_deviations_of_opinions_are_known_a_record_says_what_label_noise_allows(tmp_path, data):
+    labels = Path(data["near"]["path"]) / "labels.csv"
+    head, *rows = labels.read_text().splitlines()
+    labels.write_text("\n".join([f"{head},sd", *(f"{row},2.0" for row in rows)]) + "\n")
+    known = {**data, "near": {**data["near"], "std": "sd", "opinions": 25}}
+    record, _ = make_run(tiny_spec("linear_probe"), tiny_runtime(tmp_path, known))
+    test = load_dataset("near", known, tmp_path / "cache").table["score"].to_numpy()
+    found = record["data"]["tests"]["near:test"]["ceiling"]
+    assert 0.8 < found["srcc"] < 1
+    assert found["plcc"] == pytest.approx((1 - 0.16 / test.var()) ** 0.5, abs=0.05), "0.4² of the labels' variance"
+    labels.write_text("\n".join([head, *rows]) + "\n")
+    record, _ = make_run(tiny_spec("linear_probe"), tiny_runtime(tmp_path / "other", data))
+    assert "ceiling" not in record["data"]["tests"]["near:test"]
 
 
 def test_executors_make_the_record_of_a_failed_run_without_torch():

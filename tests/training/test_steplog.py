@@ -7,7 +7,7 @@ import threading
 import pytest
 import torch
 
-from bench.cli.merge import merge
+from bench.cli.merging import merge
 from bench.core.errors import Interrupted
 from bench.execution.orders import ExecutionOptions
 from bench.execution.serial import execute_serial

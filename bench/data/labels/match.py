@@ -159,6 +159,7 @@ def assemble(source: DatasetSource, labels: Labels) -> Dataset:
         notes=tuple(notes),
         originals=originals,
         source=known,
+        opinions=source.opinions,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -36,12 +37,14 @@ class Folder(DatasetSource):
         "group": "Its column of contents: pictures of one content stay on one side of a split. Without it each picture "
         "is a content of its own.",
         "std": "Its column of the opinions' standard deviations.",
+        "opinions": "How many opinions a score is the mean of; with `std` tables say how well it could be predicted.",
         "higher_is_better": "false where a high score is a bad one (true).",
         "images": "The pictures' folder, below `path` or anywhere, where the column's names begin there.",
     }
 
     def load(self) -> Dataset:
         """The labelled pictures; others in the folder are left alone."""
+        self.opinions = self._opinions()
         return assemble(self, self.labels())
 
     def labels(self) -> Labels:
@@ -79,6 +82,12 @@ class Folder(DatasetSource):
         if not isinstance(value, bool):
             raise UsageError(f"[data.{self.name}] higher_is_better must be true or false, not {value!r}.")
         return value
+
+    def _opinions(self) -> float:
+        value: Any = self.place.options.get("opinions", 0)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+            raise UsageError(f"[data.{self.name}] opinions must be a number, not {value!r}.")
+        return float(value)
 
     def _read(self, tree: Tree, file: str, wanted: list[str]) -> Sheet:
         path = Path(file) if Path(file).is_absolute() else label_file(self, tree, file)

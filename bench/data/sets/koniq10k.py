@@ -8,7 +8,8 @@ The score here is always the one on 0 to 100; a csv whose numbers are of the oth
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import statistics
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from bench.core.errors import DataError, UsageError
@@ -32,6 +33,7 @@ class Koniq10k(DatasetSource):
     title: ClassVar[str] = "KonIQ-10k"
     images: ClassVar[int] = 10073
     score_range: ClassVar[tuple[float, float]] = (3.911, 88.389)
+    opinions = 120.0
     kind: ClassVar[str] = "authentic"
     folders: ClassVar[tuple[str, ...]] = ("koniq10k", "KonIQ-10k", "koniq-10k", "koniq")
     obtain: ClassVar[str] = "the KonIQ-10k page of the MMSP database site, University of Konstanz"
@@ -53,8 +55,9 @@ class Koniq10k(DatasetSource):
         official = sheet.path.name.lower() == SETS
         scores = _on_0_to_100(self, sheet, "MOS" if official else "MOS_zscore")
         parts = [_part(sheet, i, cell) for i, cell in enumerate(sheet.text("set"))] if official else [""] * len(sheet)
+        stds = _stds_on_0_to_100(sheet, scores)
         rows = [
-            Row(f"{size}/{name}", scores[i], sheet.where(i), name, official=parts[i])
+            Row(f"{size}/{name}", scores[i], sheet.where(i), name, stds[i], official=parts[i])
             for i, name in enumerate(sheet.names("image_name"))
         ]
         notes = [f"pictures of {size}"]
@@ -84,6 +87,18 @@ def _on_0_to_100(source: DatasetSource, sheet: Sheet, column: str) -> list[float
     if column == "MOS_zscore" and sheet.has("MOS") and max(sheet.numbers_of("MOS"), default=math.nan) > _OPINIONS:
         raise DataError(f"{source.name}: {sheet.path}: MOS is not on 1 to 5, as it is in the authors' {SCORES}.")
     return sheet.numbers_of(column, *source.score_range)
+
+
+def _stds_on_0_to_100(sheet: Sheet, scores: Sequence[float]) -> list[float]:
+    """The opinions' standard deviations, which both csvs have on 1 to 5, on the scores' scale; NaN without counts."""
+    counts = [f"c{grade}" for grade in range(1, 6)]
+    if len(scores) < 2 or not all(map(sheet.has, (*counts, "SD"))):
+        return [math.nan] * len(scores)
+    given = list(zip(*(sheet.numbers_of(name, 0) for name in counts), strict=True))
+    means = [sum(i * c for i, c in enumerate(of_one, 1)) / max(sum(of_one), 1) for of_one in given]
+    spread = statistics.pstdev(means)
+    step = statistics.pstdev(scores) / spread if spread else math.nan
+    return [step * value for value in sheet.numbers_of("SD", 0, 2.5)]
 
 
 def _part(sheet: Sheet, index: int, cell: str) -> str:

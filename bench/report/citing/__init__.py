@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bench.records.results import Record
     from bench.report.table import Table
 
-NEEDS_NONE = frozenset({"linear_probe", "full_finetune", "mean", "ridge", "ridge_cnn", "distortion_oracle"})
+NEEDS_NONE = frozenset({"linear_probe", "full_finetune", "mean", "ridge", "ridge_cnn", "distortion_oracle", "ensemble"})
 """Methods that no paper can claim."""
 METHODS: Mapping[str, tuple[str, ...]] = {
     "glia": ("li2026glia",),
@@ -49,6 +49,11 @@ DATASETS: Mapping[str, tuple[str, ...]] = {
     "livec": ("ghadiyaram2016livec",),
     "spaq": ("fang2020spaq",),
     "flive": ("ying2020flive",),
+    "agiqa3k": ("li2024agiqa3k",),
+    "aigciqa2023": ("wang2023aigciqa2023",),
+    "bid": ("ciancio2011bid",),
+    "pipal": ("gu2020pipal",),
+    "uhdiqa": ("hosu2024uhdiqa",),
     **dict.fromkeys(("demo_a", "demo_b", "demo_wild", "study", "study_tune"), ("lin2019kadid",)),
 }
 """The labels of the demo and of the study are means of KADID-10k's."""

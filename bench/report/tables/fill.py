@@ -20,15 +20,15 @@ from bench.report.published import NOTES, PublishedRow, Source, name_of, plcc_no
 from bench.report.published import rows as published_rows
 from bench.report.selection import PresetResults, by_preset
 from bench.report.table import UNRANKED, Number, Row, Table
+from bench.report.tables.data_notes import data_notes, spread_notes
 from bench.report.tables.notes import (
     Network,
     conditions,
-    data_notes,
     legend,
     line_notes,
     logistic_notes,
-    spread_notes,
     usual_weights,
+    without_shared_notes,
 )
 
 __all__ = [
@@ -154,7 +154,9 @@ def fill(results: PresetResults, layout: Layout) -> Table:
     rows = [
         _measured_row(layout, line, common, usual, tuple(numbers[i]), cells[i]) for i, line in enumerate(layout.lines)
     ]
-    rows += _published_rows(layout, sources)
+    published = _published_rows(layout, sources)
+    rows, alike = (rows, ()) if published else without_shared_notes(rows)
+    rows += published
     whole = [NOTES.get(source, {}).get("", "") for source in sources]
     if any(column.metric in ("plcc", RAW) for column in layout.columns):
         whole.append(plcc_note(row for source in sources for row in published_rows(source)))
@@ -166,6 +168,7 @@ def fill(results: PresetResults, layout: Layout) -> Table:
         rows=tuple(rows),
         notes=(
             *legend(rows, of, results.preset, _datasets(layout), folds),
+            *alike,
             *rules.notes,
             *layout.notes,
             *data_notes(layout.columns, cells),

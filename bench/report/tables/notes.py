@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import statistics
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from bench.core.errors import RunError, StoreError
 from bench.core.progress import counted
 from bench.core.spec import SCHEMA, RunSpec
 from bench.planning.choices import NESTED, TRANSFERRED, chosen_keys
-from bench.planning.presets import Preset, made_sets
+from bench.planning.presets import Preset
 from bench.planning.usual import OWN, fact_of, preset_recipe
 from bench.records.earlier import EARLIER_NOTE
-from bench.records.results import FEW_PICTURES, Experiment, Record, first_split_hashes
+from bench.records.results import Record, first_split_hashes
 from bench.report.arms import Arm
 from bench.report.cells import NO_INTERVAL, Cell
 from bench.report.mixing import blocks_of, made_on
@@ -42,12 +42,13 @@ STUDY_NOTES = {
 }
 STUDY_RECIPE_NOTE = "Study preset: a short recipe made for its own small sets."
 
+COUNTED = re.compile(r"\d+ (of \d+ )?(run|split)s?\b|^Failed")
+"""A footnote that says of how many of a row's runs it speaks."""
 UNTRAINED = 0.4
 """A mean (1 − ρ) / 2 over the last epoch's batches above this: a correlation below 0.2 with what is being learned."""
 
 
 EXTERNAL_NOTE = "imported scores, not made here; what the model learned from, and on which files it ran, is not known"
-UNKNOWN = "unknown"
 
 
 def made_note(preset: Preset, datasets: Iterable[str]) -> str:
@@ -155,6 +156,14 @@ def line_notes(arm: Arm, records: Sequence[Record], usual: Mapping[Network, str]
     return tuple(notes)
 
 
+def without_shared_notes(rows: Sequence[Row]) -> tuple[list[Row], tuple[str, ...]]:
+    """Rows without the footnotes that all of them have, and these; what counts runs stays with its row."""
+    shared = set.intersection(*(set(row.notes) for row in rows)) if len(rows) > 1 else set()
+    common = tuple(note for note in dict.fromkeys(rows[0].notes if rows else ()) if note in shared)
+    common = tuple(note for note in common if not COUNTED.search(note))
+    return [replace(row, notes=tuple(note for note in row.notes if note not in common)) for row in rows], common
+
+
 def external_notes(records: Sequence[Record]) -> tuple[str, ...]:
     """Footnotes of a row of imported scores: where they are from, which way they pointed, and what is not known."""
     told = [record.section("external") for record in records]
@@ -231,90 +240,6 @@ def _hardly_trained(record: Record) -> bool:
     return record.done and record.spec.recipe.loss == "plcc" and float(losses[-1]) > UNTRAINED
 
 
-def spread_notes(labels: Sequence[str], columns: Sequence[Column], cells: Sequence[Sequence[Cell]]) -> tuple[str, ...]:
-    """What moves one content's SRCC in k-fold under several seeds, row by row, as far as there are predictions."""
-    from bench.metrics.variance import spread_of
-
-    notes = []
-    for j, column in enumerate(columns):
-        if column.metric != "srcc":
-            continue
-        try:
-            spreads = [spread_of(row[j].by_seed()) for row in cells]
-        except (StoreError, RunError):
-            continue
-        if said := [f"{label} {spread.text}" for label, spread in zip(labels, spreads, strict=True) if spread]:
-            notes.append(
-                f"One content's SRCC on {_title_of(column)} has these standard deviations by content/seed/pictures: "
-                f"{', '.join(said)}."
-            )
-    return tuple(notes)
-
-
-def data_notes(columns: Sequence[Column], cells: Sequence[Sequence[Cell]]) -> tuple[str, ...]:
-    """What the columns' data mean for the numbers: resolution, and warnings where rows saw different data."""
-    notes = []
-    errors: dict[str, str] = {}
-    differing: dict[Experiment, str] = {}
-    for j, column in enumerate(columns):
-        of_column = [row[j] for row in cells]
-        if column.experiment not in differing:  # its other metrics are of the same runs
-            differing[column.experiment] = _differing(of_column)
-        if hashes := differing[column.experiment]:
-            notes.append(f"Warning: the rows of {column.group} differ in {hashes}: they are not on identical data.")
-        if column.metric == "srcc" and (error := _standard_error(of_column)):
-            errors[_title_of(column)] = error
-    notes += _dataset_notes(cells)
-    notes += _few_pictures(columns, cells)
-    if errors:
-        notes.append(_errors_note(errors))
-    return tuple(dict.fromkeys(notes))
-
-
-def _errors_note(errors: Mapping[str, str]) -> str:
-    """What gap between medians a column can resolve; no number where its test part has too few contents."""
-    known = ", ".join(f"{name} {error}" for name, error in errors.items() if error != UNKNOWN)
-    unknown = ", ".join(name for name, error in errors.items() if error == UNKNOWN)
-    too_few = f"nknown for {unknown}: too few contents in a test part."
-    if not known:
-        return f"Standard error of one split's SRCC: u{too_few}"
-    return (
-        f"Standard error of one split's SRCC, of the column's best median, by contents where a test part has any: "
-        f"{known}. Smaller gaps between medians mean little by themselves." + (f" U{too_few}" if unknown else "")
-    )
-
-
-def _few_pictures(columns: Sequence[Column], cells: Sequence[Sequence[Cell]]) -> list[str]:
-    """Which columns rest on so few pictures that their numbers say little."""
-    found: dict[Experiment, str] = {}
-    for j, column in enumerate(columns):
-        sizes = [test.get("n") for row in cells for _, _, test in _data_of(row[j])]
-        least = min((int(n) for n in sizes if n), default=FEW_PICTURES)
-        if least < FEW_PICTURES:
-            found.setdefault(column.experiment, f"{_title_of(column)} ({least})")
-    if not found:
-        return []
-    return [
-        f"Few pictures in a test part: {', '.join(found.values())}. Correlations over so few change much from split to "
-        "split, and PLCC follows a curve fitted to them."
-    ]
-
-
-def _title_of(column: Column) -> str:
-    """A column's name without its metric."""
-    return f"{column.group} → {column.name}" if column.name else column.group
-
-
-def _dataset_notes(cells: Sequence[Sequence[Cell]]) -> list[str]:
-    """What the datasets' loaders said of them (which labels, what was left out); demo sets have a note of their own."""
-    found: dict[str, None] = {}
-    for cell in (cell for row in cells for cell in row):
-        for record in (record for record in cell.records[:1] if record.spec.train not in made_sets()):
-            train = record.section("data").get("train", {})
-            found |= dict.fromkeys(f"{train.get('name')}: {note}" for note in train.get("notes") or ())
-    return sorted(found)
-
-
 def conditions(records: Sequence[Record], preset: Preset, common: Sequence[str], of: int) -> tuple[str, ...]:
     """The footer: preset, backbone and weights, splits, selection, views, precision, commit; all that occur."""
     made = [record for record in records if not record.spec.external]
@@ -362,61 +287,3 @@ def _all(values: Iterable[object]) -> str:
 
 def _numbers(values: Iterable[int]) -> str:
     return "/".join(map(str, sorted(set(values))))
-
-
-def _differing(cells: Sequence[Cell]) -> str:
-    """Which hashes of the data differ between rows of one column: of datasets (a schema's own), pictures, splits."""
-    found: dict[tuple[object, ...], set[object]] = {}
-    for cell in cells:
-        for record, train, test in _data_of(cell):
-            for name, data in (("the training set", train), ("the test set", test)):
-                found.setdefault((name, record.spec.schema), set()).add(data.get("hash"))
-                found.setdefault((f"the pictures of {name}",), set()).add(data.get("pixels"))
-            found.setdefault(("the split", record.spec.fraction, record.spec.split, record.spec.split_rule), set()).add(
-                train.get("split_hash")
-            )
-    names = {str(about[0]) for about, hashes in found.items() if len(hashes - {None, ""}) > 1}
-    return " and ".join(sorted(names))
-
-
-def _data_of(cell: Cell) -> Iterator[tuple[Record, Mapping[str, Any], Mapping[str, Any]]]:
-    """Each run, and what it says of its training set and of the cell's test set."""
-    for record in cell.records:
-        data = record.section("data")
-        yield record, data.get("train", {}), data.get("tests", {}).get(cell.experiment.target, {})
-
-
-def _standard_error(cells: Sequence[Cell]) -> str:
-    """The standard error of the SRCC at one split, for the column's best median; empty where nothing is known."""
-    known = [cell for cell in cells if cell.values]
-    if not known:
-        return ""
-    best = max(known, key=lambda cell: statistics.median(cell.values.values()))
-    tests = [test for _, _, test in _data_of(best)]
-    images = min((int(test["n"]) for test in tests if test.get("n")), default=0)
-    contents = min((int(test["contents"]) for test in tests if test.get("contents")), default=0)
-    if contents == images:
-        return _independent(best, images)
-    return _by_contents(best) or f"at least {_independent(best, images)}"
-
-
-def _independent(cell: Cell, images: int) -> str:
-    """By a formula for images that have nothing to do with one another."""
-    from bench.metrics.comparisons import srcc_standard_error
-
-    median = statistics.median(cell.values.values())
-    return f"{srcc_standard_error(images, median):.3f}" if images > 3 and -1 <= median <= 1 else ""
-
-
-def _by_contents(cell: Cell) -> str:
-    """From the stored predictions, by leaving out one content after the other; empty where none can be read."""
-    from bench.metrics.contents import standard_error
-
-    try:
-        tested = list(cell.predictions().values())
-    except StoreError:
-        return ""
-    if not tested:
-        return ""
-    error = standard_error(tested)
-    return UNKNOWN if error is None else f"{error:.3f}"

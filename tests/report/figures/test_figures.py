@@ -84,7 +84,7 @@ def test_all_figures_that_have_records_are_drawn_when_none_is_named(tmp_path):
     stems = ("parameters", "scatter", "distortions", "distortions_each", "training")
     assert {path.name for path in outcome.paths} == {f"{stem}_demo_a_demo.svg" for stem in stems}
     assert sorted(outcome.paths) == sorted(tmp_path.iterdir())
-    assert outcome.without_records == ["cross", "data_efficiency", "gmad", "koniq_cross"]
+    assert outcome.without_records == ["cross", "data_efficiency", "gmad", "koniq_cross", "ranks"]
     assert [refusal.figure for refusal in outcome.refused] == ["attention", "spectra"]  # a runtime they have not
 
 

@@ -271,7 +271,7 @@ def test_a_served_page_shows_new_runs_without_being_asked_and_keeps_its_place(vi
         for spec in specs[3:]:
             store.write(body_of(spec), predictions(spec))
         page.locator("#live-state", has_text=f"Live: {len(specs)} runs").wait_for()
-        page.wait_for_function(f"document.querySelectorAll('#results tbody tr').length > {before}")
+        page.locator("#results tbody tr[data-row]").nth(before).wait_for()
         assert "sort=plcc" in page.url
         assert column(page, "PLCC") == sorted(column(page, "PLCC"))
         running.shutdown()

@@ -120,16 +120,31 @@ def test_what_a_sign_means_and_what_was_changed_are_there_at_any_width():
     ]
     table = tables_of("main", changed)["main_demo"]
     marked = replace(
-        table, notes=("Medians over 4 splits.", "≈: not distinguishable from the best " + "of its column " * 20)
+        table,
+        notes=(
+            *(note for note in table.notes if note.startswith("Random")),
+            "Medians over 4 splits.",
+            "≈: not distinguishable from the best " + "of its column " * 20,
+        ),
     )
     for width in (60, 80, 200):
         (lines,) = on_screen([marked], width).under
         assert sum(len(textwrap.wrap(line, width)) for line in lines) <= LINES
-        assert lines[0].startswith("[1] Random weights")
+        assert any(line.startswith("Random weights") for line in lines)
         assert any(line.startswith("Preset: demo, changed: epochs=10") for line in lines)
     (lines,) = on_screen([replace(marked, footer=())], 200).under
     assert lines[-1].startswith("≈: not distinguishable")
     assert lines[-1].endswith(" …")
+
+
+def test_a_footnote_of_every_row_is_said_once_below_and_marks_none():
+    specs = specs_of("main", "demo", "glia,lora", ["demo_a"], splits=3)
+    table = tables_of("main", records_of(replace(s, weights="random") for s in specs))["main_demo"]
+    assert all(not row.notes for row in table.rows)
+    assert sum(note.startswith("Random weights: ") for note in table.notes) == 1
+    mixed = [replace(s, weights="random") if s.method == "glia" else s for s in specs]
+    table = tables_of("main", records_of(mixed))["main_demo"]
+    assert [any(note.startswith("Random weights: ") for note in row.notes) for row in table.rows] == [False, True]
 
 
 def notes_of(**changes):

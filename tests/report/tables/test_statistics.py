@@ -6,13 +6,11 @@ from dataclasses import replace
 import pytest
 
 from bench.core.errors import StoreError, UsageError
-from bench.metrics.comparisons import corrected_paired_test
 from bench.metrics.contents import ModelScores, standard_error
 from bench.records.results import Experiment, Results
 from bench.records.store import Store, record_hash, record_text
 from bench.report import published
 from bench.report.cells import Cell
-from bench.report.compare import compare
 from bench.report.table import Number
 from bench.report.tables.costs import HEADER, pareto_rows, with_cost
 from bench.report.tables.ranking import ranking_table
@@ -75,138 +73,6 @@ def test_one_dataset_gives_no_ranking():
     assert ranking_table(table) is None
 
 
-def test_compare_pairs_by_split_and_says_what_it_means(results):
-    (found,) = compare(results, "glia", "loda")
-    row = next(row for row in found.rows if row.experiment.train == "demo_a")
-    values = {
-        (record.spec.method, record.spec.split): record.value("demo_a:test", "srcc")
-        for record in results.records
-        if record.spec.train == "demo_a"
-    }
-    expected = corrected_paired_test([values["glia", s] - values["loda", s] for s in range(3)], 12 / 48)
-    assert (row.effect, row.low, row.high, row.p, row.n) == pytest.approx(
-        (expected.effect, expected.low, expected.high, expected.p, 3)
-    )
-    assert row.p_holm >= row.p
-    assert row.verdict == 1
-    assert found.sentences[0].startswith("Demo A: GLIA is better than LoDa by SRCC")
-    assert found.summary.startswith("Of 3 comparisons, GLIA is better in 3")
-
-
-def test_compare_says_once_what_each_dataset_shows():
-    (found,) = compare(results_of("cross", "demo", "glia,loda", splits=3), "glia", "loda")
-    assert len(found.rows) > len(found.sentences) == len({row.experiment.train for row in found.rows})
-    for sentence, row in zip(found.sentences, found.rows[:1], strict=False):
-        assert sentence.startswith(f"{row.title.partition(' → ')[0]}: of ")
-
-
-def test_compare_says_over_contents_what_splits_alone_cannot():
-    (found,) = compare(results_of("main", "demo", "glia,loda", ["demo_a"], splits=2), "glia", "loda")
-    (row,) = found.rows
-    assert (row.verdict, row.verdict_over_contents, row.contents.contents) == (0, 1, 12)
-    assert found.sentences[0].endswith(
-        "2 common splits cannot tell GLIA from LoDa "
-        f"(SRCC {row.effect:.3f} over 2 splits); over contents GLIA is better."
-    )
-
-
-def test_compare_without_stored_predictions_is_over_splits_alone(results, tmp_path):
-    lost = Results(replace(record, arrays=lambda: Store(tmp_path).predictions("lost")) for record in results.records)
-    (found,) = compare(lost, "glia", "loda")
-    assert all(row.contents is None and row.verdict == 1 for row in found.rows)
-
-
-def test_compare_takes_the_mean_over_the_seeds_that_both_have():
-    plan = specs_of("main", "paper", "glia,lora", ["live"], splits=4)
-    seeds = [replace(s, recipe=replace(s.recipe, seed=seed)) for s in plan for seed in range(3)]
-    alone = [s for s in seeds if not (s.method == "lora" and s.recipe.seed == 2)]
-    (both,), (one,) = (
-        compare(Results(records_of(alone)), "glia", "lora"),
-        compare(Results(records_of(alone)), "glia,seed=1", "lora"),
-    )
-    assert (both.seeds, one.seeds) == (2, 1)
-    values = {
-        (r.spec.method, r.spec.split, r.spec.recipe.seed): r.value("live:test", "srcc") for r in records_of(alone)
-    }
-    means = [sum(values["glia", s, seed] - values["lora", s, seed] for seed in (0, 1)) / 2 for s in range(4)]
-    expected = corrected_paired_test(means, 12 / 48)
-    assert (both.rows[0].effect, both.rows[0].p, both.rows[0].n) == pytest.approx((expected.effect, expected.p, 4))
-    assert both.rows[0].contents.estimate == pytest.approx(expected.effect)
-    assert one.rows[0].effect == pytest.approx(sum(values["glia", s, 1] - values["lora", s, 1] for s in range(4)) / 4)
-
-
-def test_compare_turns_round_with_its_arguments(results):
-    (forth,), (back,) = compare(results, "glia", "lora"), compare(results, "lora", "glia")
-    assert [row.effect for row in forth.rows] == pytest.approx([-row.effect for row in back.rows])
-
-
-def test_a_lower_error_is_the_better_one(results):
-    (found,) = compare(results, "glia", "loda", metric="rmse")
-    assert all(row.effect < 0 for row in found.rows)
-    assert {row.verdict for row in found.rows} == {1}
-    assert found.sentences[0].startswith("Demo A: GLIA is better")
-
-
-def test_a_failed_first_split_changes_no_interval_of_the_others():
-    specs = specs_of("main", "paper", "glia,lora", ["live"], splits=4)
-    sizes = {"train": {**body_of(specs[0])["data"]["train"], "n_train": 100, "n_test": 100}}
-    records = [
-        record_of(s, data={}, error=("RunError", "no"))
-        if (s.method, s.split) == ("glia", 0)
-        else record_of(s, data={**body_of(s)["data"], **sizes})
-        for s in specs
-    ]
-    (forth,), (back,) = compare(Results(records), "glia", "lora"), compare(Results(records), "lora", "glia")
-    assert (forth.rows[0].low, forth.rows[0].high) == pytest.approx((-back.rows[0].high, -back.rows[0].low))
-
-
-def test_compare_prefers_like_with_like_and_warns_of_what_else_differs(results):
-    small = [replace(s, backbone="vit_tiny") for s in specs_of("main", "demo", "glia,lora", splits=3)]
-    both = Results([r for r in results.records if r.spec.method != "lora"] + records_of(small))
-    (found,) = compare(both, "glia", "lora")
-    assert (found.a, found.b, found.shared) == ("GLIA", "LoRA", ("backbone=vit_tiny",))
-    assert not found.cautions
-    (mixed,) = compare(both, "loda", "lora")
-    assert "differ in more than the method" in mixed.cautions[0]
-
-
-def test_compare_says_which_runs_other_code_has_made(results):
-    older = {"method": "another", "numerics": 1}
-    plan = specs_of("main", "demo", "glia", ["demo_a"], splits=3)
-    aged = [record_of(spec, code=older) for spec in plan[:2]]
-    others = [record for record in results.records if record.key not in {old.key for old in aged}]
-    (found,) = compare(Results([*aged, *others]), "glia", "loda")
-    assert found.cautions == ("Warning: 2 runs were made by an older glia.py.",)
-    (found,) = compare(Results([*aged, *others]), "lora", "loda")
-    assert found.cautions == ()
-
-
-def test_compare_marks_the_oracle_as_optimistic(results):
-    plan = specs_of("main", "demo", "vpt", splits=3)
-    specs = [replace(spec, recipe=replace(spec.recipe, selection="oracle")) for spec in plan]
-    (found,) = compare(Results([*results.records, *records_of(specs)]), "vpt", "glia")
-    assert any(caution.startswith("Optimistic: VPT") for caution in found.cautions)
-
-
-@pytest.mark.parametrize(
-    ("a", "b", "says"),
-    [
-        ("glia", "glia", "name two different"),
-        ("glia", "glai", "Did you mean glia"),
-        ("glia,rank=3", "lora", "No record of glia has rank=3"),
-    ],
-)
-def test_compare_says_which_wish_it_cannot_meet(results, a, b, says):
-    with pytest.raises(UsageError, match=says):
-        compare(results, a, b)
-
-
-def test_switches_may_be_written_as_true_and_false(results):
-    without = [replace(s, options={**s.options, "lgf": False}) for s in specs_of("main", "demo", "glia", splits=3)]
-    (found,) = compare(Results([*results.records, *records_of(without)]), "glia,lgf=False", "loda")
-    assert found.a == "GLIA, lgf=no"
-
-
 @pytest.mark.parametrize(
     ("change", "says"),
     [
@@ -228,24 +94,6 @@ def test_tables_of_one_selection_rule_have_files_of_their_own(results, tmp_path)
     assert {"main_demo", "main_val_demo"} <= names
     names = {item.table.name for item in make_tables(both, ["main"], selection="val", out=tmp_path)}
     assert names == {"main_val_demo", "main_val_ranking_demo"}
-
-
-def test_compare_finds_an_arm_by_its_changed_option(results):
-    specs = [replace(s, recipe=replace(s.recipe, lr=1e-4)) for s in specs_of("main", "demo", "glia", splits=3)]
-    both = Results([*results.records, *records_of(specs)])
-    (found,) = compare(both, "glia", "glia,lr=0.0001")
-    assert (found.a, found.b) == ("GLIA", "GLIA, lr=0.0001")
-
-
-def test_one_common_split_says_nothing():
-    (found,) = compare(results_of("main", "demo", "glia,lora", ["demo_a"], splits=1), "glia", "lora")
-    assert (found.rows[0].p, found.rows[0].low, found.rows[0].verdict) == (None, None, 0)
-    assert "1 common split cannot tell GLIA from LoRA" in found.sentences[0]
-
-
-def test_compare_without_common_runs_names_the_command(results):
-    with pytest.raises(UsageError, match="bench run -m glia,vpt"):
-        compare(results, "glia", "vpt")
 
 
 def test_all_published_numbers_are_there():

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 from bench.cli.app import App, takes_config
+from bench.cli.commands.options import Plugin
 from bench.cli.console import friendly, grid, note, say
 from bench.cli.help import NamesGroup
 from bench.cli.invocation import configure
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
 
 methods_app = App(cls=NamesGroup, invoke_without_command=True)
 protocols_app = App(cls=NamesGroup, invoke_without_command=True)
-Plugin = Annotated[
-    Optional[list[Path]], typer.Option("--plugin", help="A Python file with further methods, protocols or datasets.")
-]
 
 
 def attach(app: App) -> None:
@@ -58,7 +56,7 @@ def methods_show(
     plugin: Plugin = None,
 ) -> None:
     """Show one method: paper, size, options. With their meaning, and what presets change for it."""
-    from bench.cli.configuration import recipes_of_method
+    from bench.cli.settings import recipes_of_method
     from bench.core.registry import METHODS
 
     configure(plugin)
@@ -96,7 +94,7 @@ def methods_check(
     plugin: Plugin = None,
 ) -> None:
     """Prove that a method is what its name says. Sizes, gradients, frozen parts and determinism are looked at."""
-    from bench.cli.driver import check_method_and_print
+    from bench.cli.listings import check_method_and_print
 
     configure(plugin)
     raise typer.Exit(check_method_and_print(name, backbone, tuple(settings or ())))
@@ -195,7 +193,7 @@ def _print_facts(about: dict[str, Any], further: Iterable[str]) -> None:
 
 
 def _print_options(options: Iterable[Option], how: str) -> None:
-    from bench.cli.configuration import HEADER, row_of
+    from bench.cli.settings import HEADER, row_of
 
     rows = [row_of(option) for option in options]
     if not rows:
@@ -254,7 +252,7 @@ def show_config(
 ) -> None:
     """Print what is in force and where each value came from."""
     from bench.cli.config import SETTINGS, file_settings
-    from bench.cli.configuration import recipe_in_force, run_options, settings_in_force
+    from bench.cli.settings import recipe_in_force, run_options, settings_in_force
     from bench.core.spec import recipe_options
 
     config = configure()
@@ -281,7 +279,7 @@ def show_config(
 
 
 def _print_all(title: str, options: Iterable[Option], in_force: Iterable[tuple[str, str, str]]) -> None:
-    from bench.cli.configuration import HEADER, row_of
+    from bench.cli.settings import HEADER, row_of
 
     rows = [(*row_of(option), *place[1:]) for option, place in zip(options, in_force, strict=True)]
     grid((*HEADER, "in force", "from"), rows, title=title)
@@ -308,7 +306,7 @@ def splits(
     plugin: Plugin = None,
 ) -> None:
     """Print or export the splits of a dataset. With --check, the exit status is 1 where a file has others."""
-    from bench.cli.driver import print_splits
+    from bench.cli.listings import print_splits
 
     config = configure(plugin)
     if check is not None:

@@ -8,6 +8,7 @@ from typing import Annotated, Optional
 import typer
 
 from bench.cli.app import App
+from bench.cli.commands.options import Device, Plugin, ResultsFolder
 from bench.cli.console import friendly, grid, note, say
 
 
@@ -24,7 +25,7 @@ def profile(
     batch: Annotated[int, typer.Option("--batch", min=2, help="Images a training step.")] = 8,
     size: Annotated[int, typer.Option("--size", min=1, help="Pixels a side.")] = 224,
     steps: Annotated[int, typer.Option("--steps", min=1, help="Training steps to measure.")] = 5,
-    device: Annotated[Optional[str], typer.Option("--device", help="auto, cpu, cuda or mps.")] = None,
+    device: Device = None,
     precision: Annotated[str, typer.Option("--precision", help="fp32 or bf16.")] = "fp32",
     threads: Annotated[int, typer.Option("--threads", min=0, help="CPU threads; 0: torch's choice.")] = 0,
     compile_steps: Annotated[
@@ -43,10 +44,8 @@ def profile(
     tolerance: Annotated[
         float, typer.Option("--tolerance", min=0, help="How much worse is still no regression.")
     ] = 0.1,
-    results: Annotated[Optional[Path], typer.Option("--results", help="The results folder.")] = None,
-    plugin: Annotated[
-        Optional[list[Path]], typer.Option("--plugin", help="A Python file with further methods.")
-    ] = None,
+    results: ResultsFolder = None,
+    plugin: Plugin = None,
 ) -> None:
     """Measure each method the same way. Work, speed, where a step's time goes, memory, share of the machine."""
     from bench.cli.config import file_settings

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench.cli.check_command import print_check
 from bench.cli.config import Config, file_settings
 from bench.cli.console import DEBUG, note, say
-from bench.cli.driver import execute
+from bench.cli.data_check import print_check
+from bench.cli.execute import execute
 from bench.cli.preflight import look_ahead
 from bench.cli.preview import preview
 from bench.core.errors import DataError, UsageError

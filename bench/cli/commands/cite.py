@@ -8,9 +8,8 @@ from typing import Annotated, Optional
 import typer
 
 from bench.cli.app import App
+from bench.cli.commands.options import OnlyMethods, OnlyPreset, OnlySets, Plugin, ResultsFolder, Smoke, Words
 from bench.cli.console import friendly, note, say, say_as_it_is
-
-Words = Optional[list[str]]
 
 
 def attach(app: App) -> None:
@@ -23,20 +22,18 @@ def cite(
     protocol: Annotated[
         Words, typer.Argument(help="Protocols whose tables are meant, separated by commas; all that have records.")
     ] = None,
-    method: Annotated[Words, typer.Option("--method", "-m", help="Only these methods, separated by commas.")] = None,
-    dataset: Annotated[Words, typer.Option("--dataset", "-d", help="Only these datasets, separated by commas.")] = None,
-    preset: Annotated[
-        Optional[str], typer.Option("--preset", help="Only the runs of this preset: demo or paper.")
-    ] = None,
-    smoke: Annotated[bool, typer.Option("--smoke", help="Smoke runs (made with --limit) too.")] = False,
+    method: OnlyMethods = None,
+    dataset: OnlySets = None,
+    preset: OnlyPreset = None,
+    smoke: Smoke = False,
     bib: Annotated[Optional[Path], typer.Option("--out", help="Write the entries into this file.")] = None,
-    results: Annotated[Optional[Path], typer.Option("--results", help="The results folder.")] = None,
-    plugin: Annotated[Optional[list[Path]], typer.Option("--plugin", help="A file with further protocols.")] = None,
+    results: ResultsFolder = None,
+    plugin: Plugin = None,
 ) -> None:
     """Print BibTeX for what a table used: methods, datasets, backbone, losses. What has no entry is named."""
     from bench.cli.config import SETTINGS
-    from bench.cli.driver import report_problems
     from bench.cli.invocation import configure, results_folder, words_of
+    from bench.cli.problems import report_problems
     from bench.core.files import write_text
     from bench.core.progress import counted
     from bench.core.registry import PROTOCOLS

@@ -8,9 +8,8 @@ from typing import Annotated, Optional
 import typer
 
 from bench.cli.app import App
+from bench.cli.commands.options import Device, Name, Plugin, ResultsFolder
 from bench.cli.console import friendly
-
-Name = Optional[str]
 
 
 def attach(app: App) -> None:
@@ -44,14 +43,12 @@ def finetune(
     ] = 1,
     overwrite: Annotated[Name, typer.Option("--overwrite", help="Which runs are made again, as in bench run.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
-    device: Annotated[Name, typer.Option("--device", help="auto, cpu, cuda or mps.")] = None,
-    results: Annotated[Optional[Path], typer.Option("--results", help="Folder for records and models.")] = None,
-    plugin: Annotated[
-        Optional[list[Path]], typer.Option("--plugin", help="A Python file with further methods.")
-    ] = None,
+    device: Device = None,
+    results: ResultsFolder = None,
+    plugin: Plugin = None,
 ) -> None:
     """Train a scorer for your own pictures. It checks the data, holds some out to test on, and keeps the model."""
-    from bench.cli.finetune_command import Wish, finetune_folder
+    from bench.cli.finetuning import Wish, finetune_folder
     from bench.cli.invocation import configure, parsed, runtime_of
     from bench.scoring.own_set import Columns
 

@@ -8,18 +8,8 @@ from typing import Annotated, Optional
 import typer
 
 from bench.cli.app import App
+from bench.cli.commands.options import BackboneFile, CnnFile, Device, Plugin, ResultsFolder, Words
 from bench.cli.console import friendly
-
-Words = Optional[list[str]]
-Results = Annotated[Optional[Path], typer.Option("--results", help="The results folder with the runs.")]
-Plugin = Annotated[
-    Optional[list[Path]], typer.Option("--plugin", help="A Python file with the method, where it is your own.")
-]
-Weights = Annotated[
-    Optional[Path],
-    typer.Option("--weights", metavar="FILE", help="The backbone's file, where a run was made with one."),
-]
-CnnWeights = Annotated[Optional[Path], typer.Option("--cnn-weights", help="The same for LoDa's CNN.")]
 
 
 def attach(app: App) -> None:
@@ -46,15 +36,15 @@ def predict(
     explain: Annotated[
         Optional[Path], typer.Option("--explain", help="A folder for pictures of where the model looked.")
     ] = None,
-    weights: Weights = None,
-    cnn_weights: CnnWeights = None,
-    device: Annotated[Optional[str], typer.Option("--device", help="auto, cpu, cuda or mps.")] = None,
-    results: Results = None,
+    weights: BackboneFile = None,
+    cnn_weights: CnnFile = None,
+    device: Device = None,
+    results: ResultsFolder = None,
     plugin: Plugin = None,
 ) -> None:
     """Score pictures with a trained model. The same picture gets the same score, whatever it is scored with."""
     from bench.cli.invocation import configure, parsed, runtime_of, words_of
-    from bench.cli.predict_command import Wish, predict_pictures
+    from bench.cli.predictions import Wish, predict_pictures
     from bench.planning.plan import weight_files
 
     config = configure(plugin, **parsed({"device": device, "results": results}))

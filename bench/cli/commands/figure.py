@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 from bench.cli.app import App
+from bench.cli.commands.options import OnlyMethods, OnlySets, Plugin, ReadFolder, Words
 from bench.cli.console import DEBUG, friendly, grid, note, say
 
 if TYPE_CHECKING:
     from bench.report.figures import Refusal, Written
-
-Words = Optional[list[str]]
 
 
 def attach(app: App) -> None:
@@ -24,8 +23,8 @@ def attach(app: App) -> None:
 @friendly
 def figure(
     names: Annotated[Words, typer.Argument(help="Figures, separated by commas; all that have records if none.")] = None,
-    method: Annotated[Words, typer.Option("--method", "-m", help="Only these methods, separated by commas.")] = None,
-    dataset: Annotated[Words, typer.Option("--dataset", "-d", help="Only these datasets, separated by commas.")] = None,
+    method: OnlyMethods = None,
+    dataset: OnlySets = None,
     image: Annotated[str, typer.Option("--image", help="A picture of the dataset, or a file, for attention.")] = "",
     views: Annotated[
         str, typer.Option("--views", help="For spectra: same (one crop for all methods) or own (the views of each).")
@@ -38,16 +37,12 @@ def figure(
         Optional[Path], typer.Option("--out", help="Where figures go; figures/ in the results folder if not given.")
     ] = None,
     list_them: Annotated[bool, typer.Option("--list", help="Only list the figures there are.")] = False,
-    results: Annotated[
-        Optional[Path], typer.Option("--results", help="The results folder; with --out only read.")
-    ] = None,
-    plugin: Annotated[
-        Optional[list[Path]], typer.Option("--plugin", help="A file with further methods or figures.")
-    ] = None,
+    results: ReadFolder = None,
+    plugin: Plugin = None,
 ) -> None:
     """Draw figures from the records there are. Some need kept weights or the datasets' pictures."""
-    from bench.cli.driver import note_official_in_name_only, report_problems
     from bench.cli.invocation import configure, results_folder, runtime_of, words_of
+    from bench.cli.problems import note_official_in_name_only, report_problems
     from bench.core.errors import UsageError
     from bench.records.results import Results
     from bench.records.store import Store

@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.cli.config import Config
 from bench.cli.console import DEBUG, note, say, show
-from bench.cli.driver import note_official_in_name_only, report_problems
+from bench.cli.problems import note_official_in_name_only, report_problems
 from bench.core.errors import StoreError
 from bench.core.progress import counted
 from bench.core.streams import terminal_width

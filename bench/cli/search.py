@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.cli.console import grid, note, say
-from bench.cli.driver import report_problems
 from bench.cli.live import view_of
 from bench.cli.preflight import look_ahead
+from bench.cli.problems import report_problems
 from bench.core.errors import RunError, UsageError
 from bench.core.progress import counted
 from bench.core.registry import METHODS

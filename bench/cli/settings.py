@@ -1,6 +1,6 @@
 """Every setting there is, with what it means: for `bench config`, `bench methods show`, and docs/configuration.md.
 
-`python -m bench.cli.configuration > docs/configuration.md` writes the page; a test says when it is no longer current.
+`python -m bench.cli.settings > docs/configuration.md` writes the page; a test says when it is no longer current.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ VARIABLES = {
 
 INTRODUCTION = f"""# Configuration
 
-This page is made from the source: `python -m bench.cli.configuration > docs/configuration.md`. On your machine
+This page is made from the source: `python -m bench.cli.settings > docs/configuration.md`. On your machine
 `bench config` says what is in force and where each value came from, `bench config --all` adds types, bounds and
 meanings, and `bench methods show NAME` and `bench protocols show NAME` say the same of one method or protocol.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 from bench.cli.app import App
+from bench.cli.commands.options import Plugin
 from bench.cli.console import friendly, grid, note, say, say_as_it_is
 
 if TYPE_CHECKING:
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
 
 data_app = App(help="Check, prepare, make or fetch datasets.", no_args_is_help=True)
 cache_app = App(help="Look at or clear what is kept to save time.", no_args_is_help=True)
-
-
-Plugin = Annotated[Optional[list[Path]], typer.Option("--plugin", help="A Python file with further datasets.")]
 
 
 def attach(app: App) -> None:
@@ -63,7 +61,7 @@ def check(
     plugin: Plugin = None,
 ) -> None:
     """Look at a dataset's labels and the heads of its pictures. The exit status is 1 when a run could go wrong."""
-    from bench.cli.check_command import print_check
+    from bench.cli.data_check import print_check
     from bench.cli.invocation import configure
     from bench.core.progress import Display
     from bench.data.obtain.check import check as look

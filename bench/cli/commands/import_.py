@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from bench.cli.app import App
+from bench.cli.commands.options import Name, Plugin, ResultsFolder
 from bench.cli.console import friendly, note, say
 
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from bench.data.labels.scores import Scores
     from bench.records.external import Imported, Origin, Place
     from bench.records.results import Results
-
-Names = Optional[str]
 
 
 def attach(app: App) -> None:
@@ -38,15 +37,15 @@ def import_(
     image_column: Annotated[str, typer.Option("--image-column", help="The column of pictures.")] = "image",
     score_column: Annotated[str, typer.Option("--score-column", help="The column of scores.")] = "score",
     remark: Annotated[str, typer.Option("--remark", help="A footnote, such as what the model was trained on.")] = "",
-    preset: Annotated[Names, typer.Option("--preset", help="The tables of which preset, where no run says.")] = None,
+    preset: Annotated[Name, typer.Option("--preset", help="The tables of which preset, where no run says.")] = None,
     splits: Annotated[Optional[int], typer.Option("--splits", min=1, help="So many splits, run here or not.")] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Put other scores of that name aside.")] = False,
-    results: Annotated[Optional[Path], typer.Option("--results", help="The results folder.")] = None,
-    plugin: Annotated[Optional[list[Path]], typer.Option("--plugin", help="A file with further datasets.")] = None,
+    results: ResultsFolder = None,
+    plugin: Plugin = None,
 ) -> None:
     """Bring in scores that were made elsewhere. They stand in tables, tests and figures, marked as external."""
-    from bench.cli.driver import report_problems
     from bench.cli.invocation import configure, one_set, parsed
+    from bench.cli.problems import report_problems
     from bench.core.files import sha256_of
     from bench.data.labels.scores import read_scores
     from bench.data.locate import load_dataset

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from bench.cli.app import App
+from bench.cli.commands.options import OnlyMethods, OnlyPreset, OnlySets, Plugin, ReadFolder
 from bench.cli.console import friendly, note, say
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from bench.report.narrowing import Narrowing
     from bench.report.page.render import Ask, Page
 
-Words = Optional[list[str]]
 SAID = 6
 """How many sentences the terminal shows; all stand on the page."""
 
@@ -30,9 +30,9 @@ def attach(app: App) -> None:
 
 @friendly
 def report(
-    method: Annotated[Words, typer.Option("--method", "-m", help="Only these methods, separated by commas.")] = None,
-    dataset: Annotated[Words, typer.Option("--dataset", "-d", help="Only these datasets, separated by commas.")] = None,
-    preset: Annotated[Optional[str], typer.Option("--preset", help="Only the runs of this preset.")] = None,
+    method: OnlyMethods = None,
+    dataset: OnlySets = None,
+    preset: OnlyPreset = None,
     one_run: Annotated[str, typer.Option("--run", help="A page of one run; the beginning of its key is enough.")] = "",
     pictures: Annotated[
         bool, typer.Option("--pictures", help="Small pictures of what runs err on; mind the sets' licences.")
@@ -47,12 +47,8 @@ def report(
     out: Annotated[
         Optional[Path], typer.Option("--out", help="Folder for the page; report/ in the results folder if not given.")
     ] = None,
-    results: Annotated[
-        Optional[Path], typer.Option("--results", help="The results folder; with --out only read.")
-    ] = None,
-    plugin: Annotated[
-        Optional[list[Path]], typer.Option("--plugin", help="A file with further methods, protocols or datasets.")
-    ] = None,
+    results: ReadFolder = None,
+    plugin: Plugin = None,
 ) -> None:
     """Make the report: one page to open in a browser, from the records there are. It needs nothing else."""
     from bench.cli.config import SETTINGS
@@ -110,7 +106,7 @@ def _ask(config: Config, store: Store, plugin: Sequence[Path] | None, *, picture
 
 def _records(config: Config, store: Store, wish: Narrowing) -> Results:
     """What is asked for of what there is; nothing at all is an error that says which command makes some."""
-    from bench.cli.driver import note_official_in_name_only, report_problems
+    from bench.cli.problems import note_official_in_name_only, report_problems
     from bench.core.errors import UsageError
     from bench.records.results import Results
     from bench.report.narrowing import narrowed

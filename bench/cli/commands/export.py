@@ -8,8 +8,8 @@ from typing import Annotated, Optional
 import typer
 
 from bench.cli.app import App
+from bench.cli.commands.options import BackboneFile, CnnFile, Plugin, ResultsFolder
 from bench.cli.console import friendly, note, say
-from bench.cli.predict import CnnWeights, Plugin, Results, Weights
 
 Key = Annotated[str, typer.Argument(help="A run's key or its beginning, or a model file.")]
 
@@ -27,14 +27,14 @@ def export(
     format_: Annotated[
         str, typer.Option("--format", help="safetensors (a few MB, without the backbone) or onnx (all of it).")
     ] = "safetensors",
-    weights: Weights = None,
-    cnn_weights: CnnWeights = None,
-    results: Results = None,
+    weights: BackboneFile = None,
+    cnn_weights: CnnFile = None,
+    results: ResultsFolder = None,
     plugin: Plugin = None,
 ) -> None:
     """Write a trained model to one file that travels. Its scale, its metrics and all hashes go with it."""
     from bench.cli.invocation import configure, runtime_of
-    from bench.cli.predict_command import refuse_unwritable
+    from bench.cli.predictions import refuse_unwritable
     from bench.core.errors import UsageError
     from bench.core.progress import Display
     from bench.planning.plan import weight_files
@@ -69,14 +69,14 @@ def push(
     hub: Annotated[
         Optional[str], typer.Option("--hub", metavar="NAME", help="Upload it, too, as USER/MODEL (you are logged in).")
     ] = None,
-    weights: Weights = None,
-    cnn_weights: CnnWeights = None,
-    results: Results = None,
+    weights: BackboneFile = None,
+    cnn_weights: CnnFile = None,
+    results: ResultsFolder = None,
     plugin: Plugin = None,
 ) -> None:
     """Lay a trained model out as a model hub's folder. Weights, config, and a model card made from the record."""
     from bench.cli.invocation import configure, results_folder, runtime_of
-    from bench.cli.predict_command import refuse_unwritable
+    from bench.cli.predictions import refuse_unwritable
     from bench.core.progress import Display
     from bench.planning.plan import weight_files
     from bench.records.store import Store

@@ -1,0 +1,65 @@
+"""The command `bench tune`: parse, call, print."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from bench.cli.app import App
+from bench.cli.commands.options import Device, Plugin, ResultsFolder
+from bench.cli.console import friendly
+
+
+def attach(app: App) -> None:
+    """Put this command on the `bench` command."""
+    app.command()(tune)
+
+
+@friendly
+def tune(
+    method: Annotated[str, typer.Argument(help="Methods, separated by commas, or all.")],
+    dataset: Annotated[
+        Optional[list[str]],
+        typer.Option(
+            "--dataset", "-d", help="Where to choose, one set; else the preset's set for tuning, or the first there is."
+        ),
+    ] = None,
+    splits: Annotated[
+        Optional[int], typer.Option("--splits", min=1, help="In how many splits to choose; the preset's number.")
+    ] = None,
+    rates: Annotated[str, typer.Option("--lr", help="Learning rates to try; the preset's if not given.")] = "",
+    option: Annotated[str, typer.Option("--option", help="One more option, as NAME=VALUE,VALUE…")] = "",
+    preset: Annotated[Optional[str], typer.Option("--preset", help="demo, study or paper.")] = None,
+    backbone: Annotated[str, typer.Option("--backbone", help="A timm ViT by name.")] = "",
+    weights: Annotated[str, typer.Option("--weights", help="pretrained, random, or a weights file.")] = "pretrained",
+    device: Device = None,
+    settings: Annotated[
+        Optional[list[str]], typer.Option("--set", help="KEY=VALUE of the recipe, for every candidate.")
+    ] = None,
+    results: ResultsFolder = None,
+    plugin: Plugin = None,
+) -> None:
+    """Choose a learning rate, and one option at most, in each split. Contents that no such run is tested on decide."""
+    from bench.cli.config import file_settings
+    from bench.cli.invocation import configure, one_set, runtime_of, words_of
+    from bench.cli.search import Wish, run_searches
+
+    config = configure(plugin, preset=preset, device=device, results=results, splits=splits)
+    wish = Wish(
+        "",
+        one_set(dataset, "bench tune"),
+        config["splits"],
+        rates,
+        option,
+        config.preset,
+        backbone,
+        weights,
+        tuple(settings or ()),
+        file_settings(config),
+    )
+    results_folder = Path(config["results"])
+    make_runtime = partial(runtime_of, config, plugin)
+    raise typer.Exit(run_searches(words_of(method), wish, results_folder, make_runtime))

@@ -1,0 +1,74 @@
+"""The command `bench verify`: parse, call, print."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bench.cli.app import App
+from bench.cli.commands.options import Plugin, ResultsFolder, Strict
+from bench.cli.console import friendly, grid, note, say
+
+if TYPE_CHECKING:
+    from bench.records.store import Store
+
+
+def attach(app: App) -> None:
+    """Put this command on the `bench` command."""
+    app.command()(verify)
+
+
+@friendly
+def verify(
+    data: Annotated[bool, typer.Option("--data", help="Check the datasets' labels, pictures and splits too.")] = False,
+    strict: Strict = False,
+    reference: Annotated[
+        bool, typer.Option("--reference", help="Hold your runs against the reference results too.")
+    ] = False,
+    results: ResultsFolder = None,
+    plugin: Plugin = None,
+) -> None:
+    """Recompute every metric from stored predictions. Hashes, splits and specs are checked too."""
+    from bench.cli.invocation import configure, results_folder
+    from bench.core.code import made_by_other_code, told_apart
+    from bench.core.progress import counted
+    from bench.records.results import Results as Records
+    from bench.records.store import Store
+    from bench.report.verify import earlier_remark, mixed
+    from bench.report.verify import verify as check
+
+    config = configure(plugin, results=results)
+    store = Store(results_folder(config))
+    checked, findings = check(store, config.data if data else None, config.cache)
+    if makers := list(filter(None, map(made_by_other_code, store.records()))):
+        note(f"{told_apart(makers)}. That is no fault of theirs: they hold what that code gave.")
+    if findings:
+        grid(("record", "what does not fit"), [(f.key, f.what) for f in findings])
+    say(f"{counted(checked, 'record')} checked: {_verdict(checked, len(findings))}.")
+    records = Records.read(store)
+    unlike = [f"Mixed: {line}." for line in mixed(records)]
+    for line in filter(None, [earlier_remark(records), *unlike]):
+        say(line)
+    far = _hold_against_reference(store) if reference else 0
+    raise typer.Exit(1 if findings or far or (strict and unlike) else 0)
+
+
+def _hold_against_reference(store: Store) -> int:
+    """Say how near one's runs are to the reference's, and what was not alike in those that are not; their number."""
+    from bench.records.store import Store
+    from bench.report.reference import NAME, folder_of, held_against, summary_of
+
+    found = held_against(store, Store(folder_of(NAME)))
+    far = [held for held in found if held.verdict == "other"]
+    if far:
+        rows = [(held.run, f"{held.difference:.3f}", ", ".join(held.unlike) or "nothing known") for held in far]
+        grid(("run", "difference", "not alike"), rows, title="Not the reference's numbers")
+    say(summary_of(found))
+    return len(far)
+
+
+def _verdict(checked: int, findings: int) -> str:
+    if findings:
+        return "1 thing does not fit" if findings == 1 else f"{findings} things do not fit"
+    return "everything fits" if checked else "nothing to look at"

@@ -1,0 +1,177 @@
+"""Notes below a table on its data: what a column can resolve, what moves a score, and where rows saw other data."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from bench.core.errors import RunError, StoreError
+from bench.planning.presets import made_sets
+from bench.records.results import FEW_PICTURES, Experiment, Record
+from bench.report.cells import Cell
+
+if TYPE_CHECKING:
+    from bench.report.tables.fill import Column
+
+UNKNOWN = "unknown"
+
+
+def spread_notes(labels: Sequence[str], columns: Sequence[Column], cells: Sequence[Sequence[Cell]]) -> tuple[str, ...]:
+    """What moves one content's SRCC in k-fold under several seeds, row by row, as far as there are predictions."""
+    from bench.metrics.variance import spread_of
+
+    notes = []
+    for j, column in enumerate(columns):
+        if column.metric != "srcc":
+            continue
+        try:
+            spreads = [spread_of(row[j].by_seed()) for row in cells]
+        except (StoreError, RunError):
+            continue
+        if said := [f"{label} {spread.text}" for label, spread in zip(labels, spreads, strict=True) if spread]:
+            notes.append(
+                f"One content's SRCC on {_title_of(column)} has these standard deviations by content/seed/pictures: "
+                f"{', '.join(said)}."
+            )
+    return tuple(notes)
+
+
+def data_notes(columns: Sequence[Column], cells: Sequence[Sequence[Cell]]) -> tuple[str, ...]:
+    """What the columns' data mean for the numbers: resolution, and warnings where rows saw different data."""
+    notes = []
+    errors: dict[str, str] = {}
+    differing: dict[Experiment, str] = {}
+    for j, column in enumerate(columns):
+        of_column = [row[j] for row in cells]
+        if column.experiment not in differing:  # its other metrics are of the same runs
+            differing[column.experiment] = _differing(of_column)
+        if hashes := differing[column.experiment]:
+            notes.append(f"Warning: the rows of {column.group} differ in {hashes}: they are not on identical data.")
+        if column.metric == "srcc" and (error := _standard_error(of_column)):
+            errors[_title_of(column)] = error
+    notes += _ceilings(columns, cells)
+    notes += _dataset_notes(cells)
+    notes += _few_pictures(columns, cells)
+    if errors:
+        notes.append(_errors_note(errors))
+    return tuple(dict.fromkeys(notes))
+
+
+def _errors_note(errors: Mapping[str, str]) -> str:
+    """What gap between medians a column can resolve; no number where its test part has too few contents."""
+    known = ", ".join(f"{name} {error}" for name, error in errors.items() if error != UNKNOWN)
+    unknown = ", ".join(name for name, error in errors.items() if error == UNKNOWN)
+    too_few = f"nknown for {unknown}: too few contents in a test part."
+    if not known:
+        return f"Standard error of one split's SRCC: u{too_few}"
+    return (
+        f"Standard error of one split's SRCC, of the column's best median, by contents where a test part has any: "
+        f"{known}. Smaller gaps between medians mean little by themselves." + (f" U{too_few}" if unknown else "")
+    )
+
+
+def _ceilings(columns: Sequence[Column], cells: Sequence[Sequence[Cell]]) -> list[str]:
+    """How well the labels of each column's test parts could be predicted, where their opinions are published."""
+    said: dict[str, str] = {}
+    for j, column in enumerate(columns):
+        found = [test["ceiling"] for row in cells for _, _, test in _data_of(row[j]) if test.get("ceiling")]
+        if found and _title_of(column) not in said:
+            srcc, plcc = (statistics.median(one[name] for one in found) for name in ("srcc", "plcc"))
+            said[_title_of(column)] = f"{_title_of(column)} SRCC {srcc:.3f}, PLCC {plcc:.3f}"
+    if not said:
+        return []
+    known = "; ".join(said.values())
+    return [
+        f"Label noise: true qualities themselves would correlate with these labels no better than {known} (from the "
+        "opinions' standard deviations)."
+    ]
+
+
+def _few_pictures(columns: Sequence[Column], cells: Sequence[Sequence[Cell]]) -> list[str]:
+    """Which columns rest on so few pictures that their numbers say little."""
+    found: dict[Experiment, str] = {}
+    for j, column in enumerate(columns):
+        sizes = [test.get("n") for row in cells for _, _, test in _data_of(row[j])]
+        least = min((int(n) for n in sizes if n), default=FEW_PICTURES)
+        if least < FEW_PICTURES:
+            found.setdefault(column.experiment, f"{_title_of(column)} ({least})")
+    if not found:
+        return []
+    return [
+        f"Few pictures in a test part: {', '.join(found.values())}. Correlations over so few change much from split to "
+        "split, and PLCC follows a curve fitted to them."
+    ]
+
+
+def _title_of(column: Column) -> str:
+    """A column's name without its metric."""
+    return f"{column.group} → {column.name}" if column.name else column.group
+
+
+def _dataset_notes(cells: Sequence[Sequence[Cell]]) -> list[str]:
+    """What the datasets' loaders said of them (which labels, what was left out); demo sets have a note of their own."""
+    found: dict[str, None] = {}
+    for cell in (cell for row in cells for cell in row):
+        for record in (record for record in cell.records[:1] if record.spec.train not in made_sets()):
+            train = record.section("data").get("train", {})
+            found |= dict.fromkeys(f"{train.get('name')}: {note}" for note in train.get("notes") or ())
+    return sorted(found)
+
+
+def _differing(cells: Sequence[Cell]) -> str:
+    """Which hashes of the data differ between rows of one column: of datasets (a schema's own), pictures, splits."""
+    found: dict[tuple[object, ...], set[object]] = {}
+    for cell in cells:
+        for record, train, test in _data_of(cell):
+            for name, data in (("the training set", train), ("the test set", test)):
+                found.setdefault((name, record.spec.schema), set()).add(data.get("hash"))
+                found.setdefault((f"the pictures of {name}",), set()).add(data.get("pixels"))
+            found.setdefault(("the split", record.spec.fraction, record.spec.split, record.spec.split_rule), set()).add(
+                train.get("split_hash")
+            )
+    names = {str(about[0]) for about, hashes in found.items() if len(hashes - {None, ""}) > 1}
+    return " and ".join(sorted(names))
+
+
+def _data_of(cell: Cell) -> Iterator[tuple[Record, Mapping[str, Any], Mapping[str, Any]]]:
+    """Each run, and what it says of its training set and of the cell's test set."""
+    for record in cell.records:
+        data = record.section("data")
+        yield record, data.get("train", {}), data.get("tests", {}).get(cell.experiment.target, {})
+
+
+def _standard_error(cells: Sequence[Cell]) -> str:
+    """The standard error of the SRCC at one split, for the column's best median; empty where nothing is known."""
+    known = [cell for cell in cells if cell.values]
+    if not known:
+        return ""
+    best = max(known, key=lambda cell: statistics.median(cell.values.values()))
+    tests = [test for _, _, test in _data_of(best)]
+    images = min((int(test["n"]) for test in tests if test.get("n")), default=0)
+    contents = min((int(test["contents"]) for test in tests if test.get("contents")), default=0)
+    if contents == images:
+        return _independent(best, images)
+    return _by_contents(best) or f"at least {_independent(best, images)}"
+
+
+def _independent(cell: Cell, images: int) -> str:
+    """By a formula for images that have nothing to do with one another."""
+    from bench.metrics.comparisons import srcc_standard_error
+
+    median = statistics.median(cell.values.values())
+    return f"{srcc_standard_error(images, median):.3f}" if images > 3 and -1 <= median <= 1 else ""
+
+
+def _by_contents(cell: Cell) -> str:
+    """From the stored predictions, by leaving out one content after the other; empty where none can be read."""
+    from bench.metrics.contents import standard_error
+
+    try:
+        tested = list(cell.predictions().values())
+    except StoreError:
+        return ""
+    if not tested:
+        return ""
+    error = standard_error(tested)
+    return UNKNOWN if error is None else f"{error:.3f}"
