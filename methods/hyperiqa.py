@@ -51,7 +51,7 @@ class HyperIqa(Method):
         "train_views": 25,
         "test_views": 25,
     }
-    vit_b: ClassVar[int] = 27_375_369
+    vit_b: ClassVar[int] = 27_375_368
     bounds: ClassVar[Mapping[str, Bound]] = {"backbone_rate": {"least": 0}}
 
     cnn: str = "resnet50.a1_in1k"
@@ -83,7 +83,7 @@ class HyperIqa(Method):
             "local distortion": local + (stages[3] + 1) * CONTENT,
             "hyper-network": sum((i + 1) * o for i, o in zip((stages[3], *HYPER), HYPER, strict=False)),
             "weights": sum((9 * hyper + 1) * (i * o // SIDE**2) for i, o in outputs) + (hyper + 1) * TARGET[-1],
-            "biases": sum((hyper + 1) * o for o in (*TARGET[1:], 1)),
+            "biases": sum((hyper + 1) * o for o in TARGET[1:]) + hyper,
         }
 
     def head(self, recipe: Recipe, width: int) -> nn.Module | None:
@@ -129,7 +129,8 @@ class _Written(Features):
         outputs = list(zip(TARGET, TARGET[1:], strict=False))
         self.weights = nn.ModuleList(nn.Conv2d(HYPER[-1], i * o // SIDE**2, 3, padding=1) for i, o in outputs)
         self.last = nn.Linear(HYPER[-1], TARGET[-1])
-        self.biases = nn.ModuleList(nn.Linear(HYPER[-1], o) for o in (*TARGET[1:], 1))
+        # a constant on all scores is nothing that a correlation sees, and standardised scores have none
+        self.biases = nn.ModuleList(nn.Linear(HYPER[-1], o, bias=o > 1) for o in (*TARGET[1:], 1))
         for layer in (*self.narrow, *self.local, self.content, *self.weights, self.last, *self.biases):
             nn.init.kaiming_normal_(layer.weight)
 
