@@ -127,13 +127,13 @@ def rows(source: Source) -> tuple[PublishedRow, ...]:
 
 def run_note(sources: Iterable[Source]) -> str:
     """Which methods of printed tables are run here, and which are quoted only; nothing where all are run."""
-    known: dict[bool, dict[str, None]] = {True: {}, False: {}}
+    known: dict[bool, dict[str, str]] = {True: {}, False: {}}
     for row in (row for source in sources for row in rows(source)):
-        known[bool(row.registered)].setdefault(row.method)
+        known[bool(row.registered)].setdefault(row.method.replace("-", "").lower(), row.method)  # two spellings are one
     if not known[False]:
         return ""
-    run = f"run here: {_listed(known[True])}; " if known[True] else ""
-    return f"Of the published rows, {run}quoted only: {_listed(known[False])} (docs/comparators.md says why)."
+    run = f"run here: {_listed(known[True].values())}; " if known[True] else ""
+    return f"Of the published rows, {run}quoted only: {_listed(known[False].values())} (docs/comparators.md says why)."
 
 
 def plcc_note(printed: Iterable[PublishedRow]) -> str:
