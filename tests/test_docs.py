@@ -8,6 +8,7 @@ import pytest
 from bench.core.registry import METHODS
 from bench.models.conformance import check_method
 from bench.models.sharing import SharedNetworks
+from bench.report.published import rows
 from bench.training.run import make_run
 from tests.world import make_world, tiny_runtime, tiny_spec
 
@@ -57,3 +58,14 @@ def test_every_test_named_in_a_page_exists(page):
 def test_a_cell_of_a_table_can_be_taken_in_at_a_glance(page):
     cells = [cell for line in page.read_text().splitlines() if line.startswith("|") for cell in line.split("|")]
     assert max((len(cell.split()) for cell in cells), default=0) <= 60
+
+
+def test_every_system_of_the_papers_comparisons_has_its_row_and_its_word_agrees_with_the_tables():
+    lines = (ROOT / "docs" / "comparators.md").read_text().splitlines()
+    cells = [[cell.strip() for cell in line.split("|")[1:4]] for line in lines if line.startswith("| ")]
+    here = {name.lower(): word for names, _, word in cells for name in names.split(", ")}
+    sources = [("GLIA", n) for n in "123"] + [("LoDa", n) for n in "125"]
+    for row in (row for source in sources for row in rows(source)):
+        runs = f"runs: `{row.registered}`" if row.registered else ("quoted", "out of reach")
+        assert here[row.method.lower()] == runs or here[row.method.lower()] in runs, row.method
+        assert not row.registered or row.registered in METHODS

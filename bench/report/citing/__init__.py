@@ -36,6 +36,7 @@ METHODS: Mapping[str, tuple[str, ...]] = {
     "brisque": ("mittal2012brisque",),
     "ilniqe": ("zhang2015ilniqe",),
     "niqe": ("mittal2013niqe",),
+    "rali_noalign": (),  # no entry was found in print
 }
 LIBRARIES: Mapping[str, tuple[str, ...]] = {"peft": ("mangrulkar2022peft",), "pyiqa": ("chen2022pyiqa",)}
 """Where the methods of a family come from."""

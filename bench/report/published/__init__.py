@@ -35,6 +35,7 @@ METHODS = {
     "GLIA": "glia",
     "DEIQT": "deiqt",
     "HyperIQA": "hyperiqa",
+    "BRISQUE": "brisque",
 }
 """The papers' names of the methods that can also be run here, and ours."""
 
@@ -122,6 +123,17 @@ def rows(source: Source) -> tuple[PublishedRow, ...]:
         row = found.setdefault(key, PublishedRow(source, key[0], key[1], fraction, key[3], {}))
         row.values[DATASETS[line["train"]], DATASETS[line["test"]], line["metric"]] = float(line["value"])
     return tuple(found.values())
+
+
+def run_note(sources: Iterable[Source]) -> str:
+    """Which methods of printed tables are run here, and which are quoted only; nothing where all are run."""
+    known: dict[bool, dict[str, str]] = {True: {}, False: {}}
+    for row in (row for source in sources for row in rows(source)):
+        known[bool(row.registered)].setdefault(row.method.replace("-", "").lower(), row.method)  # two spellings are one
+    if not known[False]:
+        return ""
+    run = f"run here: {_listed(known[True].values())}; " if known[True] else ""
+    return f"Of the published rows, {run}quoted only: {_listed(known[False].values())} (docs/comparators.md says why)."
 
 
 def plcc_note(printed: Iterable[PublishedRow]) -> str:

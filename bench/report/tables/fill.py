@@ -17,7 +17,7 @@ from bench.report.arms import Arm, count_text, shared_changes
 from bench.report.cells import Cell, cost_of, rank_published, summarise
 from bench.report.mixing import columns_of, mixtures
 from bench.report.published import DATASETS as PUBLISHED_DATASETS
-from bench.report.published import NOTES, PublishedRow, Source, name_of, plcc_note
+from bench.report.published import NOTES, PublishedRow, Source, name_of, plcc_note, run_note
 from bench.report.published import rows as published_rows
 from bench.report.selection import PresetResults, by_preset
 from bench.report.table import UNRANKED, Number, Row, Table
@@ -161,7 +161,7 @@ def fill(results: PresetResults, layout: Layout) -> Table:
     published = _published_rows(layout, sources)
     rows, alike = (rows, ()) if published else without_shared_notes(rows)
     rows += published
-    whole = [NOTES.get(source, {}).get("", "") for source in sources]
+    whole = [*(NOTES.get(source, {}).get("", "") for source in sources), run_note(sources)]
     if any(column.metric in ("plcc", RAW) for column in layout.columns):
         whole.append(plcc_note(row for source in sources for row in published_rows(source)))
     table = Table(

@@ -6,7 +6,7 @@ import io
 import pytest
 
 from bench.records.results import Results
-from bench.report.published import plcc_note, rows
+from bench.report.published import plcc_note, rows, run_note
 from bench.report.table import Number
 from bench.report.tables.fill import dataset_title
 from bench.report.tables.rendering.tidy import tidy_csv
@@ -89,3 +89,16 @@ def test_of_what_the_papers_ran_themselves_the_plcc_is_known():
     )
     assert "not known" in plcc_note(rows(("GLIA", "1")))
     assert plcc_note(rows(("GLIA", "2"))) == "", "it prints no PLCC"
+
+
+def test_a_table_says_which_published_rows_are_run_here_and_which_are_quoted():
+    assert run_note([("LoDa", "2")]) == (
+        "Of the published rows, run here: HyperIQA, DEIQT and LoDa; quoted only: DBCNN, P2P-BM and TReS "
+        "(docs/comparators.md says why)."
+    )
+    assert run_note([("GLIA", "6")]) == "", "all are run here"
+    assert run_note([]) == ""
+    plan = records_of(specs_of("main", "paper", "glia", datasets=("koniq10k",)))
+    said = [line for line in tables_of("main", Results(plan))["main"].notes if "quoted only" in line]
+    assert len(said) == 1
+    assert "MUSIQ" in said[0].partition("quoted only")[2]
