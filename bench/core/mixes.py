@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal, cast, get_args
@@ -24,6 +25,10 @@ class Mix:
 
     def __str__(self) -> str:
         return PLUS.join(self.sets) + ("" if self.shares == EQUAL else f"{AT}{self.shares}")
+
+    def titled(self, title: Callable[[str], str]) -> str:
+        """The mix for a reader, given how each set is called."""
+        return " + ".join(map(title, self.sets)) + ("" if self.shares == EQUAL else f" (shares by {self.shares})")
 
     @staticmethod
     def of(sets: tuple[str, ...], shares: str = EQUAL) -> Mix:

@@ -50,7 +50,7 @@ def inject(vit: Vit, config: Any) -> Any:
     if not getattr(config, "exclude_modules", True):  # an Identity (timm's unused norms) has nothing to adapt
         idle = [name for name, part in vit.model.named_modules() if isinstance(part, nn.Identity)]
         config.exclude_modules = "|".join(map(re.escape, idle)) or None
-    if not vit.shape.qkv and config.target_modules == QKV:
+    if config.target_modules == QKV and _has_separate_maps(vit.blocks[0]):
         raise UsageError(
             f"peft's {config.peft_type.value} goes into one map for queries, keys and values, and this backbone's "
             f"{type(vit.blocks[0]).__name__} blocks have three: name another target with peft:NAME, or choose another "
@@ -60,6 +60,11 @@ def inject(vit: Vit, config: Any) -> Any:
     if not any(p.requires_grad for p in vit.parameters()):
         raise UsageError(f"peft's {config.peft_type} trains nothing in this ViT with target {config.target_modules!r}.")
     return tuner
+
+
+def _has_separate_maps(block: nn.Module) -> bool:
+    """Whether queries, keys and values have a map each."""
+    return isinstance(getattr(getattr(block, "attn", None), "q_proj", None), nn.Module)
 
 
 def count_on_stand_in(config: Any, shape: VitShape) -> int:

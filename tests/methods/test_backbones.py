@@ -72,7 +72,7 @@ def test_the_walk_is_the_models_own_forward(kind: str) -> None:
     with torch.no_grad():
         features = vit.model.fc_norm(vit.model.forward_features(pictures))
         assert torch.allclose(vit.tokens(pictures), features, atol=1e-6)
-        if vit.model.cls_token is None:
+        if not vit.reads_cls:
             assert torch.allclose(
                 vit(pictures), vit.model.forward_head(vit.model.forward_features(pictures)), atol=1e-6
             )

@@ -124,12 +124,12 @@ def test_joint_runs_from_the_command_line_are_made_shown_and_verified(tmp_path, 
     words = ["-m", "linear_probe,mean", "-p", "joint", "-d", "near+far", *flags]
     code, said = bench("run", *words)
     assert code == 0, said
-    assert "4 made, 0 failed" in " ".join(said.split())
+    assert "4 done, 0 failed" in " ".join(said.split())
     assert "near share no picture" in " ".join(said.split())
     code, said = bench("table", "joint")
     assert (code, "Trained on: test part" in said) == (0, True), said
     assert "everything fits" in bench("verify")[1]
-    assert "0 to make" in bench("run", *words)[1]
+    assert "0 to run" in bench("run", *words)[1]
     code, said = bench("run", *words, "--pack", "2")
     assert code == 2
     assert "far+near are made one by one" in " ".join(said.split())

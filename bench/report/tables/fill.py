@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bench.core.mixes import EQUAL, is_mix, mix_of, sets_of
+from bench.core.mixes import is_mix, mix_of, sets_of
 from bench.core.registry import DATASETS
 from bench.core.spec import SCHEMA, Target
 from bench.core.split_rules import AT_RANDOM
@@ -114,8 +114,7 @@ class Layout:
 def dataset_title(name: str) -> str:
     """A dataset as the papers' tables spell it, or as bench.toml calls the user's own; of several, each of them."""
     if is_mix(name):
-        mix = mix_of(name)
-        return " + ".join(map(dataset_title, mix.sets)) + ("" if mix.shares == EQUAL else f" (shares by {mix.shares})")
+        return mix_of(name).titled(dataset_title)
     if name in TITLES:
         return TITLES[name]
     if name in DATASETS and (title := DATASETS.card(name).facts["title"]):
