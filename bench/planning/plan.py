@@ -102,37 +102,7 @@ def make_plan(ask: Ask) -> Plan:
     names = [PROTOCOLS.target(name) and name for name in ask.protocols]
     methods = expand_methods(ask.methods)
     settings = sort_settings(ask.settings, methods, names)
-    files, token = weights_token(ask.weights)
-    if ask.cnn_weights is not None:
-        cnn_files, cnn_token = weights_token(str(ask.cnn_weights.resolve()), "--cnn-weights")
-        files["cnn"] = cnn_files[cnn_token]
-        settings.spec["cnn_weights"] = cnn_token
-    common: dict[str, Any] = {"weights": token, "precision": ask.precision, "limit": ask.limit} | settings.spec
-    if ask.backbone:
-        common["backbone"] = ask.backbone
-    if ask.selection:
-        settings.recipe["selection"] = recipe_options()["selection"].parse(ask.selection)
-    if 0 < ask.limit < LEAST_IMAGES:
-        raise UsageError(f"--limit {ask.limit} leaves nothing to split: use at least {LEAST_IMAGES} images.")
-    rules = {str(settings.spec.get("split_rule", preset.rule_for(name))) for name in ask.datasets or preset.main}
-    known = min(map(splits_in, rules))
-    request = Request(
-        preset=preset,
-        methods=tuple(
-            MethodChoice(m, _sized(m, {**ask.file.methods.get(m, {}), **settings.methods.get(m, {})}, ask, preset))
-            for m in methods
-        ),
-        datasets=tuple(dict.fromkeys(part for name in ask.datasets for part in sets_of(name))),
-        sets=_sets(ask, preset, names),
-        splits=ask.splits or known or preset.splits,
-        recipe={**ask.file.recipe, **settings.recipe},
-        recipes=recipes_of_methods(ask.file, settings),
-        options=ask.file.methods,
-        common=common | ({"budget": parse_count(ask.budget)} if ask.budget else {}),
-        tuned=ask.tuned,
-        own_recipes=ask.own_recipes,
-        sizer=size_to_budget,
-    )
+    files, request = _request(ask, preset, names, methods, settings)
     planned = [
         (name, _planned(name, seeded, settings.protocols.get(name, {})))
         for seeded in _seeded(request, ask.seeds or preset.seeds)
@@ -155,6 +125,43 @@ def make_plan(ask: Ask) -> Plan:
         splits_named=bool(ask.splits),
         unfit=unfit,
         unnamed=frozenset(methods) - set(ask.methods) if "all" in ask.methods else frozenset(),
+    )
+
+
+def _request(
+    ask: Ask, preset: Preset, names: Sequence[str], methods: Sequence[str], settings: Settings
+) -> tuple[dict[str, Path], Request]:
+    """What protocols are asked to plan, and the weights files that are named; impossible wishes are refused."""
+    files, token = weights_token(ask.weights)
+    if ask.cnn_weights is not None:
+        cnn_files, cnn_token = weights_token(str(ask.cnn_weights.resolve()), "--cnn-weights")
+        files["cnn"] = cnn_files[cnn_token]
+        settings.spec["cnn_weights"] = cnn_token
+    common: dict[str, Any] = {"weights": token, "precision": ask.precision, "limit": ask.limit} | settings.spec
+    if ask.backbone:
+        common["backbone"] = ask.backbone
+    if ask.selection:
+        settings.recipe["selection"] = recipe_options()["selection"].parse(ask.selection)
+    if 0 < ask.limit < LEAST_IMAGES:
+        raise UsageError(f"--limit {ask.limit} leaves nothing to split: use at least {LEAST_IMAGES} images.")
+    rules = {str(settings.spec.get("split_rule", preset.rule_for(name))) for name in ask.datasets or preset.main}
+    known = min(map(splits_in, rules))
+    return files, Request(
+        preset=preset,
+        methods=tuple(
+            MethodChoice(m, _sized(m, {**ask.file.methods.get(m, {}), **settings.methods.get(m, {})}, ask, preset))
+            for m in methods
+        ),
+        datasets=tuple(dict.fromkeys(part for name in ask.datasets for part in sets_of(name))),
+        sets=_sets(ask, preset, names),
+        splits=ask.splits or known or preset.splits,
+        recipe={**ask.file.recipe, **settings.recipe},
+        recipes=recipes_of_methods(ask.file, settings),
+        options=ask.file.methods,
+        common=common | ({"budget": parse_count(ask.budget)} if ask.budget else {}),
+        tuned=ask.tuned,
+        own_recipes=ask.own_recipes,
+        sizer=size_to_budget,
     )
 
 

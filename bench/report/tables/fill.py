@@ -22,6 +22,7 @@ from bench.report.published import rows as published_rows
 from bench.report.selection import PresetResults, by_preset
 from bench.report.table import UNRANKED, Number, Row, Table
 from bench.report.tables.data_notes import data_notes, spread_notes
+from bench.report.tables.differences import with_difference_columns
 from bench.report.tables.notes import (
     Network,
     conditions,
@@ -183,7 +184,7 @@ def fill(results: PresetResults, layout: Layout) -> Table:
         demo=made,
         mixed=mixed,
     )
-    return _with_difference_columns(table)
+    return with_difference_columns(table)
 
 
 def with_raw_plcc(layout: Layout) -> Layout:
@@ -371,33 +372,3 @@ def _published_facts(row: PublishedRow, column: Column) -> dict[str, object]:
         "fraction": row.fraction,
         "metric": PRINTED_PLCC[row.plcc] if column.metric in ("plcc", RAW) else column.metric,
     }
-
-
-def _with_difference_columns(table: Table) -> Table:
-    """A Δ column beside every column that has a difference to show."""
-    header: list[tuple[str, str]] = []
-    shown: list[tuple[int, bool]] = []
-    for j, (group, name) in enumerate(table.header):
-        header.append((group, name))
-        shown.append((j, False))
-        cells = [row.cells[j] for row in table.rows]
-        if any(isinstance(cell, Number) and cell.difference is not None for cell in cells):
-            header.append((group, f"Δ {name}" if table.tiers[0] else "Δ"))
-            shown.append((j, True))
-    if len(header) == len(table.header):
-        return table
-    rows = [
-        replace(row, cells=tuple(_difference_text(row.cells[j]) if delta else row.cells[j] for j, delta in shown))
-        for row in table.rows
-    ]
-    note = (
-        "Δ: measured − published, only where dataset (whole), split rule and backbone are the paper's; where both "
-        "papers print a number, of the first block that has it."
-    )
-    return replace(table, header=tuple(header), rows=tuple(rows), notes=(*table.notes, note))
-
-
-def _difference_text(cell: Number | str) -> str:
-    if isinstance(cell, Number) and cell.difference is not None:
-        return f"{cell.difference:+z.3f}".replace("-", "−")
-    return ""
