@@ -164,7 +164,7 @@ class DatasetSource:
     """The smallest and the largest score in the label file; twice 0 where it is not known."""
     higher_is_better: ClassVar[bool] = True
     """As the label file has it; a loader turns a scale round where lower is better."""
-    opinions: float = 0.0
+    opinions: ClassVar[float] = 0.0
     """How many opinions a score is the mean of, on average; 0 where nobody says. With the standard deviations of the
     opinions it says how well a score could be predicted at all."""
     kind: ClassVar[str] = ""

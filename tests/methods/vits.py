@@ -30,6 +30,7 @@ def small_vit(size: int = 64, **changes: Any) -> Vit:
 
 
 def build(name: str, vit: Vit, seed: int = 0, **options: Any) -> QualityModel:
-    """A method's whole model on this ViT."""
+    """A method's whole model on this ViT, or on its own networks where it stands on these."""
     torch.manual_seed(seed)
-    return METHODS.make(name, options).build(vit, Recipe(size=vit.size), random_cnn)
+    own = METHODS.card(name).facts["stands_on"] == "own"
+    return METHODS.make(name, options).build(None if own else vit, Recipe(size=vit.size), random_cnn)

@@ -100,7 +100,7 @@ def test_backbones_of_other_patches_stand_in_one_group_of_the_pretraining_table(
     table = tables_of("pretraining", records)["pretraining"]
     kinds = [row.lead for row in table.rows if not row.block]
     assert ("GLIA (8.04M)", "DINOv2") in kinds
-    assert len(kinds) == 6
+    assert len(kinds) == 11
 
 
 def test_a_budget_turns_the_size_and_leaves_the_fragments_to_the_backbone():

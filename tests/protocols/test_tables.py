@@ -60,6 +60,11 @@ def test_pretraining_shows_lodas_four_kinds_and_ours():
         "Multi-Modal (CLIP)",
         "DINOv2",
         "SigLIP",
+        "SigLIP 2",
+        "DINOv3",
+        "Perception Encoder",
+        "EVA-02",
+        "Multi-Modal (CLIP), ViT-L",
     ]
     assert [lead[1] for lead in leads(table, "LoDa, Table 3")] == ["MAE", "Multi-Modal", "ImageNet-1K", "ImageNet-21K"]
     mae = next(row for row in table.rows if row.lead[1] == "MAE" and row.block == MEASURED)

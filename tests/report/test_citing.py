@@ -91,7 +91,7 @@ def test_weights_that_nobody_trained_are_not_cited_and_a_baseline_needs_no_paper
 
 
 def test_what_has_no_entry_is_named_and_nothing_is_made_up_for_it():
-    backbone = "vit_base_patch16_dinov3"
+    backbone = "vit_base_patch16_own"
     spec = specs_of("main", "paper", "peft:boft", ("koniq10k",), 1, backbone=backbone)[0]
     found = cite([record_of(spec)])
     assert found.missing == ["method peft:boft", f"the weights of {backbone}"]

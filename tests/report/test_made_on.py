@@ -10,7 +10,7 @@ import pytest
 
 from bench.core.errors import Interrupted, RunError
 from bench.core.machine import KERNEL_LIMITS
-from bench.core.spec import Target
+from bench.core.spec import RunSpec, Target
 from bench.data.labels.scores import Scores
 from bench.data.locate import load_dataset
 from bench.records.external import Import, Origin, Place
@@ -30,6 +30,7 @@ ANY_NAMES = (
     "spec",
     "error",
     "data.tests",
+    "data.train.sets",
     "weights.further",
     "metrics",
     "run.versions",
@@ -148,8 +149,10 @@ def test_the_page_on_records_names_every_field_of_a_record_and_no_other(tmp_path
     store.write(*make_run(probe, runtime))
     of_both = tiny_spec("ensemble", options={"of": "loda,linear_probe"})
     store.write(*make_run(of_both, replace(runtime, members=(spec, probe))))
+    mix = RunSpec.from_dict(probe.as_dict() | {"train": "far+near", "tests": ["near:test"]})
+    store.write(*make_run(mix, runtime))
     records = [json.loads(path.read_text()) for path in store.runs.glob("*.json")]
-    assert len(records) == 6
+    assert len(records) == 7
     held = {name for record in records for name in fields_of(record)}
     assert documented() == held
 

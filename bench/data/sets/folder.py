@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -44,8 +45,7 @@ class Folder(DatasetSource):
 
     def load(self) -> Dataset:
         """The labelled pictures; others in the folder are left alone."""
-        self.opinions = self._opinions()
-        return assemble(self, self.labels())
+        return replace(assemble(self, self.labels()), opinions=self._opinions())
 
     def labels(self) -> Labels:
         """Columns as configured; with `group`, pictures of one content never stand on both sides of a split."""

@@ -21,7 +21,7 @@ class Kadid10k(DatasetSource):
     images: ClassVar[int] = 10125
     groups: ClassVar[int] = 81
     score_range: ClassVar[tuple[float, float]] = (1.0, 5.0)
-    opinions = 30.0
+    opinions: ClassVar[float] = 30.0
     kind: ClassVar[str] = "synthetic"
     tells: ClassVar[tuple[str, ...]] = ("distortion", "originals")
     folders: ClassVar[tuple[str, ...]] = ("kadid10k", "KADID-10k", "KADID10K")

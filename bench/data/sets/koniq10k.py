@@ -33,7 +33,7 @@ class Koniq10k(DatasetSource):
     title: ClassVar[str] = "KonIQ-10k"
     images: ClassVar[int] = 10073
     score_range: ClassVar[tuple[float, float]] = (3.911, 88.389)
-    opinions = 120.0
+    opinions: ClassVar[float] = 120.0
     kind: ClassVar[str] = "authentic"
     folders: ClassVar[tuple[str, ...]] = ("koniq10k", "KonIQ-10k", "koniq-10k", "koniq")
     obtain: ClassVar[str] = "the KonIQ-10k page of the MMSP database site, University of Konstanz"

@@ -22,7 +22,7 @@ class LiveC(DatasetSource):
     title: ClassVar[str] = "LIVEC"
     images: ClassVar[int] = 1162
     score_range: ClassVar[tuple[float, float]] = (3.42, 92.432)
-    opinions = 175.0
+    opinions: ClassVar[float] = 175.0
     kind: ClassVar[str] = "authentic"
     folders: ClassVar[tuple[str, ...]] = ("ChallengeDB_release", "LIVEC", "LIVE_Challenge", "livec", "CLIVE")
     obtain: ClassVar[str] = "the LIVE laboratory, University of Texas at Austin, by its request form (In the Wild)"

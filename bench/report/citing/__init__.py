@@ -59,6 +59,10 @@ DATASETS: Mapping[str, tuple[str, ...]] = {
 """The labels of the demo and of the study are means of KADID-10k's."""
 WEIGHTS: tuple[tuple[str, str], ...] = (
     (r"dinov2", "oquab2023dinov2"),
+    (r"dinov3", "simeoni2025dinov3"),
+    (r"_pe_", "bolya2025perception"),
+    (r"^eva02_", "fang2024eva02"),
+    (r"siglip_.*\.v2_", "tschannen2025siglip2"),
     (r"siglip_", "zhai2023siglip"),
     (r"\.mae", "he2022mae"),
     (r"_clip_.*\.openai", "radford2021clip"),
