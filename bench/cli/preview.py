@@ -73,6 +73,9 @@ def _named(arm: Arm, shared: Collection[str]) -> str:
 
 
 def _part(spec: RunSpec) -> str:
+    """How much of its set it trains on."""
+    if spec.folds and spec.fraction == USUAL_FRACTION and spec.source != "all":
+        return f"{spec.folds - 1} of {spec.folds} folds"
     return "all" if spec.source == "all" and spec.fraction == USUAL_FRACTION else f"{spec.fraction:.0%}"
 
 

@@ -273,6 +273,12 @@ def test_tuning_chooses_on_validation_contents_and_runs_use_it(home):
     )  # fmt: skip
     assert more.exit_code == 2
     assert "tuned in 2 splits of near and not in split 2" in more.output
+    beside = bench(
+        "run", "-m", "linear_probe,lora,mean", "-p", "main", "-d", "near", "--splits", 2, "--recipe", "tuned",
+        "--backbone", TINY, "--weights", "random", "--preset", "demo", "--set", "size=32", "--dry-run",
+    )  # fmt: skip
+    said = "Not tuned, so as the preset has it: lora. `bench tune lora --preset demo` chooses."
+    assert said in beside.output, "the mean learns nothing that could be tuned"
 
 
 @pytest.mark.parametrize("words", [["--help"], ["methods"], ["protocols"], ["datasets"], ["config"], ["run", "--help"]])

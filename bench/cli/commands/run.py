@@ -128,6 +128,8 @@ def run(
     )
     plan = make_plan(ask)
     runtime = runtime_of(config, plugin, weight_files=plan.weight_files, use_cache=not no_cache, partial=partial)
+    if recipe == "tuned":
+        _tell_of_untuned(plan, silenced if quiet else note)
     plan = _looked_at(plan, runtime, config, check_overlap=check_overlap, dry_run=dry_run, quiet=quiet)
     if dry_run:
         from bench.cli.preview import preview
@@ -175,6 +177,18 @@ def _tuned(recipe: str, config: Config) -> Choices:
     if recipe != "tuned":
         return Choices()
     return read_choices(Path(config["results"]), config.preset)
+
+
+def _tell_of_untuned(plan: Plan, tell: Callable[[str], None]) -> None:
+    """Name the methods for which nothing was chosen: they keep the preset's settings."""
+    from bench.planning.choices import chosen_keys
+    from bench.planning.usual import fact_of
+
+    named = {spec.method for spec in plan.specs if not chosen_keys(spec.recipe_from)[0]}
+    untuned = ",".join(sorted(name for name in named if "descent" in str(fact_of(name, "learns"))))
+    if untuned:
+        command = f"bench tune {untuned} --preset {plan.preset.name}"
+        tell(f"Not tuned, so as the preset has it: {untuned.replace(',', ', ')}. `{command}` chooses.")
 
 
 def _announce(config: Config, plan: Plan, tell: Callable[[str], None]) -> None:
