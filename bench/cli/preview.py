@@ -95,7 +95,7 @@ def _time(pending: Sequence[RunSpec], store: Store, runtime: Runtime) -> str:
     others = [spec for spec, seconds in zip(pending, each, strict=True) if seconds is None]
     if not others:
         return f"About {clock(sum(known))}, by the records in {runtime.results}."
-    from bench.profiling.estimate import rough_seconds
+    from bench.execution.profiling.estimate import rough_seconds
 
     rough = rough_seconds(others, runtime)
     said = f"About {clock(sum(known) + rough)}: rough, from arithmetic and this machine's rate, often off by two"

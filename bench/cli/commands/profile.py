@@ -52,10 +52,9 @@ def profile(
     from bench.cli.invocation import configure, one_set, runtime_of
     from bench.core.errors import UsageError
     from bench.core.progress import Display
-    from bench.profiling.figure import draw_profile
-    from bench.profiling.measure import Setting
-    from bench.profiling.processes import profile_methods
-    from bench.profiling.report import (
+    from bench.execution.profiling.measure import Setting
+    from bench.execution.profiling.processes import profile_methods
+    from bench.execution.profiling.report import (
         LEGEND,
         SPEED_HEADER,
         WORK_HEADER,
@@ -64,6 +63,7 @@ def profile(
         work_rows,
         write_report,
     )
+    from bench.report.profile import draw_profile
 
     config = configure(plugin, device=device, results=results, compile=compile_steps)
     path = Path(config["results"]) / "profiles" / f"{name}.json"
@@ -90,7 +90,7 @@ def profile(
 
 
 def _print_changes(report: dict[str, object], before: dict[str, object], tolerance: float) -> int:
-    from bench.profiling.report import compare_reports
+    from bench.execution.profiling.report import compare_reports
 
     changes = compare_reports(report, before, tolerance)
     rows = [

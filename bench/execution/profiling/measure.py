@@ -17,10 +17,10 @@ from bench.core.machine import describe, forget_peak_memory, numerics, peak_memo
 from bench.core.runtime import Runtime
 from bench.core.spec import Recipe, RunSpec, Scalar, Target
 from bench.data.feed import Batch
-from bench.profiling.ceilings import measure_ceilings, wait_for
-from bench.profiling.phases import TimedFeed, watch
-from bench.profiling.pictures import synthetic_set
-from bench.profiling.work import Work, count_work
+from bench.execution.profiling.ceilings import measure_ceilings, wait_for
+from bench.execution.profiling.phases import TimedFeed, watch
+from bench.execution.profiling.pictures import synthetic_set
+from bench.execution.profiling.work import Work, count_work
 from bench.training.loop import Job, epoch_batches, loss_of, train
 from bench.training.scoring import score
 from bench.training.session import Session, prepare

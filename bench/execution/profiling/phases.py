@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from bench.data.feed import Batch, Feed
-from bench.profiling.ceilings import wait_for
+from bench.execution.profiling.ceilings import wait_for
 from bench.training.loop import Job
 
 PHASES = ("data", "forward", "backward", "optimiser", "overhead")

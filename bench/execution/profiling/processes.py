@@ -16,7 +16,7 @@ from bench.core.spec import Scalar
 from bench.planning.plan import sort_settings
 
 if TYPE_CHECKING:
-    from bench.profiling.measure import Setting
+    from bench.execution.profiling.measure import Setting
 
 
 def profile_methods(
@@ -32,7 +32,7 @@ def profile_methods(
     Each is measured in a process of its own: so the peak memory of one is not another's, and start-up is measured as
     a run meets it. One that fails takes no other's numbers with it. `own`: what bench.toml sets of methods' options.
     """
-    from bench.profiling.measure import report_of
+    from bench.execution.profiling.measure import report_of
 
     wanted = list(names) or [name for name in METHODS.names() if METHODS.card(name).facts["vit_b"] is not None]
     for name in wanted:
@@ -68,6 +68,6 @@ def _in_fresh_process(name: str, options: Mapping[str, Scalar], setting: Setting
 
 
 def _measure(name: str, options: dict[str, Scalar], setting: Setting, runtime: Runtime) -> dict[str, Any]:
-    from bench.profiling.measure import profile_method
+    from bench.execution.profiling.measure import profile_method
 
     return profile_method(name, options, setting, runtime)

@@ -2,8 +2,8 @@
 
 import pytest
 
+from bench.execution.profiling.estimate import operations, resized, rough_seconds
 from bench.models.weightless import PictureWork, count_picture_work
-from bench.profiling.estimate import operations, resized, rough_seconds
 from bench.training.run import make_run
 from tests.world import make_world, tiny_runtime, tiny_spec
 
@@ -58,7 +58,7 @@ def test_a_method_is_counted_once_for_a_plan_of_many_kinds_of_runs(tmp_path, mon
         counted.append(spec.method)
         return WORK
 
-    monkeypatch.setattr("bench.profiling.estimate.count_picture_work", count)
+    monkeypatch.setattr("bench.execution.profiling.estimate.count_picture_work", count)
     specs = [tiny_spec("lora", options={"rank": rank}, recipe={"size": size}) for rank in (2, 4) for size in (160, 320)]
     rough_seconds([*specs, tiny_spec("glia")], tiny_runtime(tmp_path, make_world(tmp_path / "sets")))
     assert counted == ["lora", "glia"]

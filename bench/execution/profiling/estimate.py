@@ -10,9 +10,9 @@ from bench.core.registry import METHODS
 from bench.core.runtime import Runtime
 from bench.core.spec import RunSpec, Target
 from bench.data.locate import source_of
+from bench.execution.profiling.ceilings import matmul_rate
 from bench.models.vit import vit_shape
 from bench.models.weightless import PictureWork, count_picture_work
-from bench.profiling.ceilings import matmul_rate
 
 REACHED = 0.5
 """The share of the rate of large matrix products that training reaches, all told."""

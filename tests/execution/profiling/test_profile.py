@@ -12,14 +12,12 @@ from bench.cli import app
 from bench.core.errors import RunError, UsageError
 from bench.core.progress import silent
 from bench.core.runtime import Runtime
-from bench.models.vit import Vit
-from bench.profiling import processes as profile_command
-from bench.profiling.ceilings import measure_ceilings
-from bench.profiling.figure import draw_profile
-from bench.profiling.measure import Setting, _job, profile_method, report_of
-from bench.profiling.phases import PHASES, watch
-from bench.profiling.processes import profile_methods
-from bench.profiling.report import (
+from bench.execution.profiling import processes as profile_command
+from bench.execution.profiling.ceilings import measure_ceilings
+from bench.execution.profiling.measure import Setting, _job, profile_method, report_of
+from bench.execution.profiling.phases import PHASES, watch
+from bench.execution.profiling.processes import profile_methods
+from bench.execution.profiling.report import (
     LEGEND,
     SPEED_HEADER,
     WORK_HEADER,
@@ -29,7 +27,9 @@ from bench.profiling.report import (
     work_rows,
     write_report,
 )
-from bench.profiling.work import count_work
+from bench.execution.profiling.work import count_work
+from bench.models.vit import Vit
+from bench.report.profile import draw_profile
 from bench.training.loop import train
 from bench.training.run import make_run
 from bench.training.session import prepare
@@ -81,7 +81,8 @@ def test_a_profile_has_every_number_and_the_phases_add_up(report):
 def test_a_step_on_two_pictures_is_one_step_on_two_pictures(tmp_path, monkeypatch):
     trained = []
     monkeypatch.setattr(
-        "bench.profiling.measure.watch", lambda job, *_: (trained.append(len(job.train)), (1.0, {"data": 1.0}))[1]
+        "bench.execution.profiling.measure.watch",
+        lambda job, *_: (trained.append(len(job.train)), (1.0, {"data": 1.0}))[1],
     )
     runtime = Runtime(results=tmp_path / "results", cache=tmp_path / "cache", device="cpu", threads=1)
     setting = Setting(backbone=TINY, batch=2, size=32, precision="fp32", steps=1)
@@ -93,7 +94,7 @@ def test_a_step_on_two_pictures_is_one_step_on_two_pictures(tmp_path, monkeypatc
 
 def test_the_device_is_waited_for_only_where_phases_are_watched(tmp_path, monkeypatch):
     waits = []
-    monkeypatch.setattr("bench.profiling.phases.wait_for", waits.append)
+    monkeypatch.setattr("bench.execution.profiling.phases.wait_for", waits.append)
     runtime = tiny_runtime(tmp_path, make_world(tmp_path))
     session = prepare(tiny_spec("linear_probe"), runtime)
     job = _job(session, 12)
