@@ -161,9 +161,6 @@ def fill(results: PresetResults, layout: Layout) -> Table:
     published = _published_rows(layout, sources)
     rows, alike = (rows, ()) if published else without_shared_notes(rows)
     rows += published
-    whole = [*(NOTES.get(source, {}).get("", "") for source in sources), run_note(sources)]
-    if any(column.metric in ("plcc", RAW) for column in layout.columns):
-        whole.append(plcc_note(row for source in sources for row in published_rows(source)))
     table = Table(
         name=layout.name + rules.suffix + results.preset.suffix,
         title=" ".join(filter(None, [results.preset.heading, layout.title, rules.title])),
@@ -177,7 +174,7 @@ def fill(results: PresetResults, layout: Layout) -> Table:
             *layout.notes,
             *data_notes(layout.columns, cells),
             *(spread_notes(labels, layout.columns, cells) if 0 < folds < of else ()),
-            *filter(None, whole),
+            *filter(None, _on_published(layout, sources)),
         ),
         footer=(*conditions(records, results.preset, common, of), *(f"Mixed: {line}." for line in mixed)),
         tiers=layout.tiers,
@@ -185,6 +182,14 @@ def fill(results: PresetResults, layout: Layout) -> Table:
         mixed=mixed,
     )
     return with_difference_columns(table)
+
+
+def _on_published(layout: Layout, sources: Sequence[Source]) -> list[str]:
+    """Notes on the papers' rows: of each paper, which systems run here, and which PLCC they printed."""
+    notes = [*(NOTES.get(source, {}).get("", "") for source in sources), run_note(sources)]
+    if any(column.metric in ("plcc", RAW) for column in layout.columns):
+        notes.append(plcc_note(row for source in sources for row in published_rows(source)))
+    return notes
 
 
 def with_raw_plcc(layout: Layout) -> Layout:
