@@ -104,17 +104,17 @@ class Request:
         if foreign := refuse_foreign_recipe(method.name, made):
             raise UsageError(foreign)
         check_size(whole["backbone"], made.size)
-        base = RunSpec(
-            method=method.name,
-            train=train,
-            tests=tuple(map(Target, tests)),
-            split=split,
-            options=self._checked_options(method, chosen, whole["backbone"], made.size),
-            recipe=made,
-            recipe_from=OWN if own else origin_text(origin, set(chosen) - set(fixed) - set(method.options)),
-            preset=self.preset.name,
-        )
-        return replace(base, **whole)
+        about: dict[str, Any] = {
+            "method": method.name,
+            "train": train,
+            "tests": tuple(map(Target, tests)),
+            "split": split,
+            "options": self._checked_options(method, chosen, whole["backbone"], made.size),
+            "recipe": made,
+            "recipe_from": OWN if own else origin_text(origin, set(chosen) - set(fixed) - set(method.options)),
+            "preset": self.preset.name,
+        }
+        return RunSpec(**(about | whole))
 
     def method_options(self, method: MethodChoice) -> dict[str, Scalar]:
         """A method's options: its own defaults, the preset's, then the asked ones."""
@@ -226,8 +226,14 @@ class Protocol:
 
 def merge(specs: Sequence[RunSpec]) -> list[RunSpec]:
     """The runs to make: equal trainings once, with the tests of all who asked for them."""
-    merged: dict[str, RunSpec] = {}
+    alike: dict[str, list[RunSpec]] = {}
     for spec in specs:
-        known = merged.get(spec.training_key)
-        merged[spec.training_key] = spec.with_tests(known.tests + spec.tests) if known else spec
-    return list(merged.values())
+        alike.setdefault(spec.training_key, []).append(spec)
+    return [_with_all_tests(equal) for equal in alike.values()]
+
+
+def _with_all_tests(equal: Sequence[RunSpec]) -> RunSpec:
+    """The last of equal trainings, tested on whatever any of them is."""
+    tests = {target for spec in equal for target in spec.tests}
+    last = equal[-1]
+    return last if tests == set(last.tests) else last.with_tests(tuple(tests))

@@ -170,7 +170,7 @@ def test_every_protocol_has_a_title_and_a_plan_in_both_presets(name, preset):
     assert {spec.preset for spec in specs} == {preset.name}
 
 
-def test_a_plan_of_thousands_takes_under_half_a_millisecond_a_run_and_no_torch():
+def test_a_plan_of_thousands_takes_under_two_seconds_and_no_torch():
     """CPU time of a process of its own: every protocol, every method, the paper preset."""
     code = f"""
 import sys, time
@@ -184,13 +184,13 @@ specs = merge([spec for name in {EVERY!r} for spec in PROTOCOLS.make(name).plan(
 keys = {{spec.key for spec in specs}}
 print(len(keys), time.process_time() - start, "torch" in sys.modules or "scipy" in sys.modules)
 """
-    best = 99.0  # seconds a run
+    best = 99.0
     for _ in range(2):
         begin = time.perf_counter()
         out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
         assert time.perf_counter() - begin < 60
         count, seconds, heavy = int(out[0]), float(out[1]), out[2]
-        best = min(best, seconds / count)
+        best = min(best, seconds)
         assert count > 2000
         assert heavy == "False"
-    assert best < 5e-4
+    assert best < 2

@@ -120,16 +120,20 @@ def _records(config: Config, store: Store, wish: Narrowing) -> Results:
 
 
 def _write_page(found: Results, ask: Ask, path: Path) -> Page:
-    """Write the page and say the sentences that stand in front of it."""
+    """Say the sentences that stand in front of the page, then write it."""
+    from bench.core.errors import StoreError
     from bench.core.files import write_text
     from bench.report.page.render import make_page
 
     page = make_page(found, ask)
-    write_text(path, page.html)
     for sentence in page.sentences[:SAID]:
         say(sentence)
     if len(page.sentences) > SAID:
         say(f"… and {len(page.sentences) - SAID} more on the page.")
+    try:
+        write_text(path, page.html)
+    except StoreError as error:
+        raise StoreError(f"{error} --out DIR writes the page elsewhere.") from error
     if not page.sentences:
         note(f"Nothing to compare: {_why_nothing(found)}.")
     if ask.pictures.note:

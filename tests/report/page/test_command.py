@@ -55,6 +55,15 @@ def test_out_leaves_the_results_folder_as_it_was(home):
     assert Path("elsewhere/index.html").exists()
 
 
+def test_where_the_page_cannot_be_written_its_sentences_are_said_and_the_way_out(home):
+    (home / "results" / "report").write_text("a file where the folder should be")
+    answer = bench()
+    assert answer.exit_code == 1
+    assert "SRCC" in answer.stdout
+    assert "--out DIR writes the page elsewhere." in answer.output
+    assert bench("--out", "elsewhere").exit_code == 0
+
+
 def test_only_the_methods_and_sets_that_were_named_are_shown(home):
     bench("-m", "glia,lora", "-d", "demo_a")
     html = Path("results/report/index.html").read_text()
