@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from bench.report.table import Table
 
 
+def _items(values: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
+    return tuple(sorted(values.items()))
+
+
 Sizer = Callable[[str, Mapping[str, Scalar], str, int], Mapping[str, Scalar]]
 """(method, options, backbone, budget) → options of that size."""
 
@@ -64,6 +68,7 @@ class Request:
     """Solves a method's options for a budget; given from outside, because it has to load torch."""
     sets: WhichSets = field(default_factory=WhichSets)
     """What else is known of sets: pairs that were named, the user's own, what there is."""
+    _known: dict[tuple[Any, ...], dict[str, Any]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def wanted(self, defaults: Sequence[str], *, own: bool = True) -> list[str]:
         """The sets to run on: those the user named, else the protocol's own that are there, and the user's own."""
@@ -93,10 +98,36 @@ class Request:
 
     def spec(self, method: MethodChoice, train: str, tests: Sequence[str], split: int, **changes: Any) -> RunSpec:
         """One run under this request: the usual recipe, then the tuned one, then what the user set."""
-        fixed = {**self.recipe, **self.recipes.get(method.name, {}), **changes.pop("recipe", {})}
-        usual = {"backbone": usual_backbone(self.preset, method.name), "split_rule": self.preset.rule_for(train)}
-        whole = what_is_read(method.name, {**usual, **self.common, **changes})
+        in_recipe = changes.pop("recipe", {})
+        asked = (method.name, train, _items(changes))
+        whole = self._once(("read", *asked), lambda: self._read(method.name, train, changes))
         chosen, origin = self._chosen(method, train, tests, split, whole)
+        key = ("settled", *asked, _items(in_recipe), _items(method.options), _items(chosen), origin)
+        settled = self._once(key, lambda: self._settled(method, train, whole, in_recipe, chosen, origin))
+        return RunSpec(tests=tuple(map(Target, tests)), split=split, **settled)
+
+    def _once(self, key: tuple[Any, ...], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """What all splits of a method on a set have alike: thousands of runs are planned, of a few kinds."""
+        if key not in self._known:
+            self._known[key] = make()
+        return self._known[key]
+
+    def _read(self, method: str, train: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """The networks that a run reads, and everything else of it that is asked for outside of recipe and options."""
+        usual = {"backbone": usual_backbone(self.preset, method), "split_rule": self.preset.rule_for(train)}
+        return what_is_read(method, {**usual, **self.common, **changes})
+
+    def _settled(
+        self,
+        method: MethodChoice,
+        train: str,
+        whole: Mapping[str, Any],
+        in_recipe: Mapping[str, Scalar],
+        chosen: Mapping[str, Scalar],
+        origin: str,
+    ) -> dict[str, Any]:
+        """Everything of a run but what it is tested on and its split."""
+        fixed = {**self.recipe, **self.recipes.get(method.name, {}), **in_recipe}
         own = self.own_recipes and bool(own_recipe(method.name))
         recipe: dict[str, Any] = usual_recipe(self.preset, train, method.name, own=own)
         recipe |= {name: value for name, value in chosen.items() if name in recipe_options()} | fixed
@@ -104,17 +135,15 @@ class Request:
         if foreign := refuse_foreign_recipe(method.name, made):
             raise UsageError(foreign)
         check_size(whole["backbone"], made.size)
-        about: dict[str, Any] = {
+        about = {
             "method": method.name,
             "train": train,
-            "tests": tuple(map(Target, tests)),
-            "split": split,
             "options": self._checked_options(method, chosen, whole["backbone"], made.size),
             "recipe": made,
             "recipe_from": OWN if own else origin_text(origin, set(chosen) - set(fixed) - set(method.options)),
             "preset": self.preset.name,
         }
-        return RunSpec(**(about | whole))
+        return {**about, **whole}
 
     def method_options(self, method: MethodChoice) -> dict[str, Scalar]:
         """A method's options: its own defaults, the preset's, then the asked ones."""
