@@ -68,7 +68,7 @@ RECIPE_MEANINGS: Mapping[str, str] = {
     "head": "The layer from feature to score: cosine with one learned direction, or linear.",
     "dropout": "Dropout between feature and head.",
     "short_side": "Pixels that an image's shorter side is resized to before views are cut; 0: its own size.",
-    "size": "Pixels a side of what the backbone sees.",
+    "size": "Pixels a side of what the backbone sees; native: what it was pretrained at, and the short side with it.",
     "interpolation": "How images are resized.",
     "flips": "Whether training views are flipped at random.",
     "train_views": "Views of each image in an epoch.",

@@ -32,6 +32,7 @@ Splits = Annotated[Optional[int], typer.Option("--splits", min=1, help="How many
 Seeds = Annotated[Optional[int], typer.Option("--seeds", min=1, help="How many seeds each split is trained with.")]
 SplitRule = Annotated[str, typer.Option("--split-rule", help="random, kfold:K, official, loda, pyiqa or file:PATH.")]
 Limit = Annotated[int, typer.Option("--limit", min=0, help="Use only N images a set (a smoke run).")]
+Size = Annotated[str, typer.Option("--size", help="Pixels a side of what the backbone sees, or native.")]
 Settings = Annotated[
     Optional[list[str]],
     typer.Option("--set", help="KEY=VALUE for the recipe, a method or a protocol; METHOD.KEY=VALUE for one of them."),

@@ -87,6 +87,11 @@ def load_vit(
     return vit.eval(), _loaded(backbone, cfg, vit.model, source)
 
 
+def native_size(backbone: str) -> int:
+    """Pixels a side of the pictures that a backbone was pretrained on, as timm's facts of its weights have it."""
+    return int(_known(backbone).input_size[-1])
+
+
 def vit_without_weights(backbone: str, size: int) -> Vit:
     """The network alone, on no device and with no values, for what can be known without them."""
     _known(backbone)
