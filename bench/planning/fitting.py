@@ -7,9 +7,9 @@ from collections.abc import Callable, Collection, Mapping
 from functools import cache
 from typing import Any
 
-from bench.core.cards import Card
+from bench.core.cards import Card, Option
 from bench.core.errors import UsageError
-from bench.core.spec import Recipe
+from bench.core.spec import Recipe, Scalar
 
 NATIVE = "native"
 """As `size`: what the run's backbone was pretrained at. A run's recipe holds the number."""
@@ -20,6 +20,18 @@ def patch_of(backbone: str) -> int:
     """The side of a backbone's patches as timm's name gives it ("vit_base_patch16_224"); 0 where it does not."""
     found = re.search(r"_patch(\d+)(?![^_.])", backbone)
     return int(found[1]) if found else 0
+
+
+def recipe_value(option: Option, text: str) -> Scalar:
+    """A field of the recipe as somebody wrote it: a value, or a word that the plan puts a number in the place of."""
+    if option.name == "size" and text.strip() == NATIVE:
+        return NATIVE
+    try:
+        value: Scalar = option.parse(text)
+    except UsageError as error:
+        more = f" {NATIVE} is what the backbone was pretrained at." if option.name == "size" else ""
+        raise UsageError(f"{error}{more}") from None
+    return value
 
 
 def with_native_size(

@@ -17,7 +17,7 @@ from bench.core.spec import RunSpec, Scalar, recipe_options
 from bench.core.split_rules import is_fixed, splits_in
 from bench.data.locate import LEAST_IMAGES, loader_name
 from bench.planning.choices import Choices
-from bench.planning.fitting import NATIVE
+from bench.planning.fitting import recipe_value
 from bench.planning.members import refuse_wrong_members, stands_on_runs
 from bench.planning.presets import Preset, preset_named
 from bench.planning.protocol import MethodChoice, Protocol, Request, merge
@@ -281,7 +281,7 @@ def _take(
     """Put a value where it belongs, or everywhere where no owner is named; whether anybody knows the key."""
     recipe, taken = recipe_options(), False
     if owner in ("", RECIPE) and key in recipe:
-        settings.recipe[key], taken = _recipe_value(recipe[key], value), True
+        settings.recipe[key], taken = recipe_value(recipe[key], value), True
     for kind, registry, into in ((methods, METHODS, settings.methods), (protocols, PROTOCOLS, settings.protocols)):
         for name in kind:
             options = registry.card(name).options
@@ -289,23 +289,10 @@ def _take(
                 into.setdefault(name, {})[key] = options[key].parse(value)
                 taken = True
     if not taken and owner in methods and key in recipe:
-        settings.recipes.setdefault(owner, {})[key], taken = _recipe_value(recipe[key], value), True
+        settings.recipes.setdefault(owner, {})[key], taken = recipe_value(recipe[key], value), True
     if not taken and not owner and key in SPEC_SETTINGS:
         settings.spec[key], taken = Option(key, SPEC_SETTINGS[key], None).parse(value), True
     return taken
-
-
-def _recipe_value(option: Option, text: str) -> Scalar:
-    """A field of the recipe as somebody wrote it: a value, or a word that the plan puts a number in the place of."""
-    if option.name == "size" and text.strip() == NATIVE:
-        return NATIVE
-    try:
-        value: Scalar = option.parse(text)
-    except UsageError as error:
-        raise (
-            UsageError(f"{error} {NATIVE} is what the backbone was pretrained at.") if option.name == "size" else error
-        )
-    return value
 
 
 def _parsed(text: str) -> tuple[str, str, str]:

@@ -22,6 +22,7 @@ from bench.core.registry import METHODS, add_plugin_file
 from bench.core.runtime import Runtime, default_cache
 from bench.data.dataset import Dataset
 from bench.data.splits import split_of
+from bench.models.whole import views_in_test
 from bench.records.results import Record
 from bench.records.store import Store
 from bench.scoring.about import About, licences_of
@@ -126,7 +127,8 @@ def _about_of(record: Record, kept: Mapping[str, str]) -> About:
 
 def _completed(about: About, networks: Networks) -> About:
     """With what only the built model knows."""
-    views = {name: repr(view) for name, view in networks.method.views(about.spec.recipe).items()}
+    seen = views_in_test(networks.method, about.spec.recipe, about.spec.backbone)
+    views = {name: repr(view) for name, view in seen.items()}
     mean, std = networks.normalisation()
     licences = licences_of(about.spec, networks.further)
     return replace(about, views=views, normalisation=(tuple(mean), tuple(std)), licences=licences)

@@ -29,7 +29,7 @@ def is_constant(view: View) -> bool:
 def views_of(picture: Image.Image, view: View, recipe: Recipe, key: int, count: int) -> np.ndarray:
     """The first `count` test views as a test cuts them: uint8, [count, size, size, 3]; a whole picture as it is."""
     stored = resized(picture, policy_of(view, recipe))
-    if view.kind == "whole":
+    if view.alone:
         return stored[None]
     return cut(stored, view, *windows(picture.size, view, recipe, key, count))
 
