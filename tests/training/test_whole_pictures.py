@@ -17,8 +17,15 @@ from bench.data.pixels.policy import Policy
 from bench.models.vit import Vit
 from bench.models.weights.load import load_vit
 from bench.models.whole import refuse_squares, views_in_test
+from bench.planning.presets import preset_named
+from bench.records.store import Store
+from bench.report.tables.notes import conditions
+from bench.scoring.load import load_scorer
+from bench.scoring.onnx_file import write_onnx
 from bench.training.run import make_run, scoring_gflops
 from bench.training.session import prepare
+from tests.report.records import records_of
+from tests.scoring.worlds import make_runs
 from tests.world import TINY, make_world, tiny_runtime, tiny_spec
 
 WHOLE = {"views": "native", "tokens": 12}
@@ -138,6 +145,23 @@ def test_what_scoring_costs_is_counted_on_the_middle_picture(world):
         scoring_gflops(prepare(tiny_spec("lora", recipe=recipe), tiny_runtime(home, data))) for recipe in ({}, WHOLE)
     )
     assert whole > crops
+
+
+@pytest.mark.parametrize("method", ["lora", "linear_probe"])
+def test_a_picture_outside_of_its_set_gets_the_number_of_the_test(method, tmp_path):
+    runtime, keys = make_runs(tmp_path, (method,), tests=("far:all",), recipe=WHOLE)
+    stored, scorer = Store(runtime.results).predictions(keys[method, 0]), load_scorer(keys[method, 0], runtime)
+    paths = [tmp_path / "far" / name for name in stored["far:all/names"][:6]]
+    assert np.array_equal(scorer.raw(paths), stored["far:all/predicted"][:6])
+    with pytest.raises(UsageError, match="whole pictures of any size"):
+        write_onnx(scorer, tmp_path / "model.onnx")
+
+
+def test_the_footer_says_what_a_test_looked_at():
+    records = records_of([tiny_spec("lora", recipe={"views": "native"}), tiny_spec("vpt")])
+    notes = conditions(records, preset_named("demo"), (), 1)
+    (line,) = [note for note in notes if note.startswith("Views:")]
+    assert "2 or the whole picture once at its own aspect (at most 1024 patches, trained on crops) in test" in line
 
 
 REFUSED = {
