@@ -17,7 +17,7 @@ from bench.report.table import Number, Row, Table
 from bench.report.tables.fill import PresetResults, dataset_title
 from bench.report.tables.notes import conditions, made_note
 from protocols.switches import SWITCHES, Switch, switches_at
-from protocols.variants import settings_of
+from protocols.variants import belongs_to_an_ablation, settings_of
 
 Value = tuple[Switch, str]
 """A switch, and what is said of the value it was turned to."""
@@ -71,12 +71,20 @@ class Studied:
 
 
 def tables_of_preset(parts: Sequence[PresetResults]) -> list[Table]:
-    """The tables of one preset: for all bases that were made by the same rules and settings, two."""
+    """The tables of one preset: for all bases that were made by the same rules and settings, two.
+
+    Methods that nothing was turned about stand in the orders of the others.
+    """
     alike: dict[tuple[str, ...], list[Studied]] = {}
     for one in _studied(parts):
-        if one.others:
+        if one.others or not belongs_to_an_ablation(one.base.arm, one.base.part):
             alike.setdefault((*one.base.part.rules.unusual, *_common(one.base.arm)), []).append(one)
-    return [table for words, found in alike.items() for table in _Tables(words, found).both()]
+    made: list[Table] = []
+    for words, found in alike.items():
+        turned = {one.dataset for one in found if one.others}
+        if turned:
+            made += _Tables(words, [one for one in found if one.dataset in turned]).both()
+    return made
 
 
 def _common(arm: Arm) -> tuple[str, ...]:
