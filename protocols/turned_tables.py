@@ -28,8 +28,9 @@ NEWS = (
 )
 ORDER = (
     "Order: Kendall's tau between the methods' order by medians as they are and under the change, 1 where no two "
-    "change places; methods that it does not concern keep their number. Its 95% interval is over splits, "
-    "redrawn as many at a time as overlapping ones are worth."
+    "change places; methods that it does not concern keep their number. Splits tell of some pairs of methods that "
+    "they keep their order or swap it (corrected t on either side); the interval is tau were the open pairs all "
+    "swapped, or all kept."
 )
 OTHER_PICTURES = "Split: other pictures are tested than without the change, so splits are paired by their number alone."
 OPTIMISTIC = "Epoch by the test part is optimistic, and so is a split by image where pictures share contents."
@@ -124,7 +125,7 @@ class _Tables:
 
     def both(self) -> list[Table]:
         """What moves and whether the order survives, then every difference."""
-        order = ("mean |Δ|", "largest Δ", "of", "order: tau", "first")
+        order = ("mean |Δ|", "largest Δ", "of", "order: tau", "kept/swapped/open", "first")
         title = "What a change moves, and whether the order of methods survives it."
         summary = self._table("_order", title, order, ("Switch", "Changed to"), tuple(self._summaries()))
         every, title = ("as it is", "changed", "Δ"), "Every difference that a change makes."
@@ -187,7 +188,7 @@ class _Tables:
         cells: list[Number | str] = []
         whys: dict[str, None] = {}
         for name in self.datasets:
-            tau, why = self.order(name, value)
+            tau, _, why = self.order(name, value)
             cells += ["", "", tau]
             whys |= {why: None} if why else {}
         return Row((value[1], "order: tau"), tuple(cells), notes=tuple(whys))
@@ -206,13 +207,13 @@ class _Tables:
         known = [(arm, _difference(*pair)) for arm in self.arms if (pair := self._pair(arm, dataset, value))]
         known = [(arm, number) for arm, number in known if number.value is not None]
         if not known:
-            return ["–"] * 5, ""
+            return ["–"] * 6, ""
         facts = {"metric": f"{_metric(value)} difference", "train": dataset, "changes": value[1]}
         mean = statistics.fmean(abs(number.value or 0.0) for _, number in known)
         arm, largest = max(known, key=lambda item: abs(item[1].value or 0.0))
-        tau, why = self.order(dataset, value)
+        tau, pairs, why = self.order(dataset, value)
         average = Number(mean, facts=facts | {"metric": f"mean absolute {facts['metric']}"})
-        return [average, largest, arm.label(self.shared), tau, self._first(dataset, value)], why
+        return [average, largest, arm.label(self.shared), tau, pairs, self._first(dataset, value)], why
 
     def _cells(self, arm: Arm, dataset: str, value: Value, pair: tuple[Cell, Cell] | None) -> tuple[Number | str, ...]:
         if pair is None:
@@ -235,23 +236,25 @@ class _Tables:
         records: list[Record] = [record for pair in pairs for cell in pair for record in cell.records]
         return tuple(sorted({f"Failed: {record.error}" for record in records if not record.done and record.error}))[:2]
 
-    def order(self, dataset: str, value: Value) -> tuple[Number | str, str]:
-        """Tau of a set's methods, and why there is none, or no interval."""
+    def order(self, dataset: str, value: Value) -> tuple[Number | str, str, str]:
+        """(tau of a set's methods, how many pairs of them keep their order, swap it, or may do either, why there is
+        no tau or no interval)."""
         from bench.metrics.orders import order_kept
 
         sides = self._ranked(dataset, value)
         common = sorted(set.intersection(*(set(a.values) & set(b.values) for _, a, b in sides))) if sides else []
         if not common:
-            return "–", "Order: no split in which all methods have both numbers."
+            return "–", "", "Order: no split in which all methods have both numbers."
         before = [[cell.values[split] for split in common] for _, cell, _ in sides]
         after = [[cell.values[split] for split in common] for _, _, cell in sides]
         kept = order_kept(before, after, sides[0][1].overlap())
         why = f"Order: {kept.why}." if kept.why else ""
         if kept.tau is None:
-            return "–", why
-        kind = "" if kept.low is None else "95% over splits, redrawn"
+            return "–", "", why
+        kind = "" if kept.low is None else "by pairs that splits tell apart (Nadeau-Bengio)"
+        pairs = "" if kept.low is None else f"{kept.kept}/{kept.swapped}/{kept.open}"
         facts = {"metric": f"order tau by {_metric(value)}", "train": dataset, "changes": value[1]}
-        return Number(kept.tau, low=kept.low, high=kept.high, interval=kind, shown="interval", facts=facts), why
+        return Number(kept.tau, low=kept.low, high=kept.high, interval=kind, shown="interval", facts=facts), pairs, why
 
     def _ranked(self, dataset: str, value: Value) -> list[tuple[str, Cell, Cell]]:
         """(method, its runs as they are and under the change), of those that have numbers and may be ranked.

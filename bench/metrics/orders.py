@@ -1,30 +1,36 @@
-"""Whether an order of methods survives a change: Kendall's tau between two orders, with an interval over splits."""
+"""Whether an order of methods survives a change: Kendall's tau between two orders, and what of it splits can tell."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bench.core.errors import RunError
-from bench.metrics.comparisons import FEWEST_SPLITS
+from bench.metrics.comparisons import FEWEST_SPLITS, NO_SPREAD, t_quantile
 
 DIGITS = 3
 """Medians that print the same have the same place."""
-DRAWS = 2000
-LEVEL = 0.95
+ALPHA = 0.05
+Scores = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class OrderKept:
-    """Tau between the orders of the medians: 1 where no two methods change places, -1 where all do."""
+    """Tau between the orders of the medians: 1 where no two methods change places, -1 where all do.
+
+    Of all pairs of methods `kept` have the same order before and after, `swapped` another, as far as splits can tell;
+    `open` are the others. `low` and `high` are tau were the open pairs all swapped, or all kept.
+    """
 
     tau: float | None
     low: float | None = None
     high: float | None = None
+    kept: int = 0
+    swapped: int = 0
+    open: int = 0
     why: str = ""
     """Why there is no tau, or no interval."""
 
@@ -32,10 +38,9 @@ class OrderKept:
 def order_kept(before: ArrayLike, after: ArrayLike, ratio: float) -> OrderKept:
     """Tau-b between the orders of methods before and after, [methods, splits] of scores each.
 
-    The interval holds 95% of the taus of redrawn splits. Splits share pictures: a mean of n of them varies by
-    s²(1/n + ratio) (Nadeau and Bengio, 2003), as that of n / (1 + n · ratio) independent ones would. So many are drawn,
-    with replacement and the same on both sides; every draw is looked at where there are few. Medians of fewer splits
-    agree less than those of all: the interval is wide rather than narrow, and reaches to tau itself.
+    A pair's order is told on either side by Nadeau and Bengio's corrected t over splits, which overlap by `ratio`
+    (`bench.metrics.comparisons.corrected_paired_test`). Redrawing splits would not do: chance alone lets methods that
+    are nearly equal change places, so that tau is too small in most draws (docs/statistics.md).
     """
     first, second = np.asarray(before, dtype=np.float64), np.asarray(after, dtype=np.float64)
     if first.shape != second.shape or first.ndim != 2:
@@ -43,43 +48,39 @@ def order_kept(before: ArrayLike, after: ArrayLike, ratio: float) -> OrderKept:
     methods, splits = first.shape
     if methods < 2:
         return OrderKept(None, why="fewer than two methods have no order")
-    every = np.arange(splits)[None, :]
-    tau = float(_taus(first, second, every)[0])
-    if math.isnan(tau):
+    tau = _tau(first, second)
+    if tau is None:
         return OrderKept(None, why="all methods are equal in one of the two orders")
     if splits < FEWEST_SPLITS:
         return OrderKept(tau, why=f"fewer than {FEWEST_SPLITS} splits")
-    taus = _taus(first, second, _draws(splits, worth(splits, ratio)))
-    taus = taus[~np.isnan(taus)]
-    if not len(taus):
-        return OrderKept(tau, why="all methods are equal in each draw")
-    low = np.quantile(taus, (1 - LEVEL) / 2, method="lower")
-    high = np.quantile(taus, (1 + LEVEL) / 2, method="higher")
-    return OrderKept(tau, min(tau, float(low)), max(tau, float(high)))
+    signs = _told(first, ratio) * _told(second, ratio)
+    kept, swapped = int((signs > 0).sum()), int((signs < 0).sum())
+    pairs = len(signs)
+    low, high = 2 * kept / pairs - 1, 1 - 2 * swapped / pairs
+    return OrderKept(tau, min(tau, low), max(tau, high), kept, swapped, pairs - kept - swapped)
 
 
-def worth(splits: int, ratio: float) -> int:
-    """How many independent splits so many overlapping ones are worth, rounded down; one at least."""
-    return max(1, math.floor(splits / (1 + splits * ratio) + 1e-9))
+def _tau(first: Scores, second: Scores) -> float | None:
+    """Tau-b of the medians; None where one side has no order."""
+    one, other = (
+        _differences(np.round(np.median(scores, axis=1, keepdims=True), DIGITS)) for scores in (first, second)
+    )
+    one, other = np.sign(one), np.sign(other)
+    pairs = math.sqrt(np.square(one).sum() * np.square(other).sum())
+    return float((one * other).sum() / pairs) if pairs else None
 
 
-def _draws(splits: int, size: int) -> NDArray[np.int64]:
-    """[draws, size] of split numbers: all that there are, or as many as are enough, always the same."""
-    if splits**size <= DRAWS:
-        return np.array(list(product(range(splits), repeat=size)), dtype=np.int64)
-    return np.random.default_rng(0).integers(splits, size=(DRAWS, size))
+def _told(scores: Scores, ratio: float) -> Scores:
+    """By pair of methods, 1 or -1 where splits tell which is higher, else 0."""
+    differences = _differences(scores)
+    splits = differences.shape[1]
+    means, spreads = differences.mean(axis=1), differences.std(axis=1, ddof=1)
+    spreads = np.where(spreads <= NO_SPREAD * np.abs(differences).max(axis=1), 0.0, spreads)
+    half = t_quantile(splits - 1, 1 - ALPHA / 2) * spreads * math.sqrt(1 / splits + ratio)
+    return np.sign(means) * (np.abs(means) > half)
 
 
-def _taus(first: NDArray[np.float64], second: NDArray[np.float64], draws: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Tau-b of each draw's medians; NaN where one side has no order."""
-    one, other = (_signs(np.round(np.median(scores[:, draws], axis=2), DIGITS)) for scores in (first, second))
-    agreed = (one * other).sum(axis=0)
-    pairs = np.sqrt(np.square(one).sum(axis=0) * np.square(other).sum(axis=0))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return agreed / pairs
-
-
-def _signs(medians: NDArray[np.float64]) -> NDArray[np.float64]:
-    """[pairs of methods, draws]: which of two is higher."""
-    i, j = np.triu_indices(len(medians), 1)
-    return np.sign(medians[i] - medians[j])
+def _differences(scores: Scores) -> Scores:
+    """[pairs of methods, splits]: how much higher one is than the other."""
+    i, j = np.triu_indices(len(scores), 1)
+    return scores[i] - scores[j]

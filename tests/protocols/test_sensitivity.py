@@ -183,10 +183,10 @@ def test_raw_and_mapped_plcc_come_from_the_same_records(tables):
 
 
 def test_the_summary_names_what_moves_most_and_who_is_first(tables):
-    mean, largest, of, tau, first = rows(tables["sensitivity_order_demo"])["Learning rate", "rate × 4"]
+    mean, largest, of, tau, pairs, first = rows(tables["sensitivity_order_demo"])["Learning rate", "rate × 4"]
     assert (mean.value, largest.value, of) == (pytest.approx(0.05), pytest.approx(0.15), "LoRA")
-    assert (tau.value, first) == (pytest.approx(1 / 3), "GLIA")
-    assert rows(tables["sensitivity_order_demo"])["Head", "linear head"][4] == "GLIA → Adapter"
+    assert (tau.value, pairs, first) == (pytest.approx(1 / 3), "2/1/0", "GLIA")
+    assert rows(tables["sensitivity_order_demo"])["Head", "linear head"][5] == "GLIA → Adapter"
 
 
 def test_all_switches_have_rows_in_their_order(tables):
