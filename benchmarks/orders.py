@@ -21,7 +21,7 @@ SETS = 1000
 
 
 def held(methods: int, splits: int, ratio: float, gap: float, change: float) -> tuple[float, float]:
-    """(how often the interval held the true tau, its mean width); half of what moves a score is common to both sides."""
+    """(how often the interval held the true tau, its mean width); half of what moves a score is common to both."""
     draws = np.random.default_rng(methods * 100 + splits)
     shape, inside, width = (methods, splits), 0, 0.0
     for _ in range(SETS):

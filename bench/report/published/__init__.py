@@ -50,6 +50,14 @@ OWN_CODE: dict[str, str] = {
 code and both papers copy it, or after the logistic, as LoDa's authors do in theirs and for what they ran themselves
 (GLIA's say "same settings")."""
 
+BEST, LAST = "best", "last"
+OWN_EPOCH: dict[str, str] = {
+    **{name: BEST for name, plcc in OWN_CODE.items() if plcc == RAW},
+    **{name: LAST for name, plcc in OWN_CODE.items() if plcc == MAPPED},
+}
+"""Which epoch a printed row is of, where that is known: the best on the test part, as the same authors' code keeps it,
+or the last, which LoDa's supplement names as others quote it, and by whose settings GLIA went."""
+
 Source = tuple[str, str]
 """A paper and the number of its table: ("GLIA", "1")."""
 
@@ -97,6 +105,11 @@ class PublishedRow:
     def plcc(self) -> str:
         """Which PLCC it used: "raw", "mapped", or nothing where that is not known."""
         return OWN_CODE.get(self.method, "")
+
+    @property
+    def epoch(self) -> str:
+        """Which epoch it is of: "best" on the test part, "last", or nothing where that is not known."""
+        return OWN_EPOCH.get(self.method, "")
 
     @property
     def label(self) -> str:
@@ -151,6 +164,22 @@ def plcc_note(printed: Iterable[PublishedRow]) -> str:
         return ""
     trust = ' (of GLIA by its word "same settings")' if "GLIA" in named.get(MAPPED, ()) else ""
     return f"Published PLCC{trust}: {', '.join(said)}{'; of the others it is not known' if '' in named else ''}."
+
+
+def epoch_note(printed: Iterable[PublishedRow]) -> str:
+    """Which epoch the printed rows are of, in a sentence; nothing where there are none."""
+    named: dict[str, dict[str, None]] = {}
+    for row in printed:
+        named.setdefault(row.epoch, {})[row.method] = None
+    said = []
+    if BEST in named:
+        said.append(f"the best on the test part in {_listed(named[BEST])}, as their code has it")
+    if LAST in named:
+        trust = ' and by GLIA\'s word "same settings"' if "GLIA" in named[LAST] else ""
+        said.append(f"the last in {_listed(named[LAST])}, by LoDa's supplement as others quote it{trust}")
+    if not said:
+        return ""
+    return f"Published epoch: {'; '.join(said)}{'; of the others it is not known' if '' in named else ''}."
 
 
 def _listed(names: Iterable[str]) -> str:

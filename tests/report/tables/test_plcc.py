@@ -6,7 +6,7 @@ import io
 import pytest
 
 from bench.records.results import Results
-from bench.report.published import plcc_note, rows, run_note
+from bench.report.published import epoch_note, plcc_note, rows, run_note
 from bench.report.table import Number
 from bench.report.tables.fill import dataset_title
 from bench.report.tables.rendering.tidy import tidy_csv
@@ -89,6 +89,22 @@ def test_of_what_the_papers_ran_themselves_the_plcc_is_known():
     )
     assert "not known" in plcc_note(rows(("GLIA", "1")))
     assert plcc_note(rows(("GLIA", "2"))) == "", "it prints no PLCC"
+
+
+def test_a_table_says_of_which_epoch_the_published_rows_are(mapped):
+    assert epoch_note(rows(("LoDa", "5"))) == (
+        "Published epoch: the best on the test part in HyperIQA and DEIQT, as their code has it; the last in LoDa, by "
+        "LoDa's supplement as others quote it."
+    )
+    (note,) = [note for note in mapped.notes if note.startswith("Published epoch")]
+    assert "the last in LoDa and GLIA" in note
+    assert 'GLIA\'s word "same settings"' in note
+    assert note.endswith("of the others it is not known.")
+    cross = tables_of("cross", records_of(specs_of("cross", "paper", "glia", splits=1)))["cross"]
+    assert any(note.startswith("Published epoch") for note in cross.notes), "it holds of SRCC as well"
+    assert epoch_note([]) == ""
+    demo = tables_of("main", records_of(specs_of("main", "demo", "glia", splits=1)))["main_demo"]
+    assert not any(note.startswith("Published") for note in demo.notes)
 
 
 def test_a_table_says_which_published_rows_are_run_here_and_which_are_quoted():
