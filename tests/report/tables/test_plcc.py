@@ -53,7 +53,7 @@ def test_printed_rows_stand_beside_both_as_printed_and_the_table_says_which_they
         (note,) = [note for note in table.notes if note.startswith("Published PLCC")]
         assert note == (
             'Published PLCC (of GLIA by its word "same settings"): after the logistic in LoDa and GLIA, of the raw '
-            "scores in DBCNN, HyperIQA, TReS, DB-CNN and DEIQT; of the others it is not known."
+            "scores in DBCNN, HyperIQA, TReS and DEIQT; of the others it is not known."
         )
 
 
@@ -109,8 +109,9 @@ def test_a_table_says_of_which_epoch_the_published_rows_are(mapped):
 
 def test_a_table_says_which_published_rows_are_run_here_and_which_are_quoted():
     assert run_note([("LoDa", "2")]) == (
-        "Of the published rows, run here: HyperIQA, DEIQT and LoDa; quoted only: DBCNN, P2P-BM and TReS "
-        "(docs/comparators.md says why)."
+        "Of the published rows, run here: HyperIQA, DEIQT and LoDa; quoted only: DBCNN (half of it is pretrained on "
+        "two further sets), P2P-BM (needs labels of patches) and TReS (its code is for academic use only). More of it: "
+        "docs/comparators.md."
     )
     assert run_note([("GLIA", "6")]) == "", "all are run here"
     assert run_note([]) == ""
@@ -118,3 +119,10 @@ def test_a_table_says_which_published_rows_are_run_here_and_which_are_quoted():
     said = [line for line in tables_of("main", Results(plan))["main"].notes if "quoted only" in line]
     assert len(said) == 1
     assert "MUSIQ" in said[0].partition("quoted only")[2]
+
+
+def test_each_row_that_is_quoted_only_says_why():
+    sources = [("GLIA", n) for n in "123"] + [("LoDa", n) for n in "125"]
+    quoted = {row.method for source in sources for row in rows(source) if not row.registered}
+    said = run_note(sources)
+    assert all(f"{name} (" in said for name in quoted if name not in ("DB-CNN", "TreS")), "each in one spelling"
