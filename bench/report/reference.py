@@ -59,29 +59,29 @@ def with_records_of(own: Results, other: Results) -> Results:
 def held_against(own: Store, reference: Store) -> list[Held]:
     """Every finished run that both have, the most different first."""
     theirs = {str(body["key"]): body for body, _ in reference.sound() if body["status"] == "done"}
-    found = [
+    pairs = [
         Held(f"{spec.method} on {spec.train}, split {spec.split}, seed {spec.recipe.seed}", *_compared(body, known))
         for body, spec in own.sound()
         if body["status"] == "done" and (known := theirs.get(str(body["key"]))) is not None
     ]
-    return sorted(found, key=lambda held: (-held.difference, held.run))
+    return sorted(pairs, key=lambda held: (-held.difference, held.run))
 
 
-def summary_of(found: list[Held]) -> str:
+def summary_of(pairs: list[Held]) -> str:
     """How many runs are the reference's to the last digit, how many near it, and how far the others are."""
-    if not found:
+    if not pairs:
         return "None of your runs is one of the reference's."
-    counts = {word: sum(held.verdict == word for held in found) for word in ("same", "near", "other")}
-    middle = statistics.median(held.difference for held in found)
+    counts = {word: sum(held.verdict == word for held in pairs) for word in ("same", "near", "other")}
+    middle = statistics.median(held.difference for held in pairs)
     return (
-        f"{counted(len(found), 'run')} of the reference made here too: {counts['same']} the same to the last digit, "
+        f"{counted(len(pairs), 'run')} of the reference made here too: {counts['same']} the same to the last digit, "
         f"{counts['near']} within {NEAR}, {counts['other']} further away (median {middle:.4f})."
     )
 
 
 def keep(source: Store, target: Store, presets: tuple[str, ...] = ("demo", "study")) -> int:
     """Copy finished runs of presets with made sets; how many. A run of uncommitted code is refused."""
-    kept = 0
+    number = 0
     for body, spec in source.sound():
         if body["status"] != "done" or spec.preset not in presets or spec.limit:
             continue
@@ -89,8 +89,8 @@ def keep(source: Store, target: Store, presets: tuple[str, ...] = ("demo", "stud
         if not run.get("git_commit") or run.get("git_dirty"):
             raise UsageError(f"{body['key']} was not made on a clean commit: no reference can be made of it.")
         target.write(_slim(body), None)
-        kept += 1
-    return kept
+        number += 1
+    return number
 
 
 def _slim(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -141,11 +141,11 @@ def make_tables_of(folder: Path, out: Path) -> list[Path]:
     from bench.report.tables.write import make_tables
 
     results = Results(replace(record, arrays=None) for record in Results.read(Store(folder)).records)
-    made: list[Path] = []
+    files: list[Path] = []
     for preset in in_order(results.presets()):
         of_preset = results.select(preset=preset)
-        made += [path for item in make_tables(of_preset, [], out=out / preset, formats=["md"]) for path in item.paths]
-    return made
+        files += [path for item in make_tables(of_preset, [], out=out / preset, formats=["md"]) for path in item.paths]
+    return files
 
 
 def main() -> None:

@@ -63,7 +63,7 @@ def explain(scorer: Scorer, picture: Image.Image) -> Explanation:
     cut = {name: views_of(picture, view, recipe, key, 1) for name, view in whole.items()}
     maps = walked(scorer.model, scorer.seen(cut), scorer.networks.autocast, tapped_attention)
     followed = rollout(maps, scorer.model.features.renewed)
-    last, rolled = (on_patches(vit, found)[0].double().cpu().numpy() for found in (maps[-1], followed))
+    last, rolled = (on_patches(vit, attention)[0].double().cpu().numpy() for attention in (maps[-1], followed))
     return Explanation(picture, last, rolled, _fragments(scorer, picture, key))
 
 

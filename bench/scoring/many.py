@@ -68,8 +68,8 @@ def score_many(scorers: Sequence[Scorer], sources: Sequence[Source], workers: in
                     yield _finished(scorers, *waiting.popleft())
                 yield Scored(one.name, np.array([]), np.array([]), one.error)
                 continue
-            found = [scorer.raw_of(cut) for scorer, cut in zip(scorers, one.cuts, strict=True)]
-            waiting.append((one.name, found))
+            values = [scorer.raw_of(cut) for scorer, cut in zip(scorers, one.cuts, strict=True)]
+            waiting.append((one.name, values))
             if len(waiting) > BEHIND:
                 yield _finished(scorers, *waiting.popleft())
         while waiting:
@@ -86,6 +86,6 @@ def _prepared(scorers: Sequence[Scorer], source: Source, name: str) -> _Ready:
     return _Ready(name, tuple(scorer.cut(picture, key) for scorer in scorers))
 
 
-def _finished(scorers: Sequence[Scorer], name: str, found: Sequence[Tensor]) -> Scored:
-    raw = np.array([s.raw_number(value) for s, value in zip(scorers, found, strict=True)], dtype=np.float64)
+def _finished(scorers: Sequence[Scorer], name: str, values: Sequence[Tensor]) -> Scored:
+    raw = np.array([s.raw_number(value) for s, value in zip(scorers, values, strict=True)], dtype=np.float64)
     return Scored(name, raw, np.array([float(s.on_scale(one)) for s, one in zip(scorers, raw, strict=True)]))

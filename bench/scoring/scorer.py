@@ -75,8 +75,8 @@ class Scorer:
     def raw(self, images: Any) -> np.ndarray:
         """What the network says of every picture, float64; higher is better."""
         sources, _ = sources_of(images)
-        found = (self.raw_of(self.cut(open_picture(source))) for source in sources)
-        return np.array([self.raw_number(value) for value in found], dtype=np.float64)
+        values = (self.raw_of(self.cut(open_picture(source))) for source in sources)
+        return np.array([self.raw_number(value) for value in values], dtype=np.float64)
 
     def explain(self, image: Any) -> Explanation:
         """Where the model looked: attention of the last block, rollout, and which fragments it took."""
@@ -117,12 +117,12 @@ class Scorer:
     def inputs(self, seen: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Everything the model reads; what is the same for all views is computed once."""
         features = self.model.features
-        found = {name: self._for_all(seen[name]) for name in features.pictures}
+        tensors = {name: self._for_all(seen[name]) for name in features.pictures}
         for name, frozen in features.frozen.items():
             value = frozen.compute(seen[frozen.view]).float()
             rounded = frozen.keep and not frozen.exact  # as tests have it
-            found[name] = self._for_all(value.half().float() if rounded else value)
-        return found
+            tensors[name] = self._for_all(value.half().float() if rounded else value)
+        return tensors
 
     def _for_all(self, values: Tensor) -> Tensor:
         return values if len(values) == self.count else values.expand(self.count, *values.shape[1:])

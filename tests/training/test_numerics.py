@@ -71,7 +71,7 @@ def test_reminder_that_harness_code_which_touches_numbers_has_changed():
     if changed:
         pytest.fail(
             f"{', '.join(changed)} changed since NUMERICS was set to {NUMERICS}. Did a number move? Then raise it in "
-            "bench/core/code.py, so that every run made before is made again. If none did (this file's golden numbers "
+            "bench/core/code.py, so that every earlier run is repeated. If none did (this file's golden numbers "
             f"show it), note that: {REFRESH}"
         )
 

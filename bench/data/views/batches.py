@@ -132,9 +132,9 @@ class ViewMaker:
         cells = torch.gather(send(starts, at), 1, (lines // f)[:, :, None].expand(-1, -1, n))
         index = cells + ((lines % f) * send(strides, at)[:, None])[:, :, None]
         runs = flat.as_strided((flat.numel() - run + 1, run), (1, 1))
-        found = self._empty((index.numel(), run), torch.uint8, at)
-        torch.index_select(runs, 0, index.view(-1), out=found)
-        return found.view(batch, size, size, 3).to(self.device, non_blocking=self.device.type == "cuda")
+        out = self._empty((index.numel(), run), torch.uint8, at)
+        torch.index_select(runs, 0, index.view(-1), out=out)
+        return out.view(batch, size, size, 3).to(self.device, non_blocking=self.device.type == "cuda")
 
     def _empty(self, shape: Sequence[int], dtype: torch.dtype, at: torch.device) -> Tensor:
         """Memory for a batch: reused on the CPU, pinned where it is copied to a GPU (torch reuses both of those)."""
