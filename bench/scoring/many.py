@@ -13,7 +13,6 @@ from torch import Tensor
 from bench.core.errors import BenchError
 from bench.data.pixels.build import ordered
 from bench.data.pixels.store import usable_cores
-from bench.data.views.single import pixel_key
 from bench.scoring.pictures import Source, name_of, open_picture
 from bench.scoring.scorer import Cut, Scorer
 
@@ -82,8 +81,7 @@ def _prepared(scorers: Sequence[Scorer], source: Source, name: str) -> _Ready:
         picture = open_picture(source)
     except BenchError as error:
         return _Ready(name, error=str(error))
-    key = pixel_key(picture)
-    return _Ready(name, tuple(scorer.cut(picture, key) for scorer in scorers))
+    return _Ready(name, tuple(scorer.cut(picture) for scorer in scorers))
 
 
 def _finished(scorers: Sequence[Scorer], name: str, values: Sequence[Tensor]) -> Scored:

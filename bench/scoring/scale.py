@@ -79,7 +79,7 @@ def fit_scale(dataset: str, raw: Sequence[float], labels: np.ndarray, oriented: 
         return None
     rises = bool(np.corrcoef(labels, oriented)[0, 1] > 0)
     logistic = fit_logistic(numbers, labels)
-    line = Logistic(None, logistic.line)
+    line = Logistic(None, logistic.line, True)
     steep = logistic.curve is not None and abs(logistic.curve[3]) < STEEPEST * float(numbers.std())
     mapping = logistic if logistic.ok and not steep and logistic.decreasing != rises else line
     if mapping.decreasing == rises or not np.ptp(mapping(numbers)) > 0:

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from bench.core.errors import RunError, UsageError
-from bench.data.views.single import is_constant, pixel_key, views_of
+from bench.data.views.single import is_constant, views_of
 from bench.data.views.view import View
 from bench.scoring.about import About
 from bench.scoring.pictures import open_picture, sources_of
@@ -84,12 +84,11 @@ class Scorer:
 
         return explain(self, open_picture(image))
 
-    def cut(self, picture: Image.Image, key: int | None = None) -> Cut:
-        """The views of a decoded picture; safe to call from any thread. `key` stands in for the one of its pixels."""
-        drawn_by = pixel_key(picture) if key is None else key
+    def cut(self, picture: Image.Image) -> Cut:
+        """The views of a decoded picture; safe to call from any thread."""
         recipe = self.about.spec.recipe
         counts = {name: shape[0] for name, shape in self.shapes().items()}
-        return {name: views_of(picture, view, recipe, drawn_by, counts[name]) for name, view in self.views.items()}
+        return {name: views_of(picture, view, recipe, counts[name]) for name, view in self.views.items()}
 
     def shapes(self) -> dict[str, tuple[int, int, int, int]]:
         """The shape of every cut view, by name; of a whole picture only as an example."""
