@@ -227,8 +227,10 @@ def _interval(cell: Cell, values: list[float], *, intervals: bool) -> tuple[floa
 
 def _over_contents(cell: Cell) -> tuple[float | None, float | None, str]:
     """The interval of the mean over splits by the contents of their test parts."""
-    from bench.metrics.contents import interval
+    from bench.metrics.contents import MEASURES, interval
 
+    if cell.metric not in MEASURES:
+        return None, None, f"{NO_INTERVAL}: none for metrics within distortions"
     tested = list(cell.predictions().values())
     if not tested:
         return None, None, f"{NO_INTERVAL}: no predictions"

@@ -1,8 +1,8 @@
 """Reference results: records of demo and study that come with the repository, to hold one's own against.
 
 `python -m bench.report.reference RESULTS` keeps the finished runs of a results folder in `results/reference/`: their
-records without predictions and without the machine's name, one JSON file per run. Only runs of a clean commit are
-kept, and a run that is there already gives way to its newer self.
+records without the machine's name, one JSON file per run, and their predictions, a few kilobytes each. Only runs of a
+clean commit are kept, and a run that is there already gives way to its newer self.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import statistics
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ from bench.records.store import Store
 FOLDER = Path(__file__).parents[2] / "results" / "reference"
 NAME = "reference"
 METRICS = ("srcc", "plcc")
+WITH_INTERVALS = ("study",)
+"""The presets whose tables show intervals over contents: the demo's test parts have two each, too few for any."""
 SAME = 1e-9
 NEAR = 0.01
 """Differences in SRCC and PLCC up to this are called near: another seed moves a score of two contents by .06 to .17."""
@@ -88,15 +90,14 @@ def keep(source: Store, target: Store, presets: tuple[str, ...] = ("demo", "stud
         run = body.get("run", {})
         if not run.get("git_commit") or run.get("git_dirty"):
             raise UsageError(f"{body['key']} was not made on a clean commit: no reference can be made of it.")
-        target.write(_slim(body), None)
+        target.write(_nameless(body), source.predictions(body["key"]))
         number += 1
     return number
 
 
-def _slim(body: Mapping[str, Any]) -> dict[str, Any]:
-    """A record without predictions and without whose machine it was."""
-    run = {name: value for name, value in body["run"].items() if name != "host"}
-    return {name: value for name, value in body.items() if name != "predictions_sha256"} | {"run": run}
+def _nameless(body: Mapping[str, Any]) -> dict[str, Any]:
+    """A record that does not say whose machine it was."""
+    return {**body, "run": {name: value for name, value in body["run"].items() if name != "host"}}
 
 
 def _compared(own: Mapping[str, Any], known: Mapping[str, Any]) -> tuple[float, tuple[str, ...]]:
@@ -136,15 +137,17 @@ def _at(body: Any, path: tuple[str, ...]) -> Any:
 def make_tables_of(folder: Path, out: Path) -> list[Path]:
     """The Markdown tables of every preset that a folder has records of, each preset's below its name; their paths.
 
-    Of the records alone: what would need predictions is left out.
+    The study's numbers have intervals over contents.
     """
     from bench.report.tables.write import make_tables
 
-    results = Results(replace(record, arrays=None) for record in Results.read(Store(folder)).records)
+    results = Results.read(Store(folder))
     files: list[Path] = []
     for preset in in_order(results.presets()):
-        of_preset = results.select(preset=preset)
-        files += [path for item in make_tables(of_preset, [], out=out / preset, formats=["md"]) for path in item.paths]
+        tables = make_tables(
+            results.select(preset=preset), [], out=out / preset, formats=["md"], intervals=preset in WITH_INTERVALS
+        )
+        files += [path for item in tables for path in item.paths]
     return files
 
 

@@ -262,7 +262,7 @@ def conditions(records: Sequence[Record], preset: Preset, common: Sequence[str],
         f"Splits: {of if splits == of else f'{splits} of {of}'}; {_all(t.get('split_rule') for t in trains)}"
         f"{first_split_hashes(done)}",
         f"Selection: {_all(SELECTION[r.selection] for r in recipes)}",
-        f"Views: {_numbers(r.test_views for r in recipes)} in test, {_numbers(r.train_views for r in recipes)} an "
+        f"Views: {_numbers(r.test_views for r in recipes)} in test, {_numbers(r.train_views for r in recipes)} per "
         f"epoch in training, of {_numbers(r.size for r in recipes)} px; {_all(sides)}",
         f"Precision: {_all(block.get('precision') for record in done for block in blocks_of(record))}",
         f"Made with: {made_on(done)}",
