@@ -79,7 +79,7 @@ def variant_tables(
 
     `datasets` are the ablation's own sets in a preset, whose columns come first and in the paper's order.
     """
-    made = []
+    result = []
     for part in by_preset(results):
         lines = _lines(part, variants)
         switched = [line.arm for line in lines if line.arm != line.base]
@@ -89,11 +89,11 @@ def variant_tables(
             if any(part.runs(arm, Experiment(name, Target.of(name))) for arm in switched)
         ]
         columns = tuple(own_columns(shown))
-        kept = set(part.arms_in(columns))
-        lines = [line for line in lines if line.arm in kept]
+        arms = set(part.arms_in(columns))
+        lines = [line for line in lines if line.arm in arms]
         if len({line.lead for line in lines}) > 1:
-            made.append(fill(part, replace(layout, columns=columns, lines=tuple(lines))))
-    return made
+            result.append(fill(part, replace(layout, columns=columns, lines=tuple(lines))))
+    return result
 
 
 def leads_of(variants: Sequence[Variant]) -> Callable[[PublishedRow], tuple[str, ...]]:
@@ -155,22 +155,22 @@ def _turned_in(results: PresetResults) -> frozenset[Arm]:
 
 def _lines(part: PresetResults, variants: Sequence[Variant]) -> list[Line]:
     """A line for every arm that is one of the variants and has a counterpart with a part switched off."""
-    found = [
+    candidates = [
         (place, Line(variant.lead, arm, base_of(arm), variant=variant.printed))
         for arm in part.arms
         for place, variant in enumerate(variants)
         if _is(arm, variant)
     ]
-    bases = {line.base for _, line in found if line.arm != line.base}
+    bases = {line.base for _, line in candidates if line.arm != line.base}
     settings = {base.run_changes() for base in bases}
-    kept = [
+    lines = [
         (place, line)
-        for place, line in found
+        for place, line in candidates
         if line.base in bases or (line.arm.method not in SWITCHES and line.base.run_changes() in settings)
     ]
-    several = len({line.arm.method for _, line in kept}) > 1  # then the variants' own order comes first
-    kept.sort(key=lambda item: (item[0] if several else 0, item[1].base.order(), item[0]))
-    return [line for _, line in kept]
+    several = len({line.arm.method for _, line in lines}) > 1  # then the variants' own order comes first
+    lines.sort(key=lambda item: (item[0] if several else 0, item[1].base.order(), item[0]))
+    return [line for _, line in lines]
 
 
 def _is(arm: Arm, variant: Variant) -> bool:

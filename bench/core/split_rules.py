@@ -25,10 +25,10 @@ _RULE = re.compile(
 
 @cache
 def _parsed(split_rule: str) -> re.Match[str]:
-    found = _RULE.fullmatch(split_rule)
-    if found is None:
+    match = _RULE.fullmatch(split_rule)
+    if match is None:
         raise UsageError(f"split_rule={split_rule!r} is none of {SPLIT_RULES}.")
-    return found
+    return match
 
 
 def folds_of(split_rule: str) -> int:
@@ -54,8 +54,8 @@ def splits_in(split_rule: str) -> int:
 
     The official split is one, on which as many trainings may be made as are wanted.
     """
-    found = _parsed(split_rule)
-    return AUTHORS_SPLITS if split_rule in AUTHORS else int(found[1] or found[2] or 0)
+    match = _parsed(split_rule)
+    return AUTHORS_SPLITS if split_rule in AUTHORS else int(match[1] or match[2] or 0)
 
 
 def refuse_beyond(split_rule: str, split: int) -> None:

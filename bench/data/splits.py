@@ -244,8 +244,8 @@ def _hash(name: str, number: int) -> bytes:
 
 
 def _rows(groups: np.ndarray, chosen: Sequence[str]) -> np.ndarray:
-    wanted = set(chosen)  # np.isin compares every text with every other: minutes on FLIVE
-    return np.flatnonzero(np.fromiter((group in wanted for group in groups), dtype=bool, count=len(groups)))
+    groups_chosen = set(chosen)  # np.isin compares every text with every other: minutes on FLIVE
+    return np.flatnonzero(np.fromiter((group in groups_chosen for group in groups), dtype=bool, count=len(groups)))
 
 
 def _fixed(dataset: Dataset, number: int, split_rule: str, validate: bool, results: Path | None) -> Split:

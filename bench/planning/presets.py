@@ -218,7 +218,7 @@ STUDY = Preset(
         "size": 112,
         "test_views": 4,
     },
-    # Two photographs of the three are trained on in a split: three views a picture make half the steps of a run.
+    # Two photographs of the three are trained on in a split: three views per picture make half the steps of a run.
     per_dataset={"study_tune": {"train_views": 3}},
     method_options={"loda": {"cnn": "tf_efficientnet_lite0"}, "glia": {"fragment": 28, "grid": 4}},
     tuning="study_tune",
@@ -238,8 +238,8 @@ def in_order(names: Collection[str]) -> list[str]:
 
 def made_sets() -> frozenset[str]:
     """The sets that presets make themselves; all others are somebody's own or the papers'."""
-    made = [preset for preset in PRESETS.values() if preset.made]
-    return frozenset(name for preset in made for name in (*preset.main, preset.tuning) if name)
+    synthetic = [preset for preset in PRESETS.values() if preset.made]
+    return frozenset(name for preset in synthetic for name in (*preset.main, preset.tuning) if name)
 
 
 def preset_named(name: str) -> Preset:

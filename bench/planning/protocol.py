@@ -131,15 +131,15 @@ class Request:
         own = self.own_recipes and bool(own_recipe(method.name))
         recipe: dict[str, Any] = usual_recipe(self.preset, train, method.name, own=own)
         recipe |= {name: value for name, value in chosen.items() if name in recipe_options()} | fixed
-        made = Recipe(**recipe)
-        if foreign := refuse_foreign_recipe(method.name, made):
+        settled = Recipe(**recipe)
+        if foreign := refuse_foreign_recipe(method.name, settled):
             raise UsageError(foreign)
-        check_size(whole["backbone"], made.size)
+        check_size(whole["backbone"], settled.size)
         about = {
             "method": method.name,
             "train": train,
-            "options": self._checked_options(method, chosen, whole["backbone"], made.size),
-            "recipe": made,
+            "options": self._checked_options(method, chosen, whole["backbone"], settled.size),
+            "recipe": settled,
             "recipe_from": OWN if own else origin_text(origin, set(chosen) - set(fixed) - set(method.options)),
             "preset": self.preset.name,
         }
@@ -258,7 +258,7 @@ class Protocol:
 
 
 def merge(specs: Sequence[RunSpec]) -> list[RunSpec]:
-    """The runs to make: equal trainings once, with the tests of all who asked for them."""
+    """The runs to do: equal trainings once, with the tests of all who asked for them."""
     alike: dict[str, list[RunSpec]] = {}
     for spec in specs:
         alike.setdefault(spec.training_key, []).append(spec)

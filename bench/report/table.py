@@ -94,9 +94,9 @@ class Table:
     def __post_init__(self) -> None:
         """Refuse rows that do not fit the header: a plugin's protocol may give anything."""
         for row in self.rows:
-            for what, given, wanted in (("lead", row.lead, self.leads), ("cells", row.cells, self.header)):
-                if not isinstance(given, tuple) or len(given) != len(wanted):
-                    raise ValueError(f"table {self.name}: {what} of a row is {given!r}, no tuple of {len(wanted)}")
+            for what, given, expected in (("lead", row.lead, self.leads), ("cells", row.cells, self.header)):
+                if not isinstance(given, tuple) or len(given) != len(expected):
+                    raise ValueError(f"table {self.name}: {what} of a row is {given!r}, no tuple of {len(expected)}")
 
     mixed: tuple[str, ...] = ()
     """What differs in how the compared numbers were made (bench.report.mixing); the footer says it too."""

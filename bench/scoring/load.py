@@ -76,13 +76,13 @@ def scorer_of_run(record: Record, runtime: Runtime, report: Report = silent, sha
     """The scorer of a run with kept weights. Its scale is fitted the first time, where its training set is here."""
     store = Store(runtime.results)
     path = store.state_path(record.spec)
-    kept = read_trained(path)
-    if kept is None or kept.about.get("training") != record.spec.training_key:
+    trained = read_trained(path)
+    if trained is None or trained.about.get("training") != record.spec.training_key:
         raise WeightsError(f"The kept weights of run {record.key} are damaged: {_made_again(record)}")
-    about = _about_of(record, kept.about)
-    scorer = build_scorer(about, kept.tensors, runtime, report, shared)
+    about = _about_of(record, trained.about)
+    scorer = build_scorer(about, trained.tensors, runtime, report, shared)
     if about.scale is None:
-        scale = _scale_from_training(scorer, kept.about, runtime, report)
+        scale = _scale_from_training(scorer, trained.about, runtime, report)
         if scale is not None:
             scorer.about = scorer.about.with_scale(scale)
             _keep_scale(path, scale)
@@ -106,17 +106,17 @@ def build_scorer(
     return Scorer(_completed(about, networks), networks)
 
 
-def _about_of(record: Record, kept: Mapping[str, str]) -> About:
-    text = kept.get(SCALE)
+def _about_of(record: Record, header: Mapping[str, str]) -> About:
+    text = header.get(SCALE)
     try:
         scale = Scale.from_json(text) if text else None
     except (KeyError, TypeError, ValueError):
         scale = None  # fitted anew
     return About(
         spec=record.spec,
-        weights=kept.get("weights", ""),
-        code=kept.get("code", ""),
-        numerics=int(kept.get("numerics", "0")),
+        weights=header.get("weights", ""),
+        code=header.get("code", ""),
+        numerics=int(header.get("numerics", "0")),
         scale=scale,
         data={name: record.section("data").get("train", {}).get(name) for name in ("name", "hash", "n", "n_train")},
         metrics=record.section("metrics"),
@@ -173,7 +173,7 @@ def _keep_scale(path: Path, scale: Scale) -> None:
         keep_beside(path, **{SCALE: json.dumps(scale.to_json(), sort_keys=True)})
 
 
-def _scale_from_training(scorer: Scorer, kept: Mapping[str, str], runtime: Runtime, report: Report) -> Scale | None:
+def _scale_from_training(scorer: Scorer, header: Mapping[str, str], runtime: Runtime, report: Report) -> Scale | None:
     """The scale, from predictions of training pictures; None where these are not here, or are not the same."""
     spec = scorer.about.spec
     if is_mix(spec.train):

@@ -47,13 +47,13 @@ def restore_trained(session: Session, store: Store) -> TrainingFacts | None:
     None, and an untouched model, where none are kept, or not whole, or of other data, another split, other weights or
     other code.
     """
-    trained = next((spec for spec in same_trainings(session.spec) if store.state_path(spec).exists()), session.spec)
-    found = read_trained(store.state_path(trained))
-    if found is None or not replace(session.identity(), training=trained.training_key).fits(found.about):
+    same = next((spec for spec in same_trainings(session.spec) if store.state_path(spec).exists()), session.spec)
+    trained = read_trained(store.state_path(same))
+    if trained is None or not replace(session.identity(), training=same.training_key).fits(trained.about):
         return None
     try:
-        facts = TrainingFacts.from_json(found.about["facts"])
-        session.model.load_trainable_state(found.tensors)
+        facts = TrainingFacts.from_json(trained.about["facts"])
+        session.model.load_trainable_state(trained.tensors)
     except (KeyError, TypeError, ValueError):
         return None
     return facts
@@ -91,9 +91,9 @@ def read_trained(path: Path) -> KeptState | None:
 
 def keep_beside(path: Path, **texts: str) -> None:
     """Write further texts beside kept tensors; what was found out of them later, such as their scale."""
-    found = read_trained(path)
-    if found is not None:
-        write_bytes(path, save(found.tensors, metadata=found.about | texts))
+    trained = read_trained(path)
+    if trained is not None:
+        write_bytes(path, save(trained.tensors, metadata=trained.about | texts))
 
 
 def state_hash(state: Mapping[str, Tensor]) -> str:

@@ -33,7 +33,7 @@ def run(*words, plugin="mine.py", method="mine"):
     return bench("run", *flags, *words)
 
 
-AGAIN = "2 runs were made by an older mine.py: they are made again, the old records are put aside.\n"
+AGAIN = "2 runs were made by an older mine.py: they are repeated, the old records are put aside.\n"
 
 
 def test_a_line_says_which_runs_are_made_again_and_they_are(mine, home):  # noqa: F811
@@ -58,7 +58,7 @@ def test_never_says_that_they_stay(mine):
 
 def test_one_run_is_not_called_runs(mine):
     assert (
-        "1 run was made by an older mine.py: it is made again, the old record is put aside.\n"
+        "1 run was made by an older mine.py: it is repeated, the old record is put aside.\n"
         in run("--splits", 1, "--dry-run").output
     )
 

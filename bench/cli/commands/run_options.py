@@ -9,7 +9,7 @@ import typer
 
 from bench.cli.commands.options import Name, Words
 
-OVERWRITE_HELP = """Which runs are made again.
+OVERWRITE_HELP = """Which finished runs to repeat.
 
 \b
 never    none that has a record
@@ -33,7 +33,7 @@ Seeds = Annotated[Optional[int], typer.Option("--seeds", min=1, help="How many s
 SplitRule = Annotated[
     str, typer.Option("--split-rule", help="random, kfold:K, images, official, loda, pyiqa or file:PATH.")
 ]
-Limit = Annotated[int, typer.Option("--limit", min=0, help="Use only N images a set (a smoke run).")]
+Limit = Annotated[int, typer.Option("--limit", min=0, help="Use only N images per set (a smoke run).")]
 Settings = Annotated[
     Optional[list[str]],
     typer.Option("--set", help="KEY=VALUE for the recipe, a method or a protocol; METHOD.KEY=VALUE for one of them."),

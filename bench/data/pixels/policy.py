@@ -53,11 +53,11 @@ class Policy:
         if any(self.box):
             return self.box
         short, long = min(height, width), max(height, width)
-        wanted = max(self.short_side or short, self.min_side)
-        if wanted == short:
+        side = max(self.short_side or short, self.min_side)
+        if side == short:
             return height, width
-        other = min(int(wanted * long / short), MAX_ASPECT * wanted)
-        return (wanted, other) if height <= width else (other, wanted)
+        other = min(int(side * long / short), MAX_ASPECT * side)
+        return (side, other) if height <= width else (other, side)
 
     def text(self) -> str:
         """The policy in one canonical line, as it enters a store's key."""

@@ -146,15 +146,15 @@ class PublishedRow:
 @cache
 def rows(source: Source) -> tuple[PublishedRow, ...]:
     """The rows of a published table in the order they are printed."""
-    found: dict[tuple[str, str, str, str], PublishedRow] = {}
+    by_place: dict[tuple[str, str, str, str], PublishedRow] = {}
     for line in _lines():
         if (line["paper"], line["table"]) != source:
             continue
         key = (line["method"], line["params_m"], line["fraction"], line["variant"])
         fraction = float(line["fraction"] or 0.8)
-        row = found.setdefault(key, PublishedRow(source, key[0], key[1], fraction, key[3], {}))
+        row = by_place.setdefault(key, PublishedRow(source, key[0], key[1], fraction, key[3], {}))
         row.values[DATASETS[line["train"]], DATASETS[line["test"]], line["metric"]] = float(line["value"])
-    return tuple(found.values())
+    return tuple(by_place.values())
 
 
 def run_note(sources: Iterable[Source]) -> str:

@@ -1,4 +1,4 @@
-"""Tables as data: tidy CSV with one number a row, and JSON with everything."""
+"""Tables as data: tidy CSV with one number per row, and JSON with everything."""
 
 from __future__ import annotations
 
@@ -66,11 +66,11 @@ def _fields(value: Any) -> dict[str, Any]:
 
 
 def _numbers(cell: Number, *, published: bool) -> dict[str, object]:
-    found: dict[str, object] = {name: getattr(cell, name, None) for name in NUMBER if name != "median"}
-    found["median"] = cell.value
+    numbers: dict[str, object] = {name: getattr(cell, name, None) for name in NUMBER if name != "median"}
+    numbers["median"] = cell.value
     if published:  # a printed number says nothing of its splits
-        found |= {"n": None, "of": None, "failed": None, "tied": None}
-    return {name: _exact(value) for name, value in found.items()}
+        numbers |= {"n": None, "of": None, "failed": None, "tied": None}
+    return {name: _exact(value) for name, value in numbers.items()}
 
 
 def _exact(value: object) -> object:
