@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bench.api.frames import compare, results, table
     from bench.api.models import load
+    from bench.api.pyiqa_metric import pyiqa_metric
     from bench.api.runs import run
     from bench.core.errors import BenchError
 
@@ -19,12 +20,13 @@ if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 __version__ = "0.2.0.dev0"
-__all__ = ["BenchError", "__version__", "compare", "load", "results", "run", "table"]
+__all__ = ["BenchError", "__version__", "compare", "load", "pyiqa_metric", "results", "run", "table"]
 
 _FOUND_IN = {
     "BenchError": "bench.core.errors",
     "compare": "bench.api.frames",
     "load": "bench.api.models",
+    "pyiqa_metric": "bench.api.pyiqa_metric",
     "results": "bench.api.frames",
     "run": "bench.api.runs",
     "table": "bench.api.frames",
@@ -37,8 +39,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    found = globals()[name] = getattr(import_module(_FOUND_IN[name]), name)
-    return found
+    value = globals()[name] = getattr(import_module(_FOUND_IN[name]), name)
+    return value
 
 
 def __dir__() -> list[str]:

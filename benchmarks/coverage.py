@@ -218,7 +218,7 @@ which holds it in 95.
 ## Trainings repeated
 
 Nadeau and Bengio's interval over splits, of a difference (`bench compare`) and of one method's mean (the tables' csv),
-and how many columns of 3, 6 and 12 equal methods have one that lacks its "≈". {SETS_OVER_SPLITS} sets a row, 12 equal
+and how many columns of 3, 6 and 12 equal methods have one that lacks its "≈". {SETS_OVER_SPLITS} sets per row, 12 equal
 methods on each; standard errors: .005 for a share of differences, .003, .005 and .011 for the marks, if sets were all
 that differs. What a method learned from weighs half as much as its seed.
 """
@@ -237,7 +237,7 @@ BOTTOM = f"""
 ## These trained models on other contents
 
 The jackknife's interval, of a difference (`bench compare`) and of one method's mean (`bench table --intervals`), where
-the second method's errors are a tenth larger. {SETS_OVER_CONTENTS} sets a row: a standard error of .008.
+the second method's errors are a tenth larger. {SETS_OVER_CONTENTS} sets per row: a standard error of .008.
 Sets of too few contents, which get no interval, are not counted.
 
 | set | models | difference covered | width | mean covered | width |

@@ -3,7 +3,7 @@
     python benchmarks/forwards.py
 
 The unit is one network's forward of one view of one image. A backward through frozen blocks, which only hands the
-gradient on, counts as one more. LoDa's CNN runs once a view on both sides and is left out of both.
+gradient on, counts as one more. LoDa's CNN runs once per view on both sides and is left out of both.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def walked(views: Views, tests: int = 1, streams: int = 1) -> int:
 
 
 def guided(views: Views) -> int:
-    """GLIA here: the semantic stream once an image, for all epochs; the detail stream in every view."""
+    """GLIA here: the semantic stream once per image, for all epochs; the detail stream in every view."""
     return views.images + walked(views)
 
 

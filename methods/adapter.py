@@ -53,7 +53,7 @@ class Adapter(Method):
         return ViewFeature(vit)
 
     def size(self, shape: VitShape) -> int:
-        """One or two bottlenecks a block: down and up with biases."""
+        """One or two bottlenecks per block: down and up with biases."""
         each = (shape.width + 1) * self.bottleneck + (self.bottleneck + 1) * shape.width
         return shape.depth * each * (2 if self.position == "houlsby" else 1)
 

@@ -83,7 +83,7 @@ def version() -> str:
 
 
 class _Score(Features):
-    """Its score is an input that a frozen network makes: once a picture, for all splits."""
+    """Its score is an input that a frozen network makes: once per picture, for all splits."""
 
     def __init__(self, name: str, metric: nn.Module) -> None:
         super().__init__()

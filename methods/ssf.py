@@ -39,7 +39,7 @@ class Ssf(Method):
         return ViewFeature(vit)
 
     def size(self, shape: VitShape) -> int:
-        """Two vectors for each of 6 places a block (4 of width w), for the patch embedding and the final norm."""
+        """Two vectors for each of 6 places per block (4 of width w), for the patch embedding and the final norm."""
         return 2 * (shape.depth * (4 * shape.width + shape.qkv + shape.mlp) + 2 * shape.width)
 
 

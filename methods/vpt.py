@@ -26,7 +26,7 @@ class Vpt(Method):
     kind: Literal["deep", "shallow"] = "deep"
     """New prompts before every block (deep), or before the first only (shallow)."""
     prompts: int = 50
-    """Learned tokens a block."""
+    """Learned tokens per block."""
     dropout: float = 0.1
     """Dropout on the prompts."""
 

@@ -51,8 +51,8 @@ class Cross(Protocol):
 
 
 def _table(part: PresetResults, source: str) -> Table | None:
-    found = {(e.train, e.tested) for e in part.across(source)}
-    pairs = [pair for pair in part.preset.cross if pair in found] + sorted(found - set(part.preset.cross))
+    experiments = {(e.train, e.tested) for e in part.across(source)}
+    pairs = [pair for pair in part.preset.cross if pair in experiments] + sorted(experiments - set(part.preset.cross))
     columns = [_column(train, test, source) for train, test in pairs]
     arms = [arm for arm in part.arms_in(columns) if not belongs_to_an_ablation(arm, part)]
     if not arms:

@@ -56,13 +56,13 @@ def _tables(part: PresetResults, dataset: str) -> list[Table]:
     measured = {name for record in scored for name in record.section("metrics").get(experiment.target, {})}
     families = [name for name in dict.fromkeys(family_of(kind) for kind in kinds) if f"srcc/family/{name}" in measured]
     kinds = [kind for kind in kinds if f"srcc/distortion/{kind}" in measured]
-    made = []
+    tables = []
     if families:
-        made.append(fill(part, _layout(experiment, arms, "family", families)))
+        tables.append(fill(part, _layout(experiment, arms, "family", families)))
     if kinds:
         by_kind = fill(part, _layout(experiment, arms, "distortion", kinds))
-        made.append(transposed(by_kind, ("Distortion", "Metric")))
-    return made
+        tables.append(transposed(by_kind, ("Distortion", "Metric")))
+    return tables
 
 
 def _layout(experiment: Experiment, arms: Iterable[Arm], level: str, groups: Iterable[str]) -> Layout:
@@ -87,20 +87,22 @@ def _scored(records: Iterable[Record], target: str) -> tuple[list[Record], list[
     """The records with metrics by family and distortion, and the distortions there are, in KADID-10k's order."""
     scored, kinds = [], set()
     for record in records:
-        found = record.predictions(target) if record.done else None
-        if found is None or found.distortion is None:
+        predictions = record.predictions(target) if record.done else None
+        if predictions is None or predictions.distortion is None:
             scored.append(record)
             continue
-        names = [str(name) for name in found.distortion.tolist()]
+        names = [str(name) for name in predictions.distortion.tolist()]
         kinds |= {name for name in names if name and "+" not in name}
-        scored.append(record.with_metrics(target, _metrics(found)))
+        scored.append(record.with_metrics(target, _metrics(predictions)))
     return scored, sorted(kinds, key=place_of)
 
 
-def _metrics(found: Predictions) -> dict[str, float]:
+def _metrics(predictions: Predictions) -> dict[str, float]:
     """Correlations within each distortion and family of one run's test images, as metrics."""
-    made: dict[str, float] = {}
-    for level, groups in (("distortion", by_distortion(found)), ("family", by_family(found))):
+    metrics: dict[str, float] = {}
+    for level, groups in (("distortion", by_distortion(predictions)), ("family", by_family(predictions))):
         for group, agreement in groups.items():
-            made |= {f"{metric}/{level}/{group}": getattr(agreement, metric) for metric in ("srcc", "plcc", "plcc_raw")}
-    return made
+            metrics |= {
+                f"{metric}/{level}/{group}": getattr(agreement, metric) for metric in ("srcc", "plcc", "plcc_raw")
+            }
+    return metrics

@@ -47,12 +47,13 @@ class Gmad(Protocol):
     pairs: ClassVar[bool] = True
 
     def plan(self, request: Request) -> list[RunSpec]:
-        """The runs of `cross` for these pairs of sets: nothing is trained for this protocol alone."""
+        """The runs of `cross` for these pairs of sets, and DEIQT's, which GLIA meets in its Fig. 4."""
+        usual = ("linear_probe", "full_finetune", "adapter", "lora", "vpt", "loda", "deiqt", "glia")
         return [
             request.spec(method, train, [Target.of(test, "all")], split)
             for split in range(request.splits)
             for train, test in request.paired(request.preset.gmad)
-            for method in request.chosen("linear_probe", "full_finetune", "adapter", "lora", "vpt", "loda", "glia")
+            for method in request.chosen(*usual)
         ]
 
     def tables(self, results: Results) -> list[Table]:
@@ -100,13 +101,13 @@ def _matches(part: PresetResults, arms: Sequence[Arm], experiment: Experiment) -
         for record in part.runs(arm, experiment):
             if record.done:
                 by_split.setdefault(record.spec.repetition, {}).setdefault(arm, record)
-    found = []
+    matches = []
     for split, models in sorted(by_split.items()):
         predictions = {arm: p for arm, record in models.items() if (p := record.predictions(experiment.target))}
         images = {tuple(p.names.tolist()) for p in predictions.values()}
         if len(predictions) > 1 and len(images) == 1:
-            found.append(Match(split, models, predictions))
-    return found
+            matches.append(Match(split, models, predictions))
+    return matches
 
 
 def _outcome(match: Match) -> dict[Arm, dict[str, float]]:
@@ -115,7 +116,7 @@ def _outcome(match: Match) -> dict[Arm, dict[str, float]]:
 
     arms = list(match.predictions)
     _, ranking = compete(*_scores(match))
-    made = {}
+    metrics = {}
     for i, arm in enumerate(arms):
         name = str(i)
         scores = {
@@ -125,8 +126,8 @@ def _outcome(match: Match) -> dict[Arm, dict[str, float]]:
         values = {metric: mean for metric, row in scores.items() if (mean := _mean(row)) is not None}
         values["gmad_attack_score"] = ranking.aggressiveness_score[name]
         values["gmad_defence_score"] = ranking.resistance_score[name]
-        made[arm] = values
-    return made
+        metrics[arm] = values
+    return metrics
 
 
 def _mean(outcomes: np.ndarray) -> float | None:
@@ -165,5 +166,5 @@ def _pairs_table(ranking: Table, titles: Mapping[Arm, str], match: Match, name: 
 
 def _scores(match: Match) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Predictions by model number, and the human scores."""
-    found = list(match.predictions.values())
-    return {str(i): p.predicted for i, p in enumerate(found)}, found[0].human
+    predictions = list(match.predictions.values())
+    return {str(i): p.predicted for i, p in enumerate(predictions)}, predictions[0].human

@@ -67,9 +67,9 @@ def _refuse_small_shares(spec: RunSpec) -> None:
 
 
 def _table(part: PresetResults, mix: str) -> Table | None:
-    found = [e for e in part.experiments() if e.train == mix and e.source == "split" and e.fraction == 0.8]
+    on_mix = [e for e in part.experiments() if e.train == mix and e.source == "split" and e.fraction == 0.8]
     order = {name: place for place, name in enumerate(dict.fromkeys((*part.preset.matrix, *part.preset.main)))}
-    experiments = sorted(found, key=lambda e: (e.part == "all", order.get(e.tested, len(order)), e.tested))
+    experiments = sorted(on_mix, key=lambda e: (e.part == "all", order.get(e.tested, len(order)), e.tested))
     columns = [_column(experiment) for experiment in experiments]
     arms = [arm for arm in part.arms_in(columns) if not belongs_to_an_ablation(arm, part)]
     if not arms:

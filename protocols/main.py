@@ -29,7 +29,7 @@ class Main(Protocol):
 
     def tables(self, results: Results) -> list[Table]:
         """A preset's comparison, and a ranking over its datasets where there are at least two and it may be ranked."""
-        made = []
+        result = []
         for part in by_preset(results):
             columns = own_columns(part.own_test_sets(part.preset.main))
             arms = part.arms_in(columns)
@@ -46,5 +46,5 @@ class Main(Protocol):
                 )
                 table = fill(part, layout)
                 ranking = ranking_table(table) if part.rules.ranked else None
-                made += [table, ranking] if ranking else [table]
-        return made
+                result += [table, ranking] if ranking else [table]
+        return result

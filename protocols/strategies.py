@@ -28,7 +28,7 @@ class Strategies(Protocol):
 
     def tables(self, results: Results) -> list[Table]:
         """One table a preset where at least two strategies were run; sized ones are in strategies_matched."""
-        made = []
+        result = []
         for part in by_preset(results):
             columns = own_columns(name for name in part.preset.strategies if name in part.own_test_sets())
             arms = [arm for arm in part.arms_in(columns) if not arm.budget and not belongs_to_an_ablation(arm, part)]
@@ -41,5 +41,5 @@ class Strategies(Protocol):
                     lines=tuple(Line((arm.title,), arm, arm) for arm in arms),
                     published=(("GLIA", "6"), ("LoDa", "6")),
                 )
-                made.append(fill(part, layout))
-        return made
+                result.append(fill(part, layout))
+        return result

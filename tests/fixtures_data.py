@@ -264,7 +264,7 @@ def _flive(top: Path, rows: list[tuple[str, float, str]], official: bool = False
     names = [path.removeprefix("database/") for path, _, _ in rows]
     lines = ["name,mos", *(f"{name},{score!r}" for name, (_, score, _) in zip(names, rows, strict=True))]
     (top / "labels_image.csv").write_text("\n".join(lines) + "\n")
-    if official:  # as the authors have it: one row a picture, which names its three patches too
+    if official:  # as the authors have it: one row per picture, which names its three patches too
         pairs = list(zip(names, (score for _, score, _ in rows), strict=True))[:1827]
         rows640 = [f"50.5,patches/{name.split('/')[1]},{score!r},{name}" for name, score in pairs]
         (top / "labels640.csv").write_text("\n".join(["mos_patch_1,name_patch,mos_image,name_image", *rows640]) + "\n")

@@ -70,8 +70,8 @@ def table(
     there = _records(folder, config, plugins)
     wish = Narrowing(words(methods), words(datasets), of.preset if preset else "", smoke)
     told: list[str] = []
-    kept = narrowed(there, wish, of.data, told.append)
-    chosen, others = _named(kept, name, selection=selection, intervals=intervals, cost=cost, strict=strict)
+    records = narrowed(there, wish, of.data, told.append)
+    chosen, others = _named(records, name, selection=selection, intervals=intervals, cost=cost, strict=strict)
     about = _about(chosen)
     about["notes"] = [*told, *about["notes"]]
     return noted(_frame(chosen, published=published), about | {"tables": others})
@@ -99,15 +99,18 @@ def compare(
 
     if metric not in ("srcc", "plcc", "krcc", "rmse"):
         raise UsageError(f"metric={metric!r} is none of srcc, plcc, krcc and rmse.")
-    found = pairs(_records(folder, config, plugins), a, b, metric=metric)
-    mixed = [line for one in found for line in one.mixed]
+    comparisons = pairs(_records(folder, config, plugins), a, b, metric=metric)
+    mixed = [line for one in comparisons for line in one.mixed]
     if strict and mixed:
         raise MixedError(f"{mixed[0]}. Without strict the comparison says so itself.")
     import pandas as pd
 
-    rows = [_compared(one, row) for one in found for row in one.rows]
-    notes = [line for one in found for line in (*one.sentences, one.summary, *one.cautions) if line]
-    about = {"title": f"{found[0].a} minus {found[0].b}, {metric.upper()}", "notes": [*notes, *_mixed(mixed)]}
+    rows = [_compared(one, row) for one in comparisons for row in one.rows]
+    notes = [line for one in comparisons for line in (*one.sentences, one.summary, *one.cautions) if line]
+    about = {
+        "title": f"{comparisons[0].a} minus {comparisons[0].b}, {metric.upper()}",
+        "notes": [*notes, *_mixed(mixed)],
+    }
     frame = pd.DataFrame(rows, columns=list(COMPARED)).astype(dict.fromkeys(OVER, float))
     return noted(frame, about | {"footer": list(PROMISES), "mixed": mixed})
 
@@ -173,11 +176,11 @@ def _records(folder: File, config: File, plugins: Sequence[str | Path]) -> Resul
     if not root.is_dir():
         raise UsageError(f"There is no results folder {root}. bench.run() makes it; folder= names another.")
     store = Store(root)
-    found = Results.read(store)
+    results = Results.read(store)
     for problem in store.problems[:1]:
         more = f" (and {len(store.problems) - 1} more files)" if len(store.problems) > 1 else ""
         warnings.warn(f"Not used: {problem.path.name} {problem.why}{more}", stacklevel=3)
-    return found
+    return results
 
 
 def _named(there: Results, name: str, **wishes: Any) -> tuple[Table, list[str]]:
@@ -241,14 +244,14 @@ def _mixed(lines: Iterable[str]) -> list[str]:
     return [f"Mixed: {line}." for line in lines]
 
 
-def _compared(found: Comparison, row: PairedDifference) -> dict[str, Any]:
+def _compared(comparison: Comparison, row: PairedDifference) -> dict[str, Any]:
     """A row of a comparison."""
     over = row.contents
     experiment = row.experiment
     return {
-        "preset": found.preset,
-        "a": found.a,
-        "b": found.b,
+        "preset": comparison.preset,
+        "a": comparison.a,
+        "b": comparison.b,
         "train": experiment.train,
         "test": experiment.tested,
         "part": experiment.part,
@@ -261,7 +264,7 @@ def _compared(found: Comparison, row: PairedDifference) -> dict[str, Any]:
         "high": row.high,
         "p": row.p,
         "p_holm": row.p_holm,
-        "better": {1: found.a, -1: found.b, 0: ""}[row.verdict],
+        "better": {1: comparison.a, -1: comparison.b, 0: ""}[row.verdict],
         "contents": None if over is None else over.contents,
         "contents_low": None if over is None else over.low,
         "contents_high": None if over is None else over.high,

@@ -22,18 +22,18 @@ class Noted(pd.DataFrame):
     def _repr_html_(self) -> str | None:
         """Title, table, and the first notes."""
         plain: Any = super()
-        found: str | None = plain._repr_html_()
-        if found is None:
+        html: str | None = plain._repr_html_()
+        if html is None:
             return None
         lines = [f"<li>{escape(str(line))}</li>" for line in self.attrs.get("notes", [])[:SHOWN]]
         more = len(self.attrs.get("notes", [])) - len(lines)
         lines += [f"<li>{more} more in <code>attrs['notes']</code></li>"] if more > 0 else []
         below = f"<ul>{''.join(lines)}</ul>" if lines else ""
-        return f"<p><b>{escape(str(self.attrs.get('title', '')))}</b></p>{found}{below}"
+        return f"<p><b>{escape(str(self.attrs.get('title', '')))}</b></p>{html}{below}"
 
 
 def noted(frame: pd.DataFrame, about: Mapping[str, Any]) -> Noted:
     """The frame with a title and notes."""
-    made = Noted(frame)
-    made.attrs.update(about)
-    return made
+    result = Noted(frame)
+    result.attrs.update(about)
+    return result

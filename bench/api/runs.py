@@ -118,14 +118,14 @@ def _numbers_of(plan: Plan, runtime: Runtime) -> pd.DataFrame:
     from bench.records.store import Store
 
     known = Results.read(Store(runtime.results))
-    found = list(_answers(plan, known.records))
-    failed = [record for record in found if not record.done]
+    records = list(_answers(plan, known.records))
+    failed = [record for record in records if not record.done]
     if failed:
         said = f"{len(failed)} of {counted(len(plan.specs), 'run')} failed: {failed[0].error}"
-        if len(failed) == len(found):
+        if len(failed) == len(records):
             raise BenchError(said)
         warnings.warn(said, stacklevel=3)
-    return tidy(found)
+    return tidy(records)
 
 
 def _answers(plan: Plan, records: Sequence[Record]) -> Iterator[Record]:
@@ -134,6 +134,6 @@ def _answers(plan: Plan, records: Sequence[Record]) -> Iterator[Record]:
     for record in sorted(records, key=lambda record: (record.other_code != "", not record.done)):
         by_training.setdefault(record.spec.training_key, []).append(record)
     for spec in plan.specs:
-        found = (record for record in by_training.get(spec.training_key, []) if record.spec.covers(spec))
-        if (first := next(found, None)) is not None:
+        answers = (record for record in by_training.get(spec.training_key, []) if record.spec.covers(spec))
+        if (first := next(answers, None)) is not None:
             yield replace(first, spec=first.spec.with_tests(spec.tests))

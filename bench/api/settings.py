@@ -35,10 +35,10 @@ def with_sets(settings: Config, data: Mapping[str, Any]) -> Config:
     from bench.data.locate import refuse_unknown_settings, take_titles
 
     further = {name: _section(name, said) for name, said in data.items()}
-    made = replace(settings, data={**settings.data, **further})
-    refuse_unknown_settings(made.data)
-    take_titles(made.data)
-    return made
+    extended = replace(settings, data={**settings.data, **further})
+    refuse_unknown_settings(extended.data)
+    take_titles(extended.data)
+    return extended
 
 
 def _section(name: str, said: object) -> dict[str, Any]:

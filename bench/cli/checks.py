@@ -20,17 +20,17 @@ from bench.records.store import Store
 
 def check_precision(specs: Sequence[RunSpec], device: str) -> None:
     """Refuse a precision that the device lacks, and say where the other one would be much faster."""
-    wanted = {spec.precision for spec in specs}
-    if wanted == {"fp32"} and not (device == "cuda" or (device == "auto" and Path("/dev/nvidiactl").exists())):
+    precisions = {spec.precision for spec in specs}
+    if precisions == {"fp32"} and not (device == "cuda" or (device == "auto" and Path("/dev/nvidiactl").exists())):
         return  # nothing to say, and torch need not be loaded for it
     from bench.core.machine import cpu_computes_in_bf16, pick_device, refuse_precision
 
     chosen = pick_device(device)
-    for precision in sorted(wanted):
+    for precision in sorted(precisions):
         refuse_precision(precision, chosen)
-    if "bf16" in wanted and chosen.type == "cpu" and not cpu_computes_in_bf16():
+    if "bf16" in precisions and chosen.type == "cpu" and not cpu_computes_in_bf16():
         note("This CPU has no bf16 instructions: bf16 is emulated, 6 to 17 times slower than --precision fp32.")
-    if wanted == {"fp32"} and chosen.type == "cuda":
+    if precisions == {"fp32"} and chosen.type == "cuda":
         note("fp32, as the papers train. --precision bf16 is another run, about three times as fast on a card.")
 
 
@@ -60,28 +60,28 @@ def warn_of_shared_pictures(plan: Plan, runtime: Runtime) -> None:
             dataset = load_dataset(name, runtime.data, runtime.cache, partial=runtime.partial, progress=display.report)
             hashed[name] = fingerprints(dataset, runtime.cache, workers=usable_cores(), progress=display.report)
         for train, test in pairs:
-            found = compare(hashed[train], hashed[test])
-            display.line(f"Warning: {found.sentence()}" if found.pairs else found.sentence())
+            overlap = compare(hashed[train], hashed[test])
+            display.line(f"Warning: {overlap.sentence()}" if overlap.pairs else overlap.sentence())
 
 
 def refuse_other_data(plan: Plan, runtime: Runtime, store: Store, pending: Set[str]) -> None:
     """Refuse to take runs for done that were made when a set had other pictures, labels or splits than it has now."""
     pinned = made_sets()
-    wanted = {s.training_key for s in plan.specs if not s.datasets <= pinned and s.key not in pending}
-    if not wanted:
+    trainings = {s.training_key for s in plan.specs if not s.datasets <= pinned and s.key not in pending}
+    if not trainings:
         return
     from bench.report.verify import DataNow
 
-    found: Counter[str] = Counter()
+    differing: Counter[str] = Counter()
     with Display() as display:
         now = DataNow(
             runtime.data, runtime.cache, results=runtime.results, partial=runtime.partial, report=display.report
         )
         for record, spec in store.sound():
-            if spec.training_key in wanted and record["status"] == "done":
-                found.update(set(now.complaints(record, spec)))
-    if found:
-        what, count = found.most_common(1)[0]
+            if spec.training_key in trainings and record["status"] == "done":
+                differing.update(set(now.complaints(record, spec)))
+    if differing:
+        what, count = differing.most_common(1)[0]
         raise UsageError(
             f"Of the runs that are done, {count} cannot be taken: {what}. Make them again with --overwrite always, "
             "or give another folder with --results."

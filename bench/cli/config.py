@@ -19,7 +19,7 @@ SETTINGS: dict[str, Option] = {
     option.name: option
     for option in (
         Option("method", "str", "", meaning="Methods, or all.", unset="the protocol's own"),
-        Option("protocol", "str", "main", meaning="Protocols: which runs are made, and which tables of them."),
+        Option("protocol", "str", "main", meaning="Protocols: which runs to do, and which tables to write."),
         Option(
             "preset",
             'Literal["", "demo", "study", "paper"]',
@@ -55,7 +55,7 @@ SETTINGS: dict[str, Option] = {
             "overwrite",
             'Literal["never", "changed", "failed", "always"]',
             "changed",
-            meaning="Which runs are made again: none, those of other code, failed ones too, or all.",
+            meaning="Which finished runs to repeat: none, those of other code, failed ones too, or all.",
         ),
         Option("results", "str", "results", meaning="Folder for records, tables and figures."),
         Option(
@@ -70,7 +70,7 @@ SETTINGS: dict[str, Option] = {
             "keep_weights",
             'Literal["auto", "always", "never"]',
             "auto",
-            meaning="Whether trained tensors are kept for further tests and figures; auto: up to 64 MB a run.",
+            meaning="Whether trained tensors are kept for further tests and figures; auto: up to 64 MB per run.",
         ),
         Option("checkpoint_minutes", "float", 5.0, 0, meaning="How often an unfinished run is kept."),
         Option("threads", "int", 0, 0, meaning="CPU threads.", unset="torch's choice"),

@@ -39,5 +39,5 @@ def _row(report: CheckReport) -> tuple[str, ...]:
     )
 
 
-def _share(found: int, expected: int) -> str:
-    return f"{found} of {expected}" if expected and found != expected else str(found)
+def _share(number: int, expected: int) -> str:
+    return f"{number} of {expected}" if expected and number != expected else str(number)

@@ -38,8 +38,8 @@ def execute(
     failed_before = _failed_before(plan, store, pending)
     done_before = len(plan.specs) - len(pending) - failed_before
     failures = f", {failed_before} failed before" if failed_before else ""
-    wanted = counted(len(plan.specs), "run")
-    tell(f"{wanted} planned, {done_before} done before{failures}, {len(pending)} to run.")
+    runs = counted(len(plan.specs), "run")
+    tell(f"{runs} planned, {done_before} done before{failures}, {len(pending)} to run.")
     view = view_of(pending, Times.read(store), quiet=quiet, as_json=as_json)
     counts = {"wanted": len(plan.specs), "done_before": done_before, "failed_before": failed_before}
     about = {"protocols": list(plan.protocols), "preset": plan.preset.name, "results": str(runtime.results)}
@@ -108,7 +108,7 @@ def _executed(pending: Sequence[RunSpec], runtime: Runtime, options: ExecutionOp
 
 
 def _failed_before(plan: Plan, store: Store, pending: Sequence[RunSpec]) -> int:
-    """How many of the wanted runs failed and are not to be made again."""
+    """How many of the wanted runs failed and are not to be repeated."""
     keys = {spec.key for spec in plan.specs} - {spec.key for spec in pending}
     return sum(record["status"] == "failed" and record["key"] in keys for record in store.records()) if keys else 0
 

@@ -53,7 +53,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
 EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "": (
         ("bench run -m glia,linear_probe -p cross", "start here: a few minutes, nothing to prepare"),
-        ("bench report", "what came of it, as a page to look at"),
+        ("bench report", "the results, as a page to look at"),
     ),
     "run": (
         ("bench run -m glia,lora -p main -d koniq10k --dry-run", "what would be run, and how long"),
@@ -193,10 +193,10 @@ def grouped(options: Sequence[Any]) -> dict[str, list[Any]]:
     if len(options) <= SHORT or any(one.name not in of for one in options):
         return {"Options": list(options)}
     order = [name for names in GROUPS.values() for name in names]
-    found: dict[str, list[Any]] = {}
+    groups: dict[str, list[Any]] = {}
     for one in sorted(options, key=lambda one: order.index(one.name)):
-        found.setdefault(of[one.name], []).append(one)
-    return found
+        groups.setdefault(of[one.name], []).append(one)
+    return groups
 
 
 def write_examples(name: str, formatter: Any) -> None:

@@ -1,4 +1,4 @@
-"""The live view of a plan on a terminal: how far it is, the runs under way, and above them what came of others."""
+"""The live view of a plan on a terminal: how far it is, the runs under way, and above them the results so far."""
 
 from __future__ import annotations
 

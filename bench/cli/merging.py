@@ -21,7 +21,7 @@ Keep = Literal["", "mine", "theirs"]
 
 @dataclass
 class Merged:
-    """What came of a merge."""
+    """The outcome of a merge."""
 
     taken: int = 0
     same: int = 0
@@ -52,16 +52,16 @@ def merge(ours: Store, theirs: Store, *, keep: Keep = "", states: bool = False, 
     if theirs.root.resolve() == ours.root.resolve():
         raise UsageError(f"{theirs.root} is this results folder itself.")
     ours.ready()
-    merged, found = Merged(), list(theirs.sound())
-    for i, (record, spec) in enumerate(found):
-        report(i, len(found), "records looked at")
+    merged, records = Merged(), list(theirs.sound())
+    for i, (record, spec) in enumerate(records):
+        report(i, len(records), "records looked at")
         try:
             _take(ours, theirs, record, spec, keep, merged)
         except _Refused as refused:
             merged.refused.append((f"{record['key']}.json ({describe_run(spec)})", str(refused)))
         else:
             merged.states += states and _take_state(ours, theirs, spec)
-    report(len(found), len(found), "records looked at")
+    report(len(records), len(records), "records looked at")
     _take_splits(ours, theirs)
     merged.refused += [(problem.path.name, problem.why) for problem in theirs.problems]
     return merged
@@ -129,8 +129,8 @@ def _origin(record: Mapping[str, Any]) -> str:
     """Where and when a record was made."""
     run = record.get("run")
     facts = run if isinstance(run, Mapping) else {}
-    made = f"{record['status']} on {facts.get('host') or 'an unknown host'}"
-    return f"{made}, {facts['finished']}" if facts.get("finished") else made
+    text = f"{record['status']} on {facts.get('host') or 'an unknown host'}"
+    return f"{text}, {facts['finished']}" if facts.get("finished") else text
 
 
 def _take_state(ours: Store, theirs: Store, spec: RunSpec) -> bool:
@@ -145,7 +145,7 @@ def _take_state(ours: Store, theirs: Store, spec: RunSpec) -> bool:
 
 
 def _take_splits(ours: Store, theirs: Store) -> None:
-    """Copy the splits of files that their runs were made on; each is called by its hash."""
+    """Copy the splits of files that their runs used; each is called by its hash."""
     from bench.data.foreign.kept import FOLDER
 
     for path in sorted((theirs.root / FOLDER).glob("*.csv")):

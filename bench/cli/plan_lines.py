@@ -42,7 +42,7 @@ class PlanView(Standing):
         """What is wanted, before anything begins."""
 
     def finished_plan(self, facts: Facts) -> None:
-        """What came of it."""
+        """Its outcome."""
 
 
 class PlainLines(PlanView):

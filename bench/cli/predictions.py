@@ -55,13 +55,13 @@ def predict_pictures(wish: Wish, runtime: Runtime) -> int:
         for line in dict.fromkeys(caution for scorer in scorers for caution in scorer.about.cautions):
             display.line(f"Warning: {line}")
         begin = time.perf_counter()
-        found, stopped = _scored(scorers, pictures, display.report)
+        scores, stopped = _scored(scorers, pictures, display.report)
         seconds = time.perf_counter() - begin
-        good = [one for one in found if not one.error]
+        good = [one for one in scores if not one.error]
         if wish.sort or wish.top:
             good = ranked(scorers, good)
         shown = good[: wish.top] if wish.top else good
-    bad = [one for one in found if one.error]
+    bad = [one for one in scores if one.error]
     _tell(wish, scorers, good, shown, bad)
     if wish.explain and not stopped:
         from bench.scoring.explain import write_explanations
@@ -106,16 +106,16 @@ def _opened(wish: Wish, runtime: Runtime, report: Report) -> list[Scorer]:
 
 def _scored(scorers: Sequence[Scorer], pictures: Sequence[Path], report: Report) -> tuple[list[Scored], bool]:
     """Every picture's numbers as far as they were made, and whether somebody stopped it."""
-    found: list[Scored] = []
+    scores: list[Scored] = []
     begin = time.perf_counter()
     try:
         for one in score_many(scorers, pictures):
-            found.append(one)
-            rate = len(found) / max(time.perf_counter() - begin, 1e-9)
-            report(len(found), len(pictures), "scoring pictures", {"images_s": rate})
+            scores.append(one)
+            rate = len(scores) / max(time.perf_counter() - begin, 1e-9)
+            report(len(scores), len(pictures), "scoring pictures", {"images_s": rate})
     except KeyboardInterrupt:
-        return found, True
-    return found, False
+        return scores, True
+    return scores, False
 
 
 def _tell(

@@ -29,7 +29,7 @@ class Kind:
 
 
 def preview(plan: Plan, runtime: Runtime, overwrite: str) -> None:
-    """Print the runs to make and those done, by protocol and method, and an estimate of the time."""
+    """Print the runs to do and those done, by protocol and method, and an estimate of the time."""
     store = Store(runtime.results)
     pending = store.pending(plan.specs, overwrite)
     report_problems(store)

@@ -34,7 +34,7 @@ def report_other_code(store: Store, overwrite: str) -> None:
     if not store.made_by:
         return
     one = len(store.made_by) == 1
-    kept = f"{'it stays' if one else 'they stay'} (--overwrite never)"
-    again = "it is made again, the old record is put aside" if one else ""
-    again = again or "they are made again, the old records are put aside"
-    note(f"{told_apart(store.made_by)}: {kept if overwrite == 'never' else again}.")
+    unchanged = f"{'it stays' if one else 'they stay'} (--overwrite never)"
+    again = "it is repeated, the old record is put aside" if one else ""
+    again = again or "they are repeated, the old records are put aside"
+    note(f"{told_apart(store.made_by)}: {unchanged if overwrite == 'never' else again}.")

@@ -55,10 +55,10 @@ def run_searches(methods: Sequence[str], wish: Wish, results: Path, make_runtime
     """One search for each method; the exit code says whether candidates failed, or that somebody stopped it."""
     code = 0
     for method in expand_methods(methods):
-        found = run_search(replace(wish, method=method), results, make_runtime)
-        if found == STOPPED:
+        outcome = run_search(replace(wish, method=method), results, make_runtime)
+        if outcome == STOPPED:
             return STOPPED
-        code = max(code, found)
+        code = max(code, outcome)
     return code
 
 
@@ -83,23 +83,23 @@ def run_search(wish: Wish, results: Path, make_runtime: Callable[..., Runtime]) 
     report_problems(store)
     if summary.interrupted:
         return STOPPED
-    found = trials(tried, store, summary.failed)
-    _show(search, found)
-    kept = search.dataset == search.preset.tuning
+    outcomes = trials(tried, store, summary.failed)
+    _show(search, outcomes)
+    standard = search.dataset == search.preset.tuning
     chosen = (
-        _text(Choices({search.method: {search.dataset: found}}).of(search.method, "", (), 0)[0])
-        if kept
-        else _chosen(found)
+        _text(Choices({search.method: {search.dataset: outcomes}}).of(search.method, "", (), 0)[0])
+        if standard
+        else _chosen(outcomes)
     )
-    path = write_choices(results, search.preset.name, search.method, search.dataset, found)
+    path = write_choices(results, search.preset.name, search.method, search.dataset, outcomes)
     say(f"Chosen: {chosen}. Written: {path}")
-    if edge := _at_an_edge(search, found):
+    if edge := _at_an_edge(search, outcomes):
         say(f"{edge} stands at the edge of what was tried: widen it with --lr.")
     say(
         "`bench run … --recipe tuned` uses it"
-        + ("." if kept else " in these splits, and on sets that it is not tested on here.")
+        + ("." if standard else " in these splits, and on sets that it is not tested on here.")
     )
-    return 1 if any(trial.srcc is None for tried in found.values() for trial in tried) else 0
+    return 1 if any(trial.srcc is None for tried in outcomes.values() for trial in tried) else 0
 
 
 def _search(wish: Wish, data: Mapping[str, Any]) -> tuple[Search, dict[str, Path]]:
@@ -159,13 +159,13 @@ def first_set(preset: Preset, data: Mapping[str, Any]) -> str:
     return there[0]
 
 
-def _show(search: Search, found: Trials) -> None:
+def _show(search: Search, results: Trials) -> None:
     """A row for each candidate, a column for each split, and why some failed."""
-    rows = [_row([tried[i] for tried in found.values()]) for i in range(len(next(iter(found.values()))))]
+    rows = [_row([tried[i] for tried in results.values()]) for i in range(len(next(iter(results.values()))))]
     title = f"{search.method} on {search.dataset}: validation SRCC by split"
-    grid(("candidate", *map(str, found), "mean", "s.e."), rows, title=title)
+    grid(("candidate", *map(str, results), "mean", "s.e."), rows, title=title)
     say("s.e.: standard error of the mean, by the number of validation pictures; versions of one content raise it.")
-    for why in dict.fromkeys(trial.why for tried in found.values() for trial in tried if trial.why):
+    for why in dict.fromkeys(trial.why for tried in results.values() for trial in tried if trial.why):
         say(f"Failed: {why}")
 
 
@@ -184,18 +184,18 @@ def _standard_error(tried: Sequence[Trial]) -> str:
     return f"{math.hypot(*each) / len(each):.3f}" if len(each) == len(tried) else "-"
 
 
-def _at_an_edge(search: Search, found: Trials) -> str:
+def _at_an_edge(search: Search, results: Trials) -> str:
     """The rate that is best in the mean over splits where it is the lowest or the highest tried; else nothing."""
     if len(search.rates) < 2:
         return ""
-    rate = float(Choices({search.method: {search.dataset: found}}).of(search.method, "", (), 0)[0]["lr"])
+    rate = float(Choices({search.method: {search.dataset: results}}).of(search.method, "", (), 0)[0]["lr"])
     return f"lr={rate:g}" if rate in (min(search.rates), max(search.rates)) else ""
 
 
-def _chosen(found: Trials) -> str:
+def _chosen(results: Trials) -> str:
     """What each split chose, splits of one mind together."""
     chosen: dict[str, list[int]] = {}
-    for split, tried in found.items():
+    for split, tried in results.items():
         if all(trial.srcc is None for trial in tried):
             raise RunError(f"No candidate could be trained in split {split}: {tried[0].why}.")
         chosen.setdefault(_text(best(tried).settings), []).append(split)

@@ -48,9 +48,9 @@ def _kept(text: str, sets: Sequence[str], config: Config, *, partial: bool) -> s
     dataset = load_dataset(sets[0], config.data, config.cache, partial=partial)
     sides = _read(dataset, rule)
     _tell_remarks(dataset.name, sides)
-    kept = keep(dataset, sides, Path(config["results"]))
-    note(f"{rule} is {kept} of {dataset.name}: kept in {Path(config['results']) / 'splits'}.")
-    return f"split_rule={kept}"
+    name = keep(dataset, sides, Path(config["results"]))
+    note(f"{rule} is {name} of {dataset.name}: kept in {Path(config['results']) / 'splits'}.")
+    return f"split_rule={name}"
 
 
 def _read(dataset: Dataset, rule: str) -> list[Sides]:

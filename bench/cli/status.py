@@ -76,12 +76,12 @@ def read_status(store: Store) -> Status:
 
 def _standing(store: Store) -> Iterator[tuple[Mapping[str, Any], RunSpec, str, bool]]:
     """Every record, its spec, whose other code made it, and whether a record by today's code answers for it then."""
-    found = [(record, spec, made_by_other_code(record)) for record, spec in store.sound()]
+    records = [(record, spec, made_by_other_code(record)) for record, spec in store.sound()]
     todays: dict[str, list[RunSpec]] = {}
-    for _, spec, other in found:
+    for _, spec, other in records:
         if not other:
             todays.setdefault(spec.training_key, []).append(spec)
-    for record, spec, other in found:
+    for record, spec, other in records:
         newer = todays.get(spec.training_key, []) if other else []
         yield record, spec, other, any(one.covers(spec) for one in newer)
 
@@ -105,7 +105,7 @@ def print_status(root: Path) -> None:
     for line in _by_reason("tried", ((_place(facts), str(facts["why"])) for facts in status.unmade)):
         say(line)
     if status.unmade:
-        say("Such runs are made by the same `bench run`, once the cause is mended.")
+        say("The same `bench run` does such runs, once the cause is mended.")
     if status.total("pending") and not status.running:
         say("`bench status --forget` forgets plans that were given up.")
     if status.earlier:

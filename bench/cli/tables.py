@@ -43,9 +43,9 @@ def write_tables(
     gc.freeze()  # the records stay to the end: no collection need search them again
     report_problems(store)
     note_official_in_name_only(results)
-    kept = narrowed(results, wish, config.data, note)
+    chosen = narrowed(results, wish, config.data, note)
     complain = None if DEBUG["on"] else left_out.append
-    tables = [item.table for item in make_tables(kept, protocols, formats=formats, complain=complain, **wishes)]
+    tables = [item.table for item in make_tables(chosen, protocols, formats=formats, complain=complain, **wishes)]
     if wish.smoke:
         tables = [replace(table, name=f"{table.name}_smoke") for table in tables]
     width = terminal_width()

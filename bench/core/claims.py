@@ -7,7 +7,7 @@ dead process of the same machine, links the next generation; only one can. No fi
 living holder, so there is no moment at which two hold the same run. One folder a key keeps each step independent
 of how many runs are being made elsewhere.
 
-An heir also learns how often the run has outlived its makers (`Deaths`), so that a run that kills whoever makes it
+A successor also learns how many processes died at the run (`Deaths`), so that a run that kills its process
 cannot do so for ever.
 """
 
@@ -33,7 +33,7 @@ BEAT_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Deaths:
-    """How often a run's makers died one after the other without getting any further: for memory, or unexplained.
+    """How often the processes at a run died one after the other without getting further: for memory, or unexplained.
 
     `together`: while they made other runs with it, so that nobody knows whose fault it was.
     """
@@ -178,13 +178,13 @@ class Claims:
         return living
 
     def deadly(self) -> set[str]:
-        """Keys of runs that outlived two makers or more, who made nothing else, without getting further."""
-        found = set()
+        """Keys of runs at which two processes or more died, which did nothing else, without getting further."""
+        keys = set()
         for key in self._keys():
             before = _parsed(_newest(self.folder / key)[1]).get("deaths", {})
             if isinstance(before, dict) and (before.get("memory") or before.get("unexplained")):
-                found.add(key)
-        return found
+                keys.add(key)
+        return keys
 
     def _keys(self) -> list[str]:
         return sorted(p.name for p in self.folder.iterdir() if p.is_dir()) if self.folder.is_dir() else []

@@ -25,10 +25,10 @@ from bench.core.progress import counted
 from bench.core.registry import METHODS, stem_of
 from bench.core.source import Import, Source
 
-NUMERICS = 1
+NUMERICS = 2
 """The version of the harness's own code where it touches numbers: the trainer, views, frozen inputs, heads, losses,
 metrics, splits and seeds (tests/training/test_numerics.py lists its modules). Raised by hand, when a number moves: then
-every run made before is made again."""
+every earlier run is repeated."""
 
 REFACTORINGS = "refactorings.json"
 """Beside a method's file: {method: {old hash: new hash}} of changes to its code that change no number."""
@@ -186,20 +186,20 @@ class _Home:
     packages: Mapping[str, Path] = field(default_factory=dict)
     loose: Path | None = None
 
-    def files(self, importing: Path, found: Import) -> list[Path]:
+    def files(self, importing: Path, target: Import) -> list[Path]:
         """The own files that an import loads, packages on the way included; the one that it names comes last."""
-        parts = [part for part in found.module.split(".") if part]
-        parts += [found.name] if found.name and found.name != "*" else []
-        if found.level:
-            return _in_package(importing.parents[min(found.level, len(importing.parents)) - 1], parts)
+        parts = [part for part in target.module.split(".") if part]
+        parts += [target.name] if target.name and target.name != "*" else []
+        if target.level:
+            return _in_package(importing.parents[min(target.level, len(importing.parents)) - 1], parts)
         if parts[0] in self.packages:
             return _in_package(self.packages[parts[0]], parts[1:])
         return _below(self.loose, parts) if self.loose and parts[0] not in HARNESS else []
 
-    def owns(self, importing: Path, found: Import) -> bool:
+    def owns(self, importing: Path, target: Import) -> bool:
         """Whether an imported name is of our own code, the method's or the harness's, whose modules may move."""
-        first = found.module.partition(".")[0]
-        return bool(found.level or first in HARNESS or self.files(importing, found))
+        first = target.module.partition(".")[0]
+        return bool(target.level or first in HARNESS or self.files(importing, target))
 
 
 def _in_package(place: Path, parts: list[str]) -> list[Path]:
@@ -232,7 +232,7 @@ def _read(target: str, origin: str) -> _Code:
         if path not in sources:
             (stamps[path],) = _stamps([path]) or ((0, 0, 0),)
             sources[path] = _source(path, stamps[path])
-            waiting += [file for found in sources[path].imports for file in home.files(path, found)]
+            waiting += [file for each in sources[path].imports for file in home.files(path, each)]
     return _Code(_hash_of(name, start, sources, home), tuple(sources), tuple(stamps.values()))
 
 
@@ -263,11 +263,11 @@ def _place_of(package: str) -> Path | None:
 def _beside(distribution: str) -> set[str]:
     """The modules and packages that come with a method in one installed distribution."""
     try:
-        found = metadata.distribution(distribution)
+        installed = metadata.distribution(distribution)
     except (metadata.PackageNotFoundError, ValueError):  # built-in, or a plugin file
         return set()
-    files = [path.parts[0].removesuffix(".py") for path in found.files or () if path.suffix == ".py"]
-    named = (found.read_text("top_level.txt") or "").split()
+    files = [path.parts[0].removesuffix(".py") for path in installed.files or () if path.suffix == ".py"]
+    named = (installed.read_text("top_level.txt") or "").split()
     return {name for name in (*named, *files) if name.isidentifier()} - HARNESS
 
 
@@ -279,11 +279,11 @@ def _hash_of(name: str, start: Path, sources: Mapping[Path, Source], home: _Home
     reads = frozenset().union(*(source.reads for source in sources.values()))
     texts = {}
     for path, source in sources.items():
-        texts[path] = source.text(lambda found, path=path: home.owns(path, found), reads)  # type: ignore[misc]
+        texts[path] = source.text(lambda each, path=path: home.owns(path, each), reads)  # type: ignore[misc]
     whole = {}
     for path, source in sources.items():
-        used = [found for found in source.imports if found.bound in source.used or found.name == "*"]
-        linked = [(found.whole, home.files(path, found)) for found in used]
+        used = [each for each in source.imports if each.bound in source.used or each.name == "*"]
+        linked = [(each.whole, home.files(path, each)) for each in used]
         ends = sorted(f"{what.rpartition('.')[2]}={_digest(texts[files[-1]])}" for what, files in linked if files)
         whole[path] = _digest("\n".join([texts[path], *ends]))
     others = {whole[path] for path in sources if texts[path]}
@@ -305,10 +305,10 @@ def _refactorings(method: str) -> Mapping[str, str]:
 @lru_cache(maxsize=64)
 def _declared(path: Path, _stamps: tuple[Stamp, ...]) -> Mapping[str, Mapping[str, str]]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        sound = all(isinstance(of, str) for pairs in found.values() for pair in pairs.items() for of in pair)
+        declared = json.loads(path.read_text(encoding="utf-8"))
+        sound = all(isinstance(of, str) for pairs in declared.values() for pair in pairs.items() for of in pair)
     except (OSError, ValueError, AttributeError) as error:
         raise UsageError(f"{path} cannot be read: {error}") from error
     if not sound:
         raise UsageError(f"{path} must hold {{method: {{old hash: new hash}}}}.")
-    return dict(found)
+    return dict(declared)

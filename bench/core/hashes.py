@@ -13,7 +13,7 @@ TOKEN = "sha256:"
 
 
 def file_token(path: Path) -> str:
-    """ "sha256:" and the first 16 hex digits; a file that has not changed is read once a process."""
+    """ "sha256:" and the first 16 hex digits; a file that has not changed is read once per process."""
     try:
         facts = path.stat()
         return _token(path.resolve(), facts.st_size, facts.st_mtime_ns, facts.st_ino)

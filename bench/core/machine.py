@@ -1,4 +1,4 @@
-"""The machine a run is made on: device, instructions, precision, threads, versions, memory; as the record has them."""
+"""The machine of a run: device, instructions, precision, threads, versions, memory; as the record has them."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def autocast(device_type: str, precision: str) -> AbstractContextManager[object]
 
 
 def set_up(threads: int) -> None:
-    """Threads and determinism, once a process."""
+    """Threads and determinism, once per process."""
     if threads:
         torch.set_num_threads(threads)
     keep_freed_memory()
@@ -89,7 +89,7 @@ def set_up(threads: int) -> None:
 
 @lru_cache(maxsize=1)
 def keep_freed_memory() -> bool:
-    """Have glibc hand the memory of one step to the next instead of giving it back to the system; once a process.
+    """Have glibc hand the memory of one step to the next instead of giving it back to the system; once per process.
 
     Where it does not (other systems have other allocators), every step asks for its pages anew.
     """

@@ -1,4 +1,4 @@
-"""Where and how runs are made: everything that must not change a number, and so is not in the spec."""
+"""Where and how runs are done: everything that must not change a number, and so is not in the spec."""
 
 from __future__ import annotations
 

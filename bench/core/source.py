@@ -55,20 +55,20 @@ class Source:
     @cached_property
     def imports(self) -> tuple[Import, ...]:
         """Everything it imports, wherever the statement stands."""
-        return tuple(found for node in ast.walk(self.tree) for found in _imports_of(node))
+        return tuple(each for node in ast.walk(self.tree) for each in _imports_of(node))
 
     @cached_property
     def reads(self) -> frozenset[str]:
         """Names by which it may read a class's attributes: as attributes, by getattr, or in another class's body."""
-        found = set()
+        names = set()
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Attribute):
-                found.add(node.attr)
+                names.add(node.attr)
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-                found.add(node.value)
+                names.add(node.value)
             elif isinstance(node, ast.ClassDef):
-                found |= _read_in_body(node)
-        return frozenset(found)
+                names |= _read_in_body(node)
+        return frozenset(names)
 
     @cached_property
     def used(self) -> frozenset[str]:
@@ -81,10 +81,10 @@ class Source:
         `is_own` tells names of our own, whose modules may move; `reads` are the facts that some source reads.
         """
         meant: dict[str, set[str]] = {}
-        for found in self.imports:
+        for each in self.imports:
             # no identifier has a dot or a space in it, so that nothing else is written like an imported name
-            meaning = f".{found.whole.rpartition('.')[2]}" if is_own(found) else f"import {found.whole}"
-            meant.setdefault(found.bound, set()).add(meaning)
+            meaning = f".{each.whole.rpartition('.')[2]}" if is_own(each) else f"import {each.whole}"
+            meant.setdefault(each.bound, set()).add(meaning)
         everything = sorted(meant.pop("*", ()))  # of `from module import *`: who knows which names
         names = {bound: "|".join(sorted(meanings)) for bound, meanings in meant.items()}
         facts = FACTS - (self.reads if reads is None else reads)
@@ -118,8 +118,8 @@ class _Writer:
 
     def statements(self, body: Sequence[ast.stmt], of_class: bool = False) -> list[str]:
         """Those that do something."""
-        kept = [statement for statement in body if not _idle(statement)]
-        return [self.node(s) for s in kept if not (of_class and _declared(s) in self.facts)]
+        active = [statement for statement in body if not _idle(statement)]
+        return [self.node(s) for s in active if not (of_class and _declared(s) in self.facts)]
 
     def node(self, node: ast.AST) -> str:
         if isinstance(node, ast.Constant):

@@ -270,9 +270,9 @@ class RunSpec:
         """Whether some contents are taken out of the training part, to choose an epoch or settings by them."""
         return self.recipe.selection == "val" or any(target.part == "validation" for target in self.tests)
 
-    def covers(self, wanted: RunSpec) -> bool:
+    def covers(self, other: RunSpec) -> bool:
         """Whether a record of this run answers for the wanted one: the same training, at least its tests."""
-        return self.training_key == wanted.training_key and set(wanted.tests) <= set(self.tests)
+        return self.training_key == other.training_key and set(other.tests) <= set(self.tests)
 
     @staticmethod
     def from_dict(data: Mapping[str, Any]) -> RunSpec:
@@ -291,8 +291,8 @@ class RunSpec:
         if not isinstance(tests, (list, tuple)) or not all(isinstance(t, str) for t in tests):
             raise UsageError("A spec's tests must be a list of targets.")
         plain["tests"] = tuple(map(Target, tests))
-        made: RunSpec = _checked(RunSpec, plain)
-        return made
+        spec: RunSpec = _checked(RunSpec, plain)
+        return spec
 
 
 def recipe_options() -> dict[str, Option]:
@@ -314,11 +314,11 @@ def _field_names(cls: type[Any]) -> tuple[str, ...]:
 @cache
 def _kinds(cls: type[Any]) -> dict[str, tuple[type[Any] | None, tuple[Any, ...]]]:
     """A dataclass's fields: the plain type of each (None for others), and the values that a Literal allows."""
-    found: dict[str, tuple[type[Any] | None, tuple[Any, ...]]] = {}
+    kinds: dict[str, tuple[type[Any] | None, tuple[Any, ...]]] = {}
     for name, kind in get_type_hints(cls).items():
         plain = kind if kind in (bool, int, float, str) else None
-        found[name] = (plain, get_args(kind) if get_origin(kind) is Literal else ())
-    return found
+        kinds[name] = (plain, get_args(kind) if get_origin(kind) is Literal else ())
+    return kinds
 
 
 @cache
@@ -327,12 +327,12 @@ def _choices(cls: Any) -> dict[str, tuple[Any, ...]]:
     return {name: allowed for name, (_, allowed) in _kinds(cls).items() if allowed}
 
 
-def _check_choices(made: Any) -> None:
+def _check_choices(instance: Any) -> None:
     """A word that is none of a field's choices must never reach a record: nothing could read it back."""
-    cls: Any = type(made)
+    cls: Any = type(instance)
     for name, allowed in _choices(cls).items():
-        if getattr(made, name) not in allowed:
-            raise UsageError(f"{name}={getattr(made, name)!r} is none of {', '.join(map(str, allowed))}.")
+        if getattr(instance, name) not in allowed:
+            raise UsageError(f"{name}={getattr(instance, name)!r} is none of {', '.join(map(str, allowed))}.")
 
 
 def _type_text(annotation: Any) -> str:

@@ -27,7 +27,7 @@ def one_thread(only: bool = True) -> Iterator[None]:
 
 
 def is_vector(values: Tensor) -> bool:
-    """Whether a batch holds one vector an image, in the CPU's memory."""
+    """Whether a batch holds one vector per image, in the CPU's memory."""
     return values.ndim <= 2 and values.device.type == "cpu"
 
 

@@ -52,7 +52,7 @@ class Entry:
 
 def cache_entries(cache: Path) -> list[Entry]:
     """Everything in the cache, by kind and name."""
-    found = []
+    entries = []
     for folder in sorted(p for p in _children(cache) if p.is_dir()):
         for path in sorted(_children(folder)):
             beside = path.suffix == _SIDECAR and path.with_suffix("").exists()
@@ -60,8 +60,8 @@ def cache_entries(cache: Path) -> list[Entry]:
                 with contextlib.suppress(FileNotFoundError):  # removed by another process in this moment
                     facts = path.stat()
                     size = _size(path) + _size(_sidecar(path))
-                    found.append(Entry(folder.name, path.name, path, size, facts.st_mtime, in_use(path)))
-    return found
+                    entries.append(Entry(folder.name, path.name, path, size, facts.st_mtime, in_use(path)))
+    return entries
 
 
 def _sidecar(path: Path) -> Path:

@@ -74,8 +74,8 @@ class Dataset:
         """The undistorted pictures as a set of their own, without scores."""
         import pandas as pd
 
-        found = sorted((image, group) for group, images in self.originals.items() for image in images)
-        table = pd.DataFrame({"image": [image for image, _ in found], "group": [group for _, group in found]})
+        originals = sorted((image, group) for group, images in self.originals.items() for image in images)
+        table = pd.DataFrame({"image": [image for image, _ in originals], "group": [group for _, group in originals]})
         return Dataset(f"{self.name}-originals", self.root, table, grouped=True)
 
     def hash(self) -> str:

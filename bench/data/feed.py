@@ -52,10 +52,10 @@ class Feed:
         """The human scores of all rows."""
         return self.dataset.table["score"].to_numpy(dtype=np.float64)
 
-    def test_views(self, wanted: int) -> int:
+    def test_views(self, number: int) -> int:
         """How many views a test averages: one where every view is the same each time."""
         used = [self.views[name] for name in (*self.pictures, *(f.view for f in self.frozen.frozen.values()))]
-        return 1 if all(view.fixed or (view.kind == "resize") for view in used) else wanted
+        return 1 if all(view.fixed or (view.kind == "resize") for view in used) else number
 
     @property
     def one_by_one(self) -> bool:
@@ -73,12 +73,12 @@ class Feed:
 
     def load(self, batch: Batch) -> dict[str, Tensor]:
         """Pictures, and the frozen inputs that need no network; safe to call from another thread."""
-        found = self.load_pictures(batch)
+        tensors = self.load_pictures(batch)
         for name in self.frozen.frozen:
             value = self.frozen.find(name, batch.rows, **self.which(batch))
             if value is not None:
-                found[name] = value
-        return found
+                tensors[name] = value
+        return tensors
 
     def only_vectors(self, loaded: Mapping[str, Tensor]) -> bool:
         """Whether a model sees nothing but vectors that were `loaded`: no network, no picture, on a CPU."""
@@ -86,11 +86,11 @@ class Feed:
 
     def inputs(self, batch: Batch, loaded: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
         """Everything the model's forward wants for a batch, of which some may have been loaded before."""
-        found = dict(loaded if loaded is not None else self.load(batch))
+        tensors = dict(loaded if loaded is not None else self.load(batch))
         for name in self.frozen.frozen:
-            if name not in found:
-                found[name] = self.frozen.get(name, batch.rows, **self.which(batch))
-        return found | self.known(batch)
+            if name not in tensors:
+                tensors[name] = self.frozen.get(name, batch.rows, **self.which(batch))
+        return tensors | self.known(batch)
 
     def known(self, batch: Batch) -> dict[str, Tensor]:
         """What a model is told of a batch's pictures beside their pixels, as whole numbers."""

@@ -55,8 +55,8 @@ class JointFeed(Feed):
 
     def set_of(self, rows: np.ndarray) -> np.ndarray:
         """The number of the set that each row is of."""
-        found: np.ndarray = np.searchsorted(self.starts, rows, side="right") - 1
-        return found
+        numbers: np.ndarray = np.searchsorted(self.starts, rows, side="right") - 1
+        return numbers
 
     def load_pictures(self, batch: Batch) -> dict[str, Tensor]:
         """The pictures a model reads itself; safe to call from another thread."""
@@ -68,14 +68,14 @@ class JointFeed(Feed):
 
     def inputs(self, batch: Batch, loaded: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
         """Everything the model's forward wants for a batch, of which some may have been loaded before."""
-        found = dict(loaded if loaded is not None else self.load(batch))
-        missing = {name: frozen for name, frozen in self.frozen.frozen.items() if name not in found}
+        tensors = dict(loaded if loaded is not None else self.load(batch))
+        missing = {name: frozen for name, frozen in self.frozen.frozen.items() if name not in tensors}
 
         def rest(feed: Feed, part: Batch) -> dict[str, Tensor]:
             get, which = feed.frozen.get, feed.which(part)
             return {name: get(name, part.rows, **which) for name in missing} | feed.known(part)
 
-        return found | self._together(batch, rest)
+        return tensors | self._together(batch, rest)
 
     def _together(self, batch: Batch, ask: Callable[[Feed, Batch], Mapping[str, Tensor]]) -> dict[str, Tensor]:
         """What each feed gives of its part of a batch as one, as far as all of them give it."""

@@ -188,8 +188,8 @@ def subset(dataset: Dataset, limit: int) -> Dataset:
         group = rows[row][0]
         turns[group] = turns.get(group, 0) + 1
         order.append((turns[group], _hash(group), row))
-    kept = sorted(row for _, _, row in sorted(order)[:limit])
-    table = dataset.table.iloc[kept].reset_index(drop=True)
+    chosen_rows = sorted(row for _, _, row in sorted(order)[:limit])
+    table = dataset.table.iloc[chosen_rows].reset_index(drop=True)
     note = f"limited to {limit} of {len(dataset)} images"
     name, notes = f"{dataset.name}-{limit}", (*dataset.notes, note)
     return replace(dataset, name=name, table=table, notes=notes, part_of=dataset.name)

@@ -22,9 +22,9 @@ from bench.training.signals import Signals
 SPLIT_PARTS = 4
 """A run that ran out of memory is tried once more with its batches computed in this many parts."""
 MEMORY_DEATHS = 2
-"""A run whose makers were killed for memory so often, the last time with split batches, has failed."""
+"""A run whose processes were killed for memory so often, the last time with split batches, has failed."""
 UNEXPLAINED_DEATHS = 8
-"""So many makers in a row that died without getting further (kill -9, power, a crash) make a run failed, too."""
+"""So many processes in a row that died without getting further (kill -9, power, a crash) make a run failed, too."""
 
 
 class Maker(Protocol):
@@ -56,7 +56,7 @@ class AnswersSincePlan:
                 self.before[spec.key] = record["sha256"]
 
     def given(self, spec: RunSpec) -> bool:
-        """Whether there is a sound record, by the code that would make it here, that is not to be made again."""
+        """Whether there is a sound record, by the code that would make it here, that is not to be repeated."""
         record = self._read(spec)
         if record is None or record["sha256"] == self.before.get(spec.key):
             return False
@@ -64,7 +64,7 @@ class AnswersSincePlan:
         return own or self.overwrite == "never" or not made_by_other_code(record)
 
     def begin(self, spec: RunSpec) -> None:
-        """Where all is to be trained again, put aside what is kept of a claimed run's training: once a plan."""
+        """Where all is to be trained again, put aside what is kept of a claimed run's training: once per plan."""
         if self.overwrite == "always" and spec.key not in self.anew:
             self.store.forget_training(spec)
             self.anew.add(spec.key)
@@ -78,9 +78,9 @@ class AnswersSincePlan:
 
 
 def claim_run(store: Store, spec: RunSpec, answers: AnswersSincePlan, together: int = 1) -> Claim | None:
-    """The claim on a run that still has to be made; None where it is made, or being made, by others.
+    """The claim on a run that is still to be done; None where others have done it or are at it.
 
-    `together`: how many runs its maker means to make at once.
+    `together`: how many runs its owner means to train at once.
     """
     if answers.given(spec):
         return None
@@ -122,9 +122,9 @@ def finish(store: Store, spec: RunSpec, claim: Claim, result: Result) -> Result:
 
 
 def after_deaths(deaths: Deaths, runtime: Runtime) -> tuple[Runtime, str]:
-    """How to make a run whose makers died, and what to say of it; a RunError where it is to be made no more.
+    """How to do a run at which processes died, and what to say of it; a RunError where it is not to be tried again.
 
-    A maker killed for memory is told from one killed by hand by the machine's own count of such kills. Only the
+    A process killed for memory is told from one killed by hand by the machine's own count of such kills. Only the
     former is answered with split batches, which round differently: a run that was merely interrupted must end in
     the very numbers of one that was not.
     """

@@ -17,7 +17,7 @@ OWN_RECIPE = ("lr", "weight_decay", "schedule", "warmup", "clip", "selection", "
 
 def groups(specs: Sequence[RunSpec], pack: int = 0) -> list[list[RunSpec]]:
     """The runs in packs of at most `pack` (0: as many as the method says), in the order of their first members."""
-    found: list[list[RunSpec]] = []
+    packs: list[list[RunSpec]] = []
     open_groups: dict[str, list[RunSpec]] = {}
     for spec in specs:
         usual = 1 if is_mix(spec.train) else _usual(spec)
@@ -25,11 +25,11 @@ def groups(specs: Sequence[RunSpec], pack: int = 0) -> list[list[RunSpec]]:
         kind = _kind(spec) if limit > 1 else spec.key
         if kind not in open_groups:
             open_groups[kind] = []
-            found.append(open_groups[kind])
+            packs.append(open_groups[kind])
         open_groups[kind].append(spec)
         if len(open_groups[kind]) >= limit:
             del open_groups[kind]
-    return found
+    return packs
 
 
 def can_pack(runtime: Runtime) -> bool:

@@ -58,13 +58,13 @@ class ExecutionOptions:
 
 
 def in_order(specs: Sequence[RunSpec], store: Store, options: ExecutionOptions) -> list[RunSpec]:
-    """Own share first; runs that have outlived several makers last, so that they keep no other from being made."""
+    """Own share first; runs at which several processes died come last, so that they keep no other waiting."""
     own, others = shares(specs, store, options)
     return own + others
 
 
 def shares(specs: Sequence[RunSpec], store: Store, options: ExecutionOptions) -> tuple[list[RunSpec], list[RunSpec]]:
-    """The own share; then the share of others and, at its end, all runs that have outlived several makers."""
+    """The own share; then the share of others and, at its end, all runs at which several processes died."""
     at, of = options.share
     deadly = store.claims.deadly()
     own, others = specs[at::of], [spec for i, spec in enumerate(specs) if i % of != at]

@@ -88,7 +88,7 @@ class ClaimedRuns:
         return finish(self.store, spec, self.claims.pop(spec), result)
 
     def abandon(self) -> list[RunSpec]:
-        """Give back the claims that are left, and return their runs. Those that outlived a maker keep the count."""
+        """Give back the claims that are left, and return their runs. Where a process died, the count is kept."""
         left = list(self.claims)
         while self.claims:
             claim = self.claims.popitem()[1]
@@ -187,7 +187,7 @@ class SerialExecution:
         return attempt(spec, runtime, watched(report, claim), self.make, Signals(self.stop, claim.lost), self.shared)
 
     def _together(self, claims: dict[RunSpec, Claim], report: Report) -> Iterator[tuple[RunSpec, Result]]:
-        """The results of a pack; runs that have outlived a maker, or lack memory, are left to be made alone."""
+        """The results of a pack; runs at which a process died, or that lack memory, are left to be done alone."""
         specs = list(claims)
         if not any(claim.deaths.any for claim in claims.values()):
             try:

@@ -12,7 +12,7 @@ from bench.core.errors import UsageError
 
 SCRIPT = """#!/bin/bash
 # Written by `bench run --emit-slurm`. Every member of the array makes its share of the plan and then helps with the
-# rest; claims in the results folder see to it that no run is made twice, so the array may be of any size, be
+# rest; claims in the results folder see to it that no run is done twice, so the array may be of any size, be
 # submitted again, and run beside other `bench run`s. Adapt partition, time and memory to your site.
 #SBATCH --job-name=glia-bench
 #SBATCH --array=0-{last}
@@ -45,7 +45,7 @@ def script(arguments: Sequence[str], *, tasks: int, results: Path, device: str, 
 
 def without_slurm(arguments: Sequence[str]) -> list[str]:
     """A command line without what asked for the script."""
-    kept: list[str] = []
+    words: list[str] = []
     skip = False
     for argument in arguments:
         if skip:
@@ -53,8 +53,8 @@ def without_slurm(arguments: Sequence[str]) -> list[str]:
         elif argument in ("--emit-slurm", "--slurm-tasks"):
             skip = True
         elif not argument.startswith(("--emit-slurm=", "--slurm-tasks=")):
-            kept.append(argument)
-    return kept
+            words.append(argument)
+    return words
 
 
 def share(environment: Mapping[str, str] = os.environ) -> tuple[int, int] | None:

@@ -209,7 +209,7 @@ def _pair(x: ArrayLike, y: ArrayLike) -> tuple[Vector, Vector]:
 def _finite(values: ArrayLike | Sequence[float], what: str) -> Vector:
     vector = np.asarray(values, dtype=np.float64)
     if vector.ndim != 1:
-        raise RunError(f"{what} must be one number an image, not an array of shape {vector.shape}")
+        raise RunError(f"{what} must be one number per image, not an array of shape {vector.shape}")
     if len(vector) < 2:
         raise RunError(f"{len(vector)} {what}: a metric needs at least two images")
     bad = int(np.count_nonzero(~np.isfinite(vector)))

@@ -113,7 +113,7 @@ def best_set(
     """
     scores = {name: np.asarray(values, dtype=np.float64) for name, values in scores_by_method.items()}
     if len({len(values) for values in scores.values()}) > 1:
-        raise RunError("methods compared over splits need one score a split, NaN where it is missing")
+        raise RunError("methods compared over splits need one score per split, NaN where it is missing")
     scores = {name: values for name, values in scores.items() if np.isfinite(values).any()}
     common = np.isfinite(list(scores.values())).all(axis=0) if scores else np.zeros(0, dtype=bool)
     n = int(common.sum())

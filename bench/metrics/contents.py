@@ -231,13 +231,13 @@ def _grouped(parts: Sequence[_Part]) -> list[_Part]:
 
 def _apart(parts: Sequence[_Part]) -> list[list[int]]:
     """The parts, those that share a content together: one fold under several seeds, or all of overlapping splits."""
-    found: list[tuple[set[str], list[int]]] = []
+    groups: list[tuple[set[str], list[int]]] = []
     for i, part in enumerate(parts):
         names, members = set(part.contents.tolist()), [i]
-        sharing = [known for known in found if known[0] & names]
+        sharing = [known for known in groups if known[0] & names]
         for known in sharing:
             names |= known[0]
             members += known[1]
-            found.remove(known)
-        found.append((names, members))
-    return [members for _, members in found]
+            groups.remove(known)
+        groups.append((names, members))
+    return [members for _, members in groups]

@@ -103,13 +103,13 @@ def compete(scores: Mapping[str, ArrayLike], human: ArrayLike) -> tuple[list[Pai
     truth = (labels - labels.min()) / np.ptp(labels) * 100
     gaps = np.full((len(models), len(models)), np.nan)
     absolute_gaps = gaps.copy()
-    found: list[Pair] = []
+    all_pairs: list[Pair] = []
     for i, attacker in enumerate(models):
         for j, defender in enumerate(models):
             if i == j:
                 continue
             pairs = _pairs(attacker, defender, scaled[attacker], scaled[defender], truth, LEVELS, TOLERANCE)
-            found.extend(pairs)
+            all_pairs.extend(pairs)
             if pairs:
                 gaps[i, j] = np.mean([pair.gap for pair in pairs])
                 absolute_gaps[i, j] = np.mean([abs(pair.gap) for pair in pairs])
@@ -122,7 +122,7 @@ def compete(scores: Mapping[str, ArrayLike], human: ArrayLike) -> tuple[list[Pai
         dict(zip(models, aggressive.tolist(), strict=True)),
         dict(zip(models, resistant.tolist(), strict=True)),
     )
-    return found, ranking
+    return all_pairs, ranking
 
 
 def perron_rank(matrix: ArrayLike) -> Vector:

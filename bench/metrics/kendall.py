@@ -33,16 +33,16 @@ def inversions(levels: Whole) -> int:
     Two levels differ first in one bit of theirs; the pair is counted there, among the levels with the same higher
     bits, which stand together and in their first order.
     """
-    found, levels = 0, np.asarray(levels)
+    pairs, levels = 0, np.asarray(levels)
     for bit in range(int(levels.max(initial=0)).bit_length() - 1, -1, -1):
         upper = (levels >> bit) & 1
         before = np.cumsum(upper) - upper  # ones ahead of each place …
         starts = np.flatnonzero(np.diff(levels >> (bit + 1), prepend=-1))
         sizes = np.diff(starts, append=len(levels))
         before -= np.repeat(before[starts], sizes)  # … in its own group
-        found += int(before[upper == 0].sum())
+        pairs += int(before[upper == 0].sum())
         levels = levels[np.argsort(levels >> bit, kind="stable")]
-    return found
+    return pairs
 
 
 def _levels(values: Vector) -> Whole:

@@ -183,10 +183,10 @@ def _zoomed(explained: Callable[[Vector], Vector], points: Vector) -> tuple[Vect
     heights = explained(points)
     for _ in range(ZOOMS):
         around = _bounded(points[:, None, :] + MOVES * steps[:, None, :])
-        found = explained(around.reshape(-1, 2)).reshape(len(points), len(MOVES))
-        chosen = found.argmax(axis=1)
-        chosen[found[rows, chosen] <= heights] = STAY
-        points, heights = around[rows, chosen], np.maximum(heights, found[rows, chosen])
+        values = explained(around.reshape(-1, 2)).reshape(len(points), len(MOVES))
+        chosen = values.argmax(axis=1)
+        chosen[values[rows, chosen] <= heights] = STAY
+        points, heights = around[rows, chosen], np.maximum(heights, values[rows, chosen])
         steps[chosen == STAY] /= 2.5
     return points, heights
 

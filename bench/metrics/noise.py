@@ -35,5 +35,5 @@ def ceiling_of(scores: np.ndarray, stds: np.ndarray, opinions: float) -> Ceiling
         return None
     true = middle + np.sqrt(share) * (scores - middle)
     draws = np.random.default_rng(len(scores))
-    found = [srcc(true, true + errors * draws.standard_normal(len(true))) for _ in range(DRAWS)]
-    return Ceiling(float(np.mean(found)), float(np.sqrt(share)))
+    correlations = [srcc(true, true + errors * draws.standard_normal(len(true))) for _ in range(DRAWS)]
+    return Ceiling(float(np.mean(correlations)), float(np.sqrt(share)))

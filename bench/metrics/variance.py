@@ -1,6 +1,6 @@
 """What moves one content's score: the content itself, the seed of its training, or which of its pictures were shown.
 
-Fits k-fold, where each content is tested by one model a seed. Every number is a score (or the difference of two
+Fits k-fold, where each content is tested by one model per seed. Every number is a score (or the difference of two
 methods' scores) inside one model and one content.
 """
 
@@ -47,7 +47,7 @@ class Spread:
 
 def spread_of(models: Mapping[int, Sequence[ModelScores]], metric: str = "srcc") -> Spread | None:
     """The spread of one method's scores, its models by seed; None with fewer than two seeds or three contents."""
-    return _spread({seed: [_scores(model, metric) for model in found] for seed, found in models.items()})
+    return _spread({seed: [_scores(model, metric) for model in tested] for seed, tested in models.items()})
 
 
 def spread_of_difference(
@@ -69,11 +69,11 @@ def content_scores(models: Mapping[int, Sequence[ModelScores]], metric: str = "s
     """Each content's score inside the models that tested it, the mean over seeds; of contents that all seeds tested."""
     by_seed = []
     for tested in models.values():
-        found: dict[str, list[float]] = {}
+        by_content: dict[str, list[float]] = {}
         for model in tested:
             for name, (count, score) in _scores(model, metric).items():
-                found.setdefault(name, []).append(score(np.ones(count, dtype=bool)))
-        by_seed.append({name: float(np.mean(values)) for name, values in found.items()})
+                by_content.setdefault(name, []).append(score(np.ones(count, dtype=bool)))
+        by_seed.append({name: float(np.mean(values)) for name, values in by_content.items()})
     names = sorted(set.intersection(*map(set, by_seed))) if by_seed else []
     return {name: float(np.mean([scores[name] for scores in by_seed])) for name in names}
 
@@ -123,14 +123,14 @@ def _jackknifed(count: int, score: Score) -> _Content:
 
 def _spread(by_seed: Mapping[int, Sequence[dict[str, tuple[int, Score]]]]) -> Spread | None:
     """Variances by the method of moments, over the contents that all seeds have tested."""
-    found = [
+    scores_by_seed = [
         {name: _jackknifed(*score) for scores in parts for name, score in scores.items()} for parts in by_seed.values()
     ]
-    names = sorted(set.intersection(*(set(one) for one in found))) if found else []
-    if len(found) < 2 or len(names) < 3:
+    names = sorted(set.intersection(*(set(one) for one in scores_by_seed))) if scores_by_seed else []
+    if len(scores_by_seed) < 2 or len(names) < 3:
         return None
-    values = np.array([[one[name].value for one in found] for name in names])
-    picture = float(np.mean([one[name].picture for one in found for name in names]))
+    values = np.array([[one[name].value for one in scores_by_seed] for name in names])
+    picture = float(np.mean([one[name].picture for one in scores_by_seed for name in names]))
     seed = float(values.var(axis=1, ddof=1).mean())
-    content = float(values.mean(axis=1).var(ddof=1)) - seed / len(found) - picture
-    return Spread(content, seed, picture, len(names), len(found))
+    content = float(values.mean(axis=1).var(ddof=1)) - seed / len(scores_by_seed) - picture
+    return Spread(content, seed, picture, len(names), len(scores_by_seed))

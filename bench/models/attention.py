@@ -32,10 +32,10 @@ def walked(
     Frozen inputs are computed afresh, not read from a cache: a linear probe's only walk is among them.
     """
     vit, features = vit_in(model, "This model"), model.features
-    with torch.inference_mode(), precision(), tap(vit) as found:
+    with torch.inference_mode(), precision(), tap(vit) as taps:
         computed = {name: frozen.compute(seen[frozen.view]).float() for name, frozen in features.frozen.items()}
         model({name: seen[name] for name in features.pictures} | computed)
-    return found[-len(vit.blocks) :]
+    return taps[-len(vit.blocks) :]
 
 
 def rollout(maps: Sequence[Tensor], renewed: tuple[int, int] = (0, 0)) -> Tensor:

@@ -33,7 +33,7 @@ Learning = Literal["descent", "fit", "fit_then_descent", "nothing"]
 
 
 class Features(nn.Module):
-    """What a method builds: named inputs → one feature vector an image [B, width].
+    """What a method builds: named inputs → one feature vector per image [B, width].
 
     `pictures` names the views that `forward` reads as normalised pictures, `frozen` the inputs computed for it.
     `drifting` names submodules whose buffers change in training and so belong to the trained state.
@@ -265,7 +265,7 @@ class Method:
 
 
 class QualityModel(nn.Module):
-    """Features → dropout → head → one score an image. Without a head the features are the scores."""
+    """Features → dropout → head → one score per image. Without a head the features are the scores."""
 
     def __init__(self, features: Features, head: nn.Module | None, dropout: float) -> None:
         super().__init__()

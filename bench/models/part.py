@@ -39,9 +39,9 @@ class TrainingPart:
 
     def batches(self, pictures: np.ndarray | None = None, view: int = 0) -> Iterator[Mapping[str, Tensor]]:
         """What `forward` is given of these pictures (of all, unless told), in their order and a few at a time."""
-        wanted = np.arange(len(self)) if pictures is None else np.asarray(pictures)
-        for at in range(0, len(wanted), BATCH):
-            yield self.load(wanted[at : at + BATCH], view)
+        rows = np.arange(len(self)) if pictures is None else np.asarray(pictures)
+        for at in range(0, len(rows), BATCH):
+            yield self.load(rows[at : at + BATCH], view)
 
     def stacked(self, name: str, view: int = 0) -> Tensor:
         """One input of all pictures, [pictures, ...], on the CPU."""

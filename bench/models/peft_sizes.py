@@ -69,9 +69,9 @@ _A_BLOCK: dict[str, Callable[[Any, VitShape], int]] = {
 }
 
 
-def _two_factors(number: int, wanted: int) -> tuple[int, int]:
+def _two_factors(number: int, first: int) -> tuple[int, int]:
     """`number` as a product, smaller factor first: with the wanted factor where it divides, else most square."""
-    if wanted > 0 and number % wanted == 0:
-        return wanted, number // wanted
-    small = max(m for m in range(1, math.isqrt(number) + 1) if number % m == 0 and (wanted < 0 or m <= wanted))
+    if first > 0 and number % first == 0:
+        return first, number // first
+    small = max(m for m in range(1, math.isqrt(number) + 1) if number % m == 0 and (first < 0 or m <= first))
     return small, number // small

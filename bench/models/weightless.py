@@ -82,10 +82,10 @@ def count_picture_work(spec: RunSpec) -> PictureWork:
         frozen[views[one.view].fixed] += counter.get_total_flops()
     inputs |= {name: torch.zeros(1, dtype=torch.int64, device="meta") for name in features.knows}
     with FlopCounterMode(display=False) as counter:
-        found = features.train()(inputs)
+        output = features.train()(inputs)
         scoring = counter.get_total_flops()
-        if found.requires_grad:
-            found.sum().backward()
+        if output.requires_grad:
+            output.sum().backward()
         training = counter.get_total_flops()
     one_view = all(view.fixed or view.kind == "resize" for view in views.values())
     return PictureWork(training, scoring, frozen[True], frozen[False], one_view=one_view)

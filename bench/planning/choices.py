@@ -75,9 +75,9 @@ class Choices:
         return _pooled(method, elsewhere), TRANSFERRED
 
 
-def best(found: Sequence[Trial]) -> Trial:
+def best(trials: Sequence[Trial]) -> Trial:
     """The candidate with the best validation SRCC; the earlier one of two equals."""
-    sound = [trial for trial in found if trial.srcc is not None]
+    sound = [trial for trial in trials if trial.srcc is not None]
     if not sound:
         raise UsageError("No candidate could be trained there: see bench tune.")
     return max(sound, key=lambda trial: trial.srcc or 0.0)
@@ -85,8 +85,8 @@ def best(found: Sequence[Trial]) -> Trial:
 
 def _pooled(method: str, known: Mapping[str, Trials]) -> Mapping[str, Scalar]:
     """The candidate with the best mean over sets of its mean over splits, among those that were tried everywhere."""
-    everywhere = [found for trials in known.values() for found in trials.values()]
-    sound = [[dict(trial.settings) for trial in found if trial.srcc is not None] for found in everywhere]
+    everywhere = [each for trials in known.values() for each in trials.values()]
+    sound = [[dict(trial.settings) for trial in each if trial.srcc is not None] for each in everywhere]
     common = [settings for settings in sound[0] if all(settings in other for other in sound)]
     if not common:
         raise UsageError(
@@ -99,8 +99,8 @@ def _pooled(method: str, known: Mapping[str, Trials]) -> Mapping[str, Scalar]:
 def _mean(settings: Mapping[str, Scalar], trials: Trials) -> float:
     return statistics.fmean(
         trial.srcc
-        for found in trials.values()
-        for trial in found
+        for each in trials.values()
+        for trial in each
         if trial.settings == settings and trial.srcc is not None
     )
 
@@ -116,7 +116,7 @@ def write_choices(results: Path, preset: str, method: str, dataset: str, trials:
     """Add one method's trials on one set, in the place of those that were there of both."""
     path = choices_path(results, preset)
     known = _read(path) if path.exists() else {}
-    plain = {str(s): [{"settings": dict(t.settings), "srcc": t.srcc} for t in found] for s, found in trials.items()}
+    plain = {str(s): [{"settings": dict(t.settings), "srcc": t.srcc} for t in each] for s, each in trials.items()}
     known.setdefault(method, {})[dataset] = plain
     write_text(path, json.dumps(known, indent=1, sort_keys=True) + "\n")
     return path
@@ -132,8 +132,8 @@ def read_choices(results: Path, preset: str) -> Choices:
             {
                 method: {
                     dataset: {
-                        int(split): [Trial(dict(one["settings"]), one["srcc"]) for one in found]
-                        for split, found in splits.items()
+                        int(split): [Trial(dict(one["settings"]), one["srcc"]) for one in trials]
+                        for split, trials in splits.items()
                     }
                     for dataset, splits in sets.items()
                 }

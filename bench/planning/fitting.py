@@ -18,8 +18,8 @@ NATIVE = "native"
 @cache
 def patch_of(backbone: str) -> int:
     """The side of a backbone's patches as timm's name gives it ("vit_base_patch16_224"); 0 where it does not."""
-    found = re.search(r"_patch(\d+)(?![^_.])", backbone)
-    return int(found[1]) if found else 0
+    match = re.search(r"_patch(\d+)(?![^_.])", backbone)
+    return int(match[1]) if match else 0
 
 
 def recipe_value(option: Option, text: str) -> Scalar:

@@ -38,7 +38,8 @@ SPEC_MEANINGS = {
     "fraction": "Share of the set that is trained on; at most 0.8, for a fifth is always kept for tests.",
     "source": "Train on the training part of a split, or on the whole set (to test on others).",
     "split_rule": "Random splits of contents, the one that the set's authors published (official), kfold:K (each "
-    "content is tested in exactly one of K folds), or other people's: loda, pyiqa, file:PATH.",
+    "content is tested in exactly one of K folds), the same over pictures whatever they show (images, images:K), or "
+    "other people's: loda, pyiqa, file:PATH.",
 }
 
 
@@ -93,6 +94,8 @@ class Plan:
 
     unfit: tuple[str, ...] = ()
     """Which runs were left out, and why they cannot be."""
+    said: tuple[str, ...] = ()
+    """What its protocols say of their runs."""
     unnamed: frozenset[str] = frozenset()
     """The methods that are there because all were asked for: nobody insists on one of them."""
 
@@ -125,6 +128,11 @@ def make_plan(ask: Ask) -> Plan:
         left_out=tuple(sorted(request.sets.left_out)),
         splits_named=bool(ask.splits),
         unfit=unfit,
+        said=tuple(
+            line
+            for name in names
+            for line in PROTOCOLS.make(name, settings.protocols.get(name, {})).says(request, by_protocol[name])
+        ),
         unnamed=frozenset(methods) - set(ask.methods) if "all" in ask.methods else frozenset(),
     )
 
@@ -202,11 +210,11 @@ def _refuse_mixes(ask: Ask, protocols: Sequence[str]) -> None:
 
 
 def _asked_by(by_protocol: Mapping[str, Sequence[RunSpec]]) -> dict[str, tuple[str, ...]]:
-    found: dict[str, tuple[str, ...]] = {}
+    askers: dict[str, tuple[str, ...]] = {}
     for name, specs in by_protocol.items():
         for key in dict.fromkeys(spec.training_key for spec in specs):
-            found[key] = (*found.get(key, ()), name)
-    return found
+            askers[key] = (*askers.get(key, ()), name)
+    return askers
 
 
 def _refuse_parts_of_fixed_splits(specs: Sequence[RunSpec]) -> None:
@@ -233,14 +241,14 @@ def _planned(name: str, request: Request, options: Mapping[str, Scalar]) -> list
 
 def expand_methods(names: Sequence[str]) -> list[str]:
     """Method names in the order asked, "all" spelled out (families such as peft:NAME are asked for by name)."""
-    found: list[str] = []
+    expanded: list[str] = []
     for name in names:
         every = [m for m in METHODS.names() if not METHODS.card(m).facts["family"]]
         for method in every if name == "all" else [name]:
             METHODS.target(method)
-            if method not in found:
-                found.append(method)
-    return sorted(found, key=stands_on_runs)  # those after the runs that they read
+            if method not in expanded:
+                expanded.append(method)
+    return sorted(expanded, key=stands_on_runs)  # those after the runs that they read
 
 
 @dataclass
@@ -369,9 +377,9 @@ def _sized(method: str, options: Mapping[str, Scalar], ask: Ask, preset: Preset)
     """A method's options, sized to the budget where one is asked for."""
     if not ask.budget:
         return options
-    wanted = parse_count(ask.budget)
+    budget = parse_count(ask.budget)
     known = METHODS.card(method).defaults() | dict(preset_options(preset, method))
-    sized = size_to_budget(method, {**known, **options}, ask.backbone or usual_backbone(preset, method), wanted)
+    sized = size_to_budget(method, {**known, **options}, ask.backbone or usual_backbone(preset, method), budget)
     return {**options, **{name: value for name, value in sized.items() if value != known.get(name)}}
 
 

@@ -133,15 +133,15 @@ class Request:
         own = self.own_recipes and bool(own_recipe(method.name))
         usual = usual_recipe(self.preset, train, method.name, own=own)
         asked = {name: value for name, value in chosen.items() if name in recipe_options()} | fixed
-        made = Recipe(**with_native_size({**usual, **asked}, usual, asked, whole["backbone"], self._native))
-        if foreign := refuse_foreign_recipe(method.name, made):
+        settled = Recipe(**with_native_size({**usual, **asked}, usual, asked, whole["backbone"], self._native))
+        if foreign := refuse_foreign_recipe(method.name, settled):
             raise UsageError(foreign)
-        check_size(whole["backbone"], made.size)
+        check_size(whole["backbone"], settled.size)
         about = {
             "method": method.name,
             "train": train,
-            "options": self._checked_options(method, chosen, whole["backbone"], made.size),
-            "recipe": made,
+            "options": self._checked_options(method, chosen, whole["backbone"], settled.size),
+            "recipe": settled,
             "recipe_from": OWN if own else origin_text(origin, set(chosen) - set(fixed) - set(method.options)),
             "preset": self.preset.name,
         }
@@ -256,13 +256,17 @@ class Protocol:
         """Every run the protocol needs, in the order they should be made."""
         raise TypeError(f"{type(self).__name__} does not plan any run")
 
+    def says(self, request: Request, specs: Sequence[RunSpec]) -> list[str]:
+        """What is to be said of its runs before the first of them: what they cost, what was left out."""
+        return []
+
     def tables(self, results: Results) -> list[Table]:
         """The protocol's tables, from whatever records there are."""
         raise TypeError(f"{type(self).__name__} does not make any table")
 
 
 def merge(specs: Sequence[RunSpec]) -> list[RunSpec]:
-    """The runs to make: equal trainings once, with the tests of all who asked for them."""
+    """The runs to do: equal trainings once, with the tests of all who asked for them."""
     alike: dict[str, list[RunSpec]] = {}
     for spec in specs:
         alike.setdefault(spec.training_key, []).append(spec)

@@ -29,18 +29,16 @@ class Wanted:
     plan: Planner
 
 
-def refuse_what_is_dropped(
-    by_protocol: Mapping[str, Sequence[RunSpec]], wanted: Wanted, methods: Sequence[str]
-) -> None:
+def refuse_what_is_dropped(by_protocol: Mapping[str, Sequence[RunSpec]], wish: Wanted, methods: Sequence[str]) -> None:
     """Refuse a plan in which a name of the command line plays no part; `methods` as they were typed."""
     empty = [name for name, specs in by_protocol.items() if not specs]
     if empty:
-        raise UsageError(" ".join(_why_nothing(name, wanted) for name in empty))
+        raise UsageError(" ".join(_why_nothing(name, wish) for name in empty))
     specs = [spec for planned in by_protocol.values() for spec in planned]
-    named = wanted.request.sets
+    named = wish.request.sets
     unused = {
         "--method": set(methods) - {"all", *(spec.method for spec in specs)},
-        "--dataset": set(wanted.request.datasets) - {name for spec in specs for name in spec.datasets},
+        "--dataset": set(wish.request.datasets) - {name for spec in specs for name in spec.datasets},
         "--train-on": _not_trained_on(named.sources, specs),
         "--test-on": set(named.targets) - {test.dataset for spec in specs for test in spec.tests},
     }
@@ -55,10 +53,10 @@ def _not_trained_on(sources: Sequence[str], specs: Sequence[RunSpec]) -> set[str
     return {source for source in sources if tuple(sorted(sets_of(source))) not in trained}
 
 
-def _why_nothing(name: str, wanted: Wanted) -> str:
+def _why_nothing(name: str, asked: Wanted) -> str:
     """Which of a user's wishes left a protocol without any run: the first without which there would be some."""
-    request = wanted.request
-    changes = _changes(request, wanted.settings.get(name, {}))
+    request = asked.request
+    changes = _changes(request, asked.settings.get(name, {}))
     hint = ""
     if PROTOCOLS.card(name).facts.get("mixes"):
         hint = " It trains on several sets at once: name them with --train-on A+B, others to test on with --test-on C."
@@ -66,7 +64,7 @@ def _why_nothing(name: str, wanted: Wanted) -> str:
         hint = " It trains on one set and tests on another: name two, or say --train-on A --test-on B."
     for wish, other, settings in changes:
         try:
-            count = len(wanted.plan(name, other, settings))
+            count = len(asked.plan(name, other, settings))
         except UsageError:
             continue
         if count:

@@ -79,23 +79,23 @@ def _candidate(search: Search, settings: Mapping[str, Scalar], split: int) -> Ca
     recipe = {name: value for name, value in settings.items() if name in recipe_options()}
     own = METHODS.card(search.method).options
     options = {name: value for name, value in settings.items() if name in own}
-    kept = search.dataset == search.preset.tuning
+    standard = search.dataset == search.preset.tuning
     request = Request(
         preset=search.preset, recipe={**search.recipe, **recipe}, common=search.common, native=native_size
     )
     choice = MethodChoice(search.method, {**search.options, **options})
-    target = Target.of(search.dataset, "test" if kept else "validation")
+    target = Target.of(search.dataset, "test" if standard else "validation")
     return Candidate(split, settings, request.spec(choice, search.dataset, (target,), split))
 
 
 def trials(tried: Sequence[Candidate], store: Store, failed: Mapping[str, str] | None = None) -> dict[int, list[Trial]]:
     """By split, how every candidate did by its record; `failed` says why by key, for those that left none."""
     records = {record["key"]: record for record in store.records() if not made_by_other_code(record)}
-    found: dict[int, list[Trial]] = {}
+    by_split: dict[int, list[Trial]] = {}
     for candidate in tried:
         record = records.get(candidate.spec.key)
-        found.setdefault(candidate.split, []).append(_trial(candidate, record, failed or {}))
-    return found
+        by_split.setdefault(candidate.split, []).append(_trial(candidate, record, failed or {}))
+    return by_split
 
 
 def _trial(candidate: Candidate, record: Mapping[str, Any] | None, failed: Mapping[str, str]) -> Trial:

@@ -28,7 +28,7 @@ def without_unfit(
     planned: Sequence[Planned], methods: Sequence[str], sets: Sequence[str], data: Mapping[str, Any]
 ) -> tuple[list[Planned], tuple[str, ...]]:
     """(the runs that can be, what is to be said of the others). `methods` and `sets` were typed."""
-    kept: list[Planned] = []
+    runs: list[Planned] = []
     out: dict[tuple[str, str, str], None] = {}
     for protocol, specs in planned:
         fitting: list[RunSpec] = []
@@ -36,21 +36,21 @@ def without_unfit(
             lacking = lacks(spec, data)
             out |= {(spec.method, *one): None for one in lacking}
             fitting += _without(spec, {name for name, _ in lacking})
-        kept.append((protocol, fitting))
-    there = {spec.method for _, specs in kept for spec in specs}
+        runs.append((protocol, fitting))
+    there = {spec.method for _, specs in runs for spec in specs}
     refused = [one for one in out if one[0] in methods and (one[1] in sets or one[0] not in there)]
     if refused:
         raise UsageError(f"{_said(*refused[0])}. Leave one of them out; --method all does.")
-    return kept, tuple(_said(*one) for one in out)
+    return runs, tuple(_said(*one) for one in out)
 
 
 def lacks(spec: RunSpec, data: Mapping[str, Any]) -> list[tuple[str, str]]:
     """(set, what it does not tell) of a run, that its method needs."""
-    found = []
+    gaps = []
     for need in fact_of(spec.method, "needs"):
         names = spec.trained_on if need == "originals" else sorted(spec.datasets)
-        found += [(name, need) for name in names if need not in _tells(name, data)]
-    return found
+        gaps += [(name, need) for name in names if need not in _tells(name, data)]
+    return gaps
 
 
 def _without(spec: RunSpec, names: set[str]) -> list[RunSpec]:

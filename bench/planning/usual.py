@@ -72,9 +72,9 @@ def usual_recipe(preset: Preset, train: str, method: str, *, own: bool = False) 
 
 def refuse_foreign_recipe(method: str, recipe: Recipe) -> str:
     """Why a recipe cannot be a method's: it asks for something of the method's own that there is none of; else ""."""
-    wanted = {"schedule": "rates", "loss": "loss"}
+    hook_of = {"schedule": "rates", "loss": "loss"}
     if method not in METHODS:
         return ""
     hooks = METHODS.card(method).methods
-    lacking = [name for name, hook in wanted.items() if getattr(recipe, name) == OWN and hook not in hooks]
+    lacking = [name for name, hook in hook_of.items() if getattr(recipe, name) == OWN and hook not in hooks]
     return f"{method} has no {' and no '.join(lacking)} of its own." if lacking else ""

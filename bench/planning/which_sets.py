@@ -66,13 +66,13 @@ class WhichSets:
         is there.
         """
         if self.sources:
-            wanted = [sets_of(source) for source in self.sources]
+            choices = [sets_of(source) for source in self.sources]
         elif self.named:
-            wanted = [self.named]
+            choices = [self.named]
         else:
             there = (tuple(self._there(sets_of(mix))) for mix in defaults)
-            wanted = [sets for sets in there if len(sets) > 1]
-        mixes = [Mix.of(sets, shares) for sets in wanted]
+            choices = [sets for sets in there if len(sets) > 1]
+        mixes = [Mix.of(sets, shares) for sets in choices]
         others = self.targets or (() if self.named else (*self._there(targets), *self.own))
         return [(str(mix), [name for name in _once(others) if name not in mix.sets]) for mix in _once(mixes)]
 

@@ -87,7 +87,7 @@ class Place:
 
 def places_beside(results: Results, dataset: str) -> dict[Place, Mapping[str, Any]]:
     """Every place where a finished whole run is tested on a set, each with what one such run says of its data."""
-    found: dict[Place, Mapping[str, Any]] = {}
+    places: dict[Place, Mapping[str, Any]] = {}
     for record in results.records:
         spec = record.spec
         usual = spec.fraction == FULL and not spec.limit and spec.schema == SCHEMA and not spec.external
@@ -97,8 +97,8 @@ def places_beside(results: Results, dataset: str) -> dict[Place, Mapping[str, An
             if target in (Target.of(dataset, "all"), Target.of(spec.train)) and target.dataset == dataset:
                 seed = spec.recipe.seed if spec.folds else 0
                 rules = (spec.source, spec.split_rule, spec.recipe.selection, seed)
-                found.setdefault(Place(spec.preset, spec.train, target, spec.split, *rules), record.section("data"))
-    return found
+                places.setdefault(Place(spec.preset, spec.train, target, spec.split, *rules), record.section("data"))
+    return places
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ class Import:
 
 @dataclass(frozen=True)
 class Imported:
-    """What came of an import."""
+    """The outcome of an import."""
 
     written: tuple[Place, ...]
     same: int
@@ -185,40 +185,40 @@ class Imported:
 
 
 def import_scores(
-    store: Store, wanted: Import, places: Mapping[Place, Mapping[str, Any]], *, replace: bool = False
+    store: Store, scores: Import, places: Mapping[Place, Mapping[str, Any]], *, replace: bool = False
 ) -> Imported:
     """Write a record for each place; nothing is written where the test part of one of the set's own splits cannot be.
 
     Other scores that stand there under the same name are put aside with `replace`, and are an error without.
     """
-    known = {record["key"]: record for record, spec in store.sound() if spec.method == wanted.origin.method}
-    made, left_out = _bodies(wanted, places)
-    new = {place: found for place, found in made.items() if not _equal(known.get(found[0]["key"]), found[0])}
+    known = {record["key"]: record for record, spec in store.sound() if spec.method == scores.origin.method}
+    bodies, left_out = _bodies(scores, places)
+    new = {place: values for place, values in bodies.items() if not _equal(known.get(values[0]["key"]), values[0])}
     others = [known[body["key"]] for body, _ in new.values() if body["key"] in known]
     if others and not replace:
         raise UsageError(
-            f"{wanted.origin.method} has other scores of {wanted.dataset.name} here, from "
+            f"{scores.origin.method} has other scores of {scores.dataset.name} here, from "
             f"{others[0]['external']['file']}: --replace puts those aside, or give these another --name."
         )
     for body, arrays in new.values():
         store.write(body, arrays)
-    found = [metrics["srcc"] for body, _ in made.values() for metrics in body["metrics"].values()]
-    return Imported(tuple(new), len(made) - len(new), left_out, statistics.median(found))
+    values = [metrics["srcc"] for body, _ in bodies.values() for metrics in body["metrics"].values()]
+    return Imported(tuple(new), len(bodies) - len(new), left_out, statistics.median(values))
 
 
 def _bodies(
-    wanted: Import, places: Mapping[Place, Mapping[str, Any]]
+    scores: Import, places: Mapping[Place, Mapping[str, Any]]
 ) -> tuple[dict[Place, tuple[dict[str, Any], dict[str, np.ndarray]]], dict[Place, str]]:
     """(the record of each place with its predictions, the places elsewhere that lack scores and why)."""
-    made, left_out = {}, {}
+    bodies, left_out = {}, {}
     for place, beside in sorted(places.items(), key=_order):
         try:
-            made[place] = wanted.body(place, beside)
+            bodies[place] = scores.body(place, beside)
         except DataError as error:
             if place.own:
                 raise
             left_out[place] = str(error)
-    return made, left_out
+    return bodies, left_out
 
 
 def _order(item: tuple[Place, object]) -> tuple[object, ...]:
@@ -244,11 +244,11 @@ def _equal(one: Mapping[str, Any] | None, other: Mapping[str, Any]) -> bool:
 
 def spans(places: Sequence[Place]) -> Iterator[str]:
     """Places in words, splits together: "demo preset, demo_a:test, splits 0 and 1"."""
-    found: dict[tuple[object, ...], list[int]] = {}
+    split_lists: dict[tuple[object, ...], list[int]] = {}
     for place in places:
         about = (place.preset, place.train, place.target, place.source, place.split_rule, place.selection)
-        found.setdefault(about, []).append(place.split)
-    for (preset, train, target, *rules), splits in found.items():
+        split_lists.setdefault(about, []).append(place.split)
+    for (preset, train, target, *rules), splits in split_lists.items():
         where = str(target) if train == Target(str(target)).dataset else f"trained on {train} → {target}"
         usual = [word for word in map(str, rules) if word not in ("split", "random", "last")]
         said = ", ".join([f"preset {preset}", where, *usual])

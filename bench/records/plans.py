@@ -27,7 +27,7 @@ class Planned(NamedTuple):
 
 @dataclass(frozen=True)
 class Forgotten:
-    """What forgetting plans came to."""
+    """The outcome of forgetting plans."""
 
     plans: int
     runs: int
@@ -44,7 +44,7 @@ class Forgotten:
 
 
 def note_plan(store: Store, specs: Sequence[RunSpec]) -> Path:
-    """Note the runs about to be made; the same plan begun again is noted once."""
+    """Note the runs about to begin; the same plan begun again is noted once."""
     runs = sorted([s.key, s.training_key, s.method, s.train, s.preset, s.backbone] for s in specs)
     text = json.dumps({"schema": SCHEMA, "runs": runs})
     path = store.root / "plans" / f"{hashlib.sha256(text.encode()).hexdigest()[:12]}.json"
@@ -57,10 +57,10 @@ def planned(store: Store) -> dict[str, Planned]:
 
     Notes that cannot be read are passed over, and those of an earlier version: nothing will ever make such runs.
     """
-    found: dict[str, Planned] = {}
+    runs: dict[str, Planned] = {}
     for path in sorted((store.root / "plans").glob("*.json")):
-        found |= _runs_of(path)
-    return found
+        runs |= _runs_of(path)
+    return runs
 
 
 def note_failure(store: Store, spec: RunSpec, why: str) -> None:
@@ -76,23 +76,23 @@ def forget_failure(store: Store, spec: RunSpec) -> None:
 
 def failures(store: Store) -> list[Mapping[str, Any]]:
     """Every noted failure; notes that cannot be read are passed over."""
-    found = []
+    notes = []
     for path in sorted((store.root / "plans" / "failures").glob("*.json")):
         facts = _read(path)
         if facts.get("schema") == SCHEMA and isinstance(facts.get("why"), str):
-            found.append(facts)
-    return found
+            notes.append(facts)
+    return notes
 
 
 def forget_plans(store: Store) -> Forgotten:
     """Remove the notes of all plans of which no run is being made, and of failed attempts."""
     held, known = set(store.claims.held()), {record["key"] for record in store.records()}
     runs: set[str] = set()
-    plans = kept = 0
+    plans = busy = 0
     for path in sorted((store.root / "plans").glob("*.json")):
         noted = _runs_of(path)
         if any(run.training_key in held for run in noted.values()):
-            kept += 1
+            busy += 1
             continue
         path.unlink(missing_ok=True)
         plans += 1
@@ -100,7 +100,7 @@ def forget_plans(store: Store) -> Forgotten:
     notes = list((store.root / "plans" / "failures").glob("*.json"))
     for note in notes:
         note.unlink(missing_ok=True)
-    return Forgotten(plans, len(runs), len(notes), kept)
+    return Forgotten(plans, len(runs), len(notes), busy)
 
 
 def _failure_path(store: Store, key: str) -> Path:

@@ -72,13 +72,13 @@ class Record:
 
     def section(self, name: str) -> Mapping[str, Any]:
         """A part of the record ("data", "weights", "parameters", "run" …); empty where it was not written."""
-        found = self.body.get(name)
-        return found if isinstance(found, dict) else {}
+        part = self.body.get(name)
+        return part if isinstance(part, dict) else {}
 
     def value(self, target: str, metric: str) -> float | None:
         """A metric on a target, or None where the run does not have it."""
-        found = self.section("metrics").get(target, {}).get(metric)
-        return None if found is None else float(found)
+        number = self.section("metrics").get(target, {}).get(metric)
+        return None if number is None else float(number)
 
     def with_metrics(self, target: str, metrics: Mapping[str, float]) -> Record:
         """The same record with further metrics on a target, computed from its predictions."""
@@ -106,8 +106,8 @@ def official_in_name_only(body: Mapping[str, Any]) -> bool:
 
     Until that was refused, a set without an official split was split at random without a word.
     """
-    made = body.get("data", {}).get("train", {}).get("split_rule", "")
-    return body["spec"].get("split_rule") == "official" and body["status"] == "done" and made != "official split"
+    rule = body.get("data", {}).get("train", {}).get("split_rule", "")
+    return body["spec"].get("split_rule") == "official" and body["status"] == "done" and rule != "official split"
 
 
 @dataclass(frozen=True)
@@ -160,11 +160,11 @@ class Results:
         def arrays_of(key: str) -> Callable[[], Mapping[str, np.ndarray]]:
             return lambda: store.predictions(key)
 
-        found = (Record(spec, body, arrays_of(str(body["key"]))) for body, spec in store.sound())
+        records = (Record(spec, body, arrays_of(str(body["key"]))) for body, spec in store.sound())
         collecting = gc.isenabled()
         gc.disable()
         try:
-            return Results(found)
+            return Results(records)
         finally:
             if collecting:
                 gc.enable()
@@ -174,8 +174,8 @@ class Results:
 
     def where(self, keep: Callable[[Record], bool]) -> Results:
         """The results of the records that are kept."""
-        kept = (record for record in self.records if keep(record))
-        return Results(kept, intervals=self.intervals, raw_plcc=self.raw_plcc)
+        records = (record for record in self.records if keep(record))
+        return Results(records, intervals=self.intervals, raw_plcc=self.raw_plcc)
 
     def select(self, **fields: Any) -> Results:
         """The results whose spec (or recipe) has these values: `select(method="glia", selection="val")`."""
@@ -193,8 +193,8 @@ class Results:
 
 def first_split_hashes(done: Sequence[Record]) -> str:
     """The hash of the first split of each set that somebody else split, so that others can hold theirs against it."""
-    found: dict[str, tuple[int, str]] = {}
+    first: dict[str, tuple[int, str]] = {}
     for record in (record for record in done if is_fixed(record.spec.split_rule)):
         here = (record.spec.split, str(record.section("data").get("train", {}).get("split_hash"))[:12])
-        found[record.spec.train] = min(here, found.get(record.spec.train, here))
-    return "".join(f"; split {number} of {name}: {digest}" for name, (number, digest) in sorted(found.items()))
+        first[record.spec.train] = min(here, first.get(record.spec.train, here))
+    return "".join(f"; split {number} of {name}: {digest}" for name, (number, digest) in sorted(first.items()))

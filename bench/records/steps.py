@@ -1,4 +1,4 @@
-"""The log of a training's steps as it lies beside its record: one JSON object a line."""
+"""The log of a training's steps as it lies beside its record: one JSON object per line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Line = dict[str, Any]
 
 def read_steps(path: Path) -> list[Line]:
     """The lines in the order of their steps, each step once; what cannot be read (a torn line) is passed over."""
-    found: dict[int, Line] = {}
+    lines: dict[int, Line] = {}
     try:
         texts = path.read_text().splitlines()
     except (OSError, UnicodeDecodeError):
@@ -25,5 +25,5 @@ def read_steps(path: Path) -> list[Line]:
         except (ValueError, RecursionError):
             continue
         if isinstance(line, dict) and isinstance(line.get("step"), int):
-            found[line["step"]] = line
-    return [found[step] for step in sorted(found)]
+            lines[line["step"]] = line
+    return [lines[step] for step in sorted(lines)]

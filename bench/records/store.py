@@ -1,4 +1,4 @@
-"""Records on disk: one JSON a run, its predictions beside it; whole or absent, hashed, never silently replaced."""
+"""Records on disk: one JSON file per run, its predictions beside it; whole or absent, never silently replaced."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Store:
         return self.root / "states" / f"{spec.training_key}{LOG}"
 
     def steps(self, key: str) -> list[Line]:
-        """What each step of a run's training came to; nothing where no log was kept."""
+        """The log of a run's training steps; nothing where none was kept."""
         return read_steps(self.log_path(key))
 
     def _put_beside(self, log: Path, key: str) -> None:
@@ -215,19 +215,18 @@ class Store:
         except Exception as error:  # of the system, of numpy, and zipfile's and zlib's own on damaged archives
             why = (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
             raise StoreError(
-                f"The predictions {path} cannot be read ({why}): remove {key}.json, "
-                "and `bench run` makes that run again."
+                f"The predictions {path} cannot be read ({why}): remove {key}.json, and `bench run` repeats that run."
             ) from error
 
     def index(self) -> dict[str, list[Known]]:
         """training key → what every sound record of it answers for."""
-        found: dict[str, list[Known]] = {}
+        by_training: dict[str, list[Known]] = {}
         for record, spec in self.sound():
             known = Known(spec, record["status"], made_by_other_code(record))
-            found.setdefault(spec.training_key, []).append(known)
-        return found
+            by_training.setdefault(spec.training_key, []).append(known)
+        return by_training
 
-    def pending(self, wanted: Iterable[RunSpec], overwrite: str = "changed") -> list[RunSpec]:
+    def pending(self, specs: Iterable[RunSpec], overwrite: str = "changed") -> list[RunSpec]:
         """The wanted runs that must be made; `made_by` then says whose other code has made some of the wanted.
 
         never: those without any record. changed: those without one by today's code. failed: those, too, that today's
@@ -235,7 +234,7 @@ class Store:
         """
         pending, self.made_by = [], []
         index = self.index()
-        for spec in wanted:
+        for spec in specs:
             covering = [known for known in index.get(spec.training_key, []) if known.spec.covers(spec)]
             if covering and all(known.other_code for known in covering):
                 self.made_by.append(covering[0].other_code)

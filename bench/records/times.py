@@ -29,11 +29,11 @@ class Times:
     @staticmethod
     def read(store: Store) -> Times:
         """By all records of a store: of each kind the middle one."""
-        found: dict[Kind, list[float]] = {}
+        by_kind: dict[Kind, list[float]] = {}
         for record, spec in store.sound():
             if record["status"] == "done" and not spec.external:
-                found.setdefault(kind_of(spec), []).append(sum(record["seconds"].values()))
-        return Times({kind: median_high(seconds) for kind, seconds in found.items()})
+                by_kind.setdefault(kind_of(spec), []).append(sum(record["seconds"].values()))
+        return Times({kind: median_high(seconds) for kind, seconds in by_kind.items()})
 
     def learn(self, spec: RunSpec, seconds: float) -> None:
         """Take note of what a run took that was made just now."""

@@ -135,13 +135,13 @@ def arms_of(records: Iterable[Record]) -> dict[Record, Arm]:
     """The arm of every record."""
     known = list(records)
     unregistered = _common_options(record for record in known if record.spec.method not in METHODS)
-    made: dict[tuple[object, ...], Arm] = {}
+    shared: dict[tuple[object, ...], Arm] = {}
     arms = {}
     for record in known:
         own = _own_fields(record.spec)
-        arm = made.get(own)
+        arm = shared.get(own)
         if arm is None:
-            arm = made[own] = _arm(record.spec, unregistered)
+            arm = shared[own] = _arm(record.spec, unregistered)
         arms[record] = arm
     return arms
 

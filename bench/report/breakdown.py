@@ -27,35 +27,35 @@ class Agreement:
     plcc_raw: float
 
 
-def srcc_by_group(found: Predictions, *, families: bool) -> dict[str, tuple[int, float]]:
+def srcc_by_group(predictions: Predictions, *, families: bool) -> dict[str, tuple[int, float]]:
     """How many images each family (or distortion) has, and SRCC among them: without the fit that PLCC takes."""
     import numpy as np
 
     from bench.metrics.agreement import srcc
 
-    names = _names(found)
+    names = _names(predictions)
     groups = [family_of(name) for name in names] if families else [name if "+" not in name else "" for name in names]
-    labels, made = np.array(groups), {}
+    labels, values = np.array(groups), {}
     for group in sorted({name for name in groups if name}, key=_place_of_family if families else place_of):
         chosen = labels == group
-        predicted, human = found.predicted[chosen], found.human[chosen]
+        predicted, human = predictions.predicted[chosen], predictions.human[chosen]
         if len(human) >= FEWEST and min(np.ptp(predicted), np.ptp(human)) > 0:
-            made[group] = len(human), srcc(predicted, human)
-    return made
+            values[group] = len(human), srcc(predicted, human)
+    return values
 
 
-def by_distortion(found: Predictions) -> dict[str, Agreement]:
+def by_distortion(predictions: Predictions) -> dict[str, Agreement]:
     """Agreement within each distortion, KADID-10k's first; pictures with several distortions ("a+b") are left out."""
-    names = _names(found)
+    names = _names(predictions)
     kinds = {name for name in names if name and "+" not in name}
-    return _by_group(found, names, sorted(kinds, key=place_of))
+    return _by_group(predictions, names, sorted(kinds, key=place_of))
 
 
-def by_family(found: Predictions) -> dict[str, Agreement]:
+def by_family(predictions: Predictions) -> dict[str, Agreement]:
     """Agreement within each of the nine families of KADID-10k's distortions."""
     from bench.data.synthesis.distortions import FAMILIES
 
-    return _by_group(found, [family_of(name) for name in _names(found)], FAMILIES)
+    return _by_group(predictions, [family_of(name) for name in _names(predictions)], FAMILIES)
 
 
 def family_of(kind: str) -> str:
@@ -81,29 +81,29 @@ def _catalogue() -> dict[str, Distortion]:
     return {distortion.key: distortion for distortion in DISTORTIONS}
 
 
-def _names(found: Predictions) -> list[str]:
-    return [] if found.distortion is None else [str(name) for name in found.distortion.tolist()]
+def _names(predictions: Predictions) -> list[str]:
+    return [] if predictions.distortion is None else [str(name) for name in predictions.distortion.tolist()]
 
 
-def _by_group(found: Predictions, names: Sequence[str], order: Sequence[str]) -> dict[str, Agreement]:
+def _by_group(predictions: Predictions, names: Sequence[str], order: Sequence[str]) -> dict[str, Agreement]:
     """PLCC is of the scores mapped by the whole test part's logistic: a fit to each small group would flatter it."""
     import numpy as np
 
     from bench.metrics.agreement import fit_logistic, plcc, srcc
 
     try:
-        mapping = fit_logistic(found.predicted, found.human)
+        mapping = fit_logistic(predictions.predicted, predictions.human)
     except RunError:
         return {}
-    mapped = mapping(found.predicted) if mapping.rising else found.predicted
+    mapped = mapping(predictions.predicted) if mapping.rising else predictions.predicted
     labels = np.array(names)
-    made = {}
+    agreements = {}
     for group in order:
         chosen = labels == group
         if not chosen.any():
             continue
-        predicted, after, human = found.predicted[chosen], mapped[chosen], found.human[chosen]
+        predicted, after, human = predictions.predicted[chosen], mapped[chosen], predictions.human[chosen]
         if len(human) >= FEWEST and min(np.ptp(predicted), np.ptp(after), np.ptp(human)) > 0:
             each = (srcc(predicted, human), plcc(after, human), plcc(predicted, human))
-            made[group] = Agreement(len(human), *each)
-    return made
+            agreements[group] = Agreement(len(human), *each)
+    return agreements

@@ -24,7 +24,7 @@ NO_INTERVAL = "no interval"
 
 @dataclass(frozen=True, eq=False)
 class Cell:
-    """The runs behind one number: one record a split, by today's code before other, done before failed.
+    """The runs behind one number: one record per split, by today's code before other, done before failed.
 
     In k-fold, where a row holds several seeds, a fold under another seed counts as a split of its own.
     """
@@ -59,8 +59,8 @@ class Cell:
     @cached_property
     def values(self) -> dict[int, float]:
         """The metric by split, of the done runs that have it."""
-        found = {split: record.value(self.experiment.target, self.metric) for split, record in self.by_split.items()}
-        return {split: value for split, value in found.items() if value is not None}
+        numbers = {split: record.value(self.experiment.target, self.metric) for split, record in self.by_split.items()}
+        return {split: value for split, value in numbers.items() if value is not None}
 
     def overlap(self) -> float:
         """Nadeau and Bengio's ratio: the test part of the source's split over the rest of it.
@@ -83,24 +83,24 @@ class Cell:
         from bench.metrics.contents import ModelScores
 
         done = {split: record for split, record in self.by_split.items() if record.done}
-        found = {
+        stored = {
             split: record.predictions(self.experiment.target)
             for split, record in done.items()
             if splits is None or split in splits
         }
         return {
             split: ModelScores.of(self.metric, predictions.predicted, predictions.human, predictions.group)
-            for split, predictions in found.items()
+            for split, predictions in stored.items()
             if predictions is not None
         }
 
     def by_seed(self, splits: Collection[int] | None = None) -> dict[int, list[ModelScores]]:
         """The stored predictions by seed, fold after fold; a seed that has fewer folds than another is left out."""
-        found: dict[int, list[ModelScores]] = {}
+        seeds: dict[int, list[ModelScores]] = {}
         for split, scores in self.predictions(splits).items():
-            found.setdefault(self.by_split[split].spec.recipe.seed, []).append(scores)
-        most = max(map(len, found.values()), default=0)
-        return {seed: models for seed, models in found.items() if len(models) == most}
+            seeds.setdefault(self.by_split[split].spec.recipe.seed, []).append(scores)
+        most = max(map(len, seeds.values()), default=0)
+        return {seed: models for seed, models in seeds.items() if len(models) == most}
 
     def follows_papers(self) -> bool:
         """Whether all runs had the papers' data: the whole sets, split 80/20 at random (by content where there is any).
@@ -161,12 +161,12 @@ def rank_published(values: Sequence[Sequence[float | None]], contests: Sequence[
 
 def _by_contest(contests: Sequence[str]) -> list[list[int]]:
     """Row numbers of each contest; rows that take part in none are left out."""
-    found: dict[str, list[int]] = {}
+    rows: dict[str, list[int]] = {}
     for i, name in enumerate(contests):
         if name == UNRANKED:
             continue
-        found.setdefault(name, []).append(i)
-    return list(found.values())
+        rows.setdefault(name, []).append(i)
+    return list(rows.values())
 
 
 def cost_of(records: Sequence[Record]) -> Cost:
@@ -227,13 +227,15 @@ def _interval(cell: Cell, values: list[float], *, intervals: bool) -> tuple[floa
 
 def _over_contents(cell: Cell) -> tuple[float | None, float | None, str]:
     """The interval of the mean over splits by the contents of their test parts."""
-    from bench.metrics.contents import interval
+    from bench.metrics.contents import MEASURES, interval
 
+    if cell.metric not in MEASURES:
+        return None, None, f"{NO_INTERVAL}: none for metrics within distortions"
     tested = list(cell.predictions().values())
     if not tested:
         return None, None, f"{NO_INTERVAL}: no predictions"
-    found = interval(tested, cell.metric)
-    return found.low, found.high, f"{NO_INTERVAL}: {found.why}" if found.why else "95% of the mean over contents"
+    result = interval(tested, cell.metric)
+    return result.low, result.high, f"{NO_INTERVAL}: {result.why}" if result.why else "95% of the mean over contents"
 
 
 def _ranks(values: Sequence[float | None]) -> list[int]:

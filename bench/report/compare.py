@@ -103,14 +103,14 @@ def compare(results: Results, a: str, b: str, *, metric: str = "srcc") -> list[C
     for overlapping splits, and p-values are corrected by Holm over the experiments. Beside it stands an interval over
     contents, which has the power that few splits lack, and another promise (`PROMISES`).
     """
-    made = []
+    comparisons = []
     for part in by_split_rule(results):
         pairs = _pairs(part, _fitting(part, a), _fitting(part, b))
         if rows := _rows(part, pairs, metric):
-            made.append(_comparison(part, pairs, rows))
-    if not made:
+            comparisons.append(_comparison(part, pairs, rows))
+    if not comparisons:
         raise UsageError(_why_none(results, a, b))
-    return made
+    return comparisons
 
 
 def _comparison(part: PresetResults, pairs: Sequence[tuple[Arm, Arm]], rows: Sequence[PairedDifference]) -> Comparison:
@@ -153,7 +153,7 @@ def _parsed(wish: str) -> tuple[str, set[str]]:
 
 
 def _pairs(part: PresetResults, first: Sequence[Arm], second: Sequence[Arm]) -> list[tuple[Arm, Arm]]:
-    """The plainest two that differ in nothing but method and options, once a seed; failing that, the plainest two."""
+    """The plainest two that differ in nothing but method and options, once per seed; failing that, the plainest two."""
     shared = [(one, other) for one in first for other in second if one != other and _meet(part, one, other)]
     alike = [(one, other) for one, other in shared if one.run_changes() == other.run_changes()]
     if not alike:
@@ -271,7 +271,7 @@ def _row(shared: Sequence[_Shared]) -> PairedDifference:
         for split in runs.splits:
             by_split.setdefault(runs.one.by_split[split].spec.split, []).append(runs.difference(split))
     cell = shared[0].one
-    test = corrected_paired_test([fmean(found) for found in by_split.values()], cell.overlap())
+    test = corrected_paired_test([fmean(values) for values in by_split.values()], cell.overlap())
     over, spread = _over_contents(shared), _spread(shared)
     row = PairedDifference(cell.experiment, cell.metric, test.effect, test.n, contents=over, spread=spread)
     return row if test.n < FEWEST_SPLITS else replace(row, low=test.low, high=test.high, p=test.p)
@@ -295,7 +295,7 @@ def _over_contents(shared: Sequence[_Shared]) -> OverContents | None:
 
 
 def _spread(shared: Sequence[_Shared]) -> Spread | None:
-    """What moves the difference; of one row a side with its seeds, which k-fold alone has."""
+    """What moves the difference; of one row per side with its seeds, which k-fold alone has."""
     from bench.metrics.variance import spread_of_difference
 
     if len(shared) > 1 or not all(record.spec.folds for record in shared[0].one.records):

@@ -28,7 +28,7 @@ FACTS: dict[str, Callable[[Any], str]] = {
     "numpy": str,
     "pillow": str,
     "compiled": lambda on: "with compiled steps" if on else "with plain steps",
-    "parts": lambda count: f"in {count} parts a batch" if count > 1 else "by whole batches",
+    "parts": lambda count: f"in {count} parts per batch" if count > 1 else "by whole batches",
 }
 """What is compared, the most important first, and how a value of it is said."""
 VERSIONS = ("torch", "timm", "numpy", "pillow")
@@ -38,14 +38,14 @@ MOST_NAMES = 3
 
 def mixtures(columns: Iterable[Iterable[Named]]) -> tuple[str, ...]:
     """What differs among the runs of one column, in any: a line each, two at most, the most important first."""
-    found: dict[tuple[int, str], None] = {}
+    lines: dict[tuple[int, str], None] = {}
     for runs in columns:
         done = [(name, record) for name, record in runs if record.done]
         trained = _differences(done, "trained")
         elsewhere = any("tested" in record.section("numerics") for _, record in done)
         tested = _differences(done, "tested") if elsewhere else {}
-        found |= dict.fromkeys((list(FACTS).index(fact), line) for fact, line in (tested | trained).items())
-    return tuple(dict.fromkeys(line for _, line in sorted(found)))[:MOST_LINES]
+        lines |= dict.fromkeys((list(FACTS).index(fact), line) for fact, line in (tested | trained).items())
+    return tuple(dict.fromkeys(line for _, line in sorted(lines)))[:MOST_LINES]
 
 
 def columns_of(names: Sequence[str], cells: Sequence[Sequence[Cell]]) -> Iterable[list[Named]]:
@@ -97,17 +97,17 @@ def _all(values: Iterable[object]) -> str:
 def _differences(runs: Sequence[Named], side: str) -> dict[str, str]:
     """Fact → what is to be said of it, where the runs differ."""
     blocks = [blocks_of(record, side) for _, record in runs]
-    found: dict[str, str] = {}
+    sentences: dict[str, str] = {}
     if len({tuple(map(_facts, of_run)) for of_run in blocks}) < 2:  # as thousands of runs are
-        return found
+        return sentences
     for fact in FACTS:
-        if fact in ("device", "instructions") and "device_type" in found:
+        if fact in ("device", "instructions") and "device_type" in sentences:
             continue  # a GPU and a CPU have been told apart
         values = [tuple(dict.fromkeys(_value(block, fact) for block in of_run)) for of_run in blocks]
         known = [(name, record, v) for (name, record), v in zip(runs, values, strict=True) if v and None not in v]
         if len({value for _, _, value in known}) > 1:
-            found[fact] = _sentence(fact, known, side)
-    return found
+            sentences[fact] = _sentence(fact, known, side)
+    return sentences
 
 
 def _sentence(fact: str, known: Sequence[tuple[str, Record, tuple[object, ...]]], side: str) -> str:

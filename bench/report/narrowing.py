@@ -33,17 +33,17 @@ def narrowed(results: Results, wish: Narrowing, data: Mapping[str, Any], tell: C
     With datasets named, what is left trains and tests on these alone, as a plan with the same names would.
     """
     _look_at_names(results, wish, data, tell)
-    kept = results.where(lambda record: _is_wanted(record, wish))
+    chosen = results.where(lambda record: _is_wanted(record, wish))
     if wish.datasets:
         named = set(wish.datasets)
-        within = filter(None, (_within(record, named) for record in kept.records))
-        kept = Results(within, intervals=kept.intervals, raw_plcc=kept.raw_plcc)
-    if len(results) and not len(kept):
+        within = filter(None, (_within(record, named) for record in chosen.records))
+        chosen = Results(within, intervals=chosen.intervals, raw_plcc=chosen.raw_plcc)
+    if len(results) and not len(chosen):
         raise UsageError(f"Nothing to show: {counted(len(results), 'record')} here, and none of {_said(wish)}.")
     if wish.smoke:
-        return kept
-    whole = kept.where(lambda record: not record.spec.limit)
-    smoke = len(kept) - len(whole)
+        return chosen
+    whole = chosen.where(lambda record: not record.spec.limit)
+    smoke = len(chosen) - len(whole)
     if smoke and not len(whole):
         raise UsageError(f"Nothing to show but {counted(smoke, 'smoke run')} (made with --limit): --smoke shows them.")
     if smoke:

@@ -1,8 +1,8 @@
 """Reference results: records of demo and study that come with the repository, to hold one's own against.
 
 `python -m bench.report.reference RESULTS` keeps the finished runs of a results folder in `results/reference/`: their
-records without predictions and without the machine's name, one JSON file per run. Only runs of a clean commit are
-kept, and a run that is there already gives way to its newer self.
+records without the machine's name, one JSON file per run, and their predictions, a few kilobytes each. Only runs of a
+clean commit are kept, and a run that is there already gives way to its newer self.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import statistics
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ from bench.records.store import Store
 FOLDER = Path(__file__).parents[2] / "results" / "reference"
 NAME = "reference"
 METRICS = ("srcc", "plcc")
+WITH_INTERVALS = ("study",)
+"""The presets whose tables show intervals over contents: the demo's test parts have two each, too few for any."""
 SAME = 1e-9
 NEAR = 0.01
 """Differences in SRCC and PLCC up to this are called near: another seed moves a score of two contents by .06 to .17."""
@@ -59,44 +61,43 @@ def with_records_of(own: Results, other: Results) -> Results:
 def held_against(own: Store, reference: Store) -> list[Held]:
     """Every finished run that both have, the most different first."""
     theirs = {str(body["key"]): body for body, _ in reference.sound() if body["status"] == "done"}
-    found = [
+    pairs = [
         Held(f"{spec.method} on {spec.train}, split {spec.split}, seed {spec.recipe.seed}", *_compared(body, known))
         for body, spec in own.sound()
         if body["status"] == "done" and (known := theirs.get(str(body["key"]))) is not None
     ]
-    return sorted(found, key=lambda held: (-held.difference, held.run))
+    return sorted(pairs, key=lambda held: (-held.difference, held.run))
 
 
-def summary_of(found: list[Held]) -> str:
+def summary_of(pairs: list[Held]) -> str:
     """How many runs are the reference's to the last digit, how many near it, and how far the others are."""
-    if not found:
+    if not pairs:
         return "None of your runs is one of the reference's."
-    counts = {word: sum(held.verdict == word for held in found) for word in ("same", "near", "other")}
-    middle = statistics.median(held.difference for held in found)
+    counts = {word: sum(held.verdict == word for held in pairs) for word in ("same", "near", "other")}
+    middle = statistics.median(held.difference for held in pairs)
     return (
-        f"{counted(len(found), 'run')} of the reference made here too: {counts['same']} the same to the last digit, "
+        f"{counted(len(pairs), 'run')} of the reference made here too: {counts['same']} the same to the last digit, "
         f"{counts['near']} within {NEAR}, {counts['other']} further away (median {middle:.4f})."
     )
 
 
 def keep(source: Store, target: Store, presets: tuple[str, ...] = ("demo", "study")) -> int:
     """Copy finished runs of presets with made sets; how many. A run of uncommitted code is refused."""
-    kept = 0
+    number = 0
     for body, spec in source.sound():
         if body["status"] != "done" or spec.preset not in presets or spec.limit:
             continue
         run = body.get("run", {})
         if not run.get("git_commit") or run.get("git_dirty"):
             raise UsageError(f"{body['key']} was not made on a clean commit: no reference can be made of it.")
-        target.write(_slim(body), None)
-        kept += 1
-    return kept
+        target.write(_nameless(body), source.predictions(body["key"]))
+        number += 1
+    return number
 
 
-def _slim(body: Mapping[str, Any]) -> dict[str, Any]:
-    """A record without predictions and without whose machine it was."""
-    run = {name: value for name, value in body["run"].items() if name != "host"}
-    return {name: value for name, value in body.items() if name != "predictions_sha256"} | {"run": run}
+def _nameless(body: Mapping[str, Any]) -> dict[str, Any]:
+    """A record that does not say whose machine it was."""
+    return {**body, "run": {name: value for name, value in body["run"].items() if name != "host"}}
 
 
 def _compared(own: Mapping[str, Any], known: Mapping[str, Any]) -> tuple[float, tuple[str, ...]]:
@@ -136,16 +137,18 @@ def _at(body: Any, path: tuple[str, ...]) -> Any:
 def make_tables_of(folder: Path, out: Path) -> list[Path]:
     """The Markdown tables of every preset that a folder has records of, each preset's below its name; their paths.
 
-    Of the records alone: what would need predictions is left out.
+    The study's numbers have intervals over contents.
     """
     from bench.report.tables.write import make_tables
 
-    results = Results(replace(record, arrays=None) for record in Results.read(Store(folder)).records)
-    made: list[Path] = []
+    results = Results.read(Store(folder))
+    files: list[Path] = []
     for preset in in_order(results.presets()):
-        of_preset = results.select(preset=preset)
-        made += [path for item in make_tables(of_preset, [], out=out / preset, formats=["md"]) for path in item.paths]
-    return made
+        tables = make_tables(
+            results.select(preset=preset), [], out=out / preset, formats=["md"], intervals=preset in WITH_INTERVALS
+        )
+        files += [path for item in tables for path in item.paths]
+    return files
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from bench.core.mixes import is_mix
-from bench.core.split_rules import AT_RANDOM, AUTHORS, short_name, splits_in, title_of
+from bench.core.split_rules import AT_RANDOM, AUTHORS, IMAGES, over_images, short_name, splits_in, title_of
 from bench.planning.presets import Preset, in_order, preset_named
 from bench.records.results import Experiment, Record, Results, official_in_name_only
 from bench.report.arms import Arm, arms_of
@@ -28,6 +28,7 @@ NOTES = {
     ),
     "official": "There is one official split: what is counted as splits are trainings on it with other seeds. "
     "Numbers on it and on random splits have tables and figures of their own.",
+    IMAGES: "Optimistic: split by picture, so versions of one content stand on both sides.",
     "oracle": "Optimistic: each number is the best of all epochs on the very images that it is reported for. Such "
     "numbers are neither ranked nor compared.",
 }
@@ -69,7 +70,8 @@ class Rules:
     @property
     def notes(self) -> tuple[str, ...]:
         """What must be kept in mind of numbers under these rules."""
-        return tuple(NOTES[word] for word in self.unusual if word in NOTES)
+        words = (IMAGES, self.selection) if over_images(self.split_rule) else self.unusual
+        return tuple(NOTES[word] for word in words if word in NOTES)
 
     @property
     def ranked(self) -> bool:
@@ -120,8 +122,8 @@ class PresetResults:
     def runs(self, arm: Arm, experiment: Experiment) -> list[Record]:
         """Every record of an arm that was tested on the experiment's target, done or failed; by today's code first."""
         key = (arm, experiment.train, experiment.fraction, experiment.source)
-        found = [record for record in self._filed.get(key, []) if experiment.target in record.spec.tests]
-        return sorted(found, key=lambda record: record.other_code != "")
+        records = [record for record in self._filed.get(key, []) if experiment.target in record.spec.tests]
+        return sorted(records, key=lambda record: record.other_code != "")
 
     def records_of(self, arm: Arm) -> list[Record]:
         """Every record of an arm, whatever it was trained and tested on."""
@@ -129,8 +131,8 @@ class PresetResults:
 
     def arms_in(self, columns: Iterable[Column]) -> list[Arm]:
         """The arms with at least one record in the columns, in the papers' order."""
-        wanted = {column.experiment for column in columns}
-        return [arm for arm in self.arms if any(self.runs(arm, experiment) for experiment in wanted)]
+        experiments = {column.experiment for column in columns}
+        return [arm for arm in self.arms if any(self.runs(arm, experiment) for experiment in experiments)]
 
     def trained_on(self, arm: Arm) -> set[str]:
         """The datasets an arm was trained on."""
@@ -146,8 +148,8 @@ class PresetResults:
 
     def across(self, source: str = "split") -> list[Experiment]:
         """Every experiment that tests on all of a set, trained on the usual share of one source or on all of it."""
-        found = [e for e in self.experiments() if e.part == "all" and e.source == source and not is_mix(e.train)]
-        return sorted((e for e in found if e.fraction == 0.8), key=lambda e: (e.train, e.target))
+        experiments = [e for e in self.experiments() if e.part == "all" and e.source == source and not is_mix(e.train)]
+        return sorted((e for e in experiments if e.fraction == 0.8), key=lambda e: (e.train, e.target))
 
     def competitions(self) -> list[Experiment]:
         """Where models compete (gMAD): the preset's pairs of sets, then pairs that no paper has.
@@ -162,8 +164,8 @@ class PresetResults:
 
     def own_test_sets(self, first: Sequence[str] = ()) -> list[str]:
         """The datasets that something was trained and tested on, those of `first` in its order before others."""
-        found = {e.train for e in self.experiments() if e.is_own_test}
-        return [name for name in first if name in found] + sorted(found - set(first))
+        sets = {e.train for e in self.experiments() if e.is_own_test}
+        return [name for name in first if name in sets] + sorted(sets - set(first))
 
 
 def by_preset(results: Results) -> Iterator[PresetResults]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 UNRANKED = "not ranked"
 """The contest of rows that are in none."""
@@ -33,6 +33,8 @@ class Number:
     """Its runs are done and have no such number: a constant correlates with nothing."""
     difference: float | None = None
     """measured − published, only where dataset, split rule and backbone match."""
+    shown: Literal["", "difference", "interval"] = ""
+    """How it is written: by itself, with its sign and its interval, or with its interval."""
     facts: dict[str, Any] = field(default_factory=dict)
     """What the tidy CSV says of the number: dataset, metric, method …"""
 
@@ -92,9 +94,9 @@ class Table:
     def __post_init__(self) -> None:
         """Refuse rows that do not fit the header: a plugin's protocol may give anything."""
         for row in self.rows:
-            for what, given, wanted in (("lead", row.lead, self.leads), ("cells", row.cells, self.header)):
-                if not isinstance(given, tuple) or len(given) != len(wanted):
-                    raise ValueError(f"table {self.name}: {what} of a row is {given!r}, no tuple of {len(wanted)}")
+            for what, given, expected in (("lead", row.lead, self.leads), ("cells", row.cells, self.header)):
+                if not isinstance(given, tuple) or len(given) != len(expected):
+                    raise ValueError(f"table {self.name}: {what} of a row is {given!r}, no tuple of {len(expected)}")
 
     mixed: tuple[str, ...] = ()
     """What differs in how the compared numbers were made (bench.report.mixing); the footer says it too."""

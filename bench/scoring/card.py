@@ -39,13 +39,13 @@ class Measured:
 
 def measured(record: Record) -> list[Measured]:
     """What a run was measured to do; intervals from its stored predictions."""
-    found = []
+    lines = []
     for target, metrics in record.section("metrics").items():
         for metric in METRICS:
             value = metrics.get(metric)
             if value is not None:
-                found.append(_with_interval(record, target, metric, float(value)))
-    return found
+                lines.append(_with_interval(record, target, metric, float(value)))
+    return lines
 
 
 def _with_interval(record: Record, target: str, metric: str, value: float) -> Measured:
@@ -137,14 +137,14 @@ def _table(rows: Sequence[tuple[str, Any]]) -> str:
 
 
 def _metrics(record: Record) -> str:
-    found = measured(record)
-    if not found:
+    measurements = measured(record)
+    if not measurements:
         return "Nothing: it was trained on all pictures and tested on none."
     lines = [
         "| Tested on | Metric | Value | 95% interval over contents | Pictures |",
         "| --- | --- | ---: | --- | ---: |",
     ]
-    for one in found:
+    for one in measurements:
         between = f"{one.low:.3f} to {one.high:.3f}" if one.low is not None and one.high is not None else "none"
         lines.append(f"| {one.target} | {METRICS[one.metric]} | {one.value:.3f} | {between} | {one.pictures or ''} |")
     return "\n".join(lines)

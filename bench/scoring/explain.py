@@ -12,8 +12,9 @@ from PIL import Image, ImageDraw
 
 from bench.core.files import write_with
 from bench.core.progress import counted
+from bench.data.pixels.policy import resized
 from bench.data.views.batches import policy_of
-from bench.data.views.single import pixel_key, views_of, windows
+from bench.data.views.single import views_of, windows
 from bench.data.views.view import View
 from bench.models.attention import on_patches, rollout, tapped_attention, vit_in, walked
 from bench.scoring.pictures import open_picture
@@ -57,14 +58,14 @@ class Explanation:
 
 def explain(scorer: Scorer, picture: Image.Image) -> Explanation:
     """Look into the model while it sees the whole picture: a crop becomes the picture squeezed to the crop's size."""
-    recipe, key = scorer.about.spec.recipe, pixel_key(picture)
+    recipe = scorer.about.spec.recipe
     vit = vit_in(scorer.model, scorer.about.spec.method)
     whole = {name: _whole(view) for name, view in scorer.views.items()}
-    cut = {name: views_of(picture, view, recipe, key, 1) for name, view in whole.items()}
+    cut = {name: views_of(picture, view, recipe, 1) for name, view in whole.items()}
     maps = walked(scorer.model, scorer.seen(cut), scorer.networks.autocast, tapped_attention)
     followed = rollout(maps, scorer.model.features.renewed)
-    last, rolled = (on_patches(vit, found)[0].double().cpu().numpy() for found in (maps[-1], followed))
-    return Explanation(picture, last, rolled, _fragments(scorer, picture, key))
+    last, rolled = (on_patches(vit, attention)[0].double().cpu().numpy() for attention in (maps[-1], followed))
+    return Explanation(picture, last, rolled, _fragments(scorer, picture))
 
 
 def write_explanations(scorer: Scorer, paths: Sequence[Path], folder: Path, display: Display) -> None:
@@ -89,14 +90,15 @@ def _whole(view: View) -> View:
     return replace(view, flips=False)
 
 
-def _fragments(scorer: Scorer, picture: Image.Image, key: int) -> tuple[Window, ...]:
+def _fragments(scorer: Scorer, picture: Image.Image) -> tuple[Window, ...]:
     """The windows of the main stream's first view in the picture's own pixels."""
     names = [name for name in scorer.views if scorer.views[name].kind == "fragments"]
     if not names:
         return ()
     view, recipe = scorer.views[names[0]], scorer.about.spec.recipe
-    tops, lefts = windows(picture.size, view, recipe, key, 1)
-    height, width = policy_of(view, recipe).target(picture.height, picture.width)
+    stored = resized(picture, policy_of(view, recipe))
+    tops, lefts = windows(stored, view, recipe, 1)
+    height, width = stored.shape[:2]
     down, across = picture.height / height, picture.width / width
     size = round(view.fragment * down), round(view.fragment * across)
     corners = zip(tops.ravel().tolist(), lefts.ravel().tolist(), strict=True)

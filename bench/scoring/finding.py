@@ -23,12 +23,12 @@ def pictures_meant(words: Sequence[str], read: Callable[[], bytes], leave_out: P
     A named file that is not there is among them, and is reported when it is opened. `leave_out`: a folder of ours
     that may lie inside a searched one.
     """
-    found: dict[str, Path] = {}
+    pictures: dict[str, Path] = {}
     for path in _all(words, read, leave_out):
-        found.setdefault(str(path.absolute()), path)
-    if not found:
+        pictures.setdefault(str(path.absolute()), path)
+    if not pictures:
         raise UsageError("No picture was named: give files, folders, patterns, or - for a list on the standard input.")
-    return list(found.values())
+    return list(pictures.values())
 
 
 def _all(words: Iterable[str], read: Callable[[], bytes], leave_out: Path | None) -> Iterator[Path]:
@@ -53,10 +53,10 @@ def listed(data: bytes) -> list[str]:
 
 
 def _matching(pattern: str, leave_out: Path | None) -> Iterator[Path]:
-    found = sorted(glob.glob(str(Path(pattern).expanduser()), recursive=True))  # noqa: PTH207 (a pattern may be absolute)
-    if not found:
+    paths = sorted(glob.glob(str(Path(pattern).expanduser()), recursive=True))  # noqa: PTH207 (a pattern may be absolute)
+    if not paths:
         raise UsageError(f"Nothing is called {pattern}.")
-    for name in found:
+    for name in paths:
         path = Path(name)
         if path.is_dir():
             yield from _below(path, leave_out)
@@ -66,13 +66,13 @@ def _matching(pattern: str, leave_out: Path | None) -> Iterator[Path]:
 
 def _below(folder: Path, leave_out: Path | None) -> list[Path]:
     ours = leave_out.resolve() if leave_out is not None else None
-    found = []
+    paths = []
     for path in sorted(folder.rglob("*")):
         inside = path.relative_to(folder).parts
         hidden = any(part.startswith(".") for part in inside)
         mine = ours is not None and path.resolve().is_relative_to(ours)
         if path.suffix.lower() in ENDINGS and not hidden and not mine and path.is_file():
-            found.append(path)
-    if not found:
+            paths.append(path)
+    if not paths:
         raise DataError(f"The folder {folder} has no pictures in it or below it ({', '.join(sorted(ENDINGS))}).")
-    return found
+    return paths

@@ -99,13 +99,13 @@ def scorer_of_run(
     """
     store = Store(runtime.results)
     path = store.state_path(record.spec)
-    kept = read_trained(path)
-    if kept is None or kept.about.get("training") != record.spec.training_key:
+    trained = read_trained(path)
+    if trained is None or trained.about.get("training") != record.spec.training_key:
         raise WeightsError(f"The kept weights of run {record.key} are damaged: {_made_again(record)}")
     name = SCALE if not is_mix(record.spec.train) else f"{SCALE} {scale}"
-    about = _about_of(record, kept.about, name)
+    about = _about_of(record, trained.about, name)
     _check_scale(about, scale)
-    scorer = build_scorer(about, kept.tensors, runtime, report, shared)
+    scorer = build_scorer(about, trained.tensors, runtime, report, shared)
     if about.scale is None and (scale or not is_mix(record.spec.train)):
         found = _scale_from_training(scorer, scale or record.spec.train, runtime, report)
         if found is not None:
@@ -136,17 +136,17 @@ def build_scorer(
     return Scorer(_completed(about, networks), networks)
 
 
-def _about_of(record: Record, kept: Mapping[str, str], name: str) -> About:
-    text = kept.get(name)
+def _about_of(record: Record, header: Mapping[str, str], name: str) -> About:
+    text = header.get(name)
     try:
         scale = Scale.from_json(text) if text else None
     except (KeyError, TypeError, ValueError):
         scale = None  # fitted anew
     return About(
         spec=record.spec,
-        weights=kept.get("weights", ""),
-        code=kept.get("code", ""),
-        numerics=int(kept.get("numerics", "0")),
+        weights=header.get("weights", ""),
+        code=header.get("code", ""),
+        numerics=int(header.get("numerics", "0")),
         scale=scale,
         data={name: record.section("data").get("train", {}).get(name) for name in ("name", "hash", "n", "n_train")},
         metrics=record.section("metrics"),

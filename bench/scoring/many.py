@@ -13,7 +13,6 @@ from torch import Tensor
 from bench.core.errors import BenchError
 from bench.data.pixels.build import ordered
 from bench.data.pixels.store import usable_cores
-from bench.data.views.single import pixel_key
 from bench.scoring.pictures import Source, name_of, open_picture
 from bench.scoring.scorer import Cut, Scorer
 
@@ -68,8 +67,8 @@ def score_many(scorers: Sequence[Scorer], sources: Sequence[Source], workers: in
                     yield _finished(scorers, *waiting.popleft())
                 yield Scored(one.name, np.array([]), np.array([]), one.error)
                 continue
-            found = [scorer.raw_of(cut) for scorer, cut in zip(scorers, one.cuts, strict=True)]
-            waiting.append((one.name, found))
+            values = [scorer.raw_of(cut) for scorer, cut in zip(scorers, one.cuts, strict=True)]
+            waiting.append((one.name, values))
             if len(waiting) > BEHIND:
                 yield _finished(scorers, *waiting.popleft())
         while waiting:
@@ -82,10 +81,9 @@ def _prepared(scorers: Sequence[Scorer], source: Source, name: str) -> _Ready:
         picture = open_picture(source)
     except BenchError as error:
         return _Ready(name, error=str(error))
-    key = pixel_key(picture)
-    return _Ready(name, tuple(scorer.cut(picture, key) for scorer in scorers))
+    return _Ready(name, tuple(scorer.cut(picture) for scorer in scorers))
 
 
-def _finished(scorers: Sequence[Scorer], name: str, found: Sequence[Tensor]) -> Scored:
-    raw = np.array([s.raw_number(value) for s, value in zip(scorers, found, strict=True)], dtype=np.float64)
+def _finished(scorers: Sequence[Scorer], name: str, values: Sequence[Tensor]) -> Scored:
+    raw = np.array([s.raw_number(value) for s, value in zip(scorers, values, strict=True)], dtype=np.float64)
     return Scored(name, raw, np.array([float(s.on_scale(one)) for s, one in zip(scorers, raw, strict=True)]))

@@ -71,11 +71,11 @@ def write_onnx(scorer: Scorer, path: Path) -> None:
         raise UsageError("ONNX is written of runs in fp32; this one computes in bf16.")
     if any(view.alone for view in scorer.views.values()):
         raise UsageError(f"{scorer.about.spec.method} reads whole pictures of any size: there is no ONNX of it.")
-    made = _exported(FromViews(scorer))
-    entry = made.metadata_props.add()
+    model = _exported(FromViews(scorer))
+    entry = model.metadata_props.add()
     entry.key, entry.value = KIND, json.dumps(scorer.about.to_json(), sort_keys=True)
-    onnx.checker.check_model(made)
-    write_bytes(path, made.SerializeToString())
+    onnx.checker.check_model(model)
+    write_bytes(path, model.SerializeToString())
 
 
 def _exported(module: FromViews) -> Any:

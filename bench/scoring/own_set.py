@@ -64,30 +64,30 @@ def _labels_file(folder: Path, wish: str) -> str:
                 return str(path.resolve())
             raise UsageError(f"--csv {wish}: there is no such file in {folder} or here.")
         return wish
-    found = sorted(path.name for path in folder.iterdir() if path.suffix.lower() in TABLES)
-    if "labels.csv" in found:
+    names = sorted(path.name for path in folder.iterdir() if path.suffix.lower() in TABLES)
+    if "labels.csv" in names:
         return "labels.csv"
-    if len(found) == 1:
-        return found[0]
-    if not found:
+    if len(names) == 1:
+        return names[0]
+    if not names:
         raise UsageError(
             f"{folder} has no csv or xlsx of scores. One with the columns image and score is needed, a row a picture; "
             "--csv FILE names it where it lies elsewhere."
         )
-    raise UsageError(f"{folder} has several tables: {', '.join(found)}. --csv FILE says which holds the scores.")
+    raise UsageError(f"{folder} has several tables: {', '.join(names)}. --csv FILE says which holds the scores.")
 
 
 def _columns(name: str, folder: Path, file: str, wish: Columns) -> dict[str, str]:
     """The columns that are meant: those named, else ones of usual names. A workbook's are named or the usual ones."""
-    found = {"image": wish.image, "score": wish.score, "group": wish.group}
+    columns = {"image": wish.image, "score": wish.score, "group": wish.group}
     if file.lower().endswith(".csv") and not (wish.image and wish.score):
         sheet = read_csv(name, folder / file)
         for column, usual, flag in (
             ("image", IMAGE_COLUMNS, "--image-column"),
             ("score", SCORE_COLUMNS, "--score-column"),
         ):
-            found[column] = found[column] or _usual(sheet, usual, file, flag)
-    return {column: value for column, value in found.items() if value}
+            columns[column] = columns[column] or _usual(sheet, usual, file, flag)
+    return {column: value for column, value in columns.items() if value}
 
 
 def _usual(sheet: Sheet, usual: Sequence[str], file: str, flag: str) -> str:

@@ -35,16 +35,16 @@ class Best:
 def run_of_key(store: Store, key: str) -> Record:
     """The finished run of a key (or its beginning) whose trained tensors are kept; else what to do, in a line."""
     names = sorted(path.stem for path in store.runs.glob("*.json")) if store.runs.is_dir() else []
-    found = [name for name in names if name.startswith(key)] if len(key) >= FEWEST_LETTERS else []
-    if len(found) > 1:
-        raise UsageError(f"{len(found)} runs begin with {key}: {', '.join(found[:4])}. Give more letters.")
-    if not found:
+    keys = [name for name in names if name.startswith(key)] if len(key) >= FEWEST_LETTERS else []
+    if len(keys) > 1:
+        raise UsageError(f"{len(keys)} runs begin with {key}: {', '.join(keys[:4])}. Give more letters.")
+    if not keys:
         raise UsageError(f"There is no run {key} in {store.root}. {_those_there(store)}")
     try:
-        body = store.read(store.runs / f"{found[0]}.json")
+        body = store.read(store.runs / f"{keys[0]}.json")
     except StoreError as error:
-        raise StoreError(f"The record of run {found[0]} {error}.") from None
-    record = Record.from_dict(body, lambda: store.predictions(found[0]))
+        raise StoreError(f"The record of run {keys[0]} {error}.") from None
+    record = Record.from_dict(body, lambda: store.predictions(keys[0]))
     if not record.done:
         raise UsageError(
             f"Run {record.key} failed ({record.error}): it has no model. `bench status` lists failed runs."
@@ -59,15 +59,15 @@ def run_of_key(store: Store, key: str) -> Record:
 def best_of(store: Store, wish: str) -> Best:
     """The best of DATASET or DATASET/METHOD; with an empty wish of the one set that there is a model of."""
     dataset, _, method = wish.partition("/")
-    found = [best for best in _all_best(store, method) if not dataset or best.dataset == dataset]
-    if not found:
+    candidates = [best for best in _all_best(store, method) if not dataset or best.dataset == dataset]
+    if not candidates:
         raise UsageError(f"There is no kept model{_of(dataset, method)} in {store.root}. {_those_there(store)}")
-    sets = list(dict.fromkeys(best.dataset for best in found))
+    sets = list(dict.fromkeys(best.dataset for best in candidates))
     if len(sets) > 1:
         raise UsageError(
             f"There are models of several sets: {', '.join(f'--best {name}' for name in sets)}. Choose one."
         )
-    return found[0]
+    return candidates[0]
 
 
 def kept_runs(store: Store) -> list[Record]:
@@ -77,7 +77,7 @@ def kept_runs(store: Store) -> list[Record]:
 
 def _all_best(store: Store, method: str) -> list[Best]:
     """The best kept arm of every set, of papers' presets and usual rules first."""
-    found = []
+    best_of_sets = []
     for part in by_preset(Results.read(store)):
         if not part.rules.ranked:
             continue
@@ -87,8 +87,8 @@ def _all_best(store: Store, method: str) -> list[Best]:
             if method:
                 candidates = [best for best in candidates if best.arm.method == method]
             if candidates:
-                found.append(max(candidates, key=lambda best: (not best.arm.limit, best.srcc)))
-    return found
+                best_of_sets.append(max(candidates, key=lambda best: (not best.arm.limit, best.srcc)))
+    return best_of_sets
 
 
 def _measured(store: Store, part: PresetResults, arm: Arm, dataset: str) -> Best | None:
@@ -98,15 +98,15 @@ def _measured(store: Store, part: PresetResults, arm: Arm, dataset: str) -> Best
     tested = own or [e for e in trained if e.part == "all" and e.fraction == 0.8]
     cells = [Cell.of(part.runs(arm, experiment), experiment, "srcc") for experiment in tested]
     values = [statistics.median(cell.values.values()) for cell in cells if cell.values]
-    kept: dict[int, Record] = {}
+    by_split: dict[int, Record] = {}
     for cell in cells:
         for split, record in cell.by_split.items():
             if _is_kept(store, record):
-                kept.setdefault(split, record)
-    if not values or not kept:
+                by_split.setdefault(split, record)
+    if not values or not by_split:
         return None
     names = ", ".join(sorted(_said(experiment) for experiment in tested))
-    return Best(tuple(kept.values()), arm, dataset, statistics.fmean(values), names)
+    return Best(tuple(by_split.values()), arm, dataset, statistics.fmean(values), names)
 
 
 def _said(experiment: Experiment) -> str:
@@ -127,10 +127,10 @@ def _not_kept(record: Record) -> str:
 
 
 def _those_there(store: Store) -> str:
-    kept = kept_runs(store)
-    if not kept:
+    runs = kept_runs(store)
+    if not runs:
         return f"No run there has kept weights: {KEEPING}, and `bench run` makes runs."
-    return f"Kept there: {'; '.join(map(_line, kept[:5]))}{f' and {len(kept) - 5} more' if len(kept) > 5 else ''}."
+    return f"Kept there: {'; '.join(map(_line, runs[:5]))}{f' and {len(runs) - 5} more' if len(runs) > 5 else ''}."
 
 
 def _line(record: Record) -> str:

@@ -51,12 +51,12 @@ class Scale:
     @staticmethod
     def from_json(plain: Any) -> Scale:
         """Read back; a KeyError, TypeError or ValueError where it is none."""
-        found: dict[str, Any] = json.loads(plain) if isinstance(plain, str) else dict(plain)
-        curve, line = found.pop("curve"), found.pop("line")
-        numbers = [*line, *(curve or ()), found["low"], found["high"]]
+        fields: dict[str, Any] = json.loads(plain) if isinstance(plain, str) else dict(plain)
+        curve, line = fields.pop("curve"), fields.pop("line")
+        numbers = [*line, *(curve or ()), fields["low"], fields["high"]]
         if len(line) != 3 or (curve is not None and len(curve) != 4) or not np.isfinite(numbers).all():
             raise ValueError("no mapping")
-        return Scale(mapping=Logistic(None if curve is None else tuple(curve), tuple(line), True), **found)
+        return Scale(mapping=Logistic(None if curve is None else tuple(curve), tuple(line), True), **fields)
 
 
 def chosen_rows(scores: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -78,10 +78,10 @@ def fit_scale(dataset: str, raw: Sequence[float], labels: np.ndarray, oriented: 
     if len(numbers) < FEWEST_PICTURES or not np.ptp(numbers) > 0 or not np.ptp(labels) > 0:
         return None
     rises = bool(np.corrcoef(labels, oriented)[0, 1] > 0)
-    found = fit_logistic(numbers, labels)
-    line = Logistic(None, found.line)
-    steep = found.curve is not None and abs(found.curve[3]) < STEEPEST * float(numbers.std())
-    mapping = found if found.ok and not steep and found.decreasing != rises else line
+    logistic = fit_logistic(numbers, labels)
+    line = Logistic(None, logistic.line, True)
+    steep = logistic.curve is not None and abs(logistic.curve[3]) < STEEPEST * float(numbers.std())
+    mapping = logistic if logistic.ok and not steep and logistic.decreasing != rises else line
     if mapping.decreasing == rises or not np.ptp(mapping(numbers)) > 0:
         return None
     return Scale(dataset, mapping, rises, float(labels.min()), float(labels.max()), len(numbers))

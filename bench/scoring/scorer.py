@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from bench.core.errors import RunError, UsageError
-from bench.data.views.single import is_constant, pixel_key, views_of
+from bench.data.views.single import is_constant, views_of
 from bench.data.views.view import View
 from bench.models.whole import views_in_test
 from bench.scoring.about import About
@@ -76,8 +76,8 @@ class Scorer:
     def raw(self, images: Any) -> np.ndarray:
         """What the network says of every picture, float64; higher is better."""
         sources, _ = sources_of(images)
-        found = (self.raw_of(self.cut(open_picture(source))) for source in sources)
-        return np.array([self.raw_number(value) for value in found], dtype=np.float64)
+        values = (self.raw_of(self.cut(open_picture(source))) for source in sources)
+        return np.array([self.raw_number(value) for value in values], dtype=np.float64)
 
     def explain(self, image: Any) -> Explanation:
         """Where the model looked: attention of the last block, rollout, and which fragments it took."""
@@ -85,12 +85,11 @@ class Scorer:
 
         return explain(self, open_picture(image))
 
-    def cut(self, picture: Image.Image, key: int | None = None) -> Cut:
-        """The views of a decoded picture; safe to call from any thread. `key` stands in for the one of its pixels."""
-        drawn_by = pixel_key(picture) if key is None else key
+    def cut(self, picture: Image.Image) -> Cut:
+        """The views of a decoded picture; safe to call from any thread."""
         recipe = self.about.spec.recipe
         counts = {name: shape[0] for name, shape in self.shapes().items()}
-        return {name: views_of(picture, view, recipe, drawn_by, counts[name]) for name, view in self.views.items()}
+        return {name: views_of(picture, view, recipe, counts[name]) for name, view in self.views.items()}
 
     def shapes(self) -> dict[str, tuple[int, int, int, int]]:
         """The shape of every cut view, by name; of a whole picture only as an example."""
@@ -118,12 +117,12 @@ class Scorer:
     def inputs(self, seen: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Everything the model reads; what is the same for all views is computed once."""
         features = self.model.features
-        found = {name: self._for_all(seen[name]) for name in features.pictures}
+        tensors = {name: self._for_all(seen[name]) for name in features.pictures}
         for name, frozen in features.frozen.items():
             value = frozen.compute(seen[frozen.view]).float()
             rounded = frozen.keep and not frozen.exact  # as tests have it
-            found[name] = self._for_all(value.half().float() if rounded else value)
-        return found
+            tensors[name] = self._for_all(value.half().float() if rounded else value)
+        return tensors
 
     def _for_all(self, values: Tensor) -> Tensor:
         return values if len(values) == self.count else values.expand(self.count, *values.shape[1:])

@@ -54,17 +54,17 @@ def _originals(job: Job, feed: Feed, contents: set[str], report: Report) -> Call
     rows = np.flatnonzero([group in contents for group in feed.dataset.table["group"]])
 
     def stacked(name: str) -> Tensor:
-        found = []
+        parts = []
         for at in range(0, len(rows), BATCH):
             _heed(job)
             report(at, len(rows), "looking at undistorted pictures")
             part = rows[at : at + BATCH]
             batch = Batch(part, np.zeros(len(part), dtype=np.int64), epoch=0, training=False)
             with job.autocast():
-                found.append(feed.inputs(batch)[name].cpu())
-        if not found:
+                parts.append(feed.inputs(batch)[name].cpu())
+        if not parts:
             raise RunError("None of the training part's contents has its undistorted picture.")
-        return torch.cat(found)
+        return torch.cat(parts)
 
     return stacked
 
@@ -94,8 +94,8 @@ def _refuse_nonsense(job: Job) -> None:
     """What a fit found must be there, and be numbers."""
     features = job.model.features
     for name in features.fitted:
-        found: Tensor = getattr(features, name)
-        if not found.numel():
+        tensor: Tensor = getattr(features, name)
+        if not tensor.numel():
             raise RunError(f"The fit left {name} empty.")
-        if found.is_floating_point() and not bool(found.isfinite().all()):
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
             raise RunError(f"The fit put numbers into {name} that are not finite.")

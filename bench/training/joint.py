@@ -58,22 +58,22 @@ class Shares:
     def batches(self, epoch: int) -> list[JointBatch]:
         """An epoch cut into its batches."""
         sides = [self._cut(number, epoch) for number in range(len(self.views))]
-        found = []
+        result = []
         for step in range(self.steps):
             rows, numbers, passes = (np.concatenate([side[column][step] for side in sides]) for column in range(3))
-            found.append(JointBatch(rows, numbers, epoch, True, passes))
-        return found
+            result.append(JointBatch(rows, numbers, epoch, True, passes))
+        return result
 
     def _cut(self, number: int, epoch: int) -> list[list[np.ndarray]]:
         """(rows, view numbers, passes) of one set in an epoch, each cut into the steps."""
         views, a_pass = self.views[number], len(self.rows[number]) * self.recipe.train_views
         begin, end = epoch * views, (epoch + 1) * views
-        found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        pieces: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         for one in range(begin // a_pass, -(-end // a_pass)):
             rows, numbers = epoch_order(self.rows[number], self.recipe, self.split, one)
             inside = slice(max(begin - one * a_pass, 0), min(end - one * a_pass, a_pass))
-            found.append((rows[inside], numbers[inside], np.full(len(rows[inside]), one)))
-        columns = (np.concatenate(column) for column in zip(*found, strict=True))
+            pieces.append((rows[inside], numbers[inside], np.full(len(rows[inside]), one)))
+        columns = (np.concatenate(column) for column in zip(*pieces, strict=True))
         return [np.array_split(column, self.steps) for column in columns]
 
     @property

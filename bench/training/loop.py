@@ -125,12 +125,12 @@ class TrainingState:
     def resume(self) -> bool:
         """Go back to where an unfinished training was left, if it was; the random generators with it."""
         job = self.job
-        found = load_checkpoint(job.checkpoint, job.model, self.optimiser.adamw, job.device, job.identity)
-        if found is not None:
-            self.position, self.running, self.best = found
+        checkpoint = load_checkpoint(job.checkpoint, job.model, self.optimiser.adamw, job.device, job.identity)
+        if checkpoint is not None:
+            self.position, self.running, self.best = checkpoint
             self.begin()
         self.log.keep_until(self.position.step)
-        return found is not None
+        return checkpoint is not None
 
     def made(self, epoch: int) -> int:
         """How many steps of an epoch were made before a stop."""
@@ -156,8 +156,8 @@ class TrainingState:
         """
         look, step, now = self._look, self.position.step, time.monotonic()
         if now - look.at > LOOK_SECONDS:
-            made = (step - 1) % self.per_epoch + 1
-            known = {"loss": float(self.running) / made, "memory_bytes": peak_memory(self.job.device)}
+            step_in_epoch = (step - 1) % self.per_epoch + 1
+            known = {"loss": float(self.running) / step_in_epoch, "memory_bytes": peak_memory(self.job.device)}
             seconds, steps = time.monotonic() - look.at, self.together * (step - look.step)
             if look.facts and seconds > 0:
                 known["images_s"] = steps * self.images / self.per_epoch / seconds

@@ -31,17 +31,17 @@ class Member:
         return np.array([predicted[name] for name in names], dtype=np.float64)
 
 
-def members(store: Store, wanted: Sequence[RunSpec]) -> list[Member]:
+def members(store: Store, specs: Sequence[RunSpec]) -> list[Member]:
     """The done run of each of these specs; one that there is not is an error that says how to make it."""
-    found: dict[str, Mapping[str, Any]] = {}
+    records: dict[str, Mapping[str, Any]] = {}
     for record, spec in store.sound():
-        for one in wanted:
+        for one in specs:
             if record["status"] == "done" and spec.covers(one):
-                found[one.key] = record
-    for one in wanted:
-        if one.key not in found:
+                records[one.key] = record
+    for one in specs:
+        if one.key not in records:
             raise DataError(
                 f"There is no done run of {one.method} on {one.train}, split {one.split}, under the same settings: "
                 f"make it first, or beside this one (-m {one.method},...)."
             )
-    return [Member(found[one.key], store.predictions(found[one.key]["key"])) for one in wanted]
+    return [Member(records[one.key], store.predictions(records[one.key]["key"])) for one in specs]

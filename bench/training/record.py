@@ -125,7 +125,7 @@ def failed_record(spec: RunSpec, error: BaseException) -> FailedRecord:
 def done_record(session: Session, training: TrainingFacts, test: ScoringFacts, run: dict[str, Any]) -> DoneRecord:
     """The record of a run that is done; `run` says when, where and by which commit."""
     spec = session.spec
-    made: DoneRecord = {
+    record: DoneRecord = {
         "schema": SCHEMA,
         "key": spec.key,
         "spec": spec.as_dict(),
@@ -146,8 +146,8 @@ def done_record(session: Session, training: TrainingFacts, test: ScoringFacts, r
         "code": code_of(spec.method),
     }
     if session.members:
-        made["members"] = [member.key for member in session.members]
-    return made
+        record["members"] = [member.key for member in session.members]
+    return record
 
 
 def now() -> str:
@@ -181,8 +181,10 @@ def _ceiling(dataset: Dataset, rows: np.ndarray) -> dict[str, Any]:
     from bench.metrics.noise import ceiling_of
 
     scores, stds = (dataset.table[column].to_numpy(dtype=float)[rows] for column in ("score", "std"))
-    found = ceiling_of(scores, stds, dataset.opinions)
-    return {} if found is None else {"ceiling": {name: meaningful(value) for name, value in found._asdict().items()}}
+    ceiling = ceiling_of(scores, stds, dataset.opinions)
+    return (
+        {} if ceiling is None else {"ceiling": {name: meaningful(value) for name, value in ceiling._asdict().items()}}
+    )
 
 
 def _weights(session: Session) -> dict[str, Any]:

@@ -66,8 +66,8 @@ def make_run(
 def tested_run(session: Session, training: TrainingFacts, started: str, report: Report) -> Outcome:
     """Test a trained model once: its record and predictions."""
     test, predictions = _test(session, report)
-    made = describe(code_files(session.spec.method)) | {"started": started, "finished": now()}
-    return done_record(session, training, test, made), predictions
+    about_run = describe(code_files(session.spec.method)) | {"started": started, "finished": now()}
+    return done_record(session, training, test, about_run), predictions
 
 
 def job_of(session: Session, store: Store, signals: Signals | None = None) -> Job:

@@ -69,9 +69,9 @@ def _score(
     batches = list(_batches(rows, views, size))
     totals = torch.zeros(len(rows), dtype=torch.float64, device=device)
     loaded, little = ((at, batch, feed.load(batch)) for at, batch in batches), trains_little(model)
-    for done, (at, batch, found) in enumerate(prefetched(loaded), start=1):
-        with autocast(), one_thread(little and feed.only_vectors(found)):
-            scores = model(feed.inputs(batch, found))
+    for done, (at, batch, tensors) in enumerate(prefetched(loaded), start=1):
+        with autocast(), one_thread(little and feed.only_vectors(tensors)):
+            scores = model(feed.inputs(batch, tensors))
         totals[at : at + len(batch.rows)] += scores.double()
         report(done, len(batches), what)
     return (totals / views).cpu().numpy()

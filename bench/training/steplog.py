@@ -1,4 +1,4 @@
-"""What each step of a training came to, line by line in a file that is written every few seconds (docs/records.md)."""
+"""The log of a training's steps, line by line in a file that is written every few seconds (docs/records.md)."""
 
 from __future__ import annotations
 
@@ -58,12 +58,12 @@ class StepLog:
         self.begin(step)
         if self.path is None:
             return
-        kept = [line for line in read_steps(self.path) if line["step"] <= step] if step else []
+        lines = [line for line in read_steps(self.path) if line["step"] <= step] if step else []
         with suppress(OSError, StoreError):
-            if not kept:
+            if not lines:
                 self.path.unlink(missing_ok=True)
                 return
-            write_text(self.path, "".join(json.dumps(line) + "\n" for line in kept))
+            write_text(self.path, "".join(json.dumps(line) + "\n" for line in lines))
             self._file = _known_by(self.path)
 
     def add(self, number: int, epoch: int, lr: float, loss: Tensor) -> bool:
@@ -117,8 +117,8 @@ class StepLog:
 
 def _known_by(path: Path) -> tuple[int, int]:
     """What tells a file from one that another process put in its place, or wrote to."""
-    found = path.stat()
-    return found.st_ino, found.st_size
+    status = path.stat()
+    return status.st_ino, status.st_size
 
 
 def _line(step: Step, images_s: float) -> str:

@@ -1,4 +1,4 @@
-"""TensorBoard as a tracker: event files below tensorboard/ in the results folder, one folder a run."""
+"""TensorBoard as a tracker: event files below tensorboard/ in the results folder, one folder per run."""
 
 from __future__ import annotations
 

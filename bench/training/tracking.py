@@ -68,14 +68,14 @@ class Tracked:
         self.last = 0
 
     def steps(self, lines: Sequence[Line]) -> None:
-        """What steps came to."""
+        """Steps and their losses."""
         for line in lines:
             self.last = line["step"]
             self._begin(line["step"])
             self._ask("log", {name: value for name, value in line.items() if name != "step"}, step=line["step"])
 
     def result(self, record: Mapping[str, Any]) -> None:
-        """What the test came to."""
+        """The test's numbers."""
         self._begin(self.last)
         metrics = {
             f"{metric} on {target}": value

@@ -101,7 +101,7 @@ def test_a_comparison_turns_round_with_its_arguments():
 
 
 def folds(contents: int, size: int, seeds: int, shift: float = 0.0) -> list[ModelScores]:
-    """K-fold over contents: each in one test part, once a seed; every model has a scale of its own."""
+    """K-fold over contents: each in one test part, once per seed; every model has a scale of its own."""
     parts = [named(*range(start, min(start + size, contents))) for start in range(0, contents, size)]
     models = [a_model(part, 25, seed=7 * i + seed) for i, part in enumerate(parts) for seed in range(seeds)]
     noise = np.random.default_rng(5)

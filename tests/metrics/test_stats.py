@@ -150,7 +150,7 @@ def test_the_best_set_does_not_depend_on_the_order_of_methods():
     turned = dict(reversed(scores.items()))
     assert best_set(scores, 0.25) == best_set(turned, 0.25)
     assert best_set({}, 0.25) is None
-    with pytest.raises(RunError, match="one score a split"):
+    with pytest.raises(RunError, match="one score per split"):
         best_set({"a": [0.1], "b": [0.1, 0.2]}, 0.25)
 
 

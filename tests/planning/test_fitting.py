@@ -42,7 +42,7 @@ def test_a_backbones_patch_is_read_from_its_name(name, patch):
         (VIT16, (), 7, 32),  # the paper's size, as it always was
         (DINO14, (), 8, 28),
         (DINO14, ("size=196",), 7, 28),
-        (DINO14, ("size=98",), 7, 14),  # seven patches a side: no two of them divide it
+        (DINO14, ("size=98",), 7, 14),  # seven patches per side: no two of them divide it
         ("vit_small_patch8_224.dino", (), 7, 32),
         (VIT16, ("grid=14",), 14, 16),
         (VIT16, ("fragment=112",), 2, 112),

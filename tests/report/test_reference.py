@@ -11,6 +11,7 @@ from bench.records.results import Results
 from bench.records.store import Store
 from bench.report import reference
 from bench.report.reference import folder_of, held_against, keep, make_tables_of, summary_of
+from bench.report.verify import verify
 from tests.report.records import body_of, predictions
 from tests.report.results import specs_of
 
@@ -44,12 +45,13 @@ def kept(tmp_path, monkeypatch):
     return target
 
 
-def test_what_is_kept_is_records_without_predictions_or_hosts(kept):
-    files = list(kept.runs.iterdir())
-    assert {path.suffix for path in files} == {".json"}
-    assert len(files) == 14
-    assert all("host" not in json.loads(path.read_text())["run"] for path in files)
+def test_what_is_kept_is_records_with_predictions_and_without_hosts(kept):
+    records = sorted(kept.runs.glob("*.json"))
+    assert sorted(path.stem for path in kept.runs.glob("*.npz")) == [path.stem for path in records]
+    assert len(records) == 14
+    assert all("host" not in json.loads(path.read_text())["run"] for path in records)
     assert len(list(kept.sound())) == 14, "their own hashes hold"
+    assert verify(kept) == (14, [])
 
 
 def test_a_run_of_uncommitted_code_is_refused(tmp_path):
@@ -95,7 +97,7 @@ def test_a_comparison_takes_from_it_what_one_has_not_made(kept, tmp_path):
     assert "over 7 splits" in " ".join(said.output.split())
 
 
-def test_tables_are_made_of_the_records_alone_and_below_their_presets(kept, tmp_path):
+def test_tables_are_made_of_the_records_and_lie_below_their_presets_also_where_a_metric_has_no_interval(kept, tmp_path):
     paths = make_tables_of(kept.root, tmp_path / "out")
     assert {path.relative_to(tmp_path / "out").as_posix() for path in paths} >= {"study/main_study.md"}
     assert [path.read_bytes() for path in paths] == [

@@ -121,6 +121,14 @@ def test_the_trained_tensors_are_those_of_the_run_on_crops(world):
     assert losses[0] == losses[1]
 
 
+def test_whole_pictures_are_tested_with_the_weights_that_a_run_on_crops_left(tmp_path, monkeypatch):
+    runtime = tiny_runtime(tmp_path, make_world(tmp_path))
+    make_run(tiny_spec("lora"), runtime)
+    monkeypatch.setattr("bench.training.run.learn", None)
+    record, _ = make_run(tiny_spec("lora", recipe=WHOLE), runtime)
+    assert record["spec"]["recipe"]["views"] == "native"
+
+
 def test_a_set_that_is_only_tested_on_is_stored_as_tests_see_it_alone(world):
     home, data = world
     runtime = tiny_runtime(home / "apart", data)

@@ -50,11 +50,11 @@ def cite(
         PROTOCOLS.target(name)
     of = SETTINGS["preset"].parse(preset) if preset else ""
     store = Store(results_folder(config, f"bench run -p {','.join(names or ['main'])}"))
-    found = Results.read(store)
+    everything = Results.read(store)
     report_problems(store)
-    kept = narrowed(found, Narrowing(words_of(method), words_of(dataset), of, smoke), config.data, note)
-    tables = [made.table for made in make_tables(kept, names, complain=note)]
-    runs = {record.key: record for table in tables for record in records_behind(table, kept.records)}
+    chosen = narrowed(everything, Narrowing(words_of(method), words_of(dataset), of, smoke), config.data, note)
+    tables = [result.table for result in make_tables(chosen, names, complain=note)]
+    runs = {record.key: record for table in tables for record in records_behind(table, chosen.records)}
     citations = cited(runs.values(), dict.fromkeys(source for table in tables for source in sources_of(table)))
     if bib is None:
         say_as_it_is(citations.bibtex().rstrip("\n"))

@@ -57,17 +57,19 @@ def compare(
 
         records = with_records_of(records, Records.read(Store(folder_of(with_))))
     compared = pairs(records, a, b, metric=metric)
-    if strict and (mixed := [line for found in compared for line in found.mixed]):
+    if strict and (mixed := [line for comparison in compared for line in comparison.mixed]):
         raise MixedError(f"{mixed[0]}. Without --strict the comparison says so itself.")
-    for found in compared:
-        title = f"{found.a} minus {found.b}, {metric.upper()}, preset {found.preset}"
-        title += f", means over {found.seeds} seeds" if found.seeds > 1 else ""
-        both = [f"Both: {', '.join(found.shared)}."] if found.shared else []
+    for comparison in compared:
+        title = f"{comparison.a} minus {comparison.b}, {metric.upper()}, preset {comparison.preset}"
+        title += f", means over {comparison.seeds} seeds" if comparison.seeds > 1 else ""
+        both = [f"Both: {', '.join(comparison.shared)}."] if comparison.shared else []
         heads = ("", "difference", "splits", "95% over splits", "p", "p (Holm)", "contents", "95% over contents")
-        grid(heads, [_compared(row) for row in found.rows], title=title)
-        powers = filter(None, map(_power, found.rows))
-        unlike = [f"Mixed: {line}." for line in found.mixed]
-        for line in filter(None, (*both, *found.sentences, found.summary, *powers, *found.cautions, *unlike)):
+        grid(heads, [_compared(row) for row in comparison.rows], title=title)
+        powers = filter(None, map(_power, comparison.rows))
+        unlike = [f"Mixed: {line}." for line in comparison.mixed]
+        for line in filter(
+            None, (*both, *comparison.sentences, comparison.summary, *powers, *comparison.cautions, *unlike)
+        ):
             say(line)
     for line in PROMISES:
         note(line)

@@ -155,11 +155,11 @@ def overlap(
     config = configure(plugin)
     with Display() as display:
         sets = [load_dataset(n, config.data, config.cache, progress=display.report) for n in (first, second)]
-        found = shared(sets[0], sets[1], workers=_cores(), progress=display.report)
-    say(found.sentence())
-    if found.pairs and most:
-        grid((first, second, "bits apart"), [(p.first, p.second, p.distance) for p in found.pairs[:most]])
-    raise typer.Exit(1 if found.pairs else 0)
+        result = shared(sets[0], sets[1], workers=_cores(), progress=display.report)
+    say(result.sentence())
+    if result.pairs and most:
+        grid((first, second, "bits apart"), [(p.first, p.second, p.distance) for p in result.pairs[:most]])
+    raise typer.Exit(1 if result.pairs else 0)
 
 
 def _cores() -> int:
@@ -184,7 +184,7 @@ def cache_ls(
         groups.setdefault((entry.kind, entry.name if each else entry.of), []).append(entry)
     largest_first = sorted(groups.items(), key=lambda item: -sum(e.bytes for e in item[1]))
     if entries:
-        rows = [(*place, *_summed(found)) for place, found in largest_first]
+        rows = [(*place, *_summed(files)) for place, files in largest_first]
         grid(("kind", "of", "entries", "size", "last used"), rows, title=str(config.cache))
     total = _size(sum(e.bytes for e in entries))
     say(f"{total} in {_entries(entries)}; the limit is {config['cache_limit_gb']:g} GB.")
@@ -206,7 +206,7 @@ def _summed(entries: Sequence[Entry]) -> tuple[str, ...]:
 def cache_rm(
     names: Annotated[list[str], typer.Argument(help="Datasets, kinds, names (bench cache ls --all), or all.")],
 ) -> None:
-    """Delete entries; whatever is needed again is made again."""
+    """Delete entries; what is needed later is built again."""
     from bench.cli.invocation import configure
     from bench.core.errors import UsageError
     from bench.data.caches import cache_entries, remove

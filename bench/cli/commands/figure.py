@@ -52,19 +52,19 @@ def figure(
     if list_them:
         _list()
         return
-    wanted = words_of(names)
-    protocols = dict.fromkeys(facts(name)["protocol"] for name in wanted)
+    figures = words_of(names)
+    protocols = dict.fromkeys(facts(name)["protocol"] for name in figures)
     store = Store(results_folder(config, f"bench run -p {','.join(protocols) or 'main'}"))
-    found = Results.read(store)
+    everything = Results.read(store)
     report_problems(store)
-    note_official_in_name_only(found)
+    note_official_in_name_only(everything)
     options: dict[str, Any] = {"formats": words_of(formats) or USUAL_FORMATS, "strict": DEBUG["on"], "plain": plain}
     options |= {"methods": words_of(method), "datasets": words_of(dataset), "image": image, "views": views}
     if "all" in options["methods"]:
         options["methods"] = ()
     options |= {"runtime": runtime_of(config, plugin), "tell": lambda made: _tell(made, plain=plain)}
-    outcome = make_figures(wanted, found, out or store.root / "figures", **options)
-    if outcome.without_records and not wanted:
+    outcome = make_figures(figures, everything, out or store.root / "figures", **options)
+    if outcome.without_records and not figures:
         note(f"Nothing to draw for {', '.join(outcome.without_records)}; `bench figure NAME` says why.")
     asked_amiss = all(isinstance(refusal.error, UsageError) for refusal in outcome.refused)
     raise typer.Exit((2 if asked_amiss else 1) if outcome.refused else 0)
@@ -83,14 +83,14 @@ def _list() -> None:
     grid(("figure", "what it shows", "needs", "from"), rows)
 
 
-def _tell(made: Written | Refusal, *, plain: bool) -> None:
+def _tell(outcome: Written | Refusal, *, plain: bool) -> None:
     """Print where a figure was written, and what a plain one does not say; or why it was not drawn."""
     from bench.report.figures import Written
 
-    if not isinstance(made, Written):
-        note(f"Not drawn: {made.line}")
+    if not isinstance(outcome, Written):
+        note(f"Not drawn: {outcome.line}")
         return
-    for path in made.paths:
+    for path in outcome.paths:
         say(f"Written: {path}")
     if plain:
-        say(" ".join([f"  {made.drawing.title}.", *made.drawing.words]))
+        say(" ".join([f"  {outcome.drawing.title}.", *outcome.drawing.words]))

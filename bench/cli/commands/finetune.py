@@ -41,7 +41,9 @@ def finetune(
     splits: Annotated[
         int, typer.Option("--splits", min=1, help="So many models, each with a test part of its own.")
     ] = 1,
-    overwrite: Annotated[Name, typer.Option("--overwrite", help="Which runs are made again, as in bench run.")] = None,
+    overwrite: Annotated[
+        Name, typer.Option("--overwrite", help="Which finished runs to repeat, as in bench run.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
     device: Device = None,
     results: ResultsFolder = None,

@@ -56,7 +56,7 @@ def import_(
     asked = {**parsed({"preset": preset}), "splits": splits}
     config = configure(plugin, results=results, **asked)
     dataset = load_dataset(one_set([on], "bench import"), config.data, config.cache)
-    found = read_scores(dataset, scores, image_column, score_column)
+    table = read_scores(dataset, scores, image_column, score_column)
     origin = Origin(name, scores.name, sha256_of(scores), lower_is_better, remark.strip())
     store = Store(Path(config["results"]))
     store.ready()
@@ -64,8 +64,8 @@ def import_(
     report_problems(store)
     named = preset is not None or splits is not None
     places = places_of(config, dataset, known, named=named)
-    _tell_scores(dataset, origin, found)
-    imported = import_scores(store, Import(origin, dataset, found, store.root), places, replace=replace)
+    _tell_scores(dataset, origin, table)
+    imported = import_scores(store, Import(origin, dataset, table, store.root), places, replace=replace)
     _tell_places(origin, imported, known)
 
 
@@ -89,19 +89,19 @@ def places_of(config: Config, dataset: Dataset, known: Results, *, named: bool) 
     return places
 
 
-def _tell_scores(dataset: Dataset, origin: Origin, found: Scores) -> None:
+def _tell_scores(dataset: Dataset, origin: Origin, table: Scores) -> None:
     """What was read: how many scores, which way they point, and which names are of no picture."""
     import numpy as np
 
     from bench.core.progress import counted
     from bench.data.labels.scores import listing
 
-    scored = int(np.count_nonzero(~np.isnan(found.values)))
+    scored = int(np.count_nonzero(~np.isnan(table.values)))
     way = "a low score is a good picture, so they are turned round" if origin.lower_is_better else "higher is better"
     note(f"{origin.method}: {scored} of {counted(len(dataset), 'picture')} of {dataset.name} scored; {way}.")
-    if found.unknown:
-        many = counted(len(found.unknown), "row")
-        note(f"Left out: {many} of no picture of {dataset.name} ({listing(found.unknown)}).")
+    if table.unknown:
+        many = counted(len(table.unknown), "row")
+        note(f"Left out: {many} of no picture of {dataset.name} ({listing(table.unknown)}).")
 
 
 def _tell_places(origin: Origin, imported: Imported, known: Results) -> None:

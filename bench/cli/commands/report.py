@@ -64,22 +64,22 @@ def report(
     ask = _ask(config, store, plugin, pictures=pictures)
     if serve:
         return _serve(config, store, wish, ask, port)
-    found = _records(config, store, wish)
+    everything = _records(config, store, wish)
     folder = out or store.root / "report"
     if one_run:
-        return _write_one(found, one_run, ask, folder)
-    page = _write_page(found, ask, folder / "index.html")
+        return _write_one(everything, one_run, ask, folder)
+    page = _write_page(everything, ask, folder / "index.html")
     if zipped:
-        _write_zip(page, found, store, folder / "report.zip")
+        _write_zip(page, everything, store, folder / "report.zip")
     return None
 
 
-def _write_zip(page: Page, found: Results, store: Store, path: Path) -> None:
+def _write_zip(page: Page, results: Results, store: Store, path: Path) -> None:
     """Write what is sent to a colleague."""
     from bench.core.progress import counted
     from bench.report.page.bundle import write_zip
 
-    count = write_zip(path, page.html, found.records, store)
+    count = write_zip(path, page.html, results.records, store)
     say(f"Written: {path} ({counted(count, 'run')} with predictions)")
 
 
@@ -111,21 +111,21 @@ def _records(config: Config, store: Store, wish: Narrowing) -> Results:
     from bench.records.results import Results
     from bench.report.narrowing import narrowed
 
-    found = Results.read(store)
+    results = Results.read(store)
     report_problems(store)
-    note_official_in_name_only(found)
-    if not len(found):
+    note_official_in_name_only(results)
+    if not len(results):
         raise UsageError(f"There are no records in {store.root}. This command makes some: bench run -p cross")
-    return narrowed(found, wish, config.data, note)
+    return narrowed(results, wish, config.data, note)
 
 
-def _write_page(found: Results, ask: Ask, path: Path) -> Page:
+def _write_page(results: Results, ask: Ask, path: Path) -> Page:
     """Say the sentences that stand in front of the page, then write it."""
     from bench.core.errors import StoreError
     from bench.core.files import write_text
     from bench.report.page.render import make_page
 
-    page = make_page(found, ask)
+    page = make_page(results, ask)
     for sentence in page.sentences[:SAID]:
         say(sentence)
     if len(page.sentences) > SAID:
@@ -135,23 +135,23 @@ def _write_page(found: Results, ask: Ask, path: Path) -> Page:
     except StoreError as error:
         raise StoreError(f"{error} --out DIR writes the page elsewhere.") from error
     if not page.sentences:
-        note(f"Nothing to compare: {_why_nothing(found)}.")
+        note(f"Nothing to compare: {_why_nothing(results)}.")
     if ask.pictures.note:
         note(ask.pictures.note)
     say(f"Written: {path}. Open it in a browser: {path.resolve().as_uri()}")
     return page
 
 
-def _why_nothing(found: Results) -> str:
+def _why_nothing(results: Results) -> str:
     from bench.core.progress import counted
 
-    failed = sum(not record.done for record in found.records)
-    if failed == len(found):
+    failed = sum(not record.done for record in results.records)
+    if failed == len(results):
         return f"{counted(failed, 'run')} here, all of which failed (bench status says why)"
     return "no run here was tested on what a comparison takes; the explorer has them all"
 
 
-def _write_one(found: Results, wanted: str, ask: Ask, folder: Path) -> None:
+def _write_one(results: Results, key: str, ask: Ask, folder: Path) -> None:
     """Write a page of the run that a key, or its beginning, names."""
     from dataclasses import replace
 
@@ -159,11 +159,11 @@ def _write_one(found: Results, wanted: str, ask: Ask, folder: Path) -> None:
     from bench.core.files import write_text
     from bench.report.page.render import make_page
 
-    keys = [record.key for record in found.records if record.key.startswith(wanted)]
+    keys = [record.key for record in results.records if record.key.startswith(key)]
     if len(keys) != 1:
         why = f"{len(keys)} runs begin so" if keys else "no run has it; the explorer of bench report has all keys"
-        raise UsageError(f"--run {wanted}: {why}.")
-    page = make_page(found, replace(ask, only=keys[0]))
+        raise UsageError(f"--run {key}: {why}.")
+    page = make_page(results, replace(ask, only=keys[0]))
     path = folder / f"run-{keys[0]}.html"
     write_text(path, page.html)
     if ask.pictures.note:
@@ -178,9 +178,9 @@ def _serve(config: Config, store: Store, wish: Narrowing, ask: Ask, port: int | 
     from bench.report.narrowing import narrowed
     from bench.report.page.serve import HOST, PORT, LivePage, Watcher, server
 
-    def keep(found: Results) -> Results:
+    def keep(results: Results) -> Results:
         try:
-            return narrowed(found, wish, config.data, lambda _: None)
+            return narrowed(results, wish, config.data, lambda _: None)
         except UsageError:  # none of them yet
             return Results([])
 

@@ -199,8 +199,8 @@ def _announce(config: Config, plan: Plan, tell: Callable[[str], None]) -> None:
     if plan.preset.made:
         why = "asked for" if config.origins["preset"] != "built-in" else "no data root is configured"
         trained = {name for spec in plan.specs for name in spec.trained_on}
-        own, made = trained - made_sets(), trained & made_sets()
-        what = ["small synthesized sets with demo labels"] if made else []
+        own, synthesized = trained - made_sets(), trained & made_sets()
+        what = ["small synthesized sets with demo labels"] if synthesized else []
         what += ["its short recipe, on your own sets"] if own else []
         tell(f"Preset {plan.preset.name} ({why}): {'; '.join(what)}; its numbers are not the papers'.")
     else:
@@ -210,3 +210,5 @@ def _announce(config: Config, plan: Plan, tell: Callable[[str], None]) -> None:
         tell(f"Not configured, so left out: {', '.join(plan.left_out)}.")
     for why in plan.unfit:
         tell(f"Left out: {why}.")
+    for line in plan.said:
+        tell(line)

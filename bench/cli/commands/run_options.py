@@ -9,7 +9,7 @@ import typer
 
 from bench.cli.commands.options import Name, Words
 
-OVERWRITE_HELP = """Which runs are made again.
+OVERWRITE_HELP = """Which finished runs to repeat.
 
 \b
 never    none that has a record
@@ -30,8 +30,10 @@ TrainOn = Annotated[Words, typer.Option("--train-on", help="Sources of protocols
 TestOn = Annotated[Words, typer.Option("--test-on", help="Targets of such protocols, your own sets too.")]
 Splits = Annotated[Optional[int], typer.Option("--splits", min=1, help="How many splits.")]
 Seeds = Annotated[Optional[int], typer.Option("--seeds", min=1, help="How many seeds each split is trained with.")]
-SplitRule = Annotated[str, typer.Option("--split-rule", help="random, kfold:K, official, loda, pyiqa or file:PATH.")]
-Limit = Annotated[int, typer.Option("--limit", min=0, help="Use only N images a set (a smoke run).")]
+SplitRule = Annotated[
+    str, typer.Option("--split-rule", help="random, kfold:K, images, official, loda, pyiqa or file:PATH.")
+]
+Limit = Annotated[int, typer.Option("--limit", min=0, help="Use only N images per set (a smoke run).")]
 Size = Annotated[str, typer.Option("--size", help="Pixels a side of what the backbone sees, or native.")]
 Settings = Annotated[
     Optional[list[str]],

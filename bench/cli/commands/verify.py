@@ -59,12 +59,12 @@ def _hold_against_reference(store: Store) -> int:
     from bench.records.store import Store
     from bench.report.reference import NAME, folder_of, held_against, summary_of
 
-    found = held_against(store, Store(folder_of(NAME)))
-    far = [held for held in found if held.verdict == "other"]
+    pairs = held_against(store, Store(folder_of(NAME)))
+    far = [held for held in pairs if held.verdict == "other"]
     if far:
         rows = [(held.run, f"{held.difference:.3f}", ", ".join(held.unlike) or "nothing known") for held in far]
         grid(("run", "difference", "not alike"), rows, title="Not the reference's numbers")
-    say(summary_of(found))
+    say(summary_of(pairs))
     return len(far)
 
 

@@ -60,8 +60,8 @@ def _number(path: Path) -> int:
 
 def _part_of(path: Path, suffix: str) -> str:
     """Which part of a split a file is by its name; "" where it is none."""
-    found = _PART_IN_NAME.search(path.stem.replace("_", " "))
-    return found[1].lower() if found and path.suffix.lower() == suffix and path.is_file() else ""
+    match = _PART_IN_NAME.search(path.stem.replace("_", " "))
+    return match[1].lower() if match and path.suffix.lower() == suffix and path.is_file() else ""
 
 
 def _siblings(name: str, path: Path) -> dict[str, Path]:
@@ -71,10 +71,10 @@ def _siblings(name: str, path: Path) -> dict[str, Path]:
         raise DataError(f"{name}: {path.name} says in its name neither train nor val nor test; give the folder.")
     at = path.name.lower().rindex(own)
     names = {part: f"{path.name[:at]}{part}{path.name[at + len(own) :]}" for part in PARTS}
-    found = {part: path.with_name(each) for part, each in names.items() if path.with_name(each).is_file()}
-    if "train" not in found or len(found) < 2:
+    files = {part: path.with_name(each) for part, each in names.items() if path.with_name(each).is_file()}
+    if "train" not in files or len(files) < 2:
         raise DataError(f"{name}: beside {path.name} there are not both a training and a test part.")
-    return found
+    return files
 
 
 def _texts(name: str, parts: Mapping[str, Path]) -> list[Listed]:
@@ -101,12 +101,12 @@ def _arrays(name: str, parts: Mapping[str, Path]) -> list[Listed]:
 
 def _array(name: str, path: Path) -> np.ndarray:
     try:
-        found = np.load(io.BytesIO(read_bytes(name, path)), allow_pickle=False)
+        array = np.load(io.BytesIO(read_bytes(name, path)), allow_pickle=False)
     except (ValueError, EOFError, OSError, SyntaxError) as error:
         raise DataError(f"{name}: {path} is no array of numbers ({str(error)[:80]}).") from None
-    if not isinstance(found, np.ndarray) or found.dtype.kind not in "iu" or found.ndim not in (1, 2):
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "iu" or array.ndim not in (1, 2):
         raise DataError(f"{name}: {path} is no array of whole numbers, a row a split.")
-    return found
+    return array
 
 
 _READERS = {".npy": _arrays, ".txt": _texts}
@@ -114,24 +114,24 @@ _READERS = {".npy": _arrays, ".txt": _texts}
 
 def _json(name: str, path: Path) -> list[Listed]:
     try:
-        found = json.loads(read_bytes(name, path))
+        content = json.loads(read_bytes(name, path))
     except (ValueError, RecursionError) as error:
         raise DataError(f"{name}: {path} is no JSON ({str(error)[:80]}).") from None
-    return _tables(name, path, found)
+    return _tables(name, path, content)
 
 
 def _pickle(name: str, path: Path) -> list[Listed]:
     return _tables(name, path, read_plain_pickle(name, path, read_bytes(name, path)))
 
 
-def _tables(name: str, path: Path, found: Any) -> list[Listed]:
+def _tables(name: str, path: Path, content: Any) -> list[Listed]:
     """One table of parts (DeQA's), or a list or table of such, by number (LoDa's, pyiqa's)."""
-    if isinstance(found, Mapping) and not set(PARTS) & set(found):
-        keys = list(found)
+    if isinstance(content, Mapping) and not set(PARTS) & set(content):
+        keys = list(content)
         if not all(isinstance(key, int) or (isinstance(key, str) and key.isdecimal()) for key in keys):
             raise DataError(f"{name}: {path} is no table of splits: its keys are {', '.join(map(str, keys[:5]))}.")
-        found = [found[key] for key in sorted(keys, key=int)]
-    tables = found if isinstance(found, list) else [found]
+        content = [content[key] for key in sorted(keys, key=int)]
+    tables = content if isinstance(content, list) else [content]
     return [_table(name, path, table) for table in tables]
 
 

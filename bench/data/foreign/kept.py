@@ -60,10 +60,10 @@ def kept_sides(dataset: Dataset, split_rule: str, number: int, results: Path | N
         row = finder.row(image)
         if row is not None:
             letters[row] = sides[number]
-    kept = Sides(letters)
-    if not len(kept.rows(TRAIN)) or not len(kept.rows(TEST)):
+    result = Sides(letters)
+    if not len(result.rows(TRAIN)) or not len(result.rows(TEST)):
         raise DataError(f"The splits {digest[:8]} are not about {dataset.name}: they name none of its pictures.")
-    return kept
+    return result
 
 
 @lru_cache(maxsize=8)

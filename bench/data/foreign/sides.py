@@ -52,15 +52,15 @@ class Finder:
         if isinstance(name, int):
             return self._places.get(name)
         path = tuple(part for part in alike(name.replace("\\", "/")).split("/") if part not in ("", "."))
-        found = self._by_last.get(path[-1], []) if path else []
+        candidates = self._by_last.get(path[-1], []) if path else []
         for depth in range(2, len(path) + 1):
-            if len(found) < 2:
+            if len(candidates) < 2:
                 break
-            found = [row for row in found if self.paths[row][-depth:] == path[-depth:]]
-        if len(found) > 1:
-            both = " or ".join(self.dataset.table["image"].iloc[found[:2]])
+            candidates = [row for row in candidates if self.paths[row][-depth:] == path[-depth:]]
+        if len(candidates) > 1:
+            both = " or ".join(self.dataset.table["image"].iloc[candidates[:2]])
             raise DataError(f"{self.dataset.name}: {name!r} may be {both}: the split names too little of the path.")
-        return found[0] if found else None
+        return candidates[0] if candidates else None
 
 
 def sides_of(finder: Finder, listed: Listed, where: str) -> Sides:

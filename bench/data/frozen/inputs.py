@@ -208,12 +208,12 @@ class FrozenInputs:
             self._resident[key] = torch.from_numpy(np.array(values)).to(self.device)
         shape = (len(rows), *sheet.shape)
         if self.device.type == "cpu":
-            kept = self._pool.empty(shape, torch.float16)
-            sheet.take(rows, kept.numpy())
-            return kept
-        kept = torch.empty(shape, dtype=torch.float16, pin_memory=self.device.type == "cuda")
-        sheet.take(rows, kept.numpy())
-        return kept.to(self.device, non_blocking=self.device.type == "cuda")
+            out = self._pool.empty(shape, torch.float16)
+            sheet.take(rows, out.numpy())
+            return out
+        out = torch.empty(shape, dtype=torch.float16, pin_memory=self.device.type == "cuda")
+        sheet.take(rows, out.numpy())
+        return out.to(self.device, non_blocking=self.device.type == "cuda")
 
     def _fill(self, key: str, sheet: Sheet, ask: _Ask, rows: np.ndarray) -> Sheet | None:
         """Compute the chunks of these rows that are not there yet; where the disk fills up, go on in memory."""

@@ -1,4 +1,4 @@
-"""Where frozen inputs are kept: one row an image, on disk or in memory, filled in chunks of rows."""
+"""Where frozen inputs are kept: one row per image, on disk or in memory, filled in chunks of rows."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class FileSheet:
     """A folder with the values, a CRC-32 a chunk (0: absent) and a description, shared by any number of processes.
 
     A chunk's values are written before its checksum, with plain writes, so that a full disk is an error and not a
-    crash; two processes that compute the same chunk write the same bytes. Every chunk is checked once a process.
+    crash; two processes that compute the same chunk write the same bytes. Every chunk is checked once per process.
     """
 
     def __init__(self, folder: Path, rows: int, shape: tuple[int, ...]) -> None:

@@ -66,7 +66,7 @@ class Sheet:
         cells = self.text(name)
         homes = _spellings(below) if below is not None else ()
         names = [_name_below(cell, homes) for cell in cells]
-        strangers = [index for index, found in enumerate(names) if not found]
+        strangers = [index for index, text in enumerate(names) if not text]
         hint = _home_of(cells[index] for index in strangers) if below is not None else ""
         self._refuse(((i, f"{cells[i]!r} is not a picture's name below the set's folder") for i in strangers), hint)
         return names
@@ -92,9 +92,9 @@ class Sheet:
 
     def _refuse(self, wrong: Iterable[tuple[int, str]], hint: str = "") -> None:
         """Raise one error about all these rows, if there are some."""
-        found = [(self.numbers[index], what) for index, what in wrong]
-        if found:
-            raise _wrong_rows(self.dataset, self.path, self.unit, found, hint)
+        faults = [(self.numbers[index], what) for index, what in wrong]
+        if faults:
+            raise _wrong_rows(self.dataset, self.path, self.unit, faults, hint)
 
     def _column(self, name: str) -> list[str]:
         for column, cells in self.columns.items():
@@ -141,8 +141,8 @@ def _fault(cell: str, value: float, low: float, high: float, slack: float) -> st
 
 def _spellings(folder: Path) -> tuple[str, ...]:
     """The whole paths that a folder goes by: as it is named, and as it really lies behind links."""
-    found = (str(folder.absolute()), str(folder.resolve()))
-    return tuple(dict.fromkeys(unicodedata.normalize("NFC", path).replace("\\", "/") for path in found))
+    paths = (str(folder.absolute()), str(folder.resolve()))
+    return tuple(dict.fromkeys(unicodedata.normalize("NFC", path).replace("\\", "/") for path in paths))
 
 
 def _name_below(cell: str, homes: Sequence[str]) -> str:
@@ -208,7 +208,7 @@ def read_csv(dataset: str, path: Path) -> Sheet:
 
 
 def read_words(dataset: str, path: Path, columns: Sequence[str], separator: str | None = None) -> Sheet:
-    """Plain text without a header, one row a line: the columns are separated by blanks, or by `separator`."""
+    """Plain text without a header, one row per line: the columns are separated by blanks, or by `separator`."""
     rows: list[list[str]] = [list(columns)]
     numbers = [0]
     for number, line in enumerate(_decoded(dataset, path).splitlines(), start=1):
@@ -238,26 +238,26 @@ def _sheet(dataset: str, path: Path, rows: list[list[str]], numbers: list[int], 
     return Sheet(dataset, path, columns, numbers[1:])
 
 
-def header_row(dataset: str, path: Path, rows: Sequence[Sequence[str]], wanted: Sequence[str]) -> int:
+def header_row(dataset: str, path: Path, rows: Sequence[Sequence[str]], columns: Sequence[str]) -> int:
     """Which row of a workbook holds all the wanted column names; none is an error that names what is missing."""
     best: tuple[int, set[str]] = (-1, set())
     for index, row in enumerate(rows[:50]):
-        found = {name for name in wanted if name.lower() in {cell.lower() for cell in row}}
-        if len(found) == len(wanted):
+        present = {name for name in columns if name.lower() in {cell.lower() for cell in row}}
+        if len(present) == len(columns):
             return index
-        if len(found) > len(best[1]):
-            best = (index, found)
-    missing = ", ".join(name for name in wanted if name not in best[1])
+        if len(present) > len(best[1]):
+            best = (index, present)
+    missing = ", ".join(name for name in columns if name not in best[1])
     raise DataError(f"{dataset}: {path} has no column {missing} (looked at its first 50 rows).")
 
 
 def sheet_below(dataset: str, path: Path, rows: list[list[str]], start: int) -> Sheet:
     """The table below a header row of a workbook: blank rows and the columns without a name are left out."""
     header = rows[start]
-    kept = [column for column, name in enumerate(header) if name]
-    body, numbers = [[header[column] for column in kept]], [start + 1]
+    columns = [column for column, name in enumerate(header) if name]
+    body, numbers = [[header[column] for column in columns]], [start + 1]
     for index in range(start + 1, len(rows)):
-        cells = [rows[index][column] if column < len(rows[index]) else "" for column in kept]
+        cells = [rows[index][column] if column < len(rows[index]) else "" for column in columns]
         if any(cells):
             body.append(cells)
             numbers.append(index + 1)

@@ -75,11 +75,11 @@ class Match:
 
 def label_file(source: DatasetSource, tree: Tree, *names: str, help: str = "") -> Path:
     """The path of the first of these label files that is there; none is an error that says what to get."""
-    found = tree.file(*names)
-    if found is None:
-        wanted, whence = " or ".join(names), help or (source.obtain and f"It comes from {source.obtain}.")
-        raise DataError(f"{source.name}: the label file {wanted} is missing from {tree.root}. {whence}".rstrip())
-    return tree.path(found)
+    path = tree.file(*names)
+    if path is None:
+        choice, whence = " or ".join(names), help or (source.obtain and f"It comes from {source.obtain}.")
+        raise DataError(f"{source.name}: the label file {choice} is missing from {tree.root}. {whence}".rstrip())
+    return tree.path(path)
 
 
 @dataclass(frozen=True)
@@ -103,8 +103,8 @@ def pictures_by_name(source: DatasetSource, tree: Tree, names: Sequence[str], bu
             homes.setdefault(alike(path.rpartition("/")[2]), []).append(path)
     paths, folders = [], set()
     for name in names:
-        found = homes.get(alike(name.rpartition("/")[2]), [])
-        exact = [path for path in found if f"/{path}".endswith(f"/{name}")] or found
+        candidates = homes.get(alike(name.rpartition("/")[2]), [])
+        exact = [path for path in candidates if f"/{path}".endswith(f"/{name}")] or candidates
         if len({alike(path) for path in exact}) > 1:
             raise DataError(f"{source.name}: {name} lies in {tree.root} twice: {exact[0]} and {exact[1]}; keep one.")
         paths.append(exact[0] if exact else name)
@@ -115,18 +115,18 @@ def pictures_by_name(source: DatasetSource, tree: Tree, names: Sequence[str], bu
 
 def match(labels: Labels) -> Match:
     """Find every label's picture, and every picture without a label."""
-    found = [labels.tree.file(row.image) for row in labels.rows]
-    missing = [row for row, path in zip(labels.rows, found, strict=True) if path is None]
+    paths = [labels.tree.file(row.image) for row in labels.rows]
+    missing = [row for row, path in zip(labels.rows, paths, strict=True) if path is None]
     first: dict[str, Row] = {}
     duplicates = []
-    for row, path in zip(labels.rows, found, strict=True):  # "A.png" and "a.png" are two pictures where both are there
+    for row, path in zip(labels.rows, paths, strict=True):  # "A.png" and "a.png" are two pictures where both are there
         earlier = first.setdefault(path or row.image, row)
         if earlier is not row:
             duplicates.append((earlier, row))
-    known = {path for path in found if path is not None}
+    known = {path for path in paths if path is not None}
     pictures = [name for folder in labels.complete for name in labels.tree.pictures(folder)]
     extra = [name for name in pictures if name not in known and name.lower() not in labels.unrated]
-    return Match(found, missing, extra, duplicates)
+    return Match(paths, missing, extra, duplicates)
 
 
 def assemble(source: DatasetSource, labels: Labels) -> Dataset:
@@ -138,17 +138,17 @@ def assemble(source: DatasetSource, labels: Labels) -> Dataset:
         more = _more([row.image for _, row in matched.duplicates])
         raise DataError(f"{name}: {later.image} has two labels: {earlier.where} and {later.where}{more}.")
     rows = enumerate(zip(labels.rows, matched.found, strict=True))
-    kept = [(place, row, path) for place, (row, path) in rows if path is not None]
-    if not kept:
+    rows_here = [(place, row, path) for place, (row, path) in rows if path is not None]
+    if not rows_here:
         raise DataError(f"{name}: {_nothing_found(labels, matched)}")
     if not partial:
         complaint = complaint_about(source, labels, matched)
         if complaint:
             raise DataError(f"{name}: {complaint} Use --partial if a part of the set is meant.")
     notes = list(labels.notes)
-    if partial and (len(kept) != len(labels.rows) or (source.images and len(kept) != source.images)):
-        notes.append(f"partial: {len(kept)} of {source.images or len(labels.rows)} images")
-    table = _table(kept, labels.turn)
+    if partial and (len(rows_here) != len(labels.rows) or (source.images and len(rows_here) != source.images)):
+        notes.append(f"partial: {len(rows_here)} of {source.images or len(labels.rows)} images")
+    table = _table(rows_here, labels.turn)
     originals = {group: (path,) for group, image in labels.originals.items() if (path := labels.tree.file(image))}
     known = str(getattr(type(source), "name", ""))
     return Dataset(
@@ -193,20 +193,20 @@ def _almost(labels: Labels, row: Row) -> str:
     return "" if there is None else f" {there.rpartition('/')[2]} is there: write names with their endings."
 
 
-def _table(kept: Sequence[tuple[int, Row, str]], turn: tuple[float, float] | None) -> pd.DataFrame:
+def _table(rows: Sequence[tuple[int, Row, str]], turn: tuple[float, float] | None) -> pd.DataFrame:
     import pandas as pd
 
     data = {
-        "image": [path for _, _, path in kept],
-        "score": [row.original if turn is None else turn[0] + turn[1] - row.original for _, row, _ in kept],
-        "original": [row.original for _, row, _ in kept],
-        "std": [row.std for _, row, _ in kept],
-        "group": [row.group for _, row, _ in kept],
-        "distortion": [row.distortion for _, row, _ in kept],
-        "level": [row.level for _, row, _ in kept],
-        "official": [row.official for _, row, _ in kept],
+        "image": [path for _, _, path in rows],
+        "score": [row.original if turn is None else turn[0] + turn[1] - row.original for _, row, _ in rows],
+        "original": [row.original for _, row, _ in rows],
+        "std": [row.std for _, row, _ in rows],
+        "group": [row.group for _, row, _ in rows],
+        "distortion": [row.distortion for _, row, _ in rows],
+        "level": [row.level for _, row, _ in rows],
+        "official": [row.official for _, row, _ in rows],
     }
-    table = pd.DataFrame({**data, PLACE: [place for place, _, _ in kept]}, columns=[*COLUMNS, PLACE])
+    table = pd.DataFrame({**data, PLACE: [place for place, _, _ in rows]}, columns=[*COLUMNS, PLACE])
     return table.sort_values("image", ignore_index=True, kind="stable")
 
 

@@ -22,7 +22,7 @@ SHOWN = 5
 
 @dataclass(frozen=True)
 class Scores:
-    """What a csv says of a set's pictures: one number a row of the set's table, NaN where it has none."""
+    """What a csv says of a set's pictures: one number per row of the set's table, NaN where it has none."""
 
     values: np.ndarray
     unknown: tuple[str, ...]
@@ -79,13 +79,15 @@ class _Ends:
     def row(self, name: str, sheet: Sheet, index: int) -> int | None:
         """The row that a name means; None for no picture of the set, an error where it fits several."""
         for end in _ends(name):
-            found = self._rows.get(end, [])
-            exact = [row for row in found if alike(self.images[row]) == end] if len(found) > 1 else found
+            candidates = self._rows.get(end, [])
+            exact = [row for row in candidates if alike(self.images[row]) == end] if len(candidates) > 1 else candidates
             if len(exact) == 1:
                 return exact[0]
-            if found:
-                listed = listing([self.images[row] for row in found])
-                raise sheet.wrong(index, f"{name!r} fits {len(found)} pictures ({listed}): write their folders too")
+            if candidates:
+                listed = listing([self.images[row] for row in candidates])
+                raise sheet.wrong(
+                    index, f"{name!r} fits {len(candidates)} pictures ({listed}): write their folders too"
+                )
         return None
 
 

@@ -28,26 +28,26 @@ Names = dict[str, list[str]]
 
 
 class Tree:
-    """One dataset's folder, listed on demand and at most once a folder."""
+    """One dataset's folder, listed on demand and at most once per folder."""
 
     def __init__(self, dataset: str, root: Path) -> None:
         self.dataset, self.root = dataset, root
         self._files: dict[str, Names] = {}
         self._folders: dict[str, Names] = {}
 
-    def file(self, *wanted: str) -> str | None:
+    def file(self, *paths: str) -> str | None:
         """The first of these files that is there, as its path below the root is really spelled."""
-        for name in wanted:
+        for name in paths:
             folder, _, last = "/".join(_parts(name)).rpartition("/")
             actual = self.folder(folder)
-            found = None if actual is None else self._one_of(self._list(actual)[0], last, actual)
-            if actual is not None and found is not None:
-                return _join(actual, found)
+            spelling = None if actual is None else self._one_of(self._list(actual)[0], last, actual)
+            if actual is not None and spelling is not None:
+                return _join(actual, spelling)
         return None
 
-    def folder(self, *wanted: str) -> str | None:
+    def folder(self, *paths: str) -> str | None:
         """The first of these folders that is there, as it is really spelled; "" is the root itself."""
-        for name in wanted:
+        for name in paths:
             actual: str | None = ""
             for part in _parts(name):
                 actual = None if actual is None else self._below(actual, part)
@@ -71,11 +71,11 @@ class Tree:
 
     def pictures(self, folder: str, deep: bool = False) -> list[str]:
         """Paths of the pictures in a folder, and with `deep` in all below it."""
-        found = [name for name in self.files(folder) if name.lower().endswith(PICTURES)]
+        names = [name for name in self.files(folder) if name.lower().endswith(PICTURES)]
         if deep:
             for below in self.folders(folder):
-                found += self.pictures(below, deep=True)
-        return found
+                names += self.pictures(below, deep=True)
+        return names
 
     def with_ending(self, name: str) -> str | None:
         """A picture that is called as `name` but for its ending; None where there is none."""
@@ -92,16 +92,16 @@ class Tree:
         actual = self._one_of(self._list(folder)[1], part, folder)
         return None if actual is None else _join(folder, actual)
 
-    def _one_of(self, names: Names, wanted: str, folder: str) -> str | None:
+    def _one_of(self, names: Names, spelling: str, folder: str) -> str | None:
         """The name as it is spelled, else in Unicode's other spelling, else the only one in another case."""
-        found = names.get(alike(wanted), [])
-        if wanted in found:
-            return wanted
-        composed = unicodedata.normalize("NFC", wanted)
-        same = [name for name in found if unicodedata.normalize("NFC", name) == composed] or found
+        candidates = names.get(alike(spelling), [])
+        if spelling in candidates:
+            return spelling
+        composed = unicodedata.normalize("NFC", spelling)
+        same = [name for name in candidates if unicodedata.normalize("NFC", name) == composed] or candidates
         if len(same) > 1:
             raise DataError(
-                f"{self.dataset}: {wanted!r} may be {' or '.join(same)} in {self.root / folder}: name it as it is "
+                f"{self.dataset}: {spelling!r} may be {' or '.join(same)} in {self.root / folder}: name it as it is "
                 "spelled there."
             )
         return same[0] if same else None

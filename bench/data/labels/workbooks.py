@@ -21,10 +21,10 @@ _MOST_COLUMNS = 256
 _MOST_MEMBERS = 2_000
 
 
-def read_xlsx(dataset: str, path: Path, wanted: Sequence[str], sheet: str = "") -> Sheet:
+def read_xlsx(dataset: str, path: Path, columns: Sequence[str], sheet: str = "") -> Sheet:
     """The table of a workbook's sheet (by name, else the first) below the row that holds the wanted columns."""
     rows = _rows(dataset, path, sheet)
-    return sheet_below(dataset, path, rows, header_row(dataset, path, rows, wanted))
+    return sheet_below(dataset, path, rows, header_row(dataset, path, rows, columns))
 
 
 def read_xlsx_by_place(dataset: str, path: Path, columns: Sequence[str]) -> Sheet:

@@ -161,11 +161,11 @@ def fetch_file(
                     "Run the same command again later: what has come is kept."
                 ) from None
             pause(min(30.0, 2.0**idle))
-    found = sha256_of(part)
-    if found != address.sha256.lower():
+    digest = sha256_of(part)
+    if digest != address.sha256.lower():
         _discard(part)
         raise DataError(
-            f"{address.url} has sha256 {found}, not {address.sha256.lower()}; nothing of it was kept. "
+            f"{address.url} has sha256 {digest}, not {address.sha256.lower()}; nothing of it was kept. "
             "Another version of the file, or not the file at all."
         )
     part.replace(target)
@@ -268,8 +268,8 @@ def _length(path: Path) -> int:
 
 
 def _is_done(done: Path, address: Address) -> bool:
-    part, wanted = ("sha256", address.sha256.lower()) if address.sha256 else ("url", address.url)
+    part, value = ("sha256", address.sha256.lower()) if address.sha256 else ("url", address.url)
     try:
-        return bool(json.loads(done.read_text(encoding="utf-8"))[part] == wanted)
+        return bool(json.loads(done.read_text(encoding="utf-8"))[part] == value)
     except (OSError, ValueError, KeyError, TypeError):
         return False

@@ -31,39 +31,37 @@ class HubFile:
 
 def parse_hub_address(url: str) -> HubFile:
     """What an hf:// address names; one that names no file of a repository is an error."""
-    found = _ADDRESS.fullmatch(url)
-    if found is None or ".." in found["file"].split("/"):
+    match = _ADDRESS.fullmatch(url)
+    if match is None or ".." in match["file"].split("/"):
         raise UsageError(f"{url!r} is no address of a file on the hub: write hf://OWNER/REPO/FILE.")
-    return HubFile(found["repo"], found["file"], found["revision"])
+    return HubFile(match["repo"], match["file"], match["revision"])
 
 
 def fetch_from_hub(url: str, sha256: str, folder: Path) -> Path:
     """The file below `folder`, whole: as `sha256` says, or where it says nothing, as the hub itself says."""
     from huggingface_hub import hf_hub_download
 
-    wanted = parse_hub_address(url)
-    promised = sha256.lower() or _promised_hash(url, wanted)
+    file = parse_hub_address(url)
+    promised = sha256.lower() or _promised_hash(url, file)
     try:
         path = Path(
-            hf_hub_download(
-                wanted.repo, wanted.file, repo_type="dataset", revision=wanted.revision, local_dir=str(folder)
-            )
+            hf_hub_download(file.repo, file.file, repo_type="dataset", revision=file.revision, local_dir=str(folder))
         )
     except Exception as error:  # the client raises errors of many libraries
         raise DataError(f"{url}: {_reason(error)}. What has come is kept: run the same command again.") from None
-    found = sha256_of(path) if len(promised) == 64 else _git_hash(path)
-    if found != promised:
+    digest = sha256_of(path) if len(promised) == 64 else _git_hash(path)
+    if digest != promised:
         path.unlink()
-        raise DataError(f"{url} has the hash {found}, not {promised}; nothing of it was kept.")
+        raise DataError(f"{url} has the hash {digest}, not {promised}; nothing of it was kept.")
     return path
 
 
-def _promised_hash(url: str, wanted: HubFile) -> str:
+def _promised_hash(url: str, file: HubFile) -> str:
     """The hash the hub keeps a file under: SHA-256 for a large one, Git's own for a small one."""
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
 
     try:
-        address = hf_hub_url(wanted.repo, wanted.file, repo_type="dataset", revision=wanted.revision)
+        address = hf_hub_url(file.repo, file.file, repo_type="dataset", revision=file.revision)
         etag = get_hf_file_metadata(address).etag or ""
     except Exception as error:
         raise DataError(f"{url}: {_reason(error)}.") from None

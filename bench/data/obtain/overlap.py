@@ -86,15 +86,15 @@ def fingerprints(
 ) -> Fingerprints:
     """Hash a set's pictures; with a cache, those of a set that has the same pictures are read from it."""
     images = tuple(dataset.table["image"].tolist())
-    kept = None if cache is None else cache / "overlap" / f"{pixels_hash(dataset, cache, progress, workers)}.npz"
-    if kept is not None and (known := _kept(kept, len(images))) is not None:
+    cached = None if cache is None else cache / "overlap" / f"{pixels_hash(dataset, cache, progress, workers)}.npz"
+    if cached is not None and (known := _kept(cached, len(images))) is not None:
         return Fingerprints(dataset.name, images, *known)
     thumbs = _thumbnails(dataset.paths(), dataset.name, workers, progress)
     hashes, alive = perceptual_hashes(thumbs), thumbs.std(axis=(1, 2)) >= FLAT
-    if kept is not None:
+    if cached is not None:
         out = io.BytesIO()
         np.savez(out, hashes=hashes, alive=alive)
-        write_bytes(kept, out.getvalue())
+        write_bytes(cached, out.getvalue())
     return Fingerprints(dataset.name, images, hashes, alive)
 
 
@@ -115,9 +115,9 @@ def overlap(first: Dataset, second: Dataset, *, workers: int = 1, progress: Repo
 def compare(first: Fingerprints, second: Fingerprints) -> Overlap:
     """Find the pictures that two sets share by their hashes."""
     both = (first, second)
-    kept = [np.flatnonzero(each.alive) for each in both]
-    found = near_pairs(first.hashes[kept[0]], second.hashes[kept[1]], DISTANCE)
-    pairs = [Pair(first.images[kept[0][i]], second.images[kept[1][j]], bits) for i, j, bits in found]
+    sound = [np.flatnonzero(each.alive) for each in both]
+    matches = near_pairs(first.hashes[sound[0]], second.hashes[sound[1]], DISTANCE)
+    pairs = [Pair(first.images[sound[0][i]], second.images[sound[1][j]], bits) for i, j, bits in matches]
     pairs.sort(key=lambda pair: (pair.distance, pair.first, pair.second))
     flat = sum(int((~each.alive).sum()) for each in both)
     return Overlap(first.name, second.name, tuple(pairs), (len(first.images), len(second.images)), flat)
@@ -134,12 +134,12 @@ def perceptual_hashes(thumbs: np.ndarray) -> np.ndarray:
 
 def near_pairs(first: np.ndarray, second: np.ndarray, distance: int = DISTANCE) -> list[tuple[int, int, int]]:
     """(i, j, bits) of all pairs of hashes at most `distance` bits apart, by blocks so that memory stays small."""
-    found = []
+    matches = []
     for start in range(0, len(first), _ROWS):
         bits = np.bitwise_count(first[start : start + _ROWS, None] ^ second[None, :])
         for i, j in np.argwhere(bits <= distance):
-            found.append((int(start + i), int(j), int(bits[i, j])))
-    return found
+            matches.append((int(start + i), int(j), int(bits[i, j])))
+    return matches
 
 
 def thumbnail(path: Path, dataset_name: str) -> np.ndarray:

@@ -46,17 +46,17 @@ class Contents:
 
     def hash_of(self, name: str) -> str:
         """The hash of a file, which is read where it is new or has changed."""
-        found = self.find(name)
-        if found is not None:
-            return found
+        digest = self.find(name)
+        if digest is not None:
+            return digest
         stamp = self._stamp(name)  # before the bytes: a file that changes meanwhile is read again
         try:
             with (self.root / name).open("rb") as file:
-                found = hashlib.file_digest(file, _new_hash).hexdigest()
+                digest = hashlib.file_digest(file, _new_hash).hexdigest()
         except OSError as error:
             raise _unreadable(self.root / name, error) from None
-        self._new[name] = (*stamp, found)
-        return found
+        self._new[name] = (*stamp, digest)
+        return digest
 
     def __enter__(self) -> Contents:
         return self
@@ -88,21 +88,21 @@ def pixels_hash(dataset: Dataset, cache: Path, progress: Report = silent, worker
         return "+".join(pixels_hash(part, cache, progress, workers) for part in dataset.parts)
     names = dataset.table["image"].tolist()
     with Contents(dataset.root, cache) as contents:
-        found = {name: contents.find(name) for name in names}
-        missing = [name for name in names if found[name] is None]
+        hashes = {name: contents.find(name) for name in names}
+        missing = [name for name in names if hashes[name] is None]
         for start in range(0, len(missing), BATCH):
             batch = missing[start : start + BATCH]
             progress(start, len(missing), f"{dataset.name}: hashing pictures once")
             with ThreadPoolExecutor(workers, thread_name_prefix="contents") as pool:
-                found |= dict(zip(batch, pool.map(contents.hash_of, batch), strict=True))
-    return hashlib.sha256("\n".join(str(found[name]) for name in names).encode()).hexdigest()[:20]
+                hashes |= dict(zip(batch, pool.map(contents.hash_of, batch), strict=True))
+    return hashlib.sha256("\n".join(str(hashes[name]) for name in names).encode()).hexdigest()[:20]
 
 
 def _read(path: Path) -> dict[str, Known]:
     """What a file says; nothing where there is none, or none that can be trusted."""
     try:
         said = json.loads(path.read_text())
-        return {str(name): (int(size), int(time), str(found)) for name, (size, time, found) in said.items()}
+        return {str(name): (int(size), int(time), str(digest)) for name, (size, time, digest) in said.items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
 

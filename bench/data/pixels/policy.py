@@ -57,19 +57,19 @@ class Policy:
         if any(self.box):
             return self.box
         short, long = min(height, width), max(height, width)
-        wanted = max(self.short_side or short, self.min_side)
-        if wanted != short:
-            other = min(int(wanted * long / short), MAX_ASPECT * wanted)
-            height, width = (wanted, other) if height <= width else (other, wanted)
+        side = max(self.short_side or short, self.min_side)
+        if side != short:
+            other = min(int(side * long / short), MAX_ASPECT * side)
+            height, width = (side, other) if height <= width else (other, side)
         return self._in_patches(height, width) if self.patch else (height, width)
 
     def _in_patches(self, height: int, width: int) -> tuple[int, int]:
         """The nearest sides of whole patches; scaled down where these would be more than `tokens`."""
         down, across = height / self.patch, width / self.patch
         shrunk = min(1.0, math.sqrt(self.tokens / (down * across)))
-        rows, columns = (max(1, round(side * shrunk)) for side in (down, across))
+        rows, columns = (max(1, round(n * shrunk)) for n in (down, across))
         if rows * columns > self.tokens:
-            rows, columns = (max(1, int(side * shrunk)) for side in (down, across))
+            rows, columns = (max(1, int(n * shrunk)) for n in (down, across))
             rows, columns = min(rows, self.tokens), min(columns, max(1, self.tokens // rows))
         return rows * self.patch, columns * self.patch
 

@@ -1,8 +1,8 @@
 """The pixel store: every picture of a dataset decoded and resized once, in one memory-mapped file for all processes.
 
-A store is a folder `<cache>/pixels/<dataset>-<key>/` with `pixels.u8` (height × width × 3 bytes a picture, one after
+A store is a folder `<cache>/pixels/<dataset>-<key>/` with `pixels.u8` (height × width × 3 bytes per picture, one after
 the other) and `index.json` (sizes and a CRC-32 a picture). The key hashes names, file sizes, modification times,
-policy and the Pillow version, so a store never goes stale. Every picture is checked once a process, when it is
+policy and the Pillow version, so a store never goes stale. Every picture is checked once per process, when it is
 first read; damaged ones alone are decoded again.
 """
 

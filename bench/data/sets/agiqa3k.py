@@ -38,12 +38,12 @@ class Agiqa3k(DatasetSource):
         sheet = read_csv(self.name, label_file(self, tree, "data.csv"))
         scores, stds = sheet.numbers_of("mos_quality", *self.score_range), sheet.deviations("std_quality")
         names = sheet.names("name")
-        found = pictures_by_name(self, tree, names)
+        pictures = pictures_by_name(self, tree, names)
         prompts, models = _prompts(sheet, names)
         rows = [
-            Row(found.paths[i], scores[i], sheet.where(i), prompts[i], stds[i], models[i]) for i in range(len(sheet))
+            Row(pictures.paths[i], scores[i], sheet.where(i), prompts[i], stds[i], models[i]) for i in range(len(sheet))
         ]
-        return Labels(tree, rows, sheet, grouped=True, complete=found.folders, notes=found.notes)
+        return Labels(tree, rows, sheet, grouped=True, complete=pictures.folders, notes=pictures.notes)
 
 
 def _prompts(sheet: Sheet, names: list[str]) -> tuple[list[str], list[str]]:

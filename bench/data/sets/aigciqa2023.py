@@ -44,13 +44,13 @@ class Aigciqa2023(DatasetSource):
             raise DataError(f"{self.name}: {sheet.path} has {len(sheet)} scores, not {self.images}.")
         scores = sheet.numbers_of("mos", *self.score_range)
         names = [f"{k}.png" for k in range(len(scores))]
-        found = pictures_by_name(self, tree, names)
+        pictures = pictures_by_name(self, tree, names)
         rows = []
         for k, score in enumerate(scores):
             prompt, model = f"{k // TAKES % PROMPTS:03}", MODELS[k // (TAKES * PROMPTS) % len(MODELS)]
-            rows.append(Row(found.paths[k], score, sheet.where(k), prompt, distortion=model))
-        notes = (f"scores of {sheet.path.name}", *found.notes)
-        return Labels(tree, rows, sheet, grouped=True, complete=found.folders, notes=notes)
+            rows.append(Row(pictures.paths[k], score, sheet.where(k), prompt, distortion=model))
+        notes = (f"scores of {sheet.path.name}", *pictures.notes)
+        return Labels(tree, rows, sheet, grouped=True, complete=pictures.folders, notes=notes)
 
     def _scores(self, tree: Tree) -> Sheet:
         path = label_file(self, tree, *SCORES)

@@ -39,9 +39,9 @@ class Bid(DatasetSource):
         sheet = read_xlsx_by_place(self.name, self._grades(tree), ("number", "mos"))
         scores = sheet.numbers_of("mos", *self.score_range)
         names = [_name(sheet, i, number) for i, number in enumerate(sheet.numbers_of("number", 1, 9999))]
-        found = pictures_by_name(self, tree, names)
-        rows = [Row(found.paths[i], scores[i], sheet.where(i), name) for i, name in enumerate(names)]
-        return Labels(tree, rows, sheet, grouped=False, complete=found.folders, notes=found.notes)
+        pictures = pictures_by_name(self, tree, names)
+        rows = [Row(pictures.paths[i], scores[i], sheet.where(i), name) for i, name in enumerate(names)]
+        return Labels(tree, rows, sheet, grouped=False, complete=pictures.folders, notes=pictures.notes)
 
     def _grades(self, tree: Tree) -> Path:
         path = label_file(self, tree, *GRADES)

@@ -49,8 +49,8 @@ class Csiq(DatasetSource):
         if tree.file("csiq.DMOS.xlsx") is None and tree.file("csiq_label.txt") is not None:
             return self._from_text(tree)
         path = label_file(self, tree, "csiq.DMOS.xlsx")
-        wanted = ("image", "dst_idx", "dst_type", "dst_lev", "dmos_std", "dmos")
-        sheet = read_xlsx(self.name, path, wanted, sheet="all_by_image")
+        columns = ("image", "dst_idx", "dst_type", "dst_lev", "dmos_std", "dmos")
+        sheet = read_xlsx(self.name, path, columns, sheet="all_by_image")
         scores, stds = sheet.numbers_of("dmos", *self.score_range), sheet.deviations("dmos_std")
         levels, images = sheet.numbers_of("dst_lev", 1, 5), sheet.names("image")
         rows = []
@@ -98,5 +98,5 @@ def _row(
 ) -> Row:
     name = f"{image}.{token}.{level}.png"
     home = f"dst_imgs/{folder}/{name}"
-    found = tree.file(home, f"dst_imgs_all/{name}", f"dst_imgs/{name}")
-    return Row(found or home, score, sheet.where(i), image.lower(), std, folder, level)
+    path = tree.file(home, f"dst_imgs_all/{name}", f"dst_imgs/{name}")
+    return Row(path or home, score, sheet.where(i), image.lower(), std, folder, level)

@@ -131,7 +131,7 @@ def load_made(name: str, folder: Path, recipe: Recipe, expected: str) -> Dataset
         raise DataError(f"{folder} was changed while it was read; run the same command again")
     notes = [f"pixels and labels sha256 {content}", "labels: mean human DMOS of KADID-10k's cells, content aside"]
     if recipe.per_image == "wild":
-        notes.append("several distortions a picture: labels combined by a rule, not by people")
+        notes.append("several distortions per picture: labels combined by a rule, not by people")
     if content != expected:
         notes.append(_other_bytes(name, content, expected))
     table, originals = read_labels(folder), read_originals(folder)
@@ -143,10 +143,10 @@ def read_originals(folder: Path) -> dict[str, tuple[str, ...]]:
     import pandas as pd
 
     labels = pd.read_csv(folder / "dmos.csv", dtype="str")
-    found: dict[str, set[str]] = {}
+    originals: dict[str, set[str]] = {}
     for photo, reference in zip(labels["photo"], labels["ref_img"], strict=True):
-        found.setdefault(photo, set()).add(f"images/{reference}")
-    return {photo: tuple(sorted(images)) for photo, images in found.items()}
+        originals.setdefault(photo, set()).add(f"images/{reference}")
+    return {photo: tuple(sorted(images)) for photo, images in originals.items()}
 
 
 def ensure_demo(name: str, cache: Path, progress: Report | None = None) -> Path:

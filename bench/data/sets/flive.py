@@ -44,10 +44,10 @@ class Flive(DatasetSource):
 
     def _official_test(self, tree: Tree, known: set[str]) -> set[str]:
         """The names of labels640.csv (pictures of more than 640 pixels), or nothing where it is not there."""
-        found = tree.file(OFFICIAL_TEST, f"database/{OFFICIAL_TEST}")
-        if found is None:
+        path = tree.file(OFFICIAL_TEST, f"database/{OFFICIAL_TEST}")
+        if path is None:
             return set()
-        sheet = read_csv(self.name, tree.path(found))
+        sheet = read_csv(self.name, tree.path(path))
         names = sheet.names("name_image" if sheet.has("name_image") else "name")
         unknown = [i for i, name in enumerate(names) if name not in known]
         if unknown and not self.place.partial:

@@ -89,9 +89,9 @@ class Folder(DatasetSource):
             raise UsageError(f"[data.{self.name}] opinions must be a number, not {value!r}.")
         return float(value)
 
-    def _read(self, tree: Tree, file: str, wanted: list[str]) -> Sheet:
+    def _read(self, tree: Tree, file: str, columns: list[str]) -> Sheet:
         path = Path(file) if Path(file).is_absolute() else label_file(self, tree, file)
-        return read_xlsx(self.name, path, wanted) if path.suffix.lower() == ".xlsx" else read_csv(self.name, path)
+        return read_xlsx(self.name, path, columns) if path.suffix.lower() == ".xlsx" else read_csv(self.name, path)
 
     def _path(self, setting: str, default: str) -> str:
         """A setting that names a file or a folder, with "/" between folders as label files have it."""

@@ -70,10 +70,10 @@ class Koniq10k(DatasetSource):
         wish = self.place.options.get("size", "")
         if wish and wish not in SIZES:
             raise UsageError(f"[data.{self.name}] size is {wish!r}; it may be {' or '.join(SIZES)}.")
-        found = tree.folder(wish) if wish else tree.folder(*SIZES)
-        if found is None:
+        folder = tree.folder(wish) if wish else tree.folder(*SIZES)
+        if folder is None:
             raise DataError(f"{self.name}: {tree.root} has no folder {wish}, which [data.{self.name}] size asks for.")
-        return found
+        return folder
 
 
 def _on_0_to_100(source: DatasetSource, sheet: Sheet, column: str) -> list[float]:

@@ -45,10 +45,10 @@ class LiveC(DatasetSource):
         if len(set(lengths.values())) != 1:
             raise DataError(f"{self.name}: the mats in {path.parent} have different lengths: {lengths}.")
         listed = columns["AllImages_release"]
-        kept = [i for i, name in enumerate(listed) if not _PRACTICE.fullmatch(name)]
-        columns = {variable: [cells[i] for i in kept] for variable, cells in columns.items()}
+        rated = [i for i, name in enumerate(listed) if not _PRACTICE.fullmatch(name)]
+        columns = {variable: [cells[i] for i in rated] for variable, cells in columns.items()}
         labels = label_file(self, tree, "Data/AllMOS_release.mat")
-        sheet = Sheet(self.name, labels, columns, [i + 1 for i in kept], unit="entry")
+        sheet = Sheet(self.name, labels, columns, [i + 1 for i in rated], unit="entry")
         scores = sheet.numbers_of("AllMOS_release", *self.score_range)
         stds = sheet.numbers_of("AllStdDev_release", 0, 100)
         rows = [

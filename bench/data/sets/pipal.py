@@ -41,16 +41,18 @@ class Pipal(DatasetSource):
         tree = find_tree(self.name, self.place.path, [(LABELS,)], self.layout, self.obtain)
         sheet, where = self._sheet(tree)
         scores, names = sheet.numbers_of("elo", *self.score_range), sheet.names("image")
-        found = pictures_by_name(self, tree, names, but=(REFERENCES,))
+        pictures = pictures_by_name(self, tree, names, but=(REFERENCES,))
         rows = []
         for i, name in enumerate(names):
             parsed = _NAME.fullmatch(name)
             if parsed is None:
                 raise DataError(f"{self.name}: {where[i]}: {name!r} is not of the form AXXXX_YY_ZZ.bmp.")
             reference, kind = parsed["reference"].upper(), f"type_{parsed['type']}"
-            rows.append(Row(found.paths[i], scores[i], where[i], reference, distortion=kind))
+            rows.append(Row(pictures.paths[i], scores[i], where[i], reference, distortion=kind))
         originals = {row.group: f"{REFERENCES}/{row.group}.bmp" for row in rows}
-        return Labels(tree, rows, sheet, grouped=True, complete=found.folders, notes=found.notes, originals=originals)
+        return Labels(
+            tree, rows, sheet, grouped=True, complete=pictures.folders, notes=pictures.notes, originals=originals
+        )
 
     def _sheet(self, tree: Tree) -> tuple[Sheet, list[str]]:
         """The lines of all label files in the order of their names, and how messages name each."""

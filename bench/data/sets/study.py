@@ -114,8 +114,8 @@ class StudyMetric(_Made):
         folder = self.place.cache / "demo" / self.name
         if verified(folder, recipe) is None:
             publish(folder, lambda place: self._compute(study, place), recipe)
-        found: list[float] = json.loads((folder / LABELS).read_text(encoding="utf-8"))
-        return found
+        labels: list[float] = json.loads((folder / LABELS).read_text(encoding="utf-8"))
+        return labels
 
     def _compute(self, study: Dataset, folder: Path) -> str:
         from bench.data.synthesis.full_reference import ranked_quality

@@ -1,4 +1,4 @@
-"""UHD-IQA: 6,073 photographs of 3,840 pixels a row, labelled in one csv with the authors' split."""
+"""UHD-IQA: 6,073 photographs of 3,840 pixels per row, labelled in one csv with the authors' split."""
 
 from __future__ import annotations
 
@@ -37,9 +37,11 @@ class UhdIqa(DatasetSource):
         sheet = read_csv(self.name, label_file(self, tree, BOOK))
         scores, names = sheet.numbers_of("quality_mos", *self.score_range), sheet.names("image_name")
         parts = [_part(sheet, i, cell) for i, cell in enumerate(sheet.text("set"))]
-        found = pictures_by_name(self, tree, names)
-        rows = [Row(found.paths[i], scores[i], sheet.where(i), name, official=parts[i]) for i, name in enumerate(names)]
-        return Labels(tree, rows, sheet, grouped=False, complete=found.folders, notes=found.notes)
+        pictures = pictures_by_name(self, tree, names)
+        rows = [
+            Row(pictures.paths[i], scores[i], sheet.where(i), name, official=parts[i]) for i, name in enumerate(names)
+        ]
+        return Labels(tree, rows, sheet, grouped=False, complete=pictures.folders, notes=pictures.notes)
 
 
 def _part(sheet: Sheet, index: int, cell: str) -> str:

@@ -51,7 +51,7 @@ def ranked_quality(root: Path, names: Sequence[str], progress: Report = silent) 
     The mean of its ranks by MS-SSIM and by GMSD among all pictures, for their scales have nothing in common. Values are
     rounded before they are ranked, so that another machine's last digit changes no label.
     """
-    found = []
+    pairs = []
     references: dict[str, NDArray[np.uint8]] = {}
     for done, name in enumerate(names):
         progress(done, len(names), "comparing pictures with their references")
@@ -60,8 +60,8 @@ def ranked_quality(root: Path, names: Sequence[str], progress: Report = silent) 
         if reference not in references:
             references = {reference: decode(path.with_name(reference), "references")}
         distorted = decode(path, "pictures")
-        found.append((ms_ssim(references[reference], distorted), -gmsd(references[reference], distorted)))
-    ranks = np.mean([rankdata(np.round(values, 6)) for values in np.array(found).T], axis=0)
+        pairs.append((ms_ssim(references[reference], distorted), -gmsd(references[reference], distorted)))
+    ranks = np.mean([rankdata(np.round(values, 6)) for values in np.array(pairs).T], axis=0)
     return [round(float(value), 6) for value in 1 + 4 * (ranks - 1) / (len(names) - 1)]
 
 

@@ -109,7 +109,7 @@ def _check(photos: Sequence[Photo], recipe: Recipe) -> None:
         raise DataError(f"kinds are 1-25 and levels 1-5, not {recipe.kinds} and {recipe.levels}")
     families = {DISTORTIONS[kind - 1].family for kind in recipe.kinds if kind not in CHROMA_ONLY}
     if recipe.per_image == "wild" and len(families) < 3:
-        raise DataError("several distortions a picture need kinds from at least three families besides colour")
+        raise DataError("several distortions per picture need kinds from at least three families besides colour")
 
 
 def _build(photos: Sequence[Photo], folder: Path, recipe: Recipe, progress: Report | None) -> str:
@@ -192,9 +192,9 @@ def _deal(crop: np.ndarray, number: int, deck: list[tuple[int, int]], recipe: Re
 def _wild(rng: np.random.RandomState, kinds: Sequence[int], levels: Sequence[int]) -> Cells:
     """Two or three kinds of different families; of n levels the mildest is n times as likely as the last."""
     weights = np.arange(len(levels), 0, -1, dtype=np.float64)
-    wanted = 2 + rng.randint(2)
+    number = 2 + rng.randint(2)
     chosen: dict[str, tuple[int, int]] = {}
-    while len(chosen) < wanted:
+    while len(chosen) < number:
         kind = kinds[rng.randint(len(kinds))]
         level = levels[rng.choice(len(levels), p=weights / weights.sum())]
         chosen.setdefault(DISTORTIONS[kind - 1].family, (kind, level))

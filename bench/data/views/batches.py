@@ -24,7 +24,7 @@ from bench.data.pixels.on_gpu import PlacedStores
 from bench.data.pixels.store import PixelStore, Policy, open_store
 from bench.data.views.buffers import BufferPool
 from bench.data.views.prefetch import prefetched
-from bench.data.views.randomness import below, draws, name_keys
+from bench.data.views.randomness import below, draws, name_keys, pixel_keys
 from bench.data.views.view import View
 
 __all__ = ["FIXED_DRAWS", "ViewMaker", "corners", "policy_of", "prefetched", "send", "stream"]
@@ -66,7 +66,7 @@ class ViewMaker:
         scale = 1 / (255 * torch.tensor(self.std, dtype=torch.float64))
         shift = -torch.tensor(self.mean, dtype=torch.float64) / torch.tensor(self.std, dtype=torch.float64)
         self._scale, self._shift = (t.float().view(3, 1, 1).to(self.device) for t in (scale, shift))
-        self._keys = name_keys(dataset.table["image"].tolist())
+        self._names = name_keys(dataset.table["image"].tolist())
         wanted = (*self.views.values(), *self.tested.values())
         self._stores: dict[Policy, PixelStore] = {
             policy: open_store(dataset, policy, cache, progress=progress, limit_bytes=limit_bytes)
@@ -103,15 +103,15 @@ class ViewMaker:
         if view.alone:
             return self._whole(store, rows)
         n, f = (view.grid, view.fragment) if view.kind == "fragments" else (1, view.size)
+        heights, widths = store.heights[rows], store.widths[rows]
         drawn = draws(
-            self._keys[rows],
+            self._names[rows] if training else pixel_keys(store.crcs[rows], heights, widths),
             FIXED_DRAWS + 2 * n * n,
             seed=self.recipe.seed,
             epoch=epoch,
             number=number,
             training=training,
         )
-        heights, widths = store.heights[rows], store.widths[rows]
         tops, lefts = corners(view, heights, widths, n, f, drawn[:, FIXED_DRAWS:])
         starts = store.offsets[rows, None, None] + (tops * widths[:, None, None] + lefts) * 3
         flips = drawn[:, :FIXED_DRAWS] >> np.uint64(31) if view.flips and training else np.zeros((len(rows), 2))
@@ -141,9 +141,9 @@ class ViewMaker:
         cells = torch.gather(send(starts, at), 1, (lines // f)[:, :, None].expand(-1, -1, n))
         index = cells + ((lines % f) * send(strides, at)[:, None])[:, :, None]
         runs = flat.as_strided((flat.numel() - run + 1, run), (1, 1))
-        found = self._empty((index.numel(), run), torch.uint8, at)
-        torch.index_select(runs, 0, index.view(-1), out=found)
-        return found.view(batch, size, size, 3).to(self.device, non_blocking=self.device.type == "cuda")
+        out = self._empty((index.numel(), run), torch.uint8, at)
+        torch.index_select(runs, 0, index.view(-1), out=out)
+        return out.view(batch, size, size, 3).to(self.device, non_blocking=self.device.type == "cuda")
 
     def _empty(self, shape: Sequence[int], dtype: torch.dtype, at: torch.device) -> Tensor:
         """Memory for a batch: reused on the CPU, pinned where it is copied to a GPU (torch reuses both of those)."""

@@ -22,17 +22,17 @@ class BufferPool:
 
     def empty(self, shape: Sequence[int], dtype: torch.dtype = torch.float32) -> Tensor:
         """An uninitialised tensor; as safe to keep as any other."""
-        wanted = math.prod(shape) * dtype.itemsize
-        base = self._take(wanted)
-        lease = base[:wanted]  # torch keeps this very array alive as long as any tensor shares its memory
+        size = math.prod(shape) * dtype.itemsize
+        base = self._take(size)
+        lease = base[:size]  # torch keeps this very array alive as long as any tensor shares its memory
         weakref.finalize(lease, self._give, base).atexit = False
         return torch.from_numpy(lease).view(dtype).view(tuple(shape))
 
-    def _take(self, wanted: int) -> np.ndarray:
+    def _take(self, size: int) -> np.ndarray:
         for key, base in list(self._free.items()):
-            if wanted <= base.size <= 2 * wanted and self._free.pop(key, None) is not None:
+            if size <= base.size <= 2 * size and self._free.pop(key, None) is not None:
                 return base
-        return np.empty(wanted, dtype=np.uint8)
+        return np.empty(size, dtype=np.uint8)
 
     def _give(self, base: np.ndarray) -> None:
         # no lock, only single dict operations: a garbage collection may call this in the middle of _take

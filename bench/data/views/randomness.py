@@ -1,7 +1,8 @@
 """Counter-based random numbers for views: a function of what is asked for, not of when or in what batch.
 
-A draw is splitmix64 (Steele et al. 2014) over a chain of seed, stream, image name, epoch and view number, so views
-of one split are the views of every split, in any order, process and batch size.
+A draw is splitmix64 (Steele et al. 2014) over a chain of seed, stream, image, epoch and view number, so views of one
+split are the views of every split, in any order, process and batch size. In training an image is known by its name, in
+tests by its stored pixels: whatever a file is called, it gets the same score.
 """
 
 from __future__ import annotations
@@ -19,6 +20,13 @@ def name_keys(names: Sequence[str]) -> np.ndarray:
     """A stable 64-bit number for each image name."""
     digests = [hashlib.blake2b(name.encode(), digest_size=8).digest() for name in names]
     return np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64)
+
+
+def pixel_keys(crcs: np.ndarray | int, heights: np.ndarray | int, widths: np.ndarray | int) -> np.ndarray:
+    """A 64-bit number for each stored picture, made of its CRC-32 and its sides."""
+    crc, height, width = (np.asarray(values).astype(np.uint64) for values in (crcs, heights, widths))
+    key: np.ndarray = crc ^ height << np.uint64(32) ^ width << np.uint64(48)
+    return key
 
 
 def draws(

@@ -1,8 +1,8 @@
-"""The test views of one picture that belongs to no set, drawn by its pixels: its name does not matter."""
+"""The test views of one picture, in a set or in none: they are drawn by its pixels, and its name does not matter."""
 
 from __future__ import annotations
 
-import hashlib
+import zlib
 
 import numpy as np
 from PIL import Image
@@ -10,15 +10,8 @@ from PIL import Image
 from bench.core.spec import Recipe
 from bench.data.pixels.policy import resized
 from bench.data.views.batches import FIXED_DRAWS, corners, policy_of, stream
-from bench.data.views.randomness import draws
+from bench.data.views.randomness import draws, pixel_keys
 from bench.data.views.view import View
-
-
-def pixel_key(picture: Image.Image) -> int:
-    """A 64-bit number made of a picture's size and pixels, in the place of the one that a test makes of its name."""
-    digest = hashlib.blake2b(f"{picture.width} {picture.height} {picture.mode}\n".encode(), digest_size=8)
-    digest.update(np.asarray(picture).data)
-    return int.from_bytes(digest.digest(), "little")
 
 
 def is_constant(view: View) -> bool:
@@ -26,23 +19,18 @@ def is_constant(view: View) -> bool:
     return not stream(view, seed=0, epoch=0, number=0, training=False)
 
 
-def views_of(picture: Image.Image, view: View, recipe: Recipe, key: int, count: int) -> np.ndarray:
+def views_of(picture: Image.Image, view: View, recipe: Recipe, count: int) -> np.ndarray:
     """The first `count` test views as a test cuts them: uint8, [count, size, size, 3]; a whole picture as it is."""
     stored = resized(picture, policy_of(view, recipe))
-    if view.alone:
-        return stored[None]
-    return cut(stored, view, *windows(picture.size, view, recipe, key, count))
+    return stored[None] if view.alone else cut(stored, view, *windows(stored, view, recipe, count))
 
 
-def windows(size: tuple[int, int], view: View, recipe: Recipe, key: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Top and left pixel of every window of every view in the picture as it is stored, [count, n, n] each.
-
-    `size` is the picture's own width and height.
-    """
-    height, width = policy_of(view, recipe).target(size[1], size[0])
+def windows(stored: np.ndarray, view: View, recipe: Recipe, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Top and left pixel of every window of every view in a picture as it is stored, [count, n, n] each."""
+    height, width = stored.shape[:2]
     n, f = _tiles(view)
     drawn = draws(
-        np.full(count, key, dtype=np.uint64),
+        np.repeat(pixel_keys(zlib.crc32(stored.reshape(-1).data), height, width), count),
         FIXED_DRAWS + 2 * n * n,
         seed=recipe.seed,
         epoch=0,

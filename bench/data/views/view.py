@@ -51,7 +51,7 @@ class View:
 
 @dataclass(frozen=True)
 class Frozen:
-    """An input computed by a frozen network: done once an image and view, and kept where that pays.
+    """An input computed by a frozen network: done once per image and view, and kept where that pays.
 
     `key` names the function (network and what is taken from it); together with the weights' hash and the view it
     names the cache. `compute` maps normalised pictures [B,3,S,S] to the input; the caller runs it without gradient.

@@ -1,4 +1,4 @@
-"""The Ray executor: one task a run, on as many machines as the cluster has; records stay the truth.
+"""The Ray executor: one task per run, on as many machines as the cluster has; records stay the truth.
 
 The driver claims a run, sends it, and beats for it. Workers write records to the results folder where they share it
 with the driver and hand them back where not. Ray's own retries are off: the driver tells a lost worker (the run is

@@ -155,7 +155,7 @@ def _fill_frozen(job: Job) -> dict[str, Tensor]:
 
 
 def _time_training(job: Job) -> tuple[float, float, dict[str, float]]:
-    """Images a second of the trainer, seconds a step, and the phases' shares of a step."""
+    """Images a second of the trainer, seconds per step, and the phases' shares of a step."""
     warm = replace(job, train=job.train[: 2 * job.recipe.batch], recipe=replace(job.recipe, epochs=1))
     steps = job.recipe.epochs * len(epoch_batches(job, 0))
     images = job.recipe.epochs * len(job.train)

@@ -35,11 +35,11 @@ class TimedFeed(Feed):
     def inputs(self, batch: Batch, pictures: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
         """As the feed does; called by the trainer, which waits."""
         begin = time.perf_counter()
-        found = super().inputs(batch, pictures)
+        tensors = super().inputs(batch, pictures)
         if self.watched:
             wait_for(self.maker.device)
         self.reading += time.perf_counter() - begin
-        return found
+        return tensors
 
 
 class _Marks:

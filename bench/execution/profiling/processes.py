@@ -34,16 +34,16 @@ def profile_methods(
     """
     from bench.execution.profiling.measure import report_of
 
-    wanted = list(names) or [name for name in METHODS.names() if METHODS.card(name).facts["vit_b"] is not None]
-    for name in wanted:
+    methods = list(names) or [name for name in METHODS.names() if METHODS.card(name).facts["vit_b"] is not None]
+    for name in methods:
         METHODS.target(name)  # an unknown name is an error before anything is measured
-    sorted_settings = sort_settings(settings, wanted, [])
+    sorted_settings = sort_settings(settings, methods, [])
     if sorted_settings.recipe or sorted_settings.recipes or sorted_settings.spec:
         raise UsageError("--set takes options of methods here; a recipe's speed is set by --batch and --size.")
     options = sorted_settings.methods
     measured, failed = {}, {}
-    for done, name in enumerate(wanted):
-        report(done, len(wanted), "methods measured")
+    for done, name in enumerate(methods):
+        report(done, len(methods), "methods measured")
         try:
             chosen = {**own.get(name, {}), **options.get(name, {})}
             measured[name] = _in_fresh_process(name, chosen, setting, runtime)
@@ -51,7 +51,7 @@ def profile_methods(
             raise
         except Exception as error:  # a method's own code, a plugin's among them, may fail in any way
             failed[name] = str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
-    report(len(wanted), len(wanted), "methods measured")
+    report(len(methods), len(methods), "methods measured")
     if not measured:
         raise RunError("Nothing could be measured. " + " ".join(f"{n}: {why}" for n, why in failed.items()))
     return report_of(measured, setting), failed

@@ -151,10 +151,10 @@ def _check(weights: Mapping[str, Any], model: str) -> None:
     import timm
 
     ours = timm.create_model(model, pretrained=False, num_classes=0).state_dict()
-    wanted = {name: tuple(values.shape) for name, values in ours.items()}
+    shapes = {name: tuple(values.shape) for name, values in ours.items()}
     given = {name: tuple(values.shape) for name, values in weights.items()}
-    extra = {name for name in given if not name.startswith("classifier.")} - wanted.keys()
-    wrong = sorted(extra | {name for name, shape in wanted.items() if given.get(name) != shape})
+    extra = {name for name in given if not name.startswith("classifier.")} - shapes.keys()
+    wrong = sorted(extra | {name for name, shape in shapes.items() if given.get(name) != shape})
     if wrong:
         raise WeightsError(f"the weights for {model} do not fit timm's model in {', '.join(wrong[:5])}")
 

@@ -130,7 +130,7 @@ def _short(error: BaseException) -> str:
     return lines[0][:160]
 
 
-# The JAX names of AugReg's ViTs (bare, or below opt/target/ or params/) and timm's, one pattern a kind.
+# The JAX names of AugReg's ViTs (bare, or below opt/target/ or params/) and timm's, one pattern per kind.
 _AUGREG = (
     (r"embedding/(kernel|bias)", "patch_embed.proj.{}"),
     (r"Transformer/encoder_norm/(scale|bias)", "norm.{}"),

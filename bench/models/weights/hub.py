@@ -32,12 +32,12 @@ def hub_file(cfg: Any, flag: str) -> Path:
         where = f"; fetch {cfg.url} yourself and give it with {flag} FILE" if cfg.url else ""
         raise WeightsError(f"timm knows no hub file with pretrained weights for {name}{where}.")
     repo, _, revision = cfg.hf_hub_id.partition("@")
-    wanted = cfg.hf_hub_filename or "pytorch_model.bin"
-    files = [_SAFE[wanted], wanted] if wanted in _SAFE else [wanted]
+    file_name = cfg.hf_hub_filename or "pytorch_model.bin"
+    files = [_SAFE[file_name], file_name] if file_name in _SAFE else [file_name]
     cached = _cached(repo, files, revision)
     if cached is not None:
         return cached
-    reason = _download(cfg, repo, files[0], wanted, revision)
+    reason = _download(cfg, repo, files[0], file_name, revision)
     cached = _cached(repo, files, revision)
     if cached is None:
         raise WeightsError(
@@ -53,13 +53,13 @@ def _cached(repo: str, files: list[str], revision: str) -> Path | None:
     from huggingface_hub import try_to_load_from_cache
 
     for file in files:
-        found = try_to_load_from_cache(repo, file, revision=revision or None)
-        if isinstance(found, str):
-            return Path(found)
+        path = try_to_load_from_cache(repo, file, revision=revision or None)
+        if isinstance(path, str):
+            return Path(path)
     return None
 
 
-def _download(cfg: Any, repo: str, first: str, wanted: str, revision: str) -> str:
+def _download(cfg: Any, repo: str, first: str, name: str, revision: str) -> str:
     """Let timm download the file into the hub's cache; why it did not, or nothing."""
     from huggingface_hub import constants
     from timm.models import load_state_dict_from_hf
@@ -70,7 +70,7 @@ def _download(cfg: Any, repo: str, first: str, wanted: str, revision: str) -> st
     if reason:
         return f"the hub at {constants.ENDPOINT} cannot be reached ({reason})"
     try:
-        load_state_dict_from_hf(cfg.hf_hub_id, wanted, weights_only=True)
+        load_state_dict_from_hf(cfg.hf_hub_id, name, weights_only=True)
     except Exception as error:  # the client raises errors of many libraries
         said = str(error).strip().splitlines() or [type(error).__name__]
         return f"the hub at {constants.ENDPOINT} refused ({said[0][:160]})"

@@ -251,10 +251,10 @@ def _fit_vit(tensors: State, model: Any, what: str, backbone: str) -> State:
     if "radio" in backbone:
         raise UsageError("RADIO's position table needs its own resampling: choose another backbone.")
     patch = tensors.get("patch_embed.proj.weight")
-    wanted = tuple(model.patch_embed.proj.weight.shape)
-    if patch is not None and patch.ndim == 4 and tuple(patch.shape) != wanted:
+    shape = tuple(model.patch_embed.proj.weight.shape)
+    if patch is not None and patch.ndim == 4 and tuple(patch.shape) != shape:
         # timm would stretch the kernel to the backbone's patch size without a word
-        _refuse(what, backbone, [], [], [("patch_embed.proj.weight", tuple(patch.shape), wanted)])
+        _refuse(what, backbone, [], [], [("patch_embed.proj.weight", tuple(patch.shape), shape)])
     resampling = {"interpolation": "bilinear", "antialias": False} if "flexi" in backbone else {}
     try:
         if isinstance(model, Eva):
@@ -301,7 +301,7 @@ def _refuse(
     extra: list[str],
     wrong: list[tuple[str, tuple[int, ...], tuple[int, ...]]],
 ) -> None:
-    shaped = [f"{name} {_times(found)} instead of {_times(wanted)}" for name, found, wanted in wrong]
+    shaped = [f"{name} {_times(shape)} instead of {_times(expected)}" for name, shape, expected in wrong]
     parts = [
         f"{len(names)} {title} ({listed(names)})"
         for title, names in (("missing", missing), ("not its own", extra), ("of the wrong shape", shaped))

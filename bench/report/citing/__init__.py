@@ -87,11 +87,11 @@ class Citations:
 
     def add(self, keys: Iterable[str], reason: str) -> None:
         """Cite entries for something; nothing to cite for it is noted."""
-        found = list(keys)
-        for key in found:
+        entries = list(keys)
+        for key in entries:
             said = self.reasons.setdefault(key, [])
             said += [] if reason in said else [reason]
-        if not found and reason not in self.missing:
+        if not entries and reason not in self.missing:
             self.missing.append(reason)
 
     def bibtex(self) -> str:
@@ -137,8 +137,8 @@ def _cite_networks(citations: Citations, record: Record) -> None:
     if spec.backbone.startswith(("vit_", "test_vit")):
         citations.add(("dosovitskiy2021vit",), backbone)
     if spec.backbone and spec.weights == "pretrained":
-        found = _first(WEIGHTS, spec.backbone)
-        citations.add(found, backbone if found else f"the weights of {spec.backbone}")
+        weights = _first(WEIGHTS, spec.backbone)
+        citations.add(weights, backbone if weights else f"the weights of {spec.backbone}")
     further = record.section("weights").get("further") or {}
     for name in further:
         citations.add(_first(CNNS, str(name)), f"CNN {name}")
@@ -176,7 +176,7 @@ def sources_of(table: Table) -> list[str]:
 def entries() -> dict[str, str]:
     """Every entry of the file by its key, in the file's order."""
     text = (Path(__file__).parent / "references.bib").read_text(encoding="utf-8")
-    return {found[1]: found[0].strip() + "\n" for found in re.finditer(r"@\w+\{(\w+),.*?\n\}\n", text, re.DOTALL)}
+    return {match[1]: match[0].strip() + "\n" for match in re.finditer(r"@\w+\{(\w+),.*?\n\}\n", text, re.DOTALL)}
 
 
 def harness() -> str:

@@ -68,7 +68,7 @@ Tell = Callable[[Written | Refusal], object]
 
 @dataclass
 class Outcome:
-    """What came of drawing: the files, what could not be drawn, and the figures that have no records here."""
+    """The outcome of drawing: the files, what could not be drawn, and the figures that have no records here."""
 
     tell: Tell = lambda _: None
     """Called with each as it comes."""
@@ -86,13 +86,13 @@ class Outcome:
         """How many figures were drawn or could not be."""
         return len(self.written) + len(self.refused)
 
-    def add(self, found: Written | Refusal) -> None:
+    def add(self, outcome: Written | Refusal) -> None:
         """Note one more."""
-        if isinstance(found, Written):
-            self.written.append(found)
+        if isinstance(outcome, Written):
+            self.written.append(outcome)
         else:
-            self.refused.append(found)
-        self.tell(found)
+            self.refused.append(outcome)
+        self.tell(outcome)
 
 
 def make_figures(

@@ -66,13 +66,13 @@ class Attention(Figure):
 
     def draw(self, scene: Scene, experiment: Experiment) -> Iterator[Drawing]:
         """Two figures: attention rollout, and the last block's attention."""
-        kept, without = kept_runs(scene, experiment)
-        shown, found = _maps_of_all(kept, experiment, scene.wish.machine(), scene.wish.image)
+        runs, without = kept_runs(scene, experiment)
+        shown, all_maps = _maps_of_all(runs, experiment, scene.wish.machine(), scene.wish.image)
         for kind, (name, meaning) in KINDS.items():
-            figure = _figure(shown, {subject: maps[kind] for subject, maps in found.items()})
+            figure = _figure(shown, {subject: maps[kind] for subject, maps in all_maps.items()})
             parts, title = (kind, experiment.train), f"{name}, trained on {title_of(experiment)}"
             how, more = f"{meaning} {HOW}", [lacking(without)]
-            yield scene.drawing(parts, figure, title, list(found), [experiment], how=how, medians=False, more=more)
+            yield scene.drawing(parts, figure, title, list(all_maps), [experiment], how=how, medians=False, more=more)
 
 
 def attention_maps(session: Session, pictures: Dataset) -> Maps:
@@ -85,19 +85,19 @@ def attention_maps(session: Session, pictures: Dataset) -> Maps:
 
 
 def _maps_of_all(
-    kept: Kept, experiment: Experiment, runtime: Runtime, image: str
+    runs: Kept, experiment: Experiment, runtime: Runtime, image: str
 ) -> tuple[Dataset, dict[Subject, Maps]]:
     """The pictures, chosen once, and every method's maps of them; one model is in memory at a time."""
     shown: Dataset | None = None
-    found: dict[Subject, Maps] = {}
+    maps: dict[Subject, Maps] = {}
     shared = Shared()
-    for subject, record in kept.items():
+    for subject, record in runs.items():
         session = open_trained(record, runtime, shared)
         if shown is None:
             shown = _chosen(session, record, experiment, image)
-        found[subject] = attention_maps(session, shown)
+        maps[subject] = attention_maps(session, shown)
     assert shown is not None
-    return shown, found
+    return shown, maps
 
 
 def _chosen(session: Session, record: Record, experiment: Experiment, image: str) -> Dataset:
@@ -119,8 +119,8 @@ def _chosen(session: Session, record: Record, experiment: Experiment, image: str
     return Dataset(dataset.name, dataset.root, dataset.table.iloc[rows].reset_index(drop=True), dataset.grouped)
 
 
-def _figure(shown: Dataset, found: dict[Subject, list[np.ndarray]]) -> Any:
-    subjects = list(found)
+def _figure(shown: Dataset, maps: dict[Subject, list[np.ndarray]]) -> Any:
+    subjects = list(maps)
     blocks = [subjects[i : i + ACROSS] for i in range(0, len(subjects), ACROSS)]
     across = 1 + max(map(len, blocks))
     pictures = [shrunk(path, shown.name) for path in shown.paths()]
@@ -133,7 +133,7 @@ def _figure(shown: Dataset, found: dict[Subject, list[np.ndarray]]) -> Any:
             _show(row[0], picture)
             row[0].set_xlabel("" if scores[i] != scores[i] else f"human score {scores[i]:.3g}", fontsize=7)
             for axes, subject in zip(row[1:], block, strict=False):
-                _show(axes, picture, found[subject][i])
+                _show(axes, picture, maps[subject][i])
             for unused in row[1 + len(block) :]:
                 unused.set_visible(False)
         top = every[b * len(pictures) * across :][:across]

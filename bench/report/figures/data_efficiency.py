@@ -46,11 +46,11 @@ class DataEfficiency(Figure):
 
 def _fractions(scene: Scene) -> dict[str, list[float]]:
     """Of every dataset tested on its own held-out part, the training fractions; those with one only are left out."""
-    found: dict[str, set[float]] = {}
+    fractions: dict[str, set[float]] = {}
     for experiment in scene.part.experiments():
         if experiment.is_own_test and experiment.source == "split":
-            found.setdefault(experiment.train, set()).add(experiment.fraction)
-    return {name: sorted(values) for name, values in found.items() if len(values) > 1}
+            fractions.setdefault(experiment.train, set()).add(experiment.fraction)
+    return {name: sorted(values) for name, values in fractions.items() if len(values) > 1}
 
 
 def _line(axes: Any, scene: Scene, subject: Subject, experiments: list[Experiment], order: int, count: int) -> None:

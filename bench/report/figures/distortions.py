@@ -35,14 +35,17 @@ class Distortions(Figure):
             ("distortions", by_family, _bars, _patch, "family of distortions"),
             ("distortions_each", by_distortion, _dots, _dot, "distortion"),
         ):
-            found = {s: _groups(scene, s, experiment, measure) for s in subjects}
-            found = {s: groups for s, groups in found.items() if groups}
-            if found:
-                figure = figure_of(found, list(dict.fromkeys(g for groups in found.values() for g in groups)))
+            by_subject = {s: _groups(scene, s, experiment, measure) for s in subjects}
+            by_subject = {s: groups for s, groups in by_subject.items() if groups}
+            if by_subject:
+                figure = figure_of(by_subject, list(dict.fromkeys(g for groups in by_subject.values() for g in groups)))
                 title = f"PLCC and SRCC by {shown} on {title_of(experiment)}"
-                parts, legend = (stem, experiment.train), Legend([handle(s) for s in found], [s.label for s in found])
+                parts, legend = (
+                    (stem, experiment.train),
+                    Legend([handle(s) for s in by_subject], [s.label for s in by_subject]),
+                )
                 yield scene.drawing(
-                    parts, figure, title, list(found), [experiment], how=HOW, legend=legend, whiskers=True
+                    parts, figure, title, list(by_subject), [experiment], how=HOW, legend=legend, whiskers=True
                 )
 
 
@@ -51,8 +54,8 @@ def _groups(
 ) -> dict[str, list[Agreement]]:
     groups: dict[str, list[Agreement]] = {}
     for record in scene.done(subject.arm, experiment).values():
-        found = record.predictions(experiment.target)
-        for group, agreement in (measure(found) if found is not None else {}).items():
+        predictions = record.predictions(experiment.target)
+        for group, agreement in (measure(predictions) if predictions is not None else {}).items():
             groups.setdefault(group, []).append(agreement)
     return groups
 
@@ -62,19 +65,19 @@ def _values(splits: Splits, group: str, metric: str) -> list[float]:
     return [round(getattr(agreement, metric), 6) for agreement in splits.get(group, [])]
 
 
-def _bars(found: Mapping[Subject, Splits], groups: list[str]) -> Any:
+def _bars(groups_of: Mapping[Subject, Splits], groups: list[str]) -> Any:
     """Bars side by side within each group, and never broader than a bar where there are few."""
-    unit = max(len(found) * BAR + GAP, LETTER * max(map(len, groups)) + 0.15)
+    unit = max(len(groups_of) * BAR + GAP, LETTER * max(map(len, groups)) + 0.15)
     size = (min(max(len(groups) * unit + 0.8, 2.6), WIDEST), 2.5)
     figure, every = panels(2, columns=1, size=size, stretch=False, sharex=True)
     room = (size[0] - 0.8) / (len(groups) + 0.2)  # inches that a group really gets
-    width = min(0.84 / len(found), 1.2 * BAR / room)
+    width = min(0.84 / len(groups_of), 1.2 * BAR / room)
     for axes, metric in zip(every, METRICS, strict=True):
-        for order, (subject, splits) in enumerate(found.items()):
+        for order, (subject, splits) in enumerate(groups_of.items()):
             for place, group in enumerate(groups):
                 values = _values(splits, group, metric)
                 if values:
-                    _bar(axes, subject, place + width * (order - (len(found) - 1) / 2), values, width)
+                    _bar(axes, subject, place + width * (order - (len(groups_of) - 1) / 2), values, width)
         axes.set_ylabel(METRIC_TITLES[metric])
         axes.axhline(0, color="black", linewidth=0.6)
         axes.grid(visible=False, axis="x")
@@ -92,15 +95,15 @@ def _bar(axes: Any, subject: Subject, x: float, values: list[float], width: floa
         axes.vlines(x, min(values), max(values), color=INK, linewidth=0.9)
 
 
-def _dots(found: Mapping[Subject, Splits], groups: list[str]) -> Any:
-    figure, every = panels(2, columns=2, size=(3.7, max(0.21, 0.03 * len(found)) * len(groups) + 0.9), sharey=True)
+def _dots(groups_of: Mapping[Subject, Splits], groups: list[str]) -> Any:
+    figure, every = panels(2, columns=2, size=(3.7, max(0.21, 0.03 * len(groups_of)) * len(groups) + 0.9), sharey=True)
     for axes, metric in zip(every, METRICS, strict=True):
-        for order, (subject, splits) in enumerate(found.items()):
+        for order, (subject, splits) in enumerate(groups_of.items()):
             look = subject.look
             for place, group in enumerate(groups):
                 values = _values(splits, group, metric)
                 if values:
-                    y = place + 0.6 * (order - (len(found) - 1) / 2) / len(found)
+                    y = place + 0.6 * (order - (len(groups_of) - 1) / 2) / len(groups_of)
                     axes.hlines(y, min(values), max(values), color=look.colour, linewidth=0.5)
                     axes.plot(
                         statistics.median(values),

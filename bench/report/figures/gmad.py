@@ -23,6 +23,10 @@ HOW = (
 )
 
 
+PRINTED = ("deiqt", "glia")
+"""Who meets in GLIA's Fig. 4."""
+
+
 @dataclass(frozen=True)
 class Match:
     """Two models and what each predicted, in one split, for the same images."""
@@ -46,15 +50,18 @@ class Gmad(Figure):
 
     def topics(self, scene: Scene) -> list[Experiment]:
         """The preset's pairs of sets, or the pairs among the sets the user named; tested on the whole target."""
-        wanted = set(scene.wish.datasets)
-        return [e for e in scene.part.across() if e.datasets <= wanted] if wanted else scene.part.competitions()
+        sets = set(scene.wish.datasets)
+        return [e for e in scene.part.across() if e.datasets <= sets] if sets else scene.part.competitions()
 
     def draw(self, scene: Scene, experiment: Experiment) -> Iterator[Drawing]:
-        """One sheet per pair of models: the two with the highest SRCC, or every pair of those that were named."""
+        """One sheet per pair of models: every pair of those that were named; else the paper's two, DEIQT and GLIA, and
+        where one of them is missing the two with the highest SRCC."""
         subjects = scene.subjects([experiment])
         if not scene.wish.methods:
             strongest = sorted(subjects, key=lambda s: -_srcc(scene, s, experiment))[:2]
-            subjects = [subject for subject in subjects if subject in strongest]
+            printed_two = [subject for subject in subjects if subject.arm.method in PRINTED]
+            chosen = printed_two if len(printed_two) == len(PRINTED) else strongest
+            subjects = [subject for subject in subjects if subject in chosen]
         for pair in combinations(subjects, 2):
             first, second = scene.named([subject.arm for subject in pair], [experiment])
             match = _match(scene, first, second, experiment)
@@ -72,15 +79,19 @@ def _match(scene: Scene, first: Subject, second: Subject, experiment: Experiment
     """The first split in which both predicted the same images."""
     runs = [scene.done(subject.arm, experiment) for subject in (first, second)]
     for split in sorted(set(runs[0]) & set(runs[1])):
-        found = [by_split[split].predictions(experiment.target) for by_split in runs]
-        if found[0] is not None and found[1] is not None and np.array_equal(found[0].names, found[1].names):
-            return Match(first, second, split, {first.label: found[0], second.label: found[1]})
+        predictions = [by_split[split].predictions(experiment.target) for by_split in runs]
+        if (
+            predictions[0] is not None
+            and predictions[1] is not None
+            and np.array_equal(predictions[0].names, predictions[1].names)
+        ):
+            return Match(first, second, split, {first.label: predictions[0], second.label: predictions[1]})
     return None
 
 
 def _columns(match: Match) -> list[tuple[Pair, str]]:
     """GLIA's Fig. 4 (a–d): the first model fixed at its lowest and highest level, then the second."""
-    scores = {label: found.predicted for label, found in match.found.items()}
+    scores = {label: predictions.predicted for label, predictions in match.found.items()}
     columns = []
     for attacker, defender in ((match.second.label, match.first.label), (match.first.label, match.second.label)):
         pairs = find_pairs(attacker, defender, scores, match.any.human)
@@ -111,5 +122,5 @@ def _figure(scene: Scene, experiment: Experiment, match: Match, columns: list[tu
 def _scores(match: Match) -> dict[str, np.ndarray]:
     """What both models and people say of the images, on one scale from 0 to 100."""
     human = match.any.human
-    scores = {label: rescale(found.predicted, found.human) for label, found in match.found.items()}
+    scores = {label: rescale(predictions.predicted, predictions.human) for label, predictions in match.found.items()}
     return scores | {"people": (human - human.min()) / np.ptp(human) * 100}

@@ -38,8 +38,8 @@ def kept_tests(scene: Scene) -> list[Experiment]:
 
     The first such dataset only, unless the user named some: a walk through every model takes its time.
     """
-    found = [experiment for experiment in scene.own_tests() if kept_runs(scene, experiment)[0]]
-    return found if scene.wish.datasets else found[:1]
+    experiments = [experiment for experiment in scene.own_tests() if kept_runs(scene, experiment)[0]]
+    return experiments if scene.wish.datasets else experiments[:1]
 
 
 def kept_runs(scene: Scene, experiment: Experiment) -> tuple[Kept, list[Subject]]:
@@ -51,8 +51,8 @@ def kept_runs(scene: Scene, experiment: Experiment) -> tuple[Kept, list[Subject]
         for split, record in scene.done(subject.arm, experiment).items():
             if store.state_path(record.spec).exists():
                 by_split.setdefault(split, {})[subject] = record
-    kept = by_split[min(by_split, key=lambda split: (-len(by_split[split]), split))] if by_split else {}
-    return kept, [subject for subject in subjects if subject not in kept]
+    runs = by_split[min(by_split, key=lambda split: (-len(by_split[split]), split))] if by_split else {}
+    return runs, [subject for subject in subjects if subject not in runs]
 
 
 def open_trained(record: Record, runtime: Runtime, shared: Shared | None = None) -> Session:
@@ -62,7 +62,7 @@ def open_trained(record: Record, runtime: Runtime, shared: Shared | None = None)
     if restore_trained(session, Store(runtime.results)) is None:
         raise UsageError(
             f"The kept weights of {record.spec.method} (run {record.key}) are damaged, or of other data or code. "
-            f"This command makes them again: bench run -m {record.spec.method} {flags_of(record.spec.train)} "
+            f"This command repeats them: bench run -m {record.spec.method} {flags_of(record.spec.train)} "
             "--overwrite always"
         )
     session.model.eval()
@@ -83,12 +83,12 @@ def whole_pictures(session: Session, pictures: Dataset) -> Iterator[ViewMaker]:
 
     So every patch of every method lies at the same place of the picture; a fragment lies in its own cell of it.
     """
-    made = session.feed_of(session.spec.train)
-    own = made.maker.views
+    feed = session.feed_of(session.spec.train)
+    own = feed.maker.views
     views = {n: View("resize", v.size) if v.kind == "crop" else replace(v, flips=False) for n, v in own.items()}
     with tempfile.TemporaryDirectory() as scratch:
         recipe, at = session.spec.recipe, session.device
-        yield ViewMaker(pictures, views, recipe, Path(scratch), at, made.maker.mean, made.maker.std)
+        yield ViewMaker(pictures, views, recipe, Path(scratch), at, feed.maker.mean, feed.maker.std)
 
 
 def contiguous(session: Session) -> ViewMaker:
@@ -96,14 +96,14 @@ def contiguous(session: Session) -> ViewMaker:
 
     A mosaic has an edge at every fragment's border, at a period of few patches, which is no work of the model.
     """
-    made = session.feed_of(session.spec.train)
-    views = {n: View("crop", v.size) if v.kind == "fragments" else v for n, v in made.maker.views.items()}
-    if views == made.views:
-        return made.maker
-    runtime, maker = session.runtime, made.maker
+    feed = session.feed_of(session.spec.train)
+    views = {n: View("crop", v.size) if v.kind == "fragments" else v for n, v in feed.maker.views.items()}
+    if views == feed.views:
+        return feed.maker
+    runtime, maker = session.runtime, feed.maker
     limit = runtime.cache_limit_bytes
     return ViewMaker(
-        made.dataset,
+        feed.dataset,
         views,
         maker.recipe,
         runtime.cache,

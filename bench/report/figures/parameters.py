@@ -57,11 +57,11 @@ class Parameters(Figure):
 
 def _measured(scene: Scene, subject: Subject, experiment: Experiment) -> Spot | None:
     cell = scene.cell(subject.arm, experiment)
-    found, cost = spread(cell), cost_of(cell.records)
-    if found is None or cost.trainable is None:
+    numbers, cost = spread(cell), cost_of(cell.records)
+    if numbers is None or cost.trainable is None:
         return None
     look, total = subject.look, cost.total or cost.trainable
-    return Spot(subject.label, max(cost.trainable, 1.0), found[0], total, found[1], found[2], look)
+    return Spot(subject.label, max(cost.trainable, 1.0), numbers[0], total, numbers[1], numbers[2], look)
 
 
 def _published(dataset: str) -> list[Spot]:

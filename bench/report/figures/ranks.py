@@ -24,7 +24,7 @@ class Ranks(Figure):
     """Mean ranks of methods over the contents of a set in k-fold, with the critical difference."""
 
     def topics(self, scene: Scene) -> list[Experiment]:
-        """The sets that were split by k-fold: there each content is tested by one model a seed."""
+        """The sets that were split by k-fold: there each content is tested by one model per seed."""
         return scene.own_tests() if scene.part.rules.split_rule.startswith("kfold") else []
 
     def draw(self, scene: Scene, experiment: Experiment) -> Iterator[Drawing]:
@@ -39,14 +39,14 @@ class Ranks(Figure):
         if len(scores) < 2 or len(contents) < FEWEST_CONTENTS:
             return
         labels = {subject.label: subject for subject in scores}
-        found = critical_difference({s.label: [scores[s][name] for name in contents] for s in scores})
+        difference = critical_difference({s.label: [scores[s][name] for name in contents] for s in scores})
         how = (
             f"In each of {len(contents)} contents methods are ranked by the SRCC inside it, the mean over seeds; 1 is "
             "best. Methods under one bar differ by less than the critical difference (Nemenyi, α = 0.05; "
-            f"Friedman p = {found.p:.2g}), if contents are independent of one another."
+            f"Friedman p = {difference.p:.2g}), if contents are independent of one another."
         )
         title = f"Mean ranks over the contents of {title_of(experiment)}"
-        figure = _drawn(found, labels)
+        figure = _drawn(difference, labels)
         yield scene.drawing(
             ("ranks", experiment.train), figure, title, list(scores), [experiment], how=how, medians=False
         )
@@ -57,32 +57,32 @@ def _by_content(scene: Scene, subject: Subject, experiment: Experiment) -> dict[
     from bench.metrics.variance import content_scores
 
     try:
-        found = content_scores(scene.cell(subject.arm, experiment).by_seed())
+        scores = content_scores(scene.cell(subject.arm, experiment).by_seed())
     except (StoreError, RunError):
         return {}
-    return found if np.isfinite(list(found.values())).all() else {}
+    return scores if np.isfinite(list(scores.values())).all() else {}
 
 
-def _drawn(found: CriticalDifference, labels: Mapping[str, Subject]) -> Any:
-    order = list(found.mean_ranks)
+def _drawn(difference: CriticalDifference, labels: Mapping[str, Subject]) -> Any:
+    order = list(difference.mean_ranks)
     worst = max(len(order), 2)
     figure, (axes,) = panels(1, columns=1, size=(5.6, ROW * (len(order) + 2.2)))
     for row, label in enumerate(order):
-        rank, look = found.mean_ranks[label], labels[label].look
+        rank, look = difference.mean_ranks[label], labels[label].look
         axes.plot((1, rank), (row, row), color=GREY, linewidth=0.7)
         axes.plot(rank, row, marker=look.marker, color=look.colour, markersize=6, linestyle="")
         axes.annotate(f"{label}  {rank:.2f}", (rank, row), (8, 0), textcoords="offset points", va="center", fontsize=8)
-    for number, group in enumerate(found.groups):
+    for number, group in enumerate(difference.groups):
         x = worst + 0.75 + 0.18 * number
         rows = (order.index(group[0]) - 0.25, order.index(group[-1]) + 0.25)
         axes.plot((x, x), rows, color=INK, linewidth=3, solid_capstyle="butt", clip_on=False)
-    best = found.mean_ranks[order[0]]
-    axes.plot((best, best + found.cd), (-0.9, -0.9), color=INK, linewidth=1.2, marker="|", markersize=6)
+    best = difference.mean_ranks[order[0]]
+    axes.plot((best, best + difference.cd), (-0.9, -0.9), color=INK, linewidth=1.2, marker="|", markersize=6)
     axes.annotate(
-        f"critical difference {found.cd:.2f}", (best + found.cd, -0.9), (6, 0), textcoords="offset points",
+        f"critical difference {difference.cd:.2f}", (best + difference.cd, -0.9), (6, 0), textcoords="offset points",
         va="center", fontsize=7.5,
     )  # fmt: skip
-    axes.set_xlim(0.8, worst + 0.9 + 0.18 * len(found.groups))
+    axes.set_xlim(0.8, worst + 0.9 + 0.18 * len(difference.groups))
     axes.set_ylim(len(order) - 0.4, -1.4)
     axes.set_xticks(range(1, worst + 1))
     axes.set_yticks([])

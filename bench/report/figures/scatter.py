@@ -1,4 +1,4 @@
-"""Predicted against human scores of the test images, one panel a method, with the logistic that PLCC is taken after."""
+"""Predicted against human scores of the test images, one panel per method, with the logistic behind PLCC."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class Scatter(Figure):
             if not cell.values:  # a constant: there is no curve to show
                 continue
             record = median_run(cell)
-            found = record.predictions(experiment.target)
-            if found is not None:
-                shown.append((subject, record, found))
+            predictions = record.predictions(experiment.target)
+            if predictions is not None:
+                shown.append((subject, record, predictions))
         if shown:
             yield _figure(scene, experiment, shown)
 
@@ -47,8 +47,8 @@ def median_run(cell: Cell) -> Record:
 
 def _figure(scene: Scene, experiment: Experiment, shown: list[tuple[Subject, Record, Predictions]]) -> Drawing:
     figure, every = panels(len(shown), columns=4, size=(2.5, 2.55), sharey=True)
-    for axes, (subject, record, found) in zip(every, shown, strict=True):
-        _panel(axes, subject, record, found, experiment.target)
+    for axes, (subject, record, predictions) in zip(every, shown, strict=True):
+        _panel(axes, subject, record, predictions, experiment.target)
     outer_labels(every, "predicted score", "human score")
     how = (
         "Test images of the split whose SRCC is nearest to the median; the line is the 4-parameter logistic fitted on "
@@ -58,15 +58,22 @@ def _figure(scene: Scene, experiment: Experiment, shown: list[tuple[Subject, Rec
     return scene.drawing(("scatter", experiment.train), figure, title, subjects, [experiment], how=how, medians=False)
 
 
-def _panel(axes: Any, subject: Subject, record: Record, found: Predictions, target: str) -> None:
-    every = slice(None, None, 1 + len(found.human) // POINTS)
-    size = 9 if len(found.human) < 300 else 4
-    axes.scatter(found.predicted[every], found.human[every], s=size, color=subject.look.colour, alpha=0.45, linewidth=0)
+def _panel(axes: Any, subject: Subject, record: Record, predictions: Predictions, target: str) -> None:
+    every = slice(None, None, 1 + len(predictions.human) // POINTS)
+    size = 9 if len(predictions.human) < 300 else 4
+    axes.scatter(
+        predictions.predicted[every],
+        predictions.human[every],
+        s=size,
+        color=subject.look.colour,
+        alpha=0.45,
+        linewidth=0,
+    )
     values = {name: record.value(target, name) for name in ("srcc", "plcc")}
     numbers = "  ".join(f"{name.upper()} {printed(value)}" for name, value in values.items() if value is not None)
     try:
-        mapping = fit_logistic(found.predicted, found.human)
-        along = np.linspace(found.predicted.min(), found.predicted.max(), 200)
+        mapping = fit_logistic(predictions.predicted, predictions.human)
+        along = np.linspace(predictions.predicted.min(), predictions.predicted.max(), 200)
         axes.plot(along, mapping(along).round(6), color="black", linewidth=1.2)
     except RunError:
         numbers += " (no fit)"

@@ -95,12 +95,12 @@ class Scene:
 
         A method that was run under several settings is shown with the one that changes least from the preset.
         """
-        wanted = list(experiments)
+        chosen_experiments = list(experiments)
         chosen: dict[str, Arm] = {}
         for arm in self._wanted(self.part):  # plain arms come before changed ones
-            if arm.method not in chosen and any(self.cell(arm, e).values for e in wanted):
+            if arm.method not in chosen and any(self.cell(arm, e).values for e in chosen_experiments):
                 chosen[arm.method] = arm
-        return self.named(list(chosen.values()), wanted)
+        return self.named(list(chosen.values()), chosen_experiments)
 
     def named(self, arms: Sequence[Arm], experiments: Sequence[Experiment]) -> list[Subject]:
         """The arms of one figure under short names: what all of them changed alike is said below it, once."""
@@ -263,24 +263,24 @@ class Scene:
         self, part: PresetResults, besides: Iterable[str], experiments: Sequence[Experiment], *, done: bool
     ) -> list[str]:
         """The wanted methods, some aside, that have finished (or only failed) runs in the experiments."""
-        found: dict[str, set[bool]] = {}
+        finished: dict[str, set[bool]] = {}
         for arm in self._wanted(part):
             if arm.method not in besides:
                 states = {record.done for e in experiments for record in part.runs(arm, e)}
-                found.setdefault(arm.method, set()).update(states)
-        return [method for method, states in found.items() if states and (True in states) == done]
+                finished.setdefault(arm.method, set()).update(states)
+        return [method for method, states in finished.items() if states and (True in states) == done]
 
 
 def scenes(results: Results, wish: Wish) -> list[tuple[Scene, Scene]]:
     """Two scenes per preset and set of rules, of its whole runs and of its smoke runs: others never share a figure."""
     whole = _parts(results.where(lambda record: not record.spec.limit))
     smoke = _parts(results.where(lambda record: bool(record.spec.limit)))
-    found = []
+    pairs = []
     for preset, rules in _parts(results):
         nothing = PresetResults(preset, {}, intervals=False, rules=rules)
         aside = smoke.get((preset, rules), nothing)
-        found.append((Scene(whole.get((preset, rules), nothing), wish, aside=aside), Scene(aside, wish)))
-    return found
+        pairs.append((Scene(whole.get((preset, rules), nothing), wish, aside=aside), Scene(aside, wish)))
+    return pairs
 
 
 def _parts(results: Results) -> dict[tuple[str, Rules], PresetResults]:

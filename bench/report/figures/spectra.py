@@ -52,20 +52,20 @@ class FeatureSpectra(Figure):
 
     def draw(self, scene: Scene, experiment: Experiment) -> Iterator[Drawing]:
         """Three figures: last-block spectra, amplitude by frequency and block, and the highest frequency by block."""
-        kept, without = kept_runs(scene, experiment)
-        found = _spectra_of_all(kept, scene)
-        tests = [record.section("data").get("train", {}).get("n_test", IMAGES) for record in kept.values()]
+        runs, without = kept_runs(scene, experiment)
+        spectra = _spectra_of_all(runs, scene)
+        tests = [record.section("data").get("train", {}).get("n_test", IMAGES) for record in runs.values()]
         count = min(IMAGES, *map(int, tests))
         how = f"Mean over {count} test images and all channels of the patch tokens; {SEEN[scene.wish.views]}."
         more, own = [lacking(without)], ("own",) if scene.wish.views == "own" else ()
         for stem, title, figure, legend in (
-            ("spectra", "Fourier spectrum of the last block's features", _pictures(found), None),
-            ("spectra_amplitude", "Relative log amplitude of the features, block by block", _amplitudes(found), None),
-            ("spectra_depth", "Relative log amplitude at the highest frequency", *_depths(found)),
+            ("spectra", "Fourier spectrum of the last block's features", _pictures(spectra), None),
+            ("spectra_amplitude", "Relative log amplitude of the features, block by block", _amplitudes(spectra), None),
+            ("spectra_depth", "Relative log amplitude at the highest frequency", *_depths(spectra)),
         ):
             parts, title = (stem, *own, experiment.train), f"{title}, trained on {title_of(experiment)}"
             yield scene.drawing(
-                parts, figure, title, list(found), [experiment], how=how, legend=legend, medians=False, more=more
+                parts, figure, title, list(spectra), [experiment], how=how, legend=legend, medians=False, more=more
             )
 
 
@@ -99,17 +99,19 @@ def feature_spectra(session: Session, views: str = "same") -> np.ndarray:
     return (torch.stack(total) / len(rows)).double().cpu().numpy().round(5)
 
 
-def _spectra_of_all(kept: Kept, scene: Scene) -> Spectra:
+def _spectra_of_all(runs: Kept, scene: Scene) -> Spectra:
     runtime, views, shared = scene.wish.machine(), scene.wish.views, Shared()
-    return {subject: feature_spectra(open_trained(record, runtime, shared), views) for subject, record in kept.items()}
+    return {subject: feature_spectra(open_trained(record, runtime, shared), views) for subject, record in runs.items()}
 
 
-def _pictures(found: Spectra) -> Any:
-    figure, every = panels(len(found), columns=6, size=(1.6, 1.75), stretch=False, beside=1.0, sharex=True, sharey=True)
-    last = [spectra[-1] for spectra in found.values()]
+def _pictures(by_subject: Spectra) -> Any:
+    figure, every = panels(
+        len(by_subject), columns=6, size=(1.6, 1.75), stretch=False, beside=1.0, sharex=True, sharey=True
+    )
+    last = [spectra[-1] for spectra in by_subject.values()]
     low, high = min(map(np.min, last)), max(map(np.max, last))
     shown = None
-    for axes, subject, spectrum in zip(every, found, last, strict=True):
+    for axes, subject, spectrum in zip(every, by_subject, last, strict=True):
         whole, edge = periodic(spectrum)
         shown = axes.imshow(whole, cmap="cividis", vmin=low, vmax=high, extent=(-edge, edge, edge, -edge))
         axes.set_xticks([-1, 0, 1], ["−π", "0", "π"])
@@ -128,15 +130,15 @@ def periodic(spectrum: np.ndarray) -> tuple[np.ndarray, float]:
     return np.pad(spectrum, ((0, 1), (0, 1)), mode="wrap"), 1 + 1 / len(spectrum)
 
 
-def _amplitudes(found: Spectra) -> Any:
+def _amplitudes(by_subject: Spectra) -> Any:
     import matplotlib
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
-    figure, every = panels(len(found), columns=4, size=(2.4, 2.2), beside=0.8, sharex=True, sharey=True)
-    depth = max(len(spectra) for spectra in found.values())
+    figure, every = panels(len(by_subject), columns=4, size=(2.4, 2.2), beside=0.8, sharex=True, sharey=True)
+    depth = max(len(spectra) for spectra in by_subject.values())
     shade = ScalarMappable(Normalize(1, depth), matplotlib.colormaps["cividis"])
-    for axes, (subject, spectra) in zip(every, found.items(), strict=True):
+    for axes, (subject, spectra) in zip(every, by_subject.items(), strict=True):
         frequencies, amplitudes = relative(spectra)
         for block, values in enumerate(amplitudes, start=1):
             axes.plot(frequencies, values, color=shade.to_rgba(block), linewidth=1.1)
@@ -147,12 +149,12 @@ def _amplitudes(found: Spectra) -> Any:
     return figure
 
 
-def _depths(found: Spectra) -> tuple[Any, Legend]:
+def _depths(by_subject: Spectra) -> tuple[Any, Legend]:
     from matplotlib.lines import Line2D
 
     figure, (axes,) = panels(1, columns=1, size=(6.4, 3.2))
     handles = []
-    for subject, spectra in found.items():
+    for subject, spectra in by_subject.items():
         look = subject.look
         style = {"color": look.colour, "marker": look.marker, "linestyle": look.dash, "markersize": 4, "linewidth": 1.2}
         axes.plot(range(1, len(spectra) + 1), relative(spectra)[1][:, -1], **style)
@@ -160,4 +162,4 @@ def _depths(found: Spectra) -> tuple[Any, Legend]:
     axes.set_xlabel("block")
     axes.set_ylabel("Δ log amplitude")
     axes.xaxis.get_major_locator().set_params(integer=True)
-    return figure, Legend(handles, [subject.label for subject in found])
+    return figure, Legend(handles, [subject.label for subject in by_subject])

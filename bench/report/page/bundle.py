@@ -14,7 +14,7 @@ FOLDER = "glia-bench-report"
 DATE = (1980, 1, 1, 0, 0, 0)
 READ_ME = """A report of glia-bench. Open index.html in a browser; it needs nothing else.
 
-runs/ holds the records it was made from, one JSON file a run, with the predictions beside it. Whoever has glia-bench
+runs/ holds the records it was made from, one JSON file per run, with the predictions beside it. Whoever has glia-bench
 looks at them in its own way:
 
     bench table --results glia-bench-report

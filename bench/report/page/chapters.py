@@ -97,8 +97,8 @@ class Chapter:
     @cached_property
     def subjects(self) -> list[Subject]:
         """Every method that some contest has, in the papers' order, by its first name there."""
-        found = {e.subject.arm: e.subject for contest in self.all_contests for e in contest.entries}
-        return sorted(found.values(), key=lambda subject: subject.arm.order())
+        by_arm = {e.subject.arm: e.subject for contest in self.all_contests for e in contest.entries}
+        return sorted(by_arm.values(), key=lambda subject: subject.arm.order())
 
     @cached_property
     def costs(self) -> dict[Subject, Cost]:
@@ -124,12 +124,12 @@ class Chapter:
 
 def chapters(results: Results) -> list[Chapter]:
     """A chapter of whole runs for each preset and set of rules; of smoke runs only where there are no others."""
-    made = []
+    result = []
     for whole, smoke in scenes(results, Wish()):
         scene = whole if whole.part.arms else smoke
         if scene.part.arms:
-            made.append(_chapter(scene))
-    return made
+            result.append(_chapter(scene))
+    return result
 
 
 def _chapter(scene: Scene) -> Chapter:
@@ -147,8 +147,8 @@ def _experiments(part: PresetResults) -> dict[str, list[Experiment]]:
     order = {name: place for place, name in enumerate(part.preset.main)}
     usual = [e for e in part.experiments() if e.fraction == 0.8]
 
-    def sort(found: Iterable[Experiment]) -> list[Experiment]:
-        return sorted(found, key=lambda e: (order.get(e.train, 99), e.train, order.get(e.tested, 99), e.target))
+    def sort(experiments: Iterable[Experiment]) -> list[Experiment]:
+        return sorted(experiments, key=lambda e: (order.get(e.train, 99), e.train, order.get(e.tested, 99), e.target))
 
     return {
         "own": sort(e for e in usual if e.is_own_test and e.source == "split"),
@@ -164,7 +164,7 @@ def _filled(
     columns = tuple(Column(_heading(e), e, metric) for e in experiments for metric in METRICS)
     lines = tuple(Line((subject.label,), subject.arm, subject.arm) for subject in subjects)
     table = fill(scene.part, Layout("report", GROUPS[group], ("Method",), columns, lines, counted=False))
-    found = []
+    contests = []
     for place, experiment in enumerate(experiments):
         entries = []
         for row, subject in zip(table.rows, subjects, strict=True):
@@ -174,8 +174,8 @@ def _filled(
         if any(entry.cell.values for entry in shown):
             order = sorted(shown, key=lambda entry: -entry.value)
             of = max(entry.number.of for entry in order)
-            found.append(Contest(experiment, tuple(order), of, scene.part.rules.ranked))
-    return table, tuple(found)
+            contests.append(Contest(experiment, tuple(order), of, scene.part.rules.ranked))
+    return table, tuple(contests)
 
 
 def _heading(experiment: Experiment) -> str:

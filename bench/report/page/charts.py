@@ -106,20 +106,20 @@ def split_dots(contest: Contest) -> Markup:
     return drawing(f"SRCC of every split on {contest.title}", height + 16, *parts)
 
 
-def ranks(found: CriticalDifference, names: Mapping[str, str], methods: Mapping[str, str]) -> Markup:
+def ranks(difference: CriticalDifference, names: Mapping[str, str], methods: Mapping[str, str]) -> Markup:
     """Mean ranks over datasets, the best on top, and bars over methods within the critical difference."""
-    order = list(found.mean_ranks)
-    scale = Scale(1.0, float(max(len(order), 2)), right=98.0 - 2 * len(found.groups))
+    order = list(difference.mean_ranks)
+    scale = Scale(1.0, float(max(len(order), 2)), right=98.0 - 2 * len(difference.groups))
     step, top = 26, 34
     places = {key: top + step * number for number, key in enumerate(order)}
-    best = found.mean_ranks[order[0]]
-    parts = [line(scale.at(best), 12, scale.at(min(best + found.cd, scale.high)), 12, "critical")]
-    parts.append(text(scale.at(best), 8, f"critical difference {found.cd:.2f}", "tick"))
-    for number, group in enumerate(found.groups):
+    best = difference.mean_ranks[order[0]]
+    parts = [line(scale.at(best), 12, scale.at(min(best + difference.cd, scale.high)), 12, "critical")]
+    parts.append(text(scale.at(best), 8, f"critical difference {difference.cd:.2f}", "tick"))
+    for number, group in enumerate(difference.groups):
         ends = [places[key] for key in (group[0], group[-1])]
         x = 99.5 - 1.6 * number
         parts.append(element("line", x1=f"{x}%", x2=f"{x}%", y1=ends[0] - 8, y2=ends[1] + 8, class_="clique"))
-    for key, rank in found.mean_ranks.items():
+    for key, rank in difference.mean_ranks.items():
         y = places[key]
         parts.append(line(scale.left, y, scale.at(rank), y, "stem"))
         parts.append(mark(scale.at(rank), y, methods[key], f"{names[key]}: mean rank {rank:.2f}"))

@@ -1,4 +1,4 @@
-"""The command that makes a run again, from the run's own description."""
+"""The command that repeats a run, from the run's own description."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from bench.report.arms import UNSET, Arm
 
 
 def commands_of(spec: RunSpec, arm: Arm) -> list[str]:
-    """The commands that make a run with its tests again; none for a method that is not known here."""
+    """The commands that repeat a run with its tests; none for a method that is not known here."""
     if spec.method not in METHODS:
         return []
-    made = []
+    commands = []
     own = [target for target in spec.tests if target.dataset in spec.trained_on]
     others = sorted({target.dataset for target in spec.tests if target.dataset not in spec.trained_on})
     if is_mix(spec.train):
-        made.append([*flags_of(spec.train).split(), *(["--test-on", ",".join(others)] if others else [])])
+        commands.append([*flags_of(spec.train).split(), *(["--test-on", ",".join(others)] if others else [])])
     elif own:
-        made.append(["-p", "main", "-d", spec.train])
+        commands.append(["-p", "main", "-d", spec.train])
     if others and not is_mix(spec.train):
-        made.append(["-p", "cross", "--train-on", spec.train, "--test-on", ",".join(others)])
+        commands.append(["-p", "cross", "--train-on", spec.train, "--test-on", ",".join(others)])
     shared = ["--preset", spec.preset, "--splits", str(spec.split + 1), *_changes(spec, arm)]
-    return [shlex.join(["bench", "run", "-m", spec.method, *which, *shared]) for which in made]
+    return [shlex.join(["bench", "run", "-m", spec.method, *which, *shared]) for which in commands]
 
 
 def _changes(spec: RunSpec, arm: Arm) -> Iterator[str]:

@@ -41,45 +41,45 @@ class Duel:
 
 def duels(chapter: Chapter) -> list[Duel]:
     """The two strongest models against one another, in each competition that the preset or the records have."""
-    wanted = chapter.part.competitions()
-    found = []
+    competitions = chapter.part.competitions()
+    all_duels = []
     for contest in chapter.contests.get("across", ()):
-        if contest.experiment in wanted:
-            found += _of_contest(contest)
-    return found
+        if contest.experiment in competitions:
+            all_duels += _of_contest(contest)
+    return all_duels
 
 
 def _of_contest(contest: Contest) -> list[Duel]:
     strongest = [entry for entry in contest.entries if entry.cell.values][:MOST_MODELS]
-    made: list[Duel] = []
+    result: list[Duel] = []
     for one, other in combinations(strongest, 2):
         for split in sorted(set(one.cell.values) & set(other.cell.values)):
             runs = {e.subject: _predictions(e.cell.by_split[split], contest.experiment.target) for e in (one, other)}
-            known = {subject: found for subject, found in runs.items() if found is not None}
-            if len(known) == 2 and len({tuple(map(str, found.names)) for found in known.values()}) == 1:
-                return made + _both_ways(contest, split, known)
-    return made
+            known = {subject: predictions for subject, predictions in runs.items() if predictions is not None}
+            if len(known) == 2 and len({tuple(map(str, predictions.names)) for predictions in known.values()}) == 1:
+                return result + _both_ways(contest, split, known)
+    return result
 
 
-def _both_ways(contest: Contest, split: int, found: Mapping[Subject, Predictions]) -> list[Duel]:
-    made = []
-    for defender, attacker in (tuple(found), tuple(found)[::-1]):
+def _both_ways(contest: Contest, split: int, predictions: Mapping[Subject, Predictions]) -> list[Duel]:
+    result = []
+    for defender, attacker in (tuple(predictions), tuple(predictions)[::-1]):
         try:
-            pairs = _pairs(attacker, defender, found)
+            pairs = _pairs(attacker, defender, predictions)
         except RunError:
             continue
         if pairs:
-            made.append(Duel(contest.title, contest.experiment.tested, attacker, defender, split, tuple(pairs)))
-    return made
+            result.append(Duel(contest.title, contest.experiment.tested, attacker, defender, split, tuple(pairs)))
+    return result
 
 
-def _pairs(attacker: Subject, defender: Subject, found: Mapping[Subject, Predictions]) -> list[Pair]:
+def _pairs(attacker: Subject, defender: Subject, predictions: Mapping[Subject, Predictions]) -> list[Pair]:
     """At the defender's lowest and highest level."""
-    human, names = found[attacker].human, found[attacker].names
+    human, names = predictions[attacker].human, predictions[attacker].names
     labels = {"attacker": attacker, "defender": defender}
-    pairs = find_pairs("attacker", "defender", {who: found[s].predicted for who, s in labels.items()}, human)
+    pairs = find_pairs("attacker", "defender", {who: predictions[s].predicted for who, s in labels.items()}, human)
     ends = {"low": pairs[0], "high": pairs[-1]} if len(pairs) > 1 else {"only": pairs[0]} if pairs else {}
-    scores = {s.label: rescale(found[s].predicted, human) for s in (defender, attacker)}
+    scores = {s.label: rescale(predictions[s].predicted, human) for s in (defender, attacker)}
     scores["people"] = (human - human.min()) / (human.max() - human.min()) * 100
     return [
         Pair(

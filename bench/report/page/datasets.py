@@ -101,25 +101,25 @@ def _facts(chapter: Chapter, name: str, trained: Sequence[Record]) -> list[tuple
     if not data:
         tested = [r.section("data").get("tests", {}).get(Target.of(name, "all"), {}) for r in chapter.records]
         data = next((test for test in tested if test), {})
-    found = {
+    facts = {
         "Pictures": data.get("n"),
         "Contents": data.get("contents"),
         "Split": data.get("split_rule"),
         "Hash of names, scores and groups": data.get("hash"),
     }
-    return [(label, f"{v:,}" if isinstance(v, int) else str(v)) for label, v in found.items() if v]
+    return [(label, f"{v:,}" if isinstance(v, int) else str(v)) for label, v in facts.items() if v]
 
 
 def _splits(trained: Sequence[Record]) -> list[tuple[str, ...]]:
     """The sizes of each split's parts, in pictures and in contents; several shares of one split apart."""
-    found: dict[tuple[int, float], tuple[str, ...]] = {}
+    parts: dict[tuple[int, float], tuple[str, ...]] = {}
     for record in trained:
         data, spec = record.section("data").get("train", {}), record.spec
         if data.get("n_train"):
             label = f"{spec.split}" + (f" ({100 * spec.fraction:g}%)" if spec.fraction != 0.8 else "")
             sizes = [data.get(name) for name in ("n_train", "n_test", "contents_train", "contents_test")]
-            found[spec.split, -spec.fraction] = (label, *(f"{s:,}" if isinstance(s, int) else "–" for s in sizes))
-    return [found[key] for key in sorted(found)]
+            parts[spec.split, -spec.fraction] = (label, *(f"{s:,}" if isinstance(s, int) else "–" for s in sizes))
+    return [parts[key] for key in sorted(parts)]
 
 
 def _histogram(chapter: Chapter, name: str) -> list[Drawn]:
@@ -127,9 +127,9 @@ def _histogram(chapter: Chapter, name: str) -> list[Drawn]:
     scores: dict[str, float] = {}
     for record in _one_a_split(chapter, name):
         for target in record.spec.tests:
-            found = _predictions(record, target) if target.dataset == name else None
-            if found is not None:
-                scores |= dict(zip(map(str, found.names), map(float, found.human), strict=True))
+            predictions = _predictions(record, target) if target.dataset == name else None
+            if predictions is not None:
+                scores |= dict(zip(map(str, predictions.names), map(float, predictions.human), strict=True))
     picture = histogram(list(scores.values()), f"Scores of {dataset_title(name)}") if scores else Markup("")
     words = f"What people said of the {len(scores):,} pictures that a test part held."
     return [Drawn("Scores", words, picture)] if picture else []
@@ -137,16 +137,16 @@ def _histogram(chapter: Chapter, name: str) -> list[Drawn]:
 
 def _one_a_split(chapter: Chapter, name: str) -> list[Record]:
     """A finished run of each split that was tested on a set, of few splits where there are many."""
-    found: dict[tuple[str, int], Record] = {}
+    runs: dict[tuple[str, int], Record] = {}
     for contest in chapter.all_contests:
         if contest.experiment.tested == name:
             for entry in contest.entries:
                 for split, record in entry.cell.by_split.items():
                     if record.done:
-                        found.setdefault(
+                        runs.setdefault(
                             (contest.experiment.part, 0 if contest.experiment.part == "all" else split), record
                         )
-    return list(found.values())[:MOST_SPLITS]
+    return list(runs.values())[:MOST_SPLITS]
 
 
 def _predictions(record: Record, target: str) -> Predictions | None:
@@ -182,10 +182,10 @@ def _distortions(chapter: Chapter, name: str) -> Iterator[Drawn]:
     """SRCC within families and kinds of distortions, from each method's run nearest to its median."""
     contests = [c for c in chapter.contests.get("own", ()) if c.experiment.train == name]
     entries = sorted((e for c in contests for e in c.entries if e.cell.values), key=lambda e: e.subject.arm.order())
-    found = [(entry.subject, _predictions(nearest_to_median(entry.cell), f"{name}:test")) for entry in entries]
+    by_subject = [(entry.subject, _predictions(nearest_to_median(entry.cell), f"{name}:test")) for entry in entries]
     for title, families in (("By family of distortions", True), ("By distortion", False)):
         groups: dict[str, dict[Subject, tuple[int, float]]] = {}
-        for subject, predictions in found:
+        for subject, predictions in by_subject:
             measured = srcc_by_group(predictions, families=families) if predictions is not None else {}
             for group, agreement in measured.items():
                 groups.setdefault(group, {})[subject] = agreement
@@ -215,12 +215,12 @@ def ranking(chapter: Chapter) -> Drawn | None:
     scores = {key: values for key, values in scores.items() if len(values) == len(contests)}
     if len(contests) < 2 or len(scores) < 2 or min(contest.of for contest in contests) < FEWEST_SPLITS:
         return None
-    found = critical_difference(scores)
+    difference = critical_difference(scores)
     words = (
         f"Ranks of the median SRCC over {len(contests)} sets, 1 is best. Methods under one bar cannot be told apart "
-        f"(Nemenyi at α = .05; Friedman p = {found.p:.2g})."
+        f"(Nemenyi at α = .05; Friedman p = {difference.p:.2g})."
     )
-    return Drawn("Ranks over all sets", words, ranks(found, names, methods))
+    return Drawn("Ranks over all sets", words, ranks(difference, names, methods))
 
 
 def matrices(chapter: Chapter) -> list[Matrix]:

@@ -46,13 +46,13 @@ def explorer(results: Results) -> dict[str, Any]:
 
 def labels_of(results: Results) -> dict[Arm, str]:
     """How each arm is called: what all arms of its preset and rules changed alike is left unsaid."""
-    found: dict[Arm, str] = {}
+    labels: dict[Arm, str] = {}
     for part in by_preset(results):
         for smoke in (False, True):
             arms = [arm for arm in part.arms if bool(arm.limit) == smoke]
             shared = shared_changes(arms)
-            found |= {arm: arm.label(shared) for arm in arms}
-    return found
+            labels |= {arm: arm.label(shared) for arm in arms}
+    return labels
 
 
 def disk_bytes(trainable: float | None) -> float | None:
@@ -75,12 +75,12 @@ def _rows(part: PresetResults, labels: Mapping[Arm, str], texts: Texts) -> Itera
 
 
 def _by_experiment(records: Sequence[Record]) -> list[tuple[Experiment, list[Record]]]:
-    found: dict[Experiment, list[Record]] = {}
+    groups: dict[Experiment, list[Record]] = {}
     for record in records:
         spec = record.spec
         for target in spec.tests:
-            found.setdefault(Experiment(spec.train, target, spec.fraction, spec.source), []).append(record)
-    return sorted(found.items(), key=lambda item: (item[0].train, item[0].target, item[0].fraction, item[0].source))
+            groups.setdefault(Experiment(spec.train, target, spec.fraction, spec.source), []).append(record)
+    return sorted(groups.items(), key=lambda item: (item[0].train, item[0].target, item[0].fraction, item[0].source))
 
 
 def _row(
@@ -136,7 +136,7 @@ def _interval(cell: Cell) -> tuple[float | None, float | None]:
 
 def _costs(records: Sequence[Record]) -> list[float | None]:
     cost = cost_of(records)
-    found = (
+    costs = (
         cost.trainable,
         cost.total,
         disk_bytes(cost.trainable),
@@ -145,7 +145,7 @@ def _costs(records: Sequence[Record]) -> list[float | None]:
         cost.gflops,
         cost.memory_bytes,
     )
-    return [rounded(value, 10) for value in found]
+    return [rounded(value, 10) for value in costs]
 
 
 def rounded(value: float | None, digits: int = 4) -> float | None:

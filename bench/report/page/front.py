@@ -90,8 +90,8 @@ def _front(chapter: Chapter) -> FrontChapter:
     )
     costs = tuple((subject, _cost_texts(cost)) for subject, cost in chapter.costs.items())
     mixed = dict.fromkeys(line for table in chapter.tables.values() for line in table.mixed)
-    made, notes = tuple(_made(chapter)), tuple(_notes(chapter))
-    return FrontChapter(chapter, _summary(chapter), _caution(chapter), groups, costs, made, tuple(mixed), notes)
+    synthesis, notes = tuple(_made(chapter)), tuple(_notes(chapter))
+    return FrontChapter(chapter, _summary(chapter), _caution(chapter), groups, costs, synthesis, tuple(mixed), notes)
 
 
 def _summary(chapter: Chapter) -> str:
@@ -163,11 +163,11 @@ def _made(chapter: Chapter) -> Iterator[tuple[str, str]]:
 
 def _notes(chapter: Chapter) -> list[str]:
     """What else stands under the tables, each note once; a row's own with the row's name."""
-    found: dict[str, None] = {}
+    notes: dict[str, None] = {}
     for table in chapter.tables.values():
-        found |= dict.fromkeys(f"{row.label}: {note}" for row in table.rows for note in row.notes)
-        found |= dict.fromkeys(table.notes)
-    return list(found)
+        notes |= dict.fromkeys(f"{row.label}: {note}" for row in table.rows for note in row.notes)
+        notes |= dict.fromkeys(table.notes)
+    return list(notes)
 
 
 def _cost_texts(cost: Cost) -> tuple[str, ...]:
@@ -217,12 +217,12 @@ class Failure:
 
 def failures(results: Results) -> list[Failure]:
     """The ways in which runs failed, the most frequent first."""
-    found: dict[str, list[Record]] = {}
+    by_error: dict[str, list[Record]] = {}
     for record in results.records:
         if not record.done:
-            found.setdefault(record.error or "no reason was written down", []).append(record)
-    made = [Failure(error, len(records), records[0]) for error, records in found.items()]
-    return sorted(made, key=lambda failure: (-failure.count, failure.error))
+            by_error.setdefault(record.error or "no reason was written down", []).append(record)
+    ways = [Failure(error, len(records), records[0]) for error, records in by_error.items()]
+    return sorted(ways, key=lambda failure: (-failure.count, failure.error))
 
 
 def left_aside(results: Results) -> str:

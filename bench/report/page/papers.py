@@ -67,28 +67,28 @@ def _table(source: Source, chapters: Sequence[Chapter]) -> PaperTable:
     printed = rows(source)
     keys = list(dict.fromkeys(key for row in printed for key in row.values))
     notes: dict[str, int] = {}
-    made = []
+    lines = []
     for row in printed:
         numbers = tuple(notes.setdefault(note, len(notes) + 1) for note in row.notes)
         cells = tuple(_number(row.values.get(key)) for key in keys)
-        made.append(PaperRow(_label(row), cells, numbers))
+        lines.append(PaperRow(_label(row), cells, numbers))
     columns = tuple((_pair(key), METRIC_TITLES.get(key[2], key[2])) for key in keys)
     whole = NOTES.get(source, {}).get("", "")
     ours = tuple(_measured(chapters, keys)) if all(row.fraction == 0.8 for row in printed) else ()
-    return PaperTable(name_of(source), SOURCES[source], columns, ours, tuple(made), tuple(notes), whole)
+    return PaperTable(name_of(source), SOURCES[source], columns, ours, tuple(lines), tuple(notes), whole)
 
 
 def _measured(chapters: Sequence[Chapter], keys: Sequence[Key]) -> Iterator[PaperRow]:
     """Rows of what was measured here under the papers' preset and splits; demos and studies never stand here."""
     for chapter in chapters:
-        found: dict[tuple[str, Key], str] = {}
+        rows: dict[tuple[str, Key], str] = {}
         for contest in [*chapter.contests.get("own", ()), *chapter.contests.get("across", ())]:
             for entry in contest.entries:
                 for metric, number in entry.numbers.items():
                     key = contest.experiment.train, contest.experiment.tested, metric
-                    found[entry.subject.label, key] = number_text(number)
+                    rows[entry.subject.label, key] = number_text(number)
         for subject in chapter.subjects:
-            cells = tuple(found.get((subject.label, key), "–") for key in keys)
+            cells = tuple(rows.get((subject.label, key), "–") for key in keys)
             if set(cells) - {"–"}:
                 unusual = f" ({', '.join(chapter.part.rules.unusual)})" if chapter.part.rules.unusual else ""
                 yield PaperRow(subject.label + unusual, cells)

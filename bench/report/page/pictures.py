@@ -113,11 +113,11 @@ class Pictures:
                 self._roots[dataset] = load_dataset(dataset, self.runtime.data, self.runtime.cache, partial=True).root
             except (BenchError, OSError) as error:
                 self._roots[dataset] = " ".join(str(error).split())
-        found = self._roots[dataset]
-        if isinstance(found, str):
-            self.missing[dataset] = found
+        root = self._roots[dataset]
+        if isinstance(root, str):
+            self.missing[dataset] = root
             return None
-        return found
+        return root
 
 
 def _small(path: Path, dataset: str) -> str:
@@ -131,9 +131,9 @@ def _small(path: Path, dataset: str) -> str:
     except (BenchError, OSError):
         return ""
     picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
-    kept = io.BytesIO()
-    picture.save(kept, "JPEG", quality=72)
-    return _as_address(kept.getvalue(), "jpeg")
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=72)
+    return _as_address(buffer.getvalue(), "jpeg")
 
 
 def _as_address(data: bytes, kind: str) -> str:

@@ -95,21 +95,21 @@ class Page:
 def make_page(results: Results, ask: Ask | None = None) -> Page:
     """The page of some records."""
     ask = ask or Ask()
-    made = chapters(results)
-    fronts = front(made)
+    all_chapters = chapters(results)
+    fronts = front(all_chapters)
     every = arms_of(results.records)
-    shown = [record for record in results.records if record.key == ask.only] or chosen_runs(made, every)
-    contests = [duel for chapter in made for duel in duels(chapter)]
+    shown = [record for record in results.records if record.key == ask.only] or chosen_runs(all_chapters, every)
+    contests = [duel for chapter in all_chapters for duel in duels(chapter)]
     looked_into = details(shown, every, labels_of(results), ask.log_of, ask.memory)
     ask.pictures.want_pairs(contests)
     ask.pictures.want_runs(shown, looked_into)
     parts = {
         "front": _render("front.html", fronts=fronts, **_front_facts(results, fronts)),
         "explorer": as_json(explorer(results)),
-        "sets": _render("sets.html", chapters=_set_chapters(made), split_columns=SPLIT_COLUMNS),
+        "sets": _render("sets.html", chapters=_set_chapters(all_chapters), split_columns=SPLIT_COLUMNS),
         "runs": as_json({**looked_into, "all": len(results), "only": ask.only}),
         "pairs": _render("pairs.html", duels=contests, pictures=ask.pictures),
-        "published": _render("published.html", tables=paper_tables(made)),
+        "published": _render("published.html", tables=paper_tables(all_chapters)),
         "pictures": as_json({"thumbs": ask.pictures.thumbs, "note": ask.pictures.note}),
     }
     if ask.only:
@@ -128,9 +128,9 @@ def _front_facts(results: Results, fronts: Sequence[FrontChapter]) -> dict[str, 
     }
 
 
-def _set_chapters(made: Sequence[Chapter]) -> list[dict[str, Any]]:
+def _set_chapters(every: Sequence[Chapter]) -> list[dict[str, Any]]:
     return [
-        {"chapter": one, "views": set_views(one), "ranking": ranking(one), "matrices": matrices(one)} for one in made
+        {"chapter": one, "views": set_views(one), "ranking": ranking(one), "matrices": matrices(one)} for one in every
     ]
 
 
@@ -159,7 +159,7 @@ def _environment() -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     loader = FileSystemLoader(TEMPLATES)
-    made = Environment(
+    environment = Environment(
         loader=loader,
         autoescape=True,
         undefined=StrictUndefined,
@@ -167,10 +167,10 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    made.globals["look_of"] = look_of
-    made.globals["swatch"] = _swatch
-    made.filters["unbroken"] = _unbroken
-    return made
+    environment.globals["look_of"] = look_of
+    environment.globals["swatch"] = _swatch
+    environment.filters["unbroken"] = _unbroken
+    return environment
 
 
 def _swatch(method: str) -> Markup:

@@ -48,15 +48,15 @@ def chosen_runs(chapters: Sequence[Chapter], arms: Mapping[Record, Arm]) -> list
     First the run nearest to the median of each method in each contest, then the other runs of the contests, then those
     of other arms.
     """
-    found: dict[str, Record] = {}
+    chosen: dict[str, Record] = {}
     entries = [entry for chapter in chapters for contest in chapter.all_contests for entry in contest.entries]
     for record in (nearest_to_median(entry.cell) for entry in entries if entry.cell.values):
-        found.setdefault(record.key, record)
+        chosen.setdefault(record.key, record)
     for record in (record for entry in entries for record in entry.cell.records):
-        found.setdefault(record.key, record)
+        chosen.setdefault(record.key, record)
     for record in sorted(arms, key=lambda record: (arms[record].order()[2:4], record.key)):
-        found.setdefault(record.key, record)
-    return list(found.values())[: CHOSEN if len(found) > ALL_UP_TO else None]
+        chosen.setdefault(record.key, record)
+    return list(chosen.values())[: CHOSEN if len(chosen) > ALL_UP_TO else None]
 
 
 def details(
@@ -133,7 +133,7 @@ def _facts(record: Record) -> list[list[str]]:
     data, seconds, speed = record.section("data").get("train", {}), record.section("seconds"), record.section("speed")
     weights, run, parameters = record.section("weights"), record.section("run"), record.section("parameters")
     memory = record.body.get("memory_peak_bytes")
-    found = {
+    facts = {
         "Pictures": _sizes(data, ""),
         "Contents": _sizes(data, "contents"),
         "Split": data.get("split_rule"),
@@ -146,7 +146,7 @@ def _facts(record: Record) -> list[list[str]]:
         and f"{run['git_commit'][:12]}{' with changes' if run.get('git_dirty') else ''}",
         "Started": run.get("started"),
     }
-    return [[name, str(value)] for name, value in found.items() if value]
+    return [[name, str(value)] for name, value in facts.items() if value]
 
 
 def _sizes(data: Mapping[str, Any], what: str) -> str:
@@ -164,7 +164,7 @@ def _is_number(value: object) -> bool:
 
 
 def _place(record: Record) -> str:
-    """On what a run was made, in one line; whose machine it was is nobody's business."""
+    """The machine of a run, in one line; whose machine it was is nobody's business."""
     numerics, run = record.section("numerics").get("trained", {}), record.section("run")
     said = {**{k: v for k, v in numerics.items() if not isinstance(v, dict)}, "python": run.get("python")}
     return "; ".join(f"{name} {value}" for name, value in said.items() if value not in (None, ""))
@@ -201,21 +201,21 @@ def _test(record: Record, target: str) -> dict[str, Any]:
     if not record.done:
         return plain
     try:
-        found = record.predictions(target)
+        predictions = record.predictions(target)
     except StoreError as error:
         return plain | {"why": str(error)}
-    if found is None or not len(found.human):
+    if predictions is None or not len(predictions.human):
         return plain | {"why": "Its predictions are not here."}
-    return plain | _looked_at(found)
+    return plain | _looked_at(predictions)
 
 
-def _looked_at(found: Predictions) -> dict[str, Any]:
+def _looked_at(predictions: Predictions) -> dict[str, Any]:
     """Points, fitted curve, and the pictures that are most over- and underrated, on people's scale."""
     import numpy as np
 
     from bench.metrics.agreement import fit_logistic
 
-    predicted, human = np.asarray(found.predicted, dtype=float), np.asarray(found.human, dtype=float)
+    predicted, human = np.asarray(predictions.predicted, dtype=float), np.asarray(predictions.human, dtype=float)
     curve: list[list[float | None]] = []
     try:
         mapping = fit_logistic(predicted, human)
@@ -232,7 +232,7 @@ def _looked_at(found: Predictions) -> dict[str, Any]:
         "n": len(human),
         "points": [[rounded(float(predicted[row])), rounded(float(human[row]))] for row in rows],
         "curve": curve,
-        "names": [str(found.names[row]) for row in shown],
+        "names": [str(predictions.names[row]) for row in shown],
         "errors": [[rounded(float(judged[row])), rounded(float(human[row]))] for row in shown],
     }
 

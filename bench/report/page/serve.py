@@ -32,15 +32,15 @@ class Watcher:
 
     def look(self) -> bool:
         """Look at the folder; whether something has changed since the last look."""
-        found = self._found()
-        changed = {name for name, stamp in found.items() if self._stamps.get(name) != stamp}
-        gone = set(self._stamps) - set(found)
+        stamps = self._found()
+        changed = {name for name, stamp in stamps.items() if self._stamps.get(name) != stamp}
+        gone = set(self._stamps) - set(stamps)
         for name in changed | gone:
             if name.endswith(".json"):
                 self._records.pop(name, None)
-                if name in found:
+                if name in stamps:
                     self._read(name)
-        first, self._stamps = not self._stamps, found
+        first, self._stamps = not self._stamps, stamps
         return bool(changed or gone or first)
 
     def results(self) -> Results:
@@ -49,15 +49,15 @@ class Watcher:
 
     def _found(self) -> dict[str, Stamp]:
         """Records with what lies beside them, each with its size and time; a run that is not over has no record yet."""
-        runs, found = self.store.runs, {}
+        runs, stamps = self.store.runs, {}
         for entry in os.scandir(runs) if runs.is_dir() else ():
             if not entry.name.startswith(".") and entry.name.endswith((".json", ".jsonl", ".npz")):
                 try:
                     known = entry.stat()
                 except OSError:  # it went in this moment
                     continue
-                found[entry.name] = known.st_mtime_ns, known.st_size
-        return {name: stamp for name, stamp in found.items() if f"{name.partition('.')[0]}.json" in found}
+                stamps[entry.name] = known.st_mtime_ns, known.st_size
+        return {name: stamp for name, stamp in stamps.items() if f"{name.partition('.')[0]}.json" in stamps}
 
     def _read(self, name: str) -> None:
         try:

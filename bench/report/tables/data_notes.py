@@ -75,9 +75,9 @@ def _ceilings(columns: Sequence[Column], cells: Sequence[Sequence[Cell]]) -> lis
     """How well the labels of each column's test parts could be predicted, where their opinions are published."""
     said: dict[str, str] = {}
     for j, column in enumerate(columns):
-        found = [test["ceiling"] for row in cells for _, _, test in _data_of(row[j]) if test.get("ceiling")]
-        if found and _title_of(column) not in said:
-            srcc, plcc = (statistics.median(one[name] for one in found) for name in ("srcc", "plcc"))
+        ceilings = [test["ceiling"] for row in cells for _, _, test in _data_of(row[j]) if test.get("ceiling")]
+        if ceilings and _title_of(column) not in said:
+            srcc, plcc = (statistics.median(one[name] for one in ceilings) for name in ("srcc", "plcc"))
             said[_title_of(column)] = f"{_title_of(column)} SRCC {srcc:.3f}, PLCC {plcc:.3f}"
     if not said:
         return []
@@ -90,16 +90,16 @@ def _ceilings(columns: Sequence[Column], cells: Sequence[Sequence[Cell]]) -> lis
 
 def _few_pictures(columns: Sequence[Column], cells: Sequence[Sequence[Cell]]) -> list[str]:
     """Which columns rest on so few pictures that their numbers say little."""
-    found: dict[Experiment, str] = {}
+    notes: dict[Experiment, str] = {}
     for j, column in enumerate(columns):
         sizes = [test.get("n") for row in cells for _, _, test in _data_of(row[j])]
         least = min((int(n) for n in sizes if n), default=FEW_PICTURES)
         if least < FEW_PICTURES:
-            found.setdefault(column.experiment, f"{_title_of(column)} ({least})")
-    if not found:
+            notes.setdefault(column.experiment, f"{_title_of(column)} ({least})")
+    if not notes:
         return []
     return [
-        f"Few pictures in a test part: {', '.join(found.values())}. Correlations over so few change much from split to "
+        f"Few pictures in a test part: {', '.join(notes.values())}. Correlations over so few change much from split to "
         "split, and PLCC follows a curve fitted to them."
     ]
 
@@ -111,26 +111,26 @@ def _title_of(column: Column) -> str:
 
 def _dataset_notes(cells: Sequence[Sequence[Cell]]) -> list[str]:
     """What the datasets' loaders said of them (which labels, what was left out); demo sets have a note of their own."""
-    found: dict[str, None] = {}
+    notes: dict[str, None] = {}
     for cell in (cell for row in cells for cell in row):
         for record in (record for record in cell.records[:1] if record.spec.train not in made_sets()):
             train = record.section("data").get("train", {})
-            found |= dict.fromkeys(f"{train.get('name')}: {note}" for note in train.get("notes") or ())
-    return sorted(found)
+            notes |= dict.fromkeys(f"{train.get('name')}: {note}" for note in train.get("notes") or ())
+    return sorted(notes)
 
 
 def _differing(cells: Sequence[Cell]) -> str:
     """Which hashes of the data differ between rows of one column: of datasets (a schema's own), pictures, splits."""
-    found: dict[tuple[object, ...], set[object]] = {}
+    by_set: dict[tuple[object, ...], set[object]] = {}
     for cell in cells:
         for record, train, test in _data_of(cell):
             for name, data in (("the training set", train), ("the test set", test)):
-                found.setdefault((name, record.spec.schema), set()).add(data.get("hash"))
-                found.setdefault((f"the pictures of {name}",), set()).add(data.get("pixels"))
-            found.setdefault(("the split", record.spec.fraction, record.spec.split, record.spec.split_rule), set()).add(
-                train.get("split_hash")
-            )
-    names = {str(about[0]) for about, hashes in found.items() if len(hashes - {None, ""}) > 1}
+                by_set.setdefault((name, record.spec.schema), set()).add(data.get("hash"))
+                by_set.setdefault((f"the pictures of {name}",), set()).add(data.get("pixels"))
+            by_set.setdefault(
+                ("the split", record.spec.fraction, record.spec.split, record.spec.split_rule), set()
+            ).add(train.get("split_hash"))
+    names = {str(about[0]) for about, hashes in by_set.items() if len(hashes - {None, ""}) > 1}
     return " and ".join(sorted(names))
 
 

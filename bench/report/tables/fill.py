@@ -17,7 +17,7 @@ from bench.report.arms import Arm, count_text, shared_changes
 from bench.report.cells import Cell, cost_of, rank_published, summarise
 from bench.report.mixing import columns_of, mixtures
 from bench.report.published import DATASETS as PUBLISHED_DATASETS
-from bench.report.published import NOTES, PublishedRow, Source, name_of, plcc_note, run_note
+from bench.report.published import NOTES, PublishedRow, Source, epoch_note, name_of, plcc_note, run_note
 from bench.report.published import rows as published_rows
 from bench.report.selection import PresetResults, by_preset
 from bench.report.table import UNRANKED, Number, Row, Table
@@ -84,11 +84,11 @@ class Line:
 
     def experiment(self, column: Column) -> Experiment:
         """What stands in a column of this row."""
-        found = column.experiment
+        result = column.experiment
         if self.train:
-            own = found.tested in sets_of(self.train)
-            found = replace(found, train=self.train, target=Target.of(found.tested) if own else found.target)
-        return found if self.fraction is None else replace(found, fraction=self.fraction)
+            own = result.tested in sets_of(self.train)
+            result = replace(result, train=self.train, target=Target.of(result.tested) if own else result.target)
+        return result if self.fraction is None else replace(result, fraction=self.fraction)
 
 
 @dataclass(frozen=True)
@@ -148,8 +148,8 @@ def fill(results: PresetResults, layout: Layout) -> Table:
     if not rules.ranked:
         numbers = [[replace(number, rank=0, tied=False) for number in row] for row in numbers]
     numbers = _with_facts(results, layout, numbers)
-    made = results.preset.made
-    sources = layout.published if rules.published and not made else ()
+    synthetic = results.preset.made
+    sources = layout.published if rules.published and not synthetic else ()
     numbers = _with_differences(results.preset, layout, numbers, cells, sources)
     common = shared_changes([line.base for line in layout.lines])
     labels = [line.arm.label(common) for line in layout.lines]
@@ -178,18 +178,19 @@ def fill(results: PresetResults, layout: Layout) -> Table:
         ),
         footer=(*conditions(records, results.preset, common, of), *(f"Mixed: {line}." for line in mixed)),
         tiers=layout.tiers,
-        demo=made,
+        demo=synthetic,
         mixed=mixed,
     )
     return with_difference_columns(table)
 
 
 def _on_published(layout: Layout, sources: Sequence[Source]) -> list[str]:
-    """Notes on the papers' rows: of each paper, which systems run here, and which PLCC they printed."""
+    """Notes on the papers' rows: of each paper, which systems run here, and which PLCC and epoch they printed."""
+    printed = [row for source in sources for row in published_rows(source)]
     notes = [*(NOTES.get(source, {}).get("", "") for source in sources), run_note(sources)]
     if any(column.metric in ("plcc", RAW) for column in layout.columns):
-        notes.append(plcc_note(row for source in sources for row in published_rows(source)))
-    return notes
+        notes.append(plcc_note(printed))
+    return [*notes, epoch_note(printed)]
 
 
 def with_raw_plcc(layout: Layout) -> Layout:
@@ -282,7 +283,7 @@ def _with_facts(results: PresetResults, layout: Layout, numbers: list[list[Numbe
             "changes": " ".join(change for change in arm.run_changes() if not change.startswith("backbone=")),
             "preset": results.preset.name,
         }
-        made = []
+        facts = []
         for column, number in zip(layout.columns, row, strict=True):
             experiment = line.experiment(column)
             about = {
@@ -292,8 +293,8 @@ def _with_facts(results: PresetResults, layout: Layout, numbers: list[list[Numbe
                 "source": experiment.source,
                 "metric": column.metric,
             }
-            made.append(replace(number, facts={**shared, **about}))
-        filled.append(made)
+            facts.append(replace(number, facts={**shared, **about}))
+        filled.append(facts)
     return filled
 
 
@@ -335,7 +336,7 @@ def _published_key(column: Column) -> tuple[str, str, str]:
 
 def _published_rows(layout: Layout, sources: Sequence[Source]) -> list[Row]:
     """The published blocks, a later paper's rows only where they say something that an earlier block does not."""
-    found: list[Row] = []
+    published: list[Row] = []
     shown: set[tuple[str, float, str, object]] = set()
     for source in sources:
         new = []
@@ -345,8 +346,8 @@ def _published_rows(layout: Layout, sources: Sequence[Source]) -> list[Row]:
             if said - shown:
                 new.append(Row(layout.published_lead(row), numbers, block=name_of(source), notes=row.notes))
             shown |= said
-        found += new
-    return found
+        published += new
+    return published
 
 
 def _published_numbers(layout: Layout, source: Source) -> list[tuple[PublishedRow, tuple[Number, ...]]]:

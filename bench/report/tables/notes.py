@@ -99,8 +99,8 @@ Network = tuple[str, str]
 
 def usual_weights(records: Iterable[Record]) -> dict[Network, str]:
     """The hash that each frozen network's weights have in most of a table's runs."""
-    counts = Counter(found for record in records for found in _networks(record))
-    return {network: found for (network, found), _ in sorted(counts.items(), key=lambda item: (item[1], item[0]))}
+    counts = Counter(weights for record in records for weights in _networks(record))
+    return {network: weights for (network, weights), _ in sorted(counts.items(), key=lambda item: (item[1], item[0]))}
 
 
 def _networks(record: Record) -> Iterator[tuple[Network, str]]:
@@ -118,9 +118,9 @@ def line_notes(arm: Arm, records: Sequence[Record], usual: Mapping[Network, str]
     if arm.external:
         return external_notes(records)
     notes = [f"{EARLIER_NOTE[0].upper()}{EARLIER_NOTE[1:]}."] if arm.schema != SCHEMA else []
-    found = {network for record in records for network in _networks(record)}
+    networks = {network for record in records for network in _networks(record)}
     for kind in ("Backbone", "CNN"):
-        if other := sorted(h[:12] for network, h in found if network[0] == kind and h != usual.get(network)):
+        if other := sorted(h[:12] for network, h in networks if network[0] == kind and h != usual.get(network)):
             notes.append(f"{kind} weights {', '.join(other)}: not those of the table's other runs, so not comparable.")
     if arm.weights == "random":
         notes.append(
@@ -131,8 +131,8 @@ def line_notes(arm: Arm, records: Sequence[Record], usual: Mapping[Network, str]
     if arm.cnn_weights != "pretrained":
         notes.append(f"CNN weights from a file given by hand ({arm.cnn_weights}).")
     own = preset_recipe(arm.plain, arm.method) if arm.recipe_from != OWN else {}
-    if kept := ", ".join(f"{k}={v}" for k, v in own.items() if k not in dict(arm.recipe)):
-        notes.append(f"The {arm.preset} preset gives it a recipe of its own: {kept}.")
+    if recipe := ", ".join(f"{k}={v}" for k, v in own.items() if k not in dict(arm.recipe)):
+        notes.append(f"The {arm.preset} preset gives it a recipe of its own: {recipe}.")
     if arm.recipe_from == "tuned":
         notes.append(
             "Tuned by an older bench tune: in split 0 for all splits, on contents that other splits are tested on."
@@ -222,8 +222,8 @@ def logistic_notes(columns: Sequence[Column], cells: Sequence[Cell]) -> tuple[st
     unfitted: list[str] = []
     for column, cell in zip(columns, cells, strict=True):
         metrics = [record.section("metrics").get(cell.experiment.target, {}) for record in cell.records]
-        bad = [found for found in metrics if column.metric == "plcc" and found.get("logistic_ok") is False]
-        raw = sum(found.get("plcc") == found.get("plcc_raw") for found in bad)
+        bad = [each for each in metrics if column.metric == "plcc" and each.get("logistic_ok") is False]
+        raw = sum(each.get("plcc") == each.get("plcc_raw") for each in bad)
         for into, count in ((stopped, len(bad) - raw), (unfitted, raw)):
             into += [f"{count} of {counted(cell.splits, 'split')} of {column.group}"] * bool(count)
     notes = []
@@ -242,10 +242,10 @@ def _hardly_trained(record: Record) -> bool:
 
 def conditions(records: Sequence[Record], preset: Preset, common: Sequence[str], of: int) -> tuple[str, ...]:
     """The footer: preset, backbone and weights, splits, selection, views, precision, commit; all that occur."""
-    made = [record for record in records if not record.spec.external]
-    if not made:
+    own_runs = [record for record in records if not record.spec.external]
+    if not own_runs:
         return (f"Preset: {preset.name}", f"Splits: {of}", "Nothing here was run: all scores are imported.")
-    done = [record for record in made if record.done] or made
+    done = [record for record in own_runs if record.done] or own_runs
     recipes = list({id(record.spec.recipe): record.spec.recipe for record in done}.values())
     trains = [record.section("data").get("train", {}) for record in done]
     on_vits = [record for record in done if record.section("weights").get("source") != "none"]
@@ -262,7 +262,7 @@ def conditions(records: Sequence[Record], preset: Preset, common: Sequence[str],
         f"Splits: {of if splits == of else f'{splits} of {of}'}; {_all(t.get('split_rule') for t in trains)}"
         f"{first_split_hashes(done)}",
         f"Selection: {_all(SELECTION[r.selection] for r in recipes)}",
-        f"Views: {_test_views(recipes)} in test, {_numbers(r.train_views for r in recipes)} an "
+        f"Views: {_test_views(recipes)} in test, {_numbers(r.train_views for r in recipes)} per "
         f"epoch in training, of {_numbers(r.size for r in recipes)} px; {_all(sides)}",
         f"Precision: {_all(block.get('precision') for record in done for block in blocks_of(record))}",
         f"Made with: {made_on(done)}",

@@ -19,29 +19,29 @@ def ranking_table(table: Table) -> Table | None:
     if len(scores) < 2 or count < 2:
         return None
     names = {i: table.rows[i].label for i in scores}
-    found = critical_difference({str(i): values for i, values in scores.items()})
-    best = min(found.mean_ranks.values())
+    difference = critical_difference({str(i): values for i, values in scores.items()})
+    best = min(difference.mean_ranks.values())
     rows = [
         Row(
             (names[int(key)],),
             (
                 Number(rank, facts={"metric": "mean rank", "method": names[int(key)]}),
                 f"+{rank - best:.2f}" if rank > best else "",
-                "≈" if best < rank <= best + found.cd else "",
+                "≈" if best < rank <= best + difference.cd else "",
             ),
             notes=tuple(note for note in table.rows[int(key)].notes if not note.startswith("PLCC:")),
         )
-        for key, rank in found.mean_ranks.items()
+        for key, rank in difference.mean_ranks.items()
     ]
-    groups = [" and ".join(names[int(key)] for key in group) for group in found.groups]
+    groups = [" and ".join(names[int(key)] for key in group) for group in difference.groups]
     left_out = [
         row.label
         for i, row in enumerate(table.rows)
         if row.block == MEASURED and i not in scores and row.contest != UNRANKED
     ]
     notes = [
-        f"Ranks of the median SRCC over {count} columns, 1 is best. Friedman p = {found.p:.3g}; Nemenyi's critical "
-        f"difference at α = 0.05 is {found.cd:.2f}.",
+        f"Ranks of the median SRCC over {count} columns, 1 is best. Friedman p = {difference.p:.3g}; Nemenyi's "
+        f"critical difference at α = 0.05 is {difference.cd:.2f}.",
         "≈: within the critical difference of the best.",
         "Not distinguishable from one another: " + ("; ".join(groups) if groups else "none") + ".",
     ]

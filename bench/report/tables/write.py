@@ -60,44 +60,44 @@ def make_tables(
     """
     check_formats(formats)
     asked = {"intervals": intervals or results.intervals, "raw_plcc": raw_plcc or results.raw_plcc}
-    kept = Results(results.records, **asked)
-    kept = kept.select(selection=selection) if selection else kept
-    by_protocol, broken = _tables_by_protocol(kept, protocols, complain)
-    found: list[tuple[str, Table]] = []
+    chosen = Results(results.records, **asked)
+    chosen = chosen.select(selection=selection) if selection else chosen
+    by_protocol, broken = _tables_by_protocol(chosen, protocols, complain)
+    named_tables: list[tuple[str, Table]] = []
     shown: set[tuple[object, ...]] = set()
     for name, tables in by_protocol:
         for table in tables:
-            if any(table.name == known.name for _, known in found):
+            if any(table.name == known.name for _, known in named_tables):
                 continue  # ablation shows its parts' tables, which may be asked for by name too
             numbers = set(_measured(table))
             if protocols or not numbers <= shown or len({row.block for row in table.rows}) > 1:
                 table = with_cost(table) if cost else table
-                found.append((name, table))
+                named_tables.append((name, table))
             shown |= numbers
-    if not found and not broken:
-        raise UsageError(_nothing(results, kept, protocols, selection))
-    if strict and (mixed := [table for _, table in found if table.mixed]):
+    if not named_tables and not broken:
+        raise UsageError(_nothing(results, chosen, protocols, selection))
+    if strict and (mixed := [table for _, table in named_tables if table.mixed]):
         raise MixedError(f"{mixed[0].title} {mixed[0].mixed[0]}. Without --strict the table says so itself.")
-    return [Written(name, table, write_table(table, formats, out) if out else ()) for name, table in found]
+    return [Written(name, table, write_table(table, formats, out) if out else ()) for name, table in named_tables]
 
 
 def _tables_by_protocol(
     results: Results, protocols: Sequence[str], complain: Callable[[str], object] | None
 ) -> tuple[list[tuple[str, Sequence[Table]]], int]:
     """(each protocol's tables, in the order they are shown; how many protocols were complained of and left out)."""
-    found: list[tuple[str, Sequence[Table]]] = []
+    by_protocol: list[tuple[str, Sequence[Table]]] = []
     broken = 0
     for name in protocols or sorted(PROTOCOLS.names(), key=lambda name: (name not in FIRST, name != "main", name)):
         PROTOCOLS.target(name)  # a wrong name is the user's error, not the protocol's
         try:
             protocol: Protocol = PROTOCOLS.make(name)
-            found.append((name, protocol.tables(results)))
+            by_protocol.append((name, protocol.tables(results)))
         except Exception as error:
             if complain is None or (protocols and isinstance(error, BenchError)):
                 raise
             complain(f"Left out: {name}. {_fault(error)}")
             broken += 1
-    return found, broken
+    return by_protocol, broken
 
 
 def check_formats(formats: Sequence[str]) -> None:
@@ -135,20 +135,20 @@ def write_table(table: Table, formats: Sequence[str], out: Path) -> tuple[Path, 
     return tuple(paths)
 
 
-def _nothing(results: Results, kept: Results, protocols: Sequence[str], selection: str | None) -> str:
+def _nothing(results: Results, chosen: Results, protocols: Sequence[str], selection: str | None) -> str:
     """Why there is no table, and the command that makes the records for one."""
     command = f"bench run -p {','.join(protocols or ['main'])}"
     if selection:
         command += f" --selection {selection}"
-    failed = sum(not record.done for record in kept.records)
+    failed = sum(not record.done for record in chosen.records)
     if failed:
         command += " --overwrite failed"
     if not len(results):
         have = "there are no records yet"
-    elif not len(kept):
+    elif not len(chosen):
         have = f"no record here has selection={selection}"
-    elif failed == len(kept):
+    elif failed == len(chosen):
         have = f"{counted(failed, 'failed run')} here and nothing else (bench status says why)"
     else:
-        have = f"{counted(len(kept), 'record')} here, of other tables" + (f" or failed ({failed})" if failed else "")
+        have = f"{counted(len(chosen), 'record')} here, of other tables" + (f" or failed ({failed})" if failed else "")
     return f"Nothing to show for {', '.join(protocols or ['any protocol'])}: {have}. This command makes them: {command}"

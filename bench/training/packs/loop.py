@@ -50,7 +50,7 @@ def make_pack(
     started, store = now(), Store(runtime.results)
     signals = signals or [Signals() for _ in specs]
     sessions, states = _prepared(specs, runtime, report, Shared() if shared is None else shared)
-    facts = {run: kept for run, s in enumerate(sessions) if (kept := restore_trained(s, store)) is not None}
+    facts = {run: restored for run, s in enumerate(sessions) if (restored := restore_trained(s, store)) is not None}
     runs = [run for run in range(len(specs)) if run not in facts]
     jobs = [job_of(sessions[run], store, signals[run]) for run in runs]
     failed = {}
@@ -105,11 +105,11 @@ def train_together(jobs: Sequence[Job], states: Sequence[Tensor], report: Report
 
 
 def _in_step(trainings: Sequence[TrainingState]) -> list[list[int]]:
-    """The trainings' numbers, together where they stand at the same step and have as many steps an epoch."""
-    found: dict[tuple[int, int], list[int]] = {}
+    """The trainings' numbers, together where they stand at the same step and have as many steps per epoch."""
+    groups: dict[tuple[int, int], list[int]] = {}
     for run, training in enumerate(trainings):
-        found.setdefault((training.per_epoch, training.position.step), []).append(run)
-    return list(found.values())
+        groups.setdefault((training.per_epoch, training.position.step), []).append(run)
+    return list(groups.values())
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ class _Pack:
             training.begin(together=len(trainings))
 
     def train(self, report: Report) -> list[Trained | Exception]:
-        """All epochs that are left; what came of each run."""
+        """All epochs that are left; the outcome of each run."""
         recipe = self.job.recipe
         for epoch in range(self.trainings[0].position.epoch, recipe.epochs):
             self.job.model.train()
@@ -163,8 +163,8 @@ class _Pack:
 
     def stream(self, epoch: int) -> Iterator[list[PackBatch]]:
         """The epoch's steps, each loaded and drawn ahead."""
-        made = self.trainings[self.alive[0]].made(epoch)
-        batches = [epoch_batches(self.trainings[run].job, epoch)[made:] for run in self.alive]
+        first = self.trainings[self.alive[0]].made(epoch)
+        batches = [epoch_batches(self.trainings[run].job, epoch)[first:] for run in self.alive]
         return prefetched(self._pieces(list(step)) for step in zip(*batches, strict=True))
 
     def _pieces(self, batches: list[Batch]) -> list[PackBatch]:

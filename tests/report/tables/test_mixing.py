@@ -78,7 +78,7 @@ def test_several_splits_and_whole_rows_are_named() -> None:
         ({"numpy": "1.26"}, "numpy 1.26 and 2.3.0"),
         ({"pillow": "11.0"}, "pillow 11.0 and 12.0.0"),
         ({"compiled": True}, "GLIA was trained with compiled steps, the others with plain steps"),
-        ({"parts": 4}, "GLIA was trained in 4 parts a batch, the others by whole batches"),
+        ({"parts": 4}, "GLIA was trained in 4 parts per batch, the others by whole batches"),
     ],
 )
 def test_whatever_can_move_a_number_is_said(change: dict[str, Any], says: str) -> None:

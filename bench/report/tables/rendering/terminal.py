@@ -43,18 +43,18 @@ def bands(table: Table, width: int) -> list[list[int]]:
     """The columns that go side by side: whole groups together where they fit, at least one column a band."""
     room = width - sum(_lead_width(table, i, width) for i in range(len(table.leads)))
     widths = [_column_width(table, j) for j in range(len(table.header))]
-    found: list[list[int]] = [[]]
+    result: list[list[int]] = [[]]
     at = 0
     for _, span in groups(table.header):
         columns = list(range(at, at + span))
         at += span
-        if found[-1] and sum(widths[j] for j in found[-1] + columns) > room:
-            found.append([])
+        if result[-1] and sum(widths[j] for j in result[-1] + columns) > room:
+            result.append([])
         for together in _with_differences(table, columns):
-            if found[-1] and sum(widths[j] for j in found[-1] + together) > room:
-                found.append([])
-            found[-1] += together
-    return [band for band in found if band]
+            if result[-1] and sum(widths[j] for j in result[-1] + together) > room:
+                result.append([])
+            result[-1] += together
+    return [band for band in result if band]
 
 
 def _with_differences(table: Table, columns: list[int]) -> list[list[int]]:
@@ -92,23 +92,23 @@ def _band(table: Table, numbers: dict[str, int], chosen: list[int], width: int) 
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    made = RichTable(box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    table_shown = RichTable(box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
     for lead in table.leads:
-        made.add_column(Text(fitting(lead)), overflow="fold", max_width=_widest_lead(width))
+        table_shown.add_column(Text(fitting(lead)), overflow="fold", max_width=_widest_lead(width))
     previous = None
     for j in chosen:
         group, name = table.header[j]
         joined = f"{group}\n→ {name}" if table.tiers[0] else f"{group if group != previous else ''}\n{name}"
-        made.add_column(Text(fitting(joined if group else name)), justify="right", overflow="fold")
+        table_shown.add_column(Text(fitting(joined if group else name)), justify="right", overflow="fold")
         previous = group
     for heading, rows in blocks(table):
         shown = [row for row in rows if row.block == MEASURED or _has_numbers(row, chosen)]
         if heading and shown:
-            made.add_section()
-            made.add_row(Text(fitting(heading), style="italic"))
+            table_shown.add_section()
+            table_shown.add_row(Text(fitting(heading), style="italic"))
         for row in shown:
-            made.add_row(*_cells(row, numbers, chosen))
-    return made
+            table_shown.add_row(*_cells(row, numbers, chosen))
+    return table_shown
 
 
 def _has_numbers(row: Row, chosen: list[int]) -> bool:

@@ -1,4 +1,4 @@
-"""Tables as data: tidy CSV with one number a row, and JSON with everything."""
+"""Tables as data: tidy CSV with one number per row, and JSON with everything."""
 
 from __future__ import annotations
 
@@ -60,17 +60,17 @@ def as_json(table: Table) -> str:
 
 
 def _fields(value: Any) -> dict[str, Any]:
-    """A dataclass's own fields; `dataclasses.asdict` would copy all below it too. Few numbers are undefined."""
+    """A dataclass's own fields; `dataclasses.asdict` would copy all below it too. What few numbers are is left out."""
     fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-    return {name: meaningful(held) for name, held in fields.items() if name != "undefined" or held}
+    return {name: meaningful(held) for name, held in fields.items() if name not in ("undefined", "shown") or held}
 
 
 def _numbers(cell: Number, *, published: bool) -> dict[str, object]:
-    found: dict[str, object] = {name: getattr(cell, name, None) for name in NUMBER if name != "median"}
-    found["median"] = cell.value
+    numbers: dict[str, object] = {name: getattr(cell, name, None) for name in NUMBER if name != "median"}
+    numbers["median"] = cell.value
     if published:  # a printed number says nothing of its splits
-        found |= {"n": None, "of": None, "failed": None, "tied": None}
-    return {name: _exact(value) for name, value in found.items()}
+        numbers |= {"n": None, "of": None, "failed": None, "tied": None}
+    return {name: _exact(value) for name, value in numbers.items()}
 
 
 def _exact(value: object) -> object:
