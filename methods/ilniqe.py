@@ -88,8 +88,7 @@ class Ilniqe(Method):
         sharp = sharp[sharp.isfinite().all(1)]
         middle = sharp.mean(0)
         _, strengths, directions = torch.linalg.svd(sharp - middle, full_matrices=False)
-        rank = int((strengths > RELATIVE * strengths[0]).sum().clamp_min(1))
-        rank = min(rank, self.components)
+        rank = min(self.components, int((strengths > RELATIVE * strengths[0]).sum().clamp_min(1)))
         put_fitted(model.features, "middle", middle)
         put_fitted(model.features, "basis", directions[:rank].T)
         put_fitted(model.features, "variances", strengths[:rank].square() / max(1, len(sharp) - 1))
@@ -180,11 +179,11 @@ def _filtered(maps: Tensor, down: Sequence[float], across: Sequence[float], edge
 
 def _of_normalised(patches: Tensor) -> Tensor:
     """18 numbers of each patch, as NIQE's."""
-    neighbours = [natural.aggd(product) for product in natural.products(patches)]
     columns = [_gaussian(patches[None])]
-    for alpha, left, right in neighbours:
+    for product in natural.products(patches):
+        alpha, left, right = natural.aggd(product)
         spread = natural.spread(alpha)
-        columns += [torch.stack([alpha, natural.middle(alpha, left, right), spread * left, spread * right], dim=1)]
+        columns.append(torch.stack([alpha, natural.middle(alpha, left, right), spread * left, spread * right], dim=1))
     return torch.cat(columns, dim=1)
 
 
@@ -212,17 +211,16 @@ def _of_filters(opponent: Tensor, half: bool) -> Iterator[Tensor]:
 
 def _gaussian(patches: Tensor) -> Tensor:
     """[maps, patches, side, side] → [patches, 2 × maps]: shape and scale of a generalised Gaussian."""
-    values = patches.flatten(2).flatten(0, 1)
+    values = patches.flatten(2)
     alpha, left, right = natural.aggd(values)
-    found = torch.stack([alpha, natural.spread(alpha) * (left + right) / 2], dim=1)
-    found[values.abs().mean(1) < NOTHING] = torch.nan
-    return found.unflatten(0, patches.shape[:2]).transpose(0, 1).flatten(1)
+    found = torch.stack([alpha, natural.spread(alpha) * (left + right) / 2], dim=2)
+    found[values.abs().mean(2) < NOTHING] = torch.nan
+    return found.transpose(0, 1).flatten(1)
 
 
 def _weibull(patches: Tensor) -> Tensor:
     """[maps, patches, side, side] → [patches, 2 × maps]: scale and shape of a Weibull distribution."""
-    found = torch.stack(weibull(patches.flatten(2).flatten(0, 1)), dim=1)
-    return found.unflatten(0, patches.shape[:2]).transpose(0, 1).flatten(1)
+    return torch.stack(weibull(patches.flatten(2)), dim=2).transpose(0, 1).flatten(1)
 
 
 def derivatives(maps: Tensor, deviation: float) -> tuple[Tensor, Tensor]:
@@ -248,32 +246,28 @@ def _filters(height: int, width: int, shortest: float) -> Tensor:
     frequency = (down.square() + across.square()).sqrt()
     frequency[0, 0] = 1
     angle = torch.atan2(-down, across)
-    made = []
-    for scale in range(SCALES):
-        radial = torch.exp(-(frequency * shortest * STEP**scale).log().square() / (2 * math.log(BAND) ** 2))
-        radial[0, 0] = 0
-        for orientation in range(ORIENTATIONS):
-            apart = angle - orientation * math.pi / ORIENTATIONS
-            apart = torch.atan2(apart.sin(), apart.cos())
-            made.append(radial * torch.exp(-apart.square() / (2 * (math.pi / ORIENTATIONS / ANGLE) ** 2)))
-    return torch.stack(made)
+    turns = angle - torch.arange(ORIENTATIONS).view(-1, 1, 1) * math.pi / ORIENTATIONS
+    apart = torch.atan2(turns.sin(), turns.cos())
+    angular = torch.exp(-apart.square() / (2 * (math.pi / ORIENTATIONS / ANGLE) ** 2))
+    wavelengths = shortest * STEP ** torch.arange(SCALES, dtype=torch.float64).view(-1, 1, 1)
+    radial = torch.exp(-(frequency * wavelengths).log().square() / (2 * math.log(BAND) ** 2))
+    radial[:, 0, 0] = 0
+    return (radial[:, None] * angular).flatten(0, 1)
 
 
-def weibull(values: Tensor, most: int = 20) -> tuple[Tensor, Tensor]:
-    """(scale, shape) of a Weibull distribution by maximum likelihood; [N, values] → [N] each, of equal values none."""
+def weibull(values: Tensor) -> tuple[Tensor, Tensor]:
+    """(scale, shape) of a Weibull distribution by maximum likelihood; [..., values] → [...] each, NaN of equal ones."""
     logs = values.log()
-    unit = logs.amax(1, keepdim=True)
-    logs = logs - unit
-    mean, deviation = logs.mean(1), logs.std(1)
+    logs -= (unit := logs.amax(-1, keepdim=True))
+    mean, deviation = logs.mean(-1), logs.std(-1)
     shape = 1.2 / deviation
-    for _ in range(most):  # Newton's steps on the likelihood's slope
-        powers = (shape[:, None] * logs).exp()
-        total, weighted = powers.sum(1), powers * logs
-        first, second = weighted.sum(1) / total, (weighted * logs).sum(1) / total
+    for _ in range(20):  # Newton's steps on the likelihood's slope; five or so are taken
+        powers = (shape[..., None] * logs).exp()
+        total, weighted = powers.sum(-1), powers * logs
+        first, second = weighted.sum(-1) / total, (weighted * logs).sum(-1) / total
         step = (first - 1 / shape - mean) / (second - first.square() + shape.pow(-2))
         shape = shape - step
         if not (step.abs() > 1e-7 * shape).any():
             break
     shape[deviation < 1e-6] = torch.nan
-    scale = (unit[:, 0] + (shape[:, None] * logs).exp().mean(1).log() / shape).exp()
-    return scale, shape
+    return ((shape[..., None] * logs).exp().mean(-1).log() / shape + unit[..., 0]).exp(), shape

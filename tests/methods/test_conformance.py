@@ -29,6 +29,7 @@ VARIANTS: dict[str, list[dict]] = {
     "adapter": [{"position": position} for position in ("houlsby", "pfeiffer", "adaptformer")],
     "ridge_cnn": [{"cnn": SMALL_CNN}, {"cnn": SMALL_CNN, "scales": 1}],
     "hyperiqa": [{"cnn": SMALL_CNN}],
+    "dbcnn_vgg": [{"cnn": SMALL_CNN, "stage": "last"}],
     "deiqt": [{}, {"queries": 1, "heads": 1}],
     "vpt": [{"kind": kind} for kind in ("deep", "shallow")],
     "loda": [

@@ -36,6 +36,7 @@ METHODS = {
     "DEIQT": "deiqt",
     "HyperIQA": "hyperiqa",
     "BRISQUE": "brisque",
+    "ILNIQE": "ilniqe",
 }
 """The papers' names of the methods that can also be run here, and ours."""
 
