@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.core.cards import Bound
-from bench.core.spec import Recipe
+from bench.core.spec import Recipe, Scalar
 from bench.data.views.view import Frozen, View
 from bench.models.method import Features, Method, QualityModel, Toolbox, put_fitted
 from bench.models.part import TrainingPart
@@ -50,6 +50,7 @@ class Ilniqe(Method):
     stands_on: ClassVar[Literal["nothing"]] = "nothing"
     learns: ClassVar[Literal["fit"]] = "fit"
     needs: ClassVar[tuple[str, ...]] = ("originals",)
+    preset_options: ClassVar[Mapping[str, Mapping[str, Scalar]]] = {"demo": {"side": 252}}
     bounds: ClassVar[Mapping[str, Bound]] = {
         "side": {"least": 168},
         "sharpness": {"least": 0, "below": 1},
