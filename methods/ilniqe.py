@@ -20,7 +20,7 @@ from bench.models.vit import VitShape
 from methods import _natural as natural
 
 PATCH = 84
-"""Pixels a side of a patch at full size; 42 at half."""
+"""Pixels a side of a patch at full size, of a small picture half its side; half as many at half size."""
 WIDTH = 468
 """Statistics of a patch: 234 at each of two sizes."""
 OPPONENT = ((0.06, 0.63, 0.27), (0.30, 0.04, -0.35), (0.34, -0.60, 0.17))
@@ -126,15 +126,16 @@ class _Distance(Features):
 
 def statistics(picture: Tensor) -> tuple[Tensor, Tensor]:
     """One picture [3,H,W] of 0 to 255 → ([patches, 468], each patch's sharpness [patches, 1])."""
-    rows, columns = (side // PATCH for side in picture.shape[-2:])
-    colours = picture.double()[:, : rows * PATCH, : columns * PATCH]
+    patch = min(PATCH, min(picture.shape[-2:]) // 4 * 2)
+    rows, columns = (side // patch for side in picture.shape[-2:])
+    colours = picture.double()[:, : rows * patch, : columns * patch]
     matrix = torch.tensor(OPPONENT, dtype=torch.float64, device=colours.device)
     opponent = torch.einsum("oc,chw->ohw", matrix, colours)
     parts, sharpness = [], torch.empty(0)
     for half in (False, True):
-        side = PATCH // 2 if half else PATCH
+        side = patch // 2 if half else patch
         normal, deviation = _normalised(opponent[0])
-        parts += [_of_normalised(_cut(normal, side)), _of_colours(colours, side), *_of_filters(opponent, half)]
+        parts += [_of_normalised(_cut(normal, side)), _of_colours(colours, side), *_of_filters(opponent, side, half)]
         if not half:
             sharpness = _cut(deviation, side).mean((1, 2))[:, None]
             colours, opponent = _halved(colours), _halved(opponent)
@@ -197,10 +198,9 @@ def _of_colours(colours: Tensor, side: int) -> Tensor:
     return torch.cat([patches.mean(2).T, patches.var(2).T], dim=1)
 
 
-def _of_filters(opponent: Tensor, half: bool) -> Iterator[Tensor]:
+def _of_filters(opponent: Tensor, side: int, half: bool) -> Iterator[Tensor]:
     """210 numbers of each patch: derivatives and gradients of the opponent channels, and log-Gabor responses with
     theirs."""
-    side = PATCH // 2 if half else PATCH
     responses = log_gabor(opponent[0], SHORTEST * (AT_HALF["shortest"] if half else 1))
     yield _gaussian(_cut(responses, side))
     for maps in (opponent, responses):
