@@ -40,9 +40,10 @@ VARIANTS: dict[str, list[dict]] = {
     ],
 }
 NARROW = {"vera": "r=8", "oft": "oft_block_size=16", "fourierft": "n_frequency=50", "randlora": "r=8"}
+SLOW = {"ilniqe": pytest.mark.slow}  # it looks at many pictures in double precision
 CASES = [
     *(
-        (name, options)
+        pytest.param(name, options, marks=SLOW.get(name, ()))
         for name in METHODS
         if not METHODS.card(name).facts["family"]
         for options in VARIANTS.get(name, [{}])
