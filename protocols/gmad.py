@@ -47,12 +47,13 @@ class Gmad(Protocol):
     pairs: ClassVar[bool] = True
 
     def plan(self, request: Request) -> list[RunSpec]:
-        """The runs of `cross` for these pairs of sets: nothing is trained for this protocol alone."""
+        """The runs of `cross` for these pairs of sets, and DEIQT's, which GLIA meets in its Fig. 4."""
+        usual = ("linear_probe", "full_finetune", "adapter", "lora", "vpt", "loda", "deiqt", "glia")
         return [
             request.spec(method, train, [Target.of(test, "all")], split)
             for split in range(request.splits)
             for train, test in request.paired(request.preset.gmad)
-            for method in request.chosen("linear_probe", "full_finetune", "adapter", "lora", "vpt", "loda", "glia")
+            for method in request.chosen(*usual)
         ]
 
     def tables(self, results: Results) -> list[Table]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from bench.core.spec import RunSpec, Scalar, Target
 from bench.planning.presets import Preset
@@ -13,6 +14,7 @@ from bench.report.arms import Arm
 from bench.report.published import PublishedRow
 from bench.report.table import Table
 from bench.report.tables.fill import Layout, Line, PresetResults, by_preset, fill, own_columns
+from protocols.switches import setting_of, switches_at
 
 
 @dataclass(frozen=True)
@@ -108,10 +110,11 @@ def base_of(arm: Arm) -> Arm:
 def belongs_to_an_ablation(arm: Arm, results: PresetResults) -> bool:
     """Whether an arm was made for an ablation, and so would only clutter a comparison of methods.
 
-    Switched-off parts always are. Another backbone or a parameter budget is where the plain method was run too, and
-    the arm went no further than the datasets of the protocols that vary these.
+    Switched-off parts always are, and so is what was turned for `sensitivity`. Another backbone or a parameter budget
+    is where the plain method was run too, and the arm went no further than the datasets of the protocols that vary
+    these.
     """
-    if base_of(arm) != arm:
+    if base_of(arm) != arm or arm in _turned_in(results):
         return True
     preset = results.preset
     plain = replace(arm, backbone=preset.backbone, weights="pretrained", budget=0)
@@ -121,6 +124,33 @@ def belongs_to_an_ablation(arm: Arm, results: PresetResults) -> bool:
     usual = set(preset.pretraining) | set(preset.scale) | set(preset.strategies)
     known = set(preset.backbones) | set(preset.scales) | {preset.backbone}
     return arm.backbone in known and results.trained_on(arm) <= usual
+
+
+MANY_SWITCHES = 3
+"""So many things turned one by one about a method are a study of its sensitivity; fewer are somebody's own rows."""
+
+
+def settings_of(part: PresetResults) -> dict[str, dict[RunSpec, Arm]]:
+    """By set, what the runs of each arm that were tested on their own set have in common; plain arms first."""
+    found: dict[str, dict[RunSpec, Arm]] = {}
+    for arm in part.arms:
+        for name in () if arm.external else sorted(part.trained_on(arm)):
+            if runs := part.runs(arm, Experiment(name, Target.of(name))):
+                found.setdefault(name, {})[setting_of(runs[0].spec)] = arm
+    return found
+
+
+@lru_cache(maxsize=8)
+def _turned_in(results: PresetResults) -> frozenset[Arm]:
+    """The arms that differ from another in one switch, where many were turned."""
+    turned = [
+        arms[setting]
+        for arms in settings_of(results).values()
+        for others in switches_at(arms).values()
+        if len({switch.name for switch, _ in others}) >= MANY_SWITCHES
+        for setting in others.values()
+    ]
+    return frozenset(turned)
 
 
 def _lines(part: PresetResults, variants: Sequence[Variant]) -> list[Line]:

@@ -11,7 +11,7 @@ from bench.core.progress import counted
 from bench.core.registry import METHODS
 from bench.core.runtime import Runtime
 from bench.core.spec import RunSpec
-from bench.core.split_rules import AUTHORS
+from bench.core.split_rules import AUTHORS, over_images
 from bench.data.locate import LEAST_IMAGES
 from bench.data.splits import TRAIN_SHARE, count_of_parts, too_few_contents, too_many_splits, why_no_folds
 from bench.planning.plan import Plan
@@ -157,7 +157,7 @@ def _without_folds(
     plan: Plan, sources: Mapping[str, DatasetSource], data: Mapping[str, Any], contents: Mapping[str, int]
 ) -> list[str]:
     """What is to be said of sets whose contents cannot be dealt to the folds that were asked for."""
-    folded = [spec for spec in plan.specs if spec.folds]
+    folded = [spec for spec in plan.specs if spec.folds and not over_images(spec.split_rule)]
     wishes = sorted({(name, spec.folds) for spec in folded for name in spec.trained_on if name in contents})
     named = {name: not _is_read(name, sources[name], data) or sources[name].load().grouped for name, _ in wishes}
     return [why for name, folds in wishes if (why := why_no_folds(name, contents[name] * named[name], folds))]

@@ -8,15 +8,19 @@ from functools import cache
 from bench.core.errors import UsageError
 
 SPLIT_RULES = (
-    "random, official, kfold:K (each content is tested exactly once in K folds), loda, pyiqa (as their code splits) "
-    "and file:PATH"
+    "random, official, kfold:K (each content is tested exactly once in K folds), images and images:K (the same without "
+    "regard to contents), loda, pyiqa (as their code splits) and file:PATH"
 )
 AUTHORS = ("loda", "pyiqa")
 """Whose splits are made again from the seed in their code."""
 AUTHORS_SPLITS = 10
 AT_RANDOM = ("random", *AUTHORS)
 """Ten times 80/20 at random, by content where there is any, as the papers say of their numbers."""
-_RULE = re.compile(r"random|official|loda|pyiqa|kfold:([2-9]|[1-9]\d+)|file:([1-9]\d*):([0-9a-f]{16})")
+IMAGES = "images"
+"""How a rule begins that deals pictures instead of contents: versions of one content then stand on both sides."""
+_RULE = re.compile(
+    r"random|official|loda|pyiqa|images|(?:kfold|images):([2-9]|[1-9]\d+)|file:([1-9]\d*):([0-9a-f]{16})"
+)
 
 
 @cache
@@ -30,6 +34,19 @@ def _parsed(split_rule: str) -> re.Match[str]:
 def folds_of(split_rule: str) -> int:
     """How many folds a split rule has; 0 for a rule that has none. A rule that there is not is an error."""
     return int(_parsed(split_rule)[1] or 0)
+
+
+def over_images(split_rule: str) -> bool:
+    """Whether a rule divides pictures whatever they show, which tells a model of its test part's contents."""
+    return split_rule.partition(":")[0] == IMAGES
+
+
+def other_unit(split_rule: str) -> str:
+    """The rule with contents for pictures, or pictures for contents: as many folds, or at random. "" where neither."""
+    folds = folds_of(split_rule)
+    if over_images(split_rule):
+        return f"kfold:{folds}" if folds else "random"
+    return (f"{IMAGES}:{folds}" if folds else IMAGES) if folds or split_rule == "random" else ""
 
 
 def splits_in(split_rule: str) -> int:
@@ -72,13 +89,14 @@ def short_name(split_rule: str) -> str:
 def title_of(split_rule: str) -> str:
     """The rule as a title says it."""
     if folds := folds_of(split_rule):
-        return f"{folds}-fold."
+        return f"{folds}-fold over images." if over_images(split_rule) else f"{folds}-fold."
     return f"Splits of a file ({file_of(split_rule)[:8]})." if file_of(split_rule) else TITLES[split_rule]
 
 
 TITLES = {
     "official": "Official split.",
     "random": "Random splits.",
+    IMAGES: "Random splits of images.",
     "loda": "LoDa's splits.",
     "pyiqa": "pyiqa's splits.",
 }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ import numpy as np
 from bench.core.errors import DataError, UsageError
 from bench.core.progress import counted
 from bench.core.spec import RunSpec
-from bench.core.split_rules import file_of, folds_of, is_fixed, refuse_beyond, splits_in
+from bench.core.split_rules import file_of, folds_of, is_fixed, over_images, refuse_beyond, splits_in
 from bench.data.dataset import Dataset
 from bench.data.foreign.authors import AUTHORS, authors_sides
 from bench.data.foreign.kept import kept_sides
@@ -64,18 +64,23 @@ def make_split(
     `validate` takes every eighth training content for model selection. By `split_rule` "kfold:7" the number is one of
     seven folds, and each content is tested in exactly one of them; "official" is the authors' split, always whole: the
     number then only orders what is taken for validation where the authors name nothing for it. So it is with other
-    people's splits ("loda", "pyiqa", and "file:…", which is kept in the folder `results`). Of a dataset of several
-    sets each is split by itself.
+    people's splits ("loda", "pyiqa", and "file:…", which is kept in the folder `results`). "images" and "images:7" deal
+    pictures instead of contents, which gives away what the test part shows. Of a dataset of several sets each is split
+    by itself.
     """
     if dataset.parts:
         common: dict[str, Any] = {"fraction": fraction, "source": source, "validate": validate}
         common |= {"split_rule": split_rule, "results": results}
         return _of_all(dataset.parts, [make_split(part, number, **common) for part in dataset.parts])
+    whatever = over_images(split_rule) and dataset.grouped
+    dataset = _ungrouped(dataset) if whatever else dataset
     groups = dataset.table["group"].to_numpy()
     if is_fixed(split_rule):
         refuse_part_of_fixed(split_rule, fraction, source)
         return _fixed(dataset, number, split_rule, validate, results)
     folds = folds_of(split_rule)
+    if folds and not over_images(split_rule):
+        refuse_folds(dataset, folds)
     number, train, test = _fold(dataset, number, folds) if folds else _random(dataset, number)
     images = round(fraction * len(dataset)) if fraction < TRAIN_SHARE else len(dataset)
     if source == "all":
@@ -83,11 +88,16 @@ def make_split(
     held = _held_out(train) if validate else []
     kept_out = set(held)
     train = [content for content in train if content not in kept_out]
-    unit = "reference contents" if dataset.grouped else "images"
+    unit = "reference contents" if dataset.grouped else "images, whatever they show" if whatever else "images"
     rule = f"{folds}-fold over {unit}" if folds else f"random {TRAIN_SHARE:.0%}/{1 - TRAIN_SHARE:.0%} of {unit}"
     rule = rule if source == "split" else f"all {unit}"
     head = _head(dataset, train, number, images)
     return Split(head, _rows(groups, test), _rows(groups, held), rule)
+
+
+def _ungrouped(dataset: Dataset) -> Dataset:
+    """The dataset as if each picture were a content of its own."""
+    return replace(dataset, table=dataset.table.assign(group=dataset.table["image"]), grouped=False)
 
 
 def _of_all(parts: Sequence[Dataset], splits: Sequence[Split]) -> Split:
@@ -130,7 +140,6 @@ def _random(dataset: Dataset, number: int) -> tuple[int, list[str], list[str]]:
 
 def _fold(dataset: Dataset, number: int, folds: int) -> tuple[int, list[str], list[str]]:
     """The same of a fold: shuffle 0 deals the contents to the folds in turn, and each fold orders the rest anew."""
-    refuse_folds(dataset, folds)
     refuse_beyond(f"kfold:{folds}", number)
     contents = order_contents(set(dataset.table["group"].tolist()), 0)
     test = contents[number::folds]
@@ -157,7 +166,8 @@ def count_of_splits(dataset: Dataset, split_rule: str = "random") -> int | None:
     """How many splits with different test parts a set of few contents has; None for more than anyone counts."""
     if split_rule == "official":
         return 1
-    return splits_in(split_rule) or count_of_parts(dataset.table["group"].nunique())
+    unit = "image" if over_images(split_rule) else "group"
+    return splits_in(split_rule) or count_of_parts(dataset.table[unit].nunique())
 
 
 def count_of_parts(contents: int) -> int | None:

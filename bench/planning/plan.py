@@ -37,7 +37,8 @@ SPEC_MEANINGS = {
     "fraction": "Share of the set that is trained on; at most 0.8, for a fifth is always kept for tests.",
     "source": "Train on the training part of a split, or on the whole set (to test on others).",
     "split_rule": "Random splits of contents, the one that the set's authors published (official), kfold:K (each "
-    "content is tested in exactly one of K folds), or other people's: loda, pyiqa, file:PATH.",
+    "content is tested in exactly one of K folds), the same over pictures whatever they show (images, images:K), or "
+    "other people's: loda, pyiqa, file:PATH.",
 }
 
 
@@ -92,6 +93,8 @@ class Plan:
 
     unfit: tuple[str, ...] = ()
     """Which runs were left out, and why they cannot be."""
+    said: tuple[str, ...] = ()
+    """What its protocols say of their runs."""
     unnamed: frozenset[str] = frozenset()
     """The methods that are there because all were asked for: nobody insists on one of them."""
 
@@ -124,6 +127,11 @@ def make_plan(ask: Ask) -> Plan:
         left_out=tuple(sorted(request.sets.left_out)),
         splits_named=bool(ask.splits),
         unfit=unfit,
+        said=tuple(
+            line
+            for name in names
+            for line in PROTOCOLS.make(name, settings.protocols.get(name, {})).says(request, by_protocol[name])
+        ),
         unnamed=frozenset(methods) - set(ask.methods) if "all" in ask.methods else frozenset(),
     )
 

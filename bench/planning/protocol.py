@@ -248,6 +248,10 @@ class Protocol:
         """Every run the protocol needs, in the order they should be made."""
         raise TypeError(f"{type(self).__name__} does not plan any run")
 
+    def says(self, request: Request, specs: Sequence[RunSpec]) -> list[str]:
+        """What is to be said of its runs before the first of them: what they cost, what was left out."""
+        return []
+
     def tables(self, results: Results) -> list[Table]:
         """The protocol's tables, from whatever records there are."""
         raise TypeError(f"{type(self).__name__} does not make any table")

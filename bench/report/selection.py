@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from bench.core.mixes import is_mix
-from bench.core.split_rules import AT_RANDOM, AUTHORS, short_name, splits_in, title_of
+from bench.core.split_rules import AT_RANDOM, AUTHORS, IMAGES, over_images, short_name, splits_in, title_of
 from bench.planning.presets import Preset, in_order, preset_named
 from bench.records.results import Experiment, Record, Results, official_in_name_only
 from bench.report.arms import Arm, arms_of
@@ -28,6 +28,7 @@ NOTES = {
     ),
     "official": "There is one official split: what is counted as splits are trainings on it with other seeds. "
     "Numbers on it and on random splits have tables and figures of their own.",
+    IMAGES: "Optimistic: split by picture, so versions of one content stand on both sides.",
     "oracle": "Optimistic: each number is the best of all epochs on the very images that it is reported for. Such "
     "numbers are neither ranked nor compared.",
 }
@@ -69,7 +70,8 @@ class Rules:
     @property
     def notes(self) -> tuple[str, ...]:
         """What must be kept in mind of numbers under these rules."""
-        return tuple(NOTES[word] for word in self.unusual if word in NOTES)
+        words = (IMAGES, self.selection) if over_images(self.split_rule) else self.unusual
+        return tuple(NOTES[word] for word in words if word in NOTES)
 
     @property
     def ranked(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 UNRANKED = "not ranked"
 """The contest of rows that are in none."""
@@ -33,6 +33,8 @@ class Number:
     """Its runs are done and have no such number: a constant correlates with nothing."""
     difference: float | None = None
     """measured − published, only where dataset, split rule and backbone match."""
+    shown: Literal["", "difference", "interval"] = ""
+    """How it is written: by itself, with its sign and its interval, or with its interval."""
     facts: dict[str, Any] = field(default_factory=dict)
     """What the tidy CSV says of the number: dataset, metric, method …"""
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,11 +17,14 @@ from bench.core.files import write_bytes
 from bench.training.record import TrainingFacts
 
 if TYPE_CHECKING:
+    from bench.core.spec import RunSpec
     from bench.records.store import Store
     from bench.training.session import Session
 
 KEPT_BYTES = 64 << 20
 """Trained tensors up to this size are kept for later tests and figures, unless asked otherwise."""
+MOST_VIEWS = 50
+"""The most test views that anybody has published numbers of."""
 
 
 def keep_trained(session: Session, store: Store, facts: TrainingFacts) -> None:
@@ -44,8 +47,9 @@ def restore_trained(session: Session, store: Store) -> TrainingFacts | None:
     None, and an untouched model, where none are kept, or not whole, or of other data, another split, other weights or
     other code.
     """
-    trained = read_trained(store.state_path(session.spec))
-    if trained is None or not session.identity().fits(trained.about):
+    same = next((spec for spec in same_trainings(session.spec) if store.state_path(spec).exists()), session.spec)
+    trained = read_trained(store.state_path(same))
+    if trained is None or not replace(session.identity(), training=same.training_key).fits(trained.about):
         return None
     try:
         facts = TrainingFacts.from_json(trained.about["facts"])
@@ -53,6 +57,17 @@ def restore_trained(session: Session, store: Store) -> TrainingFacts | None:
     except (KeyError, TypeError, ValueError):
         return None
     return facts
+
+
+def same_trainings(spec: RunSpec) -> Iterator[RunSpec]:
+    """The run, and those that learn the very same and are tested on more views or fewer.
+
+    That holds where the last epoch is taken: another one is chosen by the views that it is looked at with.
+    """
+    yield spec
+    if spec.recipe.selection == "last":
+        others = (count for count in range(1, MOST_VIEWS + 1) if count != spec.recipe.test_views)
+        yield from (replace(spec, recipe=replace(spec.recipe, test_views=count)) for count in others)
 
 
 @dataclass(frozen=True)

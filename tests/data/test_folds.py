@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bench.core.errors import DataError, UsageError
 from bench.core.spec import RunSpec
-from bench.core.split_rules import folds_of
+from bench.core.split_rules import folds_of, other_unit
 from bench.data.dataset import Dataset
 from bench.data.splits import make_split, split_of
 from bench.planning.plan import Ask, make_plan
@@ -108,3 +108,25 @@ def test_a_plan_has_all_folds_and_every_seed_of_them_a_seed_after_the_other():
 
 def test_the_keys_of_runs_on_random_splits_are_what_they_were():
     assert RunSpec("glia", "livec", ("livec:test",), options={"rank": 64}, split=3).key == "9b401bf7fcdfe42304cd"
+
+
+def test_folds_over_images_test_each_picture_once_and_need_no_contents():
+    data = dataset(5, each=4)
+    splits = [make_split(data, fold, split_rule="images:3") for fold in range(3)]
+    assert sorted(np.concatenate([split.test for split in splits])) == list(range(20))
+    assert any(
+        set(data.table["group"].iloc[split.test]) & set(data.table["group"].iloc[split.train]) for split in splits
+    )
+    assert splits[0].rule == "3-fold over images, whatever they show"
+    alone = Dataset("made", None, data.table.assign(group=data.table["image"]), grouped=False)
+    assert len(make_split(alone, 2, split_rule="images:3").test) == 6
+    with pytest.raises(UsageError, match=r"images:3 has the splits 0 to 2"):
+        RunSpec("glia", "koniq10k", ("koniq10k:test",), split=3, split_rule="images:3")
+
+
+@pytest.mark.parametrize(
+    ("rule", "other"), [("random", "images"), ("images", "random"), ("kfold:7", "images:7"), ("images:3", "kfold:3")]
+)
+def test_contents_and_images_are_dealt_in_as_many_folds(rule, other):
+    assert other_unit(rule) == other
+    assert other_unit("official") == other_unit("loda") == ""

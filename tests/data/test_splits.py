@@ -89,3 +89,29 @@ def test_ten_splits_of_as_many_contents_as_the_papers_sets_have_are_the_first_te
 def test_too_few_contents_are_refused():
     with pytest.raises(DataError, match="at least 3"):
         make_split(dataset(2), 0)
+
+
+@given(st.integers(3, 20), st.integers(2, 6))
+def test_a_split_by_image_has_the_share_of_pictures_and_lets_contents_stand_on_both_sides(groups, each):
+    data = dataset(groups, each)
+    split = make_split(data, 0, split_rule="images")
+    assert sorted([*split.train, *split.test]) == list(range(len(data)))
+    assert len(split.train) == round(0.8 * len(data))
+    assert split.rule == "random 80%/20% of images, whatever they show"
+
+
+def test_a_split_by_image_gives_contents_away():
+    data = dataset(10)
+    split = make_split(data, 0, split_rule="images", validate=True)
+    sides = [set(data.table["group"].iloc[rows]) for rows in (split.train, split.test, split.validation)]
+    assert sides[0] & sides[1]
+    assert not set(split.validation) & {*split.train, *split.test}
+
+
+def test_where_each_picture_is_a_content_a_split_by_image_is_the_random_one():
+    data = dataset(40, 1)
+    alone = Dataset("made", None, data.table.assign(group=data.table["image"]), grouped=False)
+    for number in range(3):
+        by_image, random = make_split(alone, number, split_rule="images"), make_split(alone, number)
+        assert by_image.hash(alone.table["image"].tolist()) == random.hash(alone.table["image"].tolist())
+        assert by_image.rule == random.rule

@@ -10,6 +10,9 @@ import torch
 from scipy import ndimage
 
 from bench.core.registry import METHODS
+from bench.core.spec import Recipe
+from bench.models.part import TrainingPart
+from bench.models.weights.load import WeightlessToolbox
 from methods import _natural as natural
 from methods.brisque import statistics as brisque_statistics
 from methods.niqe import moments
@@ -110,3 +113,37 @@ def test_blur_and_noise_lie_farther_from_originals_than_originals_do():
     blurred = torch.nn.functional.avg_pool2d(clean, 9, 1, 4)
     scores = model({"moments": model.features.moments(torch.cat([clean, noisy, blurred]))})
     assert scores[0] > scores[1:].max()
+
+
+def test_brisque_counts_its_support_vectors_and_what_it_scales_by():
+    """36 statistics and a weight of each support vector, two ends of each statistic, the constant and γ."""
+    method = METHODS.make("brisque", {"choose": False})
+    model = method.build(None, Recipe(), WeightlessToolbox())
+    found = torch.from_numpy(np.random.RandomState(0).normal(size=(40, 36)))
+    part = TrainingPart(
+        scores=np.linspace(-1, 1, 40),
+        contents=np.arange(40).astype(str),
+        views=1,
+        load=lambda pictures, view: {"statistics": found[torch.from_numpy(pictures)]},
+        device=torch.device("cpu"),
+    )
+    method.fit(model, part)
+    vectors = len(model.features.get_buffer("vectors"))
+    assert 0 < vectors <= 40
+    assert model.learned() == 37 * vectors + 2 * 36 + 2
+
+
+def test_the_distortion_oracle_counts_three_numbers_for_each_cell_that_it_saw():
+    """A distortion, a level and a mean: of two kinds at two levels, of each kind, and of all."""
+    method = METHODS.make("distortion_oracle")
+    model = method.build(None, Recipe(), WeightlessToolbox())
+    kinds, levels = torch.tensor([0, 0, 1, 1, 1]), torch.tensor([1, 2, 1, 2, 2])
+    part = TrainingPart(
+        scores=np.arange(5.0),
+        contents=np.arange(5).astype(str),
+        views=1,
+        load=lambda pictures, view: {"distortion": kinds[pictures], "level": levels[pictures]},
+        device=torch.device("cpu"),
+    )
+    method.fit(model, part)
+    assert model.learned() == 3 * (4 + 2 + 1)

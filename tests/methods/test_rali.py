@@ -114,6 +114,22 @@ def test_descent_tunes_vectors_and_scores_and_nothing_else():
     assert losses[-1] < 0.8 * losses[0]
 
 
+@pytest.mark.parametrize(
+    ("pictures", "width", "components", "vectors"), [(1040, 64, 64, 250), (100, 12, 12, 25), (1040, 64, 8, 250)]
+)
+def test_its_size_is_that_of_the_basis_the_pictures_allow(pictures, width, components, vectors):
+    """Means, deviations and axes of the feature, then vectors and their scores; on CLIP's ViT-L/14-336, 1024 wide,
+    with a thousand pictures or more 2 · 1024 + 1024 · 512 + 250 · 512 + 250 = 654,586."""
+    found, scores = features(pictures, width), np.random.RandomState(1).normal(size=pictures)
+    model = fitted(found, scores, components=components)
+    assert model.learned() == counted(width, components, vectors)
+    assert counted(1024, 512, 250) == 654_586
+
+
+def counted(width: int, components: int, vectors: int) -> int:
+    return 2 * width + width * components + vectors * components + vectors
+
+
 def test_a_run_fits_and_then_descends(tmp_path):
     spec = tiny_spec("rali_noalign", recipe={"loss": "mse", "train_views": 2})
     record, arrays = make_run(spec, tiny_runtime(tmp_path, make_world(tmp_path)))

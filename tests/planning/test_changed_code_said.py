@@ -5,7 +5,7 @@ import json
 import pytest
 
 from bench.cli.status import read_status
-from bench.core.code import made_by_other_code
+from bench.core.code import NUMERICS, made_by_other_code
 from bench.planning.presets import DEMO
 from bench.planning.tuning import Search, candidates, trials
 from bench.records.plans import note_plan
@@ -110,7 +110,7 @@ def test_an_option_that_came_later_sets_the_old_runs_apart(mine, home):  # noqa:
 
 def test_a_newer_run_with_more_tests_answers_in_status_for_an_older_one(tmp_path):
     store, (spec, other) = Store(tmp_path), specs(2)
-    older = {"method": "another", "numerics": 1}
+    older = {"method": "another", "numerics": NUMERICS}
     for one in (spec, other):
         store.write(record_of(one, code=older))
     store.write(record_of(spec.with_tests(("demo_a:test", "demo_b:all"))))
@@ -123,7 +123,7 @@ def test_a_newer_run_with_more_tests_answers_in_status_for_an_older_one(tmp_path
 def test_a_candidate_of_a_search_that_older_code_tried_counts_as_not_tried(tmp_path):
     store = Store(tmp_path)
     tried = candidates(Search("glia", "demo_a", DEMO, splits=1, rates=(1e-3, 3e-3)))
-    for candidate, code in zip(tried, ({"method": "another", "numerics": 1}, None), strict=True):
+    for candidate, code in zip(tried, ({"method": "another", "numerics": NUMERICS}, None), strict=True):
         body = record_of(candidate.spec, metrics={"demo_a:validation": {"srcc": 0.5}})
         store.write(body if code is None else body | {"code": code})
     assert [made_by_other_code(record) != "" for record in store.records()].count(True) == 1

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from bench.core.code import NUMERICS
 from bench.metrics.gmad import compete
 from bench.records.results import Results
 from bench.report.table import Number
@@ -62,7 +63,7 @@ def test_gmad_is_the_competition_of_the_stored_predictions():
 def test_gmad_is_fought_by_the_runs_of_todays_code():
     specs = specs_of("gmad", "demo", "glia,lora", splits=1)
     first = next(spec for spec in specs if spec.method == "glia")
-    older = record_of(first.with_tests((*first.tests, "demo_a:test")), code={"method": "another", "numerics": 1})
+    older = record_of(first.with_tests((*first.tests, "demo_a:test")), code={"method": "another", "numerics": NUMERICS})
     older.__dict__["_arrays"] = {name: values[::-1] for name, values in predictions(first).items()}
     known, among = (
         tables_of("gmad", records)["gmad_demo_a_demo_b_demo"]

@@ -10,7 +10,10 @@ import numpy as np
 
 from bench.core.code import code_of
 from bench.core.registry import DATASETS
-from bench.core.spec import SCHEMA, RunSpec
+from bench.core.spec import SCHEMA, Recipe, RunSpec
+from bench.core.split_rules import over_images
+from bench.planning.presets import preset_named
+from bench.planning.usual import usual_recipe
 from bench.records.results import Record
 
 TRAINABLE = {"linear_probe": 768, "full_finetune": 85_799_424, "lora": 295_680, "loda": 8_927_488, "glia": 8_045_000}
@@ -49,7 +52,18 @@ def seed_of(*parts: object) -> int:
 def identity(spec: RunSpec) -> tuple[object, ...]:
     """What makes a made-up run: only what tests turn, so that a method's new option changes no golden file."""
     switches = [(name, spec.options.get(name)) for name in ("lgf", "glr", "guidance", "main", "injector")]
-    return spec.method, spec.backbone, switches, spec.train, spec.split, spec.fraction, spec.source, spec.recipe.seed
+    about = (spec.method, spec.backbone, switches, spec.train, spec.split, spec.fraction, spec.source, spec.recipe.seed)
+    return about + turned(spec)
+
+
+def turned(spec: RunSpec) -> tuple[object, ...]:
+    """What `sensitivity` turns, as far as it is not as usual."""
+    preset = preset_named(spec.preset)
+    usual = usual_recipe(preset, spec.train, spec.method)
+    names = ("lr", "test_views", "head", "loss", "short_side")
+    found = [value for name in names if (value := getattr(spec.recipe, name)) != usual.get(name, getattr(Recipe, name))]
+    found += [spec.precision] * (spec.precision != "fp32") + [spec.split_rule] * over_images(spec.split_rule)
+    return (tuple(found),) if found else ()
 
 
 def skill_of(spec: RunSpec) -> float:

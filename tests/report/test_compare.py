@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from bench.core.code import NUMERICS
 from bench.core.errors import UsageError
 from bench.metrics.comparisons import corrected_paired_test
 from bench.records.results import Results
@@ -120,7 +121,7 @@ def test_compare_prefers_like_with_like_and_warns_of_what_else_differs(results):
 
 
 def test_compare_says_which_runs_other_code_has_made(results):
-    older = {"method": "another", "numerics": 1}
+    older = {"method": "another", "numerics": NUMERICS}
     plan = specs_of("main", "demo", "glia", ["demo_a"], splits=3)
     aged = [record_of(spec, code=older) for spec in plan[:2]]
     others = [record for record in results.records if record.key not in {old.key for old in aged}]

@@ -12,7 +12,7 @@ from bench.training.loop import Interrupted, batches_per_epoch, epoch_order
 from bench.training.run import make_run
 from bench.training.session import prepare
 from bench.training.signals import Signals
-from bench.training.states import restore_trained
+from bench.training.states import restore_trained, same_trainings
 from tests.methods.vits import SMALL_CNN
 from tests.world import make_world, tiny_runtime, tiny_spec
 
@@ -218,3 +218,24 @@ def test_kept_tensors_are_of_one_split_and_one_network(tmp_path, data):
 def test_one_training_picture_is_named_as_the_reason(runtime):
     with pytest.raises(RunError, match="one training picture"):
         make_run(tiny_spec("linear_probe", fraction=0.01), runtime)
+
+
+@pytest.mark.parametrize("method", ["adapter", "ridge"])
+def test_other_numbers_of_test_views_take_up_the_weights_and_end_in_the_same_bits(method, tmp_path, data, monkeypatch):
+    there = tiny_runtime(tmp_path / "a", data)
+    more = tiny_spec(method, recipe={"test_views": 5})
+    alone, scores = make_run(more, tiny_runtime(tmp_path / "b", data))
+    make_run(tiny_spec(method), there)
+    monkeypatch.setattr("bench.training.run.learn", None)
+    record, predictions = make_run(more, there)
+    assert record["metrics"] == alone["metrics"]
+    assert record["loss"] == alone["loss"]
+    assert np.array_equal(predictions["near:test/predicted"], scores["near:test/predicted"])
+
+
+def test_an_epoch_that_views_chose_is_not_taken_for_one_that_others_would():
+    chosen = tiny_spec(recipe={"selection": "val"})
+    assert list(same_trainings(chosen)) == [chosen]
+    last = list(same_trainings(tiny_spec()))
+    assert last[0] == tiny_spec()
+    assert {spec.recipe.test_views for spec in last} == set(range(1, 51))

@@ -297,7 +297,10 @@ def splits(
     split_rule: Annotated[
         str,
         typer.Option(
-            "--split-rule", "--rule", metavar="RULE", help="random, kfold:K, official, loda, pyiqa or file:PATH."
+            "--split-rule",
+            "--rule",
+            metavar="RULE",
+            help="random, kfold:K, images, official, loda, pyiqa or file:PATH.",
         ),
     ] = "random",
     check: Annotated[

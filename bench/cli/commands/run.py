@@ -208,3 +208,5 @@ def _announce(config: Config, plan: Plan, tell: Callable[[str], None]) -> None:
         tell(f"Not configured, so left out: {', '.join(plan.left_out)}.")
     for why in plan.unfit:
         tell(f"Left out: {why}.")
+    for line in plan.said:
+        tell(line)

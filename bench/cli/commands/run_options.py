@@ -30,7 +30,9 @@ TrainOn = Annotated[Words, typer.Option("--train-on", help="Sources of protocols
 TestOn = Annotated[Words, typer.Option("--test-on", help="Targets of such protocols, your own sets too.")]
 Splits = Annotated[Optional[int], typer.Option("--splits", min=1, help="How many splits.")]
 Seeds = Annotated[Optional[int], typer.Option("--seeds", min=1, help="How many seeds each split is trained with.")]
-SplitRule = Annotated[str, typer.Option("--split-rule", help="random, kfold:K, official, loda, pyiqa or file:PATH.")]
+SplitRule = Annotated[
+    str, typer.Option("--split-rule", help="random, kfold:K, images, official, loda, pyiqa or file:PATH.")
+]
 Limit = Annotated[int, typer.Option("--limit", min=0, help="Use only N images per set (a smoke run).")]
 Settings = Annotated[
     Optional[list[str]],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -50,6 +50,32 @@ OWN_CODE: dict[str, str] = {
 """Which PLCC a printed row used, where that is known: of the raw scores, as these methods' authors compute it in their
 code and both papers copy it, or after the logistic, as LoDa's authors do in theirs and for what they ran themselves
 (GLIA's say "same settings")."""
+
+BEST, LAST = "best", "last"
+OWN_EPOCH: dict[str, str] = {
+    **{name: BEST for name, plcc in OWN_CODE.items() if plcc == RAW},
+    **{name: LAST for name, plcc in OWN_CODE.items() if plcc == MAPPED},
+}
+"""Which epoch a printed row is of, where that is known: the best on the test part, as the same authors' code keeps it,
+or the last, which LoDa's supplement names as others quote it, and by whose settings GLIA went."""
+
+WHY_QUOTED: dict[str, str] = {
+    "dbcnn": "half of it is pretrained on two further sets",
+    "maniqa": "not built here",
+    "metaiqa": "meta-learned on other sets first",
+    "p2pbm": "needs labels of patches",
+    "musiq": "no training code was released",
+    "tres": "its code is for academic use only",
+    "daiqa": "not built here",
+    "reiqa": "its encoders are pretrained on large sets",
+    "qmamba": "no public code",
+    "liqe": "trained on six sets at once",
+    "shdiqa": "no public code",
+    "qptresnet50": "its pretraining is not public",
+    "wadiqamnr": "not built here",
+    "tiqa": "not built here",
+}
+"""Why a printed system is not run here, in a few words; docs/comparators.md has more of them."""
 
 Source = tuple[str, str]
 """A paper and the number of its table: ("GLIA", "1")."""
@@ -100,6 +126,11 @@ class PublishedRow:
         return OWN_CODE.get(self.method, "")
 
     @property
+    def epoch(self) -> str:
+        """Which epoch it is of: "best" on the test part, "last", or nothing where that is not known."""
+        return OWN_EPOCH.get(self.method, "")
+
+    @property
     def label(self) -> str:
         """The method as printed, fine-tuned parameters in parentheses where the paper gives them."""
         return f"{self.method} ({self.params_m}M)" if self.params_m else self.method
@@ -127,22 +158,34 @@ def rows(source: Source) -> tuple[PublishedRow, ...]:
 
 
 def run_note(sources: Iterable[Source]) -> str:
-    """Which methods of printed tables are run here, and which are quoted only; nothing where all are run."""
+    """Which methods of printed tables are run here, and which are quoted only and why; nothing where all are run."""
     known: dict[bool, dict[str, str]] = {True: {}, False: {}}
     for row in (row for source in sources for row in rows(source)):
-        known[bool(row.registered)].setdefault(row.method.replace("-", "").lower(), row.method)  # two spellings are one
+        known[bool(row.registered)].setdefault(_one_spelling(row.method), row.method)
     if not known[False]:
         return ""
     run = f"run here: {_listed(known[True].values())}; " if known[True] else ""
-    return f"Of the published rows, {run}quoted only: {_listed(known[False].values())} (docs/comparators.md says why)."
+    why = (f"{name} ({WHY_QUOTED[key]})" if key in WHY_QUOTED else name for key, name in known[False].items())
+    return f"Of the published rows, {run}quoted only: {_listed(why)}. More of it: docs/comparators.md."
+
+
+def _one_spelling(method: str) -> str:
+    """A method's name as all spellings of it have it: DBCNN and DB-CNN, TReS and TreS."""
+    return method.replace("-", "").lower()
+
+
+def _by_fact(printed: Iterable[PublishedRow], fact: Callable[[PublishedRow], str]) -> dict[str, list[str]]:
+    """The methods of printed rows by something that is known of them, each in its first spelling."""
+    named: dict[str, dict[str, str]] = {}
+    for row in printed:
+        named.setdefault(fact(row), {}).setdefault(_one_spelling(row.method), row.method)
+    return {known: list(names.values()) for known, names in named.items()}
 
 
 def plcc_note(printed: Iterable[PublishedRow]) -> str:
     """Which PLCC the printed rows used, in a sentence; nothing where they have none."""
-    named: dict[str, dict[str, None]] = {}
-    for row in printed:
-        if any(metric == "plcc" for *_, metric in row.values):
-            named.setdefault(row.plcc, {})[row.method] = None
+    with_plcc = (row for row in printed if any(metric == "plcc" for *_, metric in row.values))
+    named = _by_fact(with_plcc, lambda row: row.plcc)
     said = [
         f"{words} in {_listed(named[kind])}"
         for kind, words in ((MAPPED, "after the logistic"), (RAW, "of the raw scores"))
@@ -152,6 +195,20 @@ def plcc_note(printed: Iterable[PublishedRow]) -> str:
         return ""
     trust = ' (of GLIA by its word "same settings")' if "GLIA" in named.get(MAPPED, ()) else ""
     return f"Published PLCC{trust}: {', '.join(said)}{'; of the others it is not known' if '' in named else ''}."
+
+
+def epoch_note(printed: Iterable[PublishedRow]) -> str:
+    """Which epoch the printed rows are of, in a sentence; nothing where there are none."""
+    named = _by_fact(printed, lambda row: row.epoch)
+    said = []
+    if BEST in named:
+        said.append(f"the best on the test part in {_listed(named[BEST])}, as their code has it")
+    if LAST in named:
+        trust = ' and by GLIA\'s word "same settings"' if "GLIA" in named[LAST] else ""
+        said.append(f"the last in {_listed(named[LAST])}, by LoDa's supplement as others quote it{trust}")
+    if not said:
+        return ""
+    return f"Published epoch: {'; '.join(said)}{'; of the others it is not known' if '' in named else ''}."
 
 
 def _listed(names: Iterable[str]) -> str:

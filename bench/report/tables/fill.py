@@ -17,7 +17,7 @@ from bench.report.arms import Arm, count_text, shared_changes
 from bench.report.cells import Cell, cost_of, rank_published, summarise
 from bench.report.mixing import columns_of, mixtures
 from bench.report.published import DATASETS as PUBLISHED_DATASETS
-from bench.report.published import NOTES, PublishedRow, Source, name_of, plcc_note, run_note
+from bench.report.published import NOTES, PublishedRow, Source, epoch_note, name_of, plcc_note, run_note
 from bench.report.published import rows as published_rows
 from bench.report.selection import PresetResults, by_preset
 from bench.report.table import UNRANKED, Number, Row, Table
@@ -185,11 +185,12 @@ def fill(results: PresetResults, layout: Layout) -> Table:
 
 
 def _on_published(layout: Layout, sources: Sequence[Source]) -> list[str]:
-    """Notes on the papers' rows: of each paper, which systems run here, and which PLCC they printed."""
+    """Notes on the papers' rows: of each paper, which systems run here, and which PLCC and epoch they printed."""
+    printed = [row for source in sources for row in published_rows(source)]
     notes = [*(NOTES.get(source, {}).get("", "") for source in sources), run_note(sources)]
     if any(column.metric in ("plcc", RAW) for column in layout.columns):
-        notes.append(plcc_note(row for source in sources for row in published_rows(source)))
-    return notes
+        notes.append(plcc_note(printed))
+    return [*notes, epoch_note(printed)]
 
 
 def with_raw_plcc(layout: Layout) -> Layout:

@@ -56,6 +56,18 @@ def test_the_two_strongest_meet_unless_others_are_named(asked, tmp_path):
     assert [path.name for path in named] == ["gmad_demo_a_demo_b_linear_probe_lora_demo.svg"]
 
 
+def test_glia_meets_deiqt_as_in_the_paper_where_both_are_there(asked, tmp_path):
+    specs = specs_of("gmad", "paper", splits=1)
+    assert {(spec.train, spec.tests) for spec in specs} == {("koniq10k", ("livec:all",))}
+    assert {spec.backbone for spec in specs if spec.method == "deiqt"} == {"deit3_small_patch16_224.fb_in22k_ft_in1k"}
+    [path] = draw(specs, tmp_path)
+    assert path.name == "gmad_koniq10k_livec_deiqt_glia.svg"
+    said = words(path)
+    assert all(f"{letter} {who} fixed" in said for letter, who in (("(a)", "DEIQT"), ("(c)", "GLIA")))
+    [other] = draw([spec for spec in specs if spec.method != "deiqt"], tmp_path / "without")
+    assert "deiqt" not in other.name
+
+
 def test_a_pair_shares_what_both_changed_and_every_column_is_titled_on_the_same_lines(asked, tmp_path):
     records = made("linear_probe,lora,glia", (), splits=1, protocols="gmad", recipe={"epochs": 9})
     runtime = Runtime(results=tmp_path, cache=tmp_path)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from bench.core.code import NUMERICS
 from bench.records.results import Results
 from bench.report.table import MEASURED, Number, Row, Table
 from bench.report.tables.fill import dataset_title
@@ -174,7 +175,7 @@ def test_a_row_with_another_cnn_says_so():
 def test_of_two_records_of_a_split_the_one_by_todays_code_is_shown(specs, records):
     """An older one with more tests lies beside it: only where it alone was tested is its number still shown."""
     first = next(spec for spec in specs if spec.method == "glia" and spec.train == "livec" and not spec.split)
-    other = record_of(first.with_tests((*first.tests, "csiq:all")), code={"method": "another", "numerics": 1})
+    other = record_of(first.with_tests((*first.tests, "csiq:all")), code={"method": "another", "numerics": NUMERICS})
     other.body["metrics"][first.tests[0]]["srcc"] = 0.999
     table = tables_of("main", [other, *records])["main"]
     assert not any("older glia.py" in note for note in row_named(table, "GLIA").notes)

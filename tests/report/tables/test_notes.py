@@ -10,6 +10,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from bench.cli import app
+from bench.core.code import NUMERICS
 from bench.records.results import Results
 from bench.records.store import Store
 from bench.report.table import Number, Row, Table
@@ -163,7 +164,7 @@ def notes_of(**changes):
         ({"recipe": {"selection": "oracle"}}, "Optimistic"),
         ({"loss": [0.5, 0.49]}, "Hardly trained"),
         ({"error": ("RunError", "no")}, "Failed"),
-        ({"code": {"method": "another", "numerics": 1}}, "3 of 3 runs were made by"),
+        ({"code": {"method": "another", "numerics": NUMERICS}}, "3 of 3 runs were made by"),
     ],
 )
 def test_what_tables_say_against_their_own_numbers_counts_as_a_caution(changes, begins):

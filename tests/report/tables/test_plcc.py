@@ -6,7 +6,7 @@ import io
 import pytest
 
 from bench.records.results import Results
-from bench.report.published import plcc_note, rows, run_note
+from bench.report.published import epoch_note, plcc_note, rows, run_note
 from bench.report.table import Number
 from bench.report.tables.fill import dataset_title
 from bench.report.tables.rendering.tidy import tidy_csv
@@ -53,7 +53,7 @@ def test_printed_rows_stand_beside_both_as_printed_and_the_table_says_which_they
         (note,) = [note for note in table.notes if note.startswith("Published PLCC")]
         assert note == (
             'Published PLCC (of GLIA by its word "same settings"): after the logistic in LoDa and GLIA, of the raw '
-            "scores in DBCNN, HyperIQA, TReS, DB-CNN and DEIQT; of the others it is not known."
+            "scores in DBCNN, HyperIQA, TReS and DEIQT; of the others it is not known."
         )
 
 
@@ -91,10 +91,27 @@ def test_of_what_the_papers_ran_themselves_the_plcc_is_known():
     assert plcc_note(rows(("GLIA", "2"))) == "", "it prints no PLCC"
 
 
+def test_a_table_says_of_which_epoch_the_published_rows_are(mapped):
+    assert epoch_note(rows(("LoDa", "5"))) == (
+        "Published epoch: the best on the test part in HyperIQA and DEIQT, as their code has it; the last in LoDa, by "
+        "LoDa's supplement as others quote it."
+    )
+    (note,) = [note for note in mapped.notes if note.startswith("Published epoch")]
+    assert "the last in LoDa and GLIA" in note
+    assert 'GLIA\'s word "same settings"' in note
+    assert note.endswith("of the others it is not known.")
+    cross = tables_of("cross", records_of(specs_of("cross", "paper", "glia", splits=1)))["cross"]
+    assert any(note.startswith("Published epoch") for note in cross.notes), "it holds of SRCC as well"
+    assert epoch_note([]) == ""
+    demo = tables_of("main", records_of(specs_of("main", "demo", "glia", splits=1)))["main_demo"]
+    assert not any(note.startswith("Published") for note in demo.notes)
+
+
 def test_a_table_says_which_published_rows_are_run_here_and_which_are_quoted():
     assert run_note([("LoDa", "2")]) == (
-        "Of the published rows, run here: HyperIQA, DEIQT and LoDa; quoted only: DBCNN, P2P-BM and TReS "
-        "(docs/comparators.md says why)."
+        "Of the published rows, run here: HyperIQA, DEIQT and LoDa; quoted only: DBCNN (half of it is pretrained on "
+        "two further sets), P2P-BM (needs labels of patches) and TReS (its code is for academic use only). More of it: "
+        "docs/comparators.md."
     )
     assert run_note([("GLIA", "6")]) == "", "all are run here"
     assert run_note([]) == ""
@@ -102,3 +119,10 @@ def test_a_table_says_which_published_rows_are_run_here_and_which_are_quoted():
     said = [line for line in tables_of("main", Results(plan))["main"].notes if "quoted only" in line]
     assert len(said) == 1
     assert "MUSIQ" in said[0].partition("quoted only")[2]
+
+
+def test_each_row_that_is_quoted_only_says_why():
+    sources = [("GLIA", n) for n in "123"] + [("LoDa", n) for n in "125"]
+    quoted = {row.method for source in sources for row in rows(source) if not row.registered}
+    said = run_note(sources)
+    assert all(f"{name} (" in said for name in quoted if name not in ("DB-CNN", "TreS")), "each in one spelling"

@@ -35,7 +35,7 @@ def test_unreadable_predictions_cost_only_the_tables_that_need_them(results, tmp
     names = [written.table.name for written in make_tables(damaged, [], complain=heard.append)]
     assert "main_demo" in names
     assert heard
-    assert all(f"remove {key}.json, and `bench run` makes that run again" in line for line in heard)
+    assert all(f"remove {key}.json, and `bench run` repeats that run" in line for line in heard)
     with pytest.raises(StoreError, match="cannot be read"):
         make_tables(damaged, ["distortions"], complain=heard.append)
 

@@ -17,12 +17,20 @@ def number_text(cell: Number | str) -> str:
         return cell
     if cell.value is None:
         return "failed" if cell.failed else "undefined" if cell.undefined else MISSING
-    text = f"{cell.value:z.{DIGITS}f}".replace("-", "−")
+    text = _digits(cell.value, sign=cell.shown == "difference")
+    if cell.shown and cell.low is not None and cell.high is not None:
+        ends = (_digits(end, sign=cell.shown == "difference") for end in (cell.low, cell.high))
+        text += f" [{', '.join(ends)}]"
     if cell.of and not cell.complete:
         text += f" ({cell.n}/{cell.of}" + (f", {cell.failed} failed)" if cell.failed else ")")
     elif cell.failed:
         text += f" ({cell.failed} failed)"
     return text + (" ≈" if cell.tied else "")
+
+
+def _digits(value: float, *, sign: bool) -> str:
+    text = f"{value:+z.{DIGITS}f}" if sign else f"{value:z.{DIGITS}f}"
+    return text.replace("-", "−")
 
 
 def rank_of(cell: Number | str) -> int:

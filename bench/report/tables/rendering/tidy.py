@@ -60,9 +60,9 @@ def as_json(table: Table) -> str:
 
 
 def _fields(value: Any) -> dict[str, Any]:
-    """A dataclass's own fields; `dataclasses.asdict` would copy all below it too. Few numbers are undefined."""
+    """A dataclass's own fields; `dataclasses.asdict` would copy all below it too. What few numbers are is left out."""
     fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-    return {name: meaningful(held) for name, held in fields.items() if name != "undefined" or held}
+    return {name: meaningful(held) for name, held in fields.items() if name not in ("undefined", "shown") or held}
 
 
 def _numbers(cell: Number, *, published: bool) -> dict[str, object]:
