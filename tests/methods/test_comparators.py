@@ -122,6 +122,72 @@ def test_hyperiqas_own_recipe_is_adam_on_25_crops_with_an_absolute_loss(world, t
     assert record["loss"][1] < record["loss"][0]
 
 
+def dbcnn(**options):
+    torch.manual_seed(0)
+    method = METHODS.make("dbcnn_vgg", {"cnn": SMALL_CNN, "stage": "last", **options})
+    return method, method.build(None, Recipe(size=64), lambda name: random_cnn(name).requires_grad_(False))
+
+
+def test_dbcnn_pools_each_two_channels_of_a_map_together_and_scales_them():
+    features = dbcnn()[1].double().eval().features
+    for picture, given in zip(pictures(), features({"crop": pictures()}), strict=True):
+        stage = features.cnn(picture[None])[-1][0]
+        products = torch.stack([(a * b).mean() for a in stage for b in stage])
+        expected = products.sign() * (products.abs() + 1e-8).sqrt()
+        assert (given - expected / expected.norm()).abs().max() < 1e-8
+        assert given.norm().item() == pytest.approx(1)
+
+
+def test_dbcnn_reads_vggs_last_map_before_it_is_halved():
+    options = {"cnn": "vgg16", "stage": "before_last"}
+    features = dbcnn(**options)[1].eval().features
+    before, halved = features.cnn(pictures(1).float())[-2:]
+    assert before.shape == (1, 512, 4, 4)  # 64 pixels at a stride of 16
+    assert torch.equal(F.max_pool2d(before, 2), halved)
+    assert (features.at, features.width) == (-2, 512**2)
+
+
+def test_dbcnn_without_its_s_cnn_has_the_14_millions_of_vgg_16():
+    assert counted("dbcnn_vgg") == 14_714_688
+    head = METHODS.make("dbcnn_vgg").head(own("dbcnn_vgg").recipe, 512**2)
+    assert sum(p.numel() for p in head.parameters()) == 262_145
+
+
+def test_dbcnns_head_learns_alone_by_momentum_and_then_all_by_adam_at_one_small_rate():
+    method, model = dbcnn()
+    recipe = own("dbcnn_vgg", {"cnn": SMALL_CNN}, recipe={"epochs": 4}).recipe
+    groups = method.parameter_groups(model, recipe.lr)
+    assert sum(len(group["params"]) for group in groups) == len(list(model.parameters()))
+    rates = [[g["lr"] * rate for g, rate in zip(groups, method.rates(at * 5, 5, recipe), strict=True)] for at in (1, 2)]
+    assert rates == [[pytest.approx(1e-3), 0], [pytest.approx(1e-5), pytest.approx(1e-5)]]
+
+    head, cnn = (torch.nn.Parameter(torch.ones(2)) for _ in range(2))
+    twins = [torch.nn.Parameter(torch.ones(2)) for _ in range(2)]
+    sgd = torch.optim.SGD(twins[:1], lr=1e-3, momentum=0.9, weight_decay=5e-4)
+    adam = torch.optim.Adam(twins, lr=1e-5, weight_decay=5e-4)
+    both = method.optimiser([{"params": [head]}, {"params": [cnn]}], recipe)
+    for step in range(6):
+        for p in (head, cnn, *twins):
+            p.grad = torch.tensor([1.0, -2.0]) * (step + 1)
+        for group, rate in zip(both.param_groups, rates[step // 3], strict=True):
+            group["lr"] = rate
+        both.step()
+        (sgd, adam)[step // 3].step()
+        assert torch.allclose(head, twins[0], atol=1e-7, rtol=0)
+        assert torch.allclose(cnn, twins[1], atol=1e-7, rtol=0)
+        assert torch.equal(cnn, torch.ones(2)) == (step < 3)
+    assert method.optimiser([], Recipe()) is None
+
+
+def test_dbcnns_own_recipe_trains_in_both_stages(world, tmp_path):
+    recipe = SMALL | {"lr": 0.05}
+    spec = own("dbcnn_vgg", {"cnn": SMALL_CNN, "stage": "last"}, recipe=recipe)
+    assert (spec.recipe.loss, spec.recipe.head, spec.recipe.weight_decay) == ("mse", "linear", 5e-4)
+    record, arrays = make_run(spec, tiny_runtime(tmp_path, world[1]))
+    assert np.isfinite(arrays["near:test/predicted"]).all()
+    assert len(record["loss"]) == 2
+
+
 @pytest.mark.parametrize("name", ["hyperiqa", "deiqt"])
 def test_crops_of_squeezed_pictures_are_an_option(name):
     usual, squeezed = (METHODS.make(name, {"squeezed": on}).views(Recipe())["crop"] for on in (False, True))

@@ -29,6 +29,7 @@ VARIANTS: dict[str, list[dict]] = {
     "adapter": [{"position": position} for position in ("houlsby", "pfeiffer", "adaptformer")],
     "ridge_cnn": [{"cnn": SMALL_CNN}, {"cnn": SMALL_CNN, "scales": 1}],
     "hyperiqa": [{"cnn": SMALL_CNN}],
+    "dbcnn_vgg": [{"cnn": SMALL_CNN, "stage": "last"}],
     "deiqt": [{}, {"queries": 1, "heads": 1}],
     "vpt": [{"kind": kind} for kind in ("deep", "shallow")],
     "loda": [
@@ -39,9 +40,10 @@ VARIANTS: dict[str, list[dict]] = {
     ],
 }
 NARROW = {"vera": "r=8", "oft": "oft_block_size=16", "fourierft": "n_frequency=50", "randlora": "r=8"}
+SLOW = {"ilniqe": pytest.mark.slow}  # it looks at many pictures in double precision
 CASES = [
     *(
-        (name, options)
+        pytest.param(name, options, marks=SLOW.get(name, ()))
         for name in METHODS
         if not METHODS.card(name).facts["family"]
         for options in VARIANTS.get(name, [{}])

@@ -25,7 +25,12 @@ from bench.training.step import gradients, gradients_in_parts
 from tests.data.test_batches import MEAN, STD, make_dataset
 from tests.methods.vits import SMALL_CNN, build, small_vit
 
-OPTIONS = {"loda": {"cnn": SMALL_CNN}, "hyperiqa": {"cnn": SMALL_CNN}, "glia": {"grid": 4, "fragment": 16, "rank": 16}}
+OPTIONS = {
+    "loda": {"cnn": SMALL_CNN},
+    "hyperiqa": {"cnn": SMALL_CNN},
+    "dbcnn_vgg": {"cnn": SMALL_CNN, "stage": "last"},
+    "glia": {"grid": 4, "fragment": 16, "rank": 16},
+}
 CARDS = {name: METHODS.card(name).facts for name in METHODS.names()}
 DESCENT = [name for name, facts in CARDS.items() if facts["learns"] == "descent" and not facts["family"]]
 NAMES = [*DESCENT, "peft:lora"]

@@ -32,6 +32,7 @@ METHODS: Mapping[str, tuple[str, ...]] = {
     "deiqt": ("qin2023deiqt",),
     "hyperiqa": ("su2020hyperiqa",),
     "dbcnn": ("zhang2020dbcnn",),
+    "dbcnn_vgg": ("zhang2020dbcnn",),
     "musiq": ("ke2021musiq",),
     "brisque": ("mittal2012brisque",),
     "ilniqe": ("zhang2015ilniqe",),

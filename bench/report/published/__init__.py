@@ -36,6 +36,7 @@ METHODS = {
     "DEIQT": "deiqt",
     "HyperIQA": "hyperiqa",
     "BRISQUE": "brisque",
+    "ILNIQE": "ilniqe",
 }
 """The papers' names of the methods that can also be run here, and ours."""
 
@@ -59,7 +60,6 @@ OWN_EPOCH: dict[str, str] = {
 or the last, which LoDa's supplement names as others quote it, and by whose settings GLIA went."""
 
 WHY_QUOTED: dict[str, str] = {
-    "ilniqe": "not built here",
     "dbcnn": "half of it is pretrained on two further sets",
     "maniqa": "not built here",
     "metaiqa": "meta-learned on other sets first",
