@@ -63,6 +63,7 @@ def test_adaptformers_place_is_refused_where_there_is_none() -> None:
     shown("adapter", {"position": "adaptformer"}, DINO3)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", [DINO3, SEPARATE])
 @pytest.mark.parametrize("tuner", TUNERS)
