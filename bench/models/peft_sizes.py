@@ -14,7 +14,20 @@ def documented_size(config: Any, shape: VitShape) -> int:
     """Trainable parameters of a tuner on every block's qkv map (LN-tuning and IA3: where they act)."""
     if config.peft_type == "LN_TUNING":
         return (2 * shape.depth + 1) * 2 * shape.width
+    _refuse_other_maps(config, shape)
     return shape.depth * _A_BLOCK[str(config.peft_type.value)](config, shape)
+
+
+def _refuse_other_maps(config: Any, shape: VitShape) -> None:
+    """Refuse blocks without the maps that a tuner is known to adapt."""
+    kind = config.peft_type.value
+    if not shape.qkv:
+        raise UsageError(
+            f"peft's {kind} goes into one map for queries, keys and values, and this backbone's blocks have three: "
+            "name another target with peft:NAME, or choose another backbone."
+        )
+    if kind == "IA3" and not shape.mlp:
+        raise UsageError(f"peft's {kind} goes into plain MLPs, and this backbone's are gated: choose another backbone.")
 
 
 def _lora(c: Any, s: VitShape) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import timm
 import torch
@@ -27,7 +29,7 @@ REFUSED = {
     ("lora", SEPARATE): "have three",
     ("deiqt", POOLED): "asks as the CLS token",
     ("adapter adaptformer", DINO3): r"blocks\.0\.ls2.*do not have",
-    **{(f"peft:{tuner}", SEPARATE): "have three" for tuner in TUNERS},
+    **{(f"peft:{tuner}", SEPARATE): "have three" for tuner in TUNERS if tuner != "ln_tuning"},
 }
 OPTIONS = {"loda": {"cnn": SMALL_CNN}}
 ON_A_VIT = sorted(name for name in METHODS if METHODS.card(name).facts["stands_on"] == "vit" and name != "peft")
@@ -57,6 +59,11 @@ def shown(method: str, options: dict, kind: str) -> None:
 def test_a_method_is_what_its_name_says_on_an_eva_or_is_refused_in_a_sentence(method: str, kind: str) -> None:
     options = {"glia": {"grid": 4, "fragment": tiny(kind).size // 4}}.get(method, OPTIONS.get(method, {}))
     shown(method, options, kind)
+
+
+def test_a_tuner_that_scales_plain_mlps_is_refused_where_they_are_gated() -> None:
+    with pytest.raises(UsageError, match="plain MLPs, and this backbone's are gated"):
+        METHODS.make("peft:ia3").size(replace(tiny(DINO3).shape, mlp=0))
 
 
 def test_adaptformers_place_is_refused_where_there_is_none() -> None:
