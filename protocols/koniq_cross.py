@@ -71,8 +71,8 @@ def _table(part: PresetResults, source: str) -> Table | None:
         lines=tuple(Line((arm.title,), arm, arm) for arm in arms),
         notes=(
             "Papers with this table differ in their splits of KonIQ-10k (7,046 to 8,058 pictures learned), in how "
-            "pictures reach the network and in whether PLCC is taken after a logistic; none of their numbers stands "
-            "here.",
+            "pictures reach the network and in whether PLCC is taken after a logistic; none of their numbers was "
+            "checked in its own paper's text, so none stands here.",
         ),
     )
     return named(fill(part, layout), name)

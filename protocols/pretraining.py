@@ -36,6 +36,10 @@ PRINTED = {
 multi-modal weights it used."""
 
 
+OF_SIZE = ("size", "short_side")
+"""What `size=native` makes another number on each backbone: they stand in one group all the same, and say theirs."""
+
+
 class Pretraining(Protocol):
     """One method on ViTs with different pretraining (LoDa Table 3, and newer ones; one of them is larger)."""
 
@@ -65,10 +69,11 @@ def _table(part: PresetResults) -> Table | None:
     kinds: dict[Arm, list[Arm]] = {}
     for arm in part.arms_in(columns):
         if arm.backbone in known and base_of(arm) == arm and not arm.budget:
-            base = replace(arm, backbone=part.preset.backbone, weights="pretrained")
+            alike = tuple((name, value) for name, value in arm.recipe if name not in OF_SIZE)
+            base = replace(arm, backbone=part.preset.backbone, weights="pretrained", recipe=alike)
             kinds.setdefault(base, []).append(arm)
     lines = [
-        Line((base.title, _label(arm)), arm, base, variant=PRINTED.get(_label(arm), ""))
+        Line((base.title, _label(arm) + _size(arm)), arm, base, variant=PRINTED.get(_label(arm), ""))
         for base, arms in sorted(kinds.items(), key=lambda item: item[0].order())
         if len(arms) > 1
         for arm in sorted(
@@ -91,6 +96,12 @@ def _table(part: PresetResults) -> Table | None:
         else (),
     )
     return fill(part, layout)
+
+
+def _size(arm: Arm) -> str:
+    """The side of what it sees, where that was changed."""
+    size = dict(arm.recipe).get("size")
+    return f", {size} px" if size else ""
 
 
 def _label(arm: Arm) -> str:

@@ -22,6 +22,7 @@ def load(
     cnn_weights: File = None,
     config: File = None,
     plugins: Sequence[Union[str, Path]] = (),
+    scale: str = "",
 ) -> Scorer:
     """The scorer of a run, by its key or the key's beginning, or of a model file that `bench export` wrote.
 
@@ -30,7 +31,8 @@ def load(
     lists and batches of these (docs/predict.md).
 
     `folder` is the results folder; `data` names further sets as in `bench.run`, for only a run whose scale was never
-    fitted needs its training set; `weights` and `cnn_weights` are files that the run was made with.
+    fitted needs its training set; `weights` and `cnn_weights` are files that the run was made with. `scale` names the
+    set of a mix on whose scale the scores of a model of several sets are; without it they are raw.
     """
     from bench.cli.invocation import runtime_of
     from bench.planning.plan import weight_files
@@ -40,4 +42,5 @@ def load(
     if data:
         settings = with_sets(settings, data)
     files = weight_files(weights, cnn_weights)
-    return load_scorer(source, runtime_of(settings, [Path(path) for path in plugins], weight_files=files))
+    runtime = runtime_of(settings, [Path(path) for path in plugins], weight_files=files)
+    return load_scorer(source, runtime, scale=scale)

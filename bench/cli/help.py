@@ -21,7 +21,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "What": (
         "method", "protocol", "preset", "backbone", "weights", "cnn_weights", "budget", "overwrite", "check_overlap",
         "dry_run", "steps", "protocol_costs", "image", "views", "list_them", "run", "best",
-        "model", "key", "format_", "hub", "one_run", "plugin", "config_file",
+        "model", "scale", "key", "format_", "hub", "one_run", "plugin", "config_file",
     ),
     "Data": (
         "dataset", "on", "labels", "image_column", "score_column", "group_column", "lower_is_better", "train_on",

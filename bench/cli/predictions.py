@@ -40,6 +40,7 @@ class Wish:
     csv: Path | None = None
     as_json: bool = False
     explain: Path | None = None
+    scale: str = ""
 
 
 def predict_pictures(wish: Wish, runtime: Runtime) -> int:
@@ -89,12 +90,12 @@ def _opened(wish: Wish, runtime: Runtime, report: Report) -> list[Scorer]:
     shared = Shared()
     if wish.models or wish.runs:
         named: Sequence[str | Path] = wish.models or wish.runs
-        scorers = [load_scorer(source, runtime, report, shared) for source in named]
+        scorers = [load_scorer(source, runtime, report, shared, wish.scale) for source in named]
     else:
         best = best_of(Store(runtime.results), wish.best or "")
         counts = f"{counted(len(best.records), 'run')} with kept weights"
         note(f"{best.arm.title} on {best.dataset}, SRCC {best.srcc:.3f} on {best.tested_on}: {counts}.")
-        scorers = [scorer_of_run(record, runtime, report, shared) for record in best.records]
+        scorers = [scorer_of_run(record, runtime, report, shared, wish.scale) for record in best.records]
     sets = list(dict.fromkeys(scorer.about.spec.train for scorer in scorers))
     if len(sets) > 1:
         raise UsageError(f"These models learned from {' and '.join(sets)}: their scores have no common scale.")
@@ -173,7 +174,7 @@ def visible(name: str) -> str:
 def _print(scorers: Sequence[Scorer], scored: Sequence[Scored]) -> None:
     scale = scorers[0].scale
     known = scale is not None
-    said = f"on {scale.said}" if known else "raw, higher is better (its scale is not known: docs/predict.md)"
+    said = f"on {scale.said}" if known else f"raw, higher is better ({scorers[0].about.why_raw})"
     if not scored:
         return
     note(f"Scores {said}.")

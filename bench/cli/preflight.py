@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Tell = Callable[[str], object]
 LEAST_TO_LEARN_FROM = 2
 Kind = tuple[object, ...]
-"""What makes models alike: method, backbone, size and options."""
+"""What makes models alike: method, backbone, size, what a test looks at, and options."""
 
 
 class Size(NamedTuple):
@@ -198,16 +198,19 @@ def check_models(specs: Sequence[RunSpec], unnamed: Collection[str] = ()) -> dic
     kinds = {_kind(spec): spec for spec in specs}
     strange = {(spec.backbone, spec.recipe.size) for spec in kinds.values() if spec.backbone not in known}
     doubtful = [spec for spec in kinds.values() if spec.backbone not in known or _needs_a_look(spec)]
+    doubtful += [spec for spec in kinds.values() if spec.recipe.whole_pictures and spec not in doubtful]
     unfit: dict[Kind, str] = {}
     if not doubtful:
         return unfit
     from bench.models.weightless import refuse_other_backbones, refuse_unbuildable
+    from bench.models.whole import refuse_squares
 
     for backbone, size in sorted(strange):
         refuse_other_backbones(backbone, size)
     for spec in doubtful:
         try:
             refuse_unbuildable(spec)
+            refuse_squares(spec)
         except UsageError as error:
             if spec.method not in unnamed:
                 raise
@@ -216,7 +219,7 @@ def check_models(specs: Sequence[RunSpec], unnamed: Collection[str] = ()) -> dic
 
 
 def _kind(spec: RunSpec) -> Kind:
-    return spec.method, spec.backbone, spec.recipe.size, *spec.options.items()
+    return spec.method, spec.backbone, spec.recipe.size, spec.recipe.views, *spec.options.items()
 
 
 def _needs_a_look(spec: RunSpec) -> bool:

@@ -14,6 +14,7 @@ from bench.cli.live import view_of
 from bench.cli.preflight import look_ahead
 from bench.cli.problems import report_problems
 from bench.core.errors import RunError, UsageError
+from bench.core.mixes import is_mix, sets_of
 from bench.core.progress import counted
 from bench.core.registry import METHODS
 from bench.core.runtime import Runtime
@@ -106,6 +107,11 @@ def _search(wish: Wish, data: Mapping[str, Any]) -> tuple[Search, dict[str, Path
     METHODS.target(wish.method)
     preset = preset_named(wish.preset)
     dataset = wish.dataset or preset.tuning or first_set(preset, data)
+    if is_mix(dataset):
+        raise UsageError(
+            f"bench tune chooses on one set at a time, and {dataset} is several: tune on each of them, with -d "
+            f"{' and -d '.join(sets_of(dataset))}; --recipe tuned takes for the mix what did best on all."
+        )
     loader_name(dataset, data)
     if preset.tuning and dataset in preset.main:
         raise UsageError(

@@ -14,7 +14,7 @@ from bench.cli.config_file import FILE, SECTIONS
 from bench.core.cards import Card, Option
 from bench.core.registry import DATASETS, METHODS, PROTOCOLS, Registry
 from bench.core.runtime import CACHE_VARIABLE
-from bench.core.spec import Recipe, recipe_options
+from bench.core.spec import recipe_options
 from bench.data.locate import COMMON_SETTINGS, OWN_SETTINGS, SETTINGS_OF_ALL
 from bench.planning.plan import SPEC_MEANINGS, SPEC_SETTINGS
 from bench.planning.presets import PRESETS, preset_named
@@ -117,7 +117,7 @@ def _in_force(name: str, config: Config) -> tuple[str, str]:
 def recipe_in_force(config: Config) -> list[tuple[str, str, str]]:
     """(field, value, where it came from) of the recipe that a run starts from, before its dataset and method."""
     preset, file = preset_named(config.preset), file_settings(config).recipe
-    plain = Recipe().as_dict()
+    plain = {name: option.default for name, option in recipe_options().items()}
     rows = []
     for name in plain:
         origin = FILE if name in file else f"preset {preset.name}" if name in preset.recipe else "built-in"

@@ -68,7 +68,7 @@ RECIPE_MEANINGS: Mapping[str, str] = {
     "head": "The layer from feature to score: cosine with one learned direction, or linear.",
     "dropout": "Dropout between feature and head.",
     "short_side": "Pixels that an image's shorter side is resized to before views are cut; 0: its own size.",
-    "size": "Pixels a side of what the backbone sees.",
+    "size": "Pixels a side of what the backbone sees; native: what it was pretrained at, and the short side with it.",
     "interpolation": "How images are resized.",
     "flips": "Whether training views are flipped at random.",
     "train_views": "Views of each image in an epoch.",
@@ -76,15 +76,20 @@ RECIPE_MEANINGS: Mapping[str, str] = {
     "norm": "Mean and deviation that pixels are normalised with: ImageNet's, or those of the backbone's tag in timm.",
     "selection": "Which epoch is tested: the last, the best on validation contents, or the best on the test part.",
     "seed": "Another seed, other random numbers.",
+    "views": "What a test looks at: crops, or native: the whole picture at its own aspect, once, with interpolated "
+    "positions; training is on crops either way.",
+    "tokens": "Patches of a whole picture at most (views=native); a larger one is scaled down.",
 }
 """What each field of the recipe means."""
 RECIPE_LEAST: Mapping[str, float] = {
-    **dict.fromkeys(("epochs", "batch", "size", "train_views", "test_views"), 1),
+    **dict.fromkeys(("epochs", "batch", "size", "train_views", "test_views", "tokens"), 1),
     **dict.fromkeys(("lr", "weight_decay", "warmup", "clip", "short_side", "seed", "dropout"), 0),
 }
 """The smallest value of a field that makes sense."""
 RECIPE_BELOW: Mapping[str, float] = {"dropout": 1}
 """What a field must stay below."""
+LATER = ("views", "tokens")
+"""Fields that the recipe did not have from the start; as long as they are untouched no run is called otherwise."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +115,8 @@ class Recipe:
     norm: Literal["imagenet", "timm"] = "imagenet"
     selection: Literal["last", "val", "oracle"] = "last"
     seed: int = 0
+    views: Literal["crops", "native"] = "crops"
+    tokens: int = 1024
 
     def __post_init__(self) -> None:
         _check_choices(self)
@@ -121,10 +128,23 @@ class Recipe:
                 raise UsageError(f"{name}={getattr(self, name)} must be less than {end}.")
         if self.loss.startswith("plcc") and self.batch < 2:
             raise UsageError(f"batch={self.batch} is too small for loss={self.loss}: it correlates a batch's images.")
+        if not self.whole_pictures and self.tokens != Recipe.tokens:
+            raise UsageError(f"tokens={self.tokens} bounds whole pictures: it goes with views=native.")
+
+    @property
+    def whole_pictures(self) -> bool:
+        """Whether a test looks at whole pictures instead of crops."""
+        return self.views == "native"
 
     def as_dict(self) -> dict[str, Scalar]:
-        """Plain JSON types, field by field."""
-        return {name: getattr(self, name) for name in _field_names(Recipe)}
+        """Plain JSON types, field by field. What came later and nobody asked for is not said: it would rename runs."""
+        silent = () if self.whole_pictures else LATER
+        return {name: getattr(self, name) for name in _field_names(Recipe) if name not in silent}
+
+    def unlike(self, usual: Recipe) -> dict[str, Scalar]:
+        """The fields in which it differs from another recipe."""
+        names = _field_names(Recipe)
+        return {name: value for name in names if (value := getattr(self, name)) != getattr(usual, name)}
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,7 @@ class Feed:
     frozen: FrozenInputs
     pictures: tuple[str, ...]
     views: Mapping[str, View]
+    """As a test has them."""
     pixels: str = ""
     """One hash over the contents of all pictures (bench.data.pixels.contents)."""
     knows: tuple[str, ...] = ()
@@ -55,6 +56,11 @@ class Feed:
         """How many views a test averages: one where every view is the same each time."""
         used = [self.views[name] for name in (*self.pictures, *(f.view for f in self.frozen.frozen.values()))]
         return 1 if all(view.fixed or (view.kind == "resize") for view in used) else number
+
+    @property
+    def one_by_one(self) -> bool:
+        """Whether a test hands the model pictures of their own shapes, which make no batch."""
+        return any(self.views[name].alone for name in self.pictures)
 
     def load_pictures(self, batch: Batch) -> dict[str, Tensor]:
         """The pictures a model reads itself; safe to call from another thread."""

@@ -37,11 +37,20 @@ class SharedNetworks:
 
     def shared_vit(self, spec: RunSpec, runtime: Runtime, report: Report) -> tuple[Vit, LoadedWeights]:
         """The ViT of a run, its memory shared with other runs."""
-        key = (spec.backbone, spec.weights, spec.recipe.size, *_origin(runtime, spec.weights))
+        any_shape = spec.recipe.whole_pictures
+        key = (spec.backbone, spec.weights, spec.recipe.size, any_shape, *_origin(runtime, spec.weights))
 
         def load() -> tuple[Vit, LoadedWeights]:
             files, cache = runtime.weight_files, runtime.cache
-            return load_vit(spec.backbone, spec.weights, spec.recipe.size, files=files, cache=cache, progress=report)
+            return load_vit(
+                spec.backbone,
+                spec.weights,
+                spec.recipe.size,
+                files=files,
+                cache=cache,
+                progress=report,
+                any_shape=any_shape,
+            )
 
         return self.shared("vit", key, load)
 

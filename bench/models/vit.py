@@ -62,6 +62,7 @@ class Vit(nn.Module):
             _use_the_qkv_maps(model)
         self.shape = _shape(self.model, size)
         self.size = size
+        self._seen = (self.shape.grid, self.shape.grid)
 
     @property
     def final_norm_first(self) -> bool:
@@ -78,6 +79,11 @@ class Vit(nn.Module):
     def rotary(self) -> bool:
         """Whether its attention turns queries and keys by where they are."""
         return getattr(self.model, "rope", None) is not None
+
+    @property
+    def any_shape(self) -> bool:
+        """Whether it takes pictures of other shapes than its own, of whole patches."""
+        return bool(self.model.dynamic_img_size)
 
     @property
     def blocks(self) -> list[nn.Module]:
@@ -116,7 +122,13 @@ class Vit(nn.Module):
             ) from None
 
     def embed(self, pictures: Tensor) -> Tensor:
-        """Patch and position embedding with prefix tokens: [B,3,S,S] → [B,N,width]."""
+        """Patch and position embedding with prefix tokens: [B,3,S,S] → [B,N,width].
+
+        A network that was made for pictures of any shape interpolates its positions; the walk is then that of the
+        pictures embedded last.
+        """
+        if self.any_shape:
+            self._seen = (pictures.shape[-2] // self.shape.patch, pictures.shape[-1] // self.shape.patch)
         tokens = self.model._pos_embed(self.model.patch_embed(pictures))
         if isinstance(self.model, Eva):
             return self.model.norm_pre(tokens[0])
@@ -139,7 +151,7 @@ class Vit(nn.Module):
         rope = self.model.rope
         if getattr(rope, "feat_shape", None) is not None:
             return rope.get_embed()
-        return rope.get_embed(shape=self.model.patch_embed.grid_size)
+        return rope.get_embed(shape=self._seen)
 
     def _turns_of(self, turns: Tensor, block: int, tokens: Tensor) -> Tensor:
         """Those that a block is given. Tokens that a method put before the patches have no place: not turned."""

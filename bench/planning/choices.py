@@ -15,6 +15,7 @@ from typing import Any
 
 from bench.core.errors import UsageError
 from bench.core.files import write_text
+from bench.core.mixes import is_mix, sets_of
 from bench.core.progress import counted
 from bench.core.spec import Scalar
 from bench.planning.presets import preset_named
@@ -56,7 +57,16 @@ class Choices:
                     f"whose test part those have seen: bench tune {method} -d {train} --splits N, as many as are run."
                 )
             return best(known[train][split]).settings, NESTED
+        mixed = sets_of(train) if is_mix(train) else ()
+        if mixed and all(split in known.get(name, {}) for name in mixed):
+            return _pooled(method, {name: {split: known[name][split]} for name in mixed}), NESTED
         elsewhere = {name: trials for name, trials in known.items() if name not in tested}
+        if not elsewhere and mixed:
+            lacking = next(name for name in mixed if split not in known.get(name, {}))
+            raise UsageError(
+                f"{method} was not tuned in split {split} of {lacking}: a mix takes what did best on all of its sets. "
+                f"bench tune {method} -d {lacking}"
+            )
         if not elsewhere:
             raise UsageError(
                 f"{method} was tuned on {', '.join(sorted(known))} alone, on which a model trained on {train} is "

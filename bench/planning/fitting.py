@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import cache
 from typing import Any
 
-from bench.core.cards import Card
+from bench.core.cards import Card, Option
 from bench.core.errors import UsageError
+from bench.core.spec import Recipe, Scalar
+
+NATIVE = "native"
+"""As `size`: what the run's backbone was pretrained at. A run's recipe holds the number."""
 
 
 @cache
@@ -16,6 +20,39 @@ def patch_of(backbone: str) -> int:
     """The side of a backbone's patches as timm's name gives it ("vit_base_patch16_224"); 0 where it does not."""
     match = re.search(r"_patch(\d+)(?![^_.])", backbone)
     return int(match[1]) if match else 0
+
+
+def recipe_value(option: Option, text: str) -> Scalar:
+    """A field of the recipe as somebody wrote it: a value, or a word that the plan puts a number in the place of."""
+    if option.name == "size" and text.strip() == NATIVE:
+        return NATIVE
+    try:
+        value: Scalar = option.parse(text)
+    except UsageError as error:
+        more = f" {NATIVE} is what the backbone was pretrained at." if option.name == "size" else ""
+        raise UsageError(f"{error}{more}") from None
+    return value
+
+
+def with_native_size(
+    recipe: Mapping[str, Any],
+    usual: Mapping[str, Any],
+    asked: Collection[str],
+    backbone: str,
+    find: Callable[[str], int],
+) -> dict[str, Any]:
+    """A recipe with its backbone's own size in the place of `native`; where no ViT is read, with the usual size.
+
+    The short side goes with it unless somebody asked for one, so that a view stays as large a share of a picture.
+    """
+    if recipe.get("size") != NATIVE:
+        return dict(recipe)
+    plain = {name: usual.get(name, getattr(Recipe, name)) for name in ("size", "short_side")}
+    size = find(backbone) if backbone else plain["size"]
+    short_side = recipe.get("short_side", plain["short_side"])
+    if "short_side" not in asked:
+        short_side = round(short_side * size / plain["size"])
+    return {**recipe, "size": size, "short_side": short_side}
 
 
 def check_size(backbone: str, size: int) -> None:

@@ -26,8 +26,8 @@ def members_of(spec: RunSpec) -> tuple[RunSpec, ...]:
     that method's options. What the run has changed in the recipe and its backbone holds for all of them.
     """
     preset = preset_named(spec.preset)
-    usual = Recipe(**usual_recipe(preset, spec.train, spec.method, own=spec.recipe_from == OWN)).as_dict()  # type: ignore[arg-type]
-    changed = {name: value for name, value in spec.recipe.as_dict().items() if value != usual[name]}
+    usual = Recipe(**usual_recipe(preset, spec.train, spec.method, own=spec.recipe_from == OWN))  # type: ignore[arg-type]
+    changed = spec.recipe.unlike(usual)
     common = {f.name: getattr(spec, f.name) for f in fields(RunSpec) if f.name in COMMON}
     if spec.backbone != usual_backbone(preset, spec.method):
         common["backbone"] = spec.backbone

@@ -17,6 +17,7 @@ from bench.core.spec import RunSpec, Scalar, recipe_options
 from bench.core.split_rules import is_fixed, splits_in
 from bench.data.locate import LEAST_IMAGES, loader_name
 from bench.planning.choices import Choices
+from bench.planning.fitting import recipe_value
 from bench.planning.members import refuse_wrong_members, stands_on_runs
 from bench.planning.presets import Preset, preset_named
 from bench.planning.protocol import MethodChoice, Protocol, Request, merge
@@ -170,6 +171,7 @@ def _request(
         tuned=ask.tuned,
         own_recipes=ask.own_recipes,
         sizer=size_to_budget,
+        native=native_size,
     )
 
 
@@ -287,7 +289,7 @@ def _take(
     """Put a value where it belongs, or everywhere where no owner is named; whether anybody knows the key."""
     recipe, taken = recipe_options(), False
     if owner in ("", RECIPE) and key in recipe:
-        settings.recipe[key], taken = recipe[key].parse(value), True
+        settings.recipe[key], taken = recipe_value(recipe[key], value), True
     for kind, registry, into in ((methods, METHODS, settings.methods), (protocols, PROTOCOLS, settings.protocols)):
         for name in kind:
             options = registry.card(name).options
@@ -295,7 +297,7 @@ def _take(
                 into.setdefault(name, {})[key] = options[key].parse(value)
                 taken = True
     if not taken and owner in methods and key in recipe:
-        settings.recipes.setdefault(owner, {})[key], taken = recipe[key].parse(value), True
+        settings.recipes.setdefault(owner, {})[key], taken = recipe_value(recipe[key], value), True
     if not taken and not owner and key in SPEC_SETTINGS:
         settings.spec[key], taken = Option(key, SPEC_SETTINGS[key], None).parse(value), True
     return taken
@@ -386,3 +388,10 @@ def size_to_budget(method: str, options: Mapping[str, Scalar], backbone: str, bu
     from bench.models import budget as solver
 
     return solver.size_to_budget(method, options, backbone, budget)
+
+
+def native_size(backbone: str) -> int:
+    """The same of the size that a backbone was pretrained at."""
+    from bench.models.weights import load
+
+    return load.native_size(backbone)

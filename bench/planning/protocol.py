@@ -11,7 +11,7 @@ from bench.core.errors import UsageError
 from bench.core.mixes import EQUAL
 from bench.core.spec import Recipe, RunSpec, Scalar, Target, recipe_options
 from bench.planning.choices import NESTED, Choices, origin_text
-from bench.planning.fitting import check_size, fitted
+from bench.planning.fitting import check_size, fitted, with_native_size
 from bench.planning.presets import Preset
 from bench.planning.usual import (
     OWN,
@@ -66,6 +66,8 @@ class Request:
     """Whether every method whose paper has a recipe of its own is trained by that."""
     sizer: Sizer | None = None
     """Solves a method's options for a budget; given from outside, because it has to load torch."""
+    native: Callable[[str], int] | None = None
+    """Says what size a backbone was pretrained at; given from outside for the same reason."""
     sets: WhichSets = field(default_factory=WhichSets)
     """What else is known of sets: pairs that were named, the user's own, what there is."""
     _known: dict[tuple[Any, ...], dict[str, Any]] = field(default_factory=dict, init=False, repr=False, compare=False)
@@ -129,9 +131,9 @@ class Request:
         """Everything of a run but what it is tested on and its split."""
         fixed = {**self.recipe, **self.recipes.get(method.name, {}), **in_recipe}
         own = self.own_recipes and bool(own_recipe(method.name))
-        recipe: dict[str, Any] = usual_recipe(self.preset, train, method.name, own=own)
-        recipe |= {name: value for name, value in chosen.items() if name in recipe_options()} | fixed
-        settled = Recipe(**recipe)
+        usual = usual_recipe(self.preset, train, method.name, own=own)
+        asked = {name: value for name, value in chosen.items() if name in recipe_options()} | fixed
+        settled = Recipe(**with_native_size({**usual, **asked}, usual, asked, whole["backbone"], self._native))
         if foreign := refuse_foreign_recipe(method.name, settled):
             raise UsageError(foreign)
         check_size(whole["backbone"], settled.size)
@@ -144,6 +146,12 @@ class Request:
             "preset": self.preset.name,
         }
         return {**about, **whole}
+
+    def _native(self, backbone: str) -> int:
+        """What size a backbone was pretrained at."""
+        if self.native is None:
+            raise UsageError("size=native is for runs: give a number here.")
+        return self.native(backbone)
 
     def method_options(self, method: MethodChoice) -> dict[str, Scalar]:
         """A method's options: its own defaults, the preset's, then the asked ones."""

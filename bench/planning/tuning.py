@@ -16,7 +16,7 @@ from bench.core.errors import UsageError
 from bench.core.registry import METHODS, stem_of
 from bench.core.spec import RunSpec, Scalar, Target, recipe_options
 from bench.planning.choices import Trial
-from bench.planning.plan import sort_settings
+from bench.planning.plan import native_size, sort_settings
 from bench.planning.presets import Preset
 from bench.planning.protocol import MethodChoice, Request
 from bench.records.store import Store
@@ -80,7 +80,9 @@ def _candidate(search: Search, settings: Mapping[str, Scalar], split: int) -> Ca
     own = METHODS.card(search.method).options
     options = {name: value for name, value in settings.items() if name in own}
     standard = search.dataset == search.preset.tuning
-    request = Request(preset=search.preset, recipe={**search.recipe, **recipe}, common=search.common)
+    request = Request(
+        preset=search.preset, recipe={**search.recipe, **recipe}, common=search.common, native=native_size
+    )
     choice = MethodChoice(search.method, {**search.options, **options})
     target = Target.of(search.dataset, "test" if standard else "validation")
     return Candidate(split, settings, request.spec(choice, search.dataset, (target,), split))

@@ -15,7 +15,7 @@ Kind = tuple[object, ...]
 def kind_of(spec: RunSpec) -> Kind:
     """Method, backbone, data and how often they are looked at; not the split, which costs nothing."""
     recipe = spec.recipe
-    per_epoch = (recipe.epochs, recipe.train_views, recipe.test_views, recipe.size)
+    per_epoch = (recipe.epochs, recipe.train_views, recipe.test_views, recipe.size, recipe.views, recipe.tokens)
     return spec.method, spec.backbone, spec.train, *per_epoch, spec.fraction, spec.source, spec.limit
 
 

@@ -250,8 +250,7 @@ def _unread(method: str) -> frozenset[str]:
 
 @cache
 def _changed(recipe: Recipe, usual: Recipe) -> Options:
-    plain = usual.as_dict()
-    return tuple((name, value) for name, value in recipe.as_dict().items() if value != plain[name])
+    return tuple(recipe.unlike(usual).items())
 
 
 def _common_options(records: Iterable[Record]) -> dict[str, Mapping[str, Scalar]]:

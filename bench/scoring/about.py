@@ -64,6 +64,15 @@ class About:
             said.append(f"This model is of a smoke run: it saw only {self.spec.limit} pictures of its set.")
         return tuple(said)
 
+    @property
+    def why_raw(self) -> str:
+        """Why its scores are on no scale where they are not, and what brings them to one."""
+        sets = self.spec.trained_on
+        if len(sets) == 1:
+            return "its scale is not known: docs/predict.md"
+        choices = " or ".join(f"--scale {name}" for name in sets)
+        return f"it learned {' and '.join(sets)}, which have no scale in common: {choices} brings them to one"
+
     def with_scale(self, scale: Scale) -> About:
         """The same with a scale."""
         return replace(self, scale=scale)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.core.errors import BenchError
+from bench.core.spec import Recipe
 from bench.metrics.contents import ModelScores, interval
 from bench.records.results import Record
 from bench.report.arms import arm_of, count_text
@@ -116,13 +117,19 @@ def _protocol(record: Record, about: About) -> list[tuple[str, Any]]:
         ("Trained parameters", count_text(count) if count else "unknown"),
         ("Options", ", ".join(f"{name}={value}" for name, value in spec.options.items()) or "none"),
         ("Training", f"{recipe.epochs} epochs, batches of {recipe.batch}, lr {recipe.lr:g}, loss {recipe.loss}"),
-        ("Views", f"{recipe.test_views} of {recipe.size} pixels in a test, drawn by a picture's pixels here"),
+        ("Views", _views(recipe)),
         ("Normalisation", recipe.norm),
         ("Chosen epoch", recipe.selection),
         ("Run", about.key),
         ("Made with", ", ".join(f"{name} {version}" for name, version in about.versions.items() if version)),
     ]
     return rows
+
+
+def _views(recipe: Recipe) -> str:
+    if recipe.whole_pictures:
+        return f"the whole picture, of at most {recipe.tokens} patches; trained on crops of {recipe.size} pixels"
+    return f"{recipe.test_views} of {recipe.size} pixels in a test, drawn by a picture's pixels here"
 
 
 def _table(rows: Sequence[tuple[str, Any]]) -> str:

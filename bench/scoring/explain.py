@@ -85,7 +85,9 @@ def write_explanations(scorer: Scorer, paths: Sequence[Path], folder: Path, disp
 
 
 def _whole(view: View) -> View:
-    return View("resize", view.size, plain=view.plain) if view.kind == "crop" else replace(view, flips=False)
+    if view.kind in ("crop", "native"):
+        return View("resize", view.size, plain=view.plain)
+    return replace(view, flips=False)
 
 
 def _fragments(scorer: Scorer, picture: Image.Image) -> tuple[Window, ...]:

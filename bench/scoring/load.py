@@ -22,6 +22,7 @@ from bench.core.registry import METHODS, add_plugin_file
 from bench.core.runtime import Runtime, default_cache
 from bench.data.dataset import Dataset
 from bench.data.splits import split_of
+from bench.models.whole import views_in_test
 from bench.records.results import Record
 from bench.records.store import Store
 from bench.scoring.about import About, licences_of
@@ -45,25 +46,42 @@ def load(
     cache: Path | None = None,
     data: Mapping[str, Any] | None = None,
     weights: Path | None = None,
+    scale: str = "",
 ) -> Scorer:
     """The scorer of a run (its key, or the key's beginning) or of a model file.
 
     `data` is the `[data]` section of bench.toml: only a run whose scale was never fitted needs its training set.
-    `weights`: the backbone's file, where the run was made with one.
+    `weights`: the backbone's file, where the run was made with one. `scale`: of a model of several sets, the one whose
+    scale its scores are brought to; raw numbers without it.
     """
     files = {file_token(weights): weights} if weights is not None else {}
     where = Path(cache) if cache is not None else default_cache()
-    return load_scorer(source, Runtime(Path(results), where, dict(data or {}), device, weight_files=files))
+    runtime = Runtime(Path(results), where, dict(data or {}), device, weight_files=files)
+    return load_scorer(source, runtime, scale=scale)
 
 
-def load_scorer(source: str | Path, runtime: Runtime, report: Report = silent, shared: Shared | None = None) -> Scorer:
+def load_scorer(
+    source: str | Path, runtime: Runtime, report: Report = silent, shared: Shared | None = None, scale: str = ""
+) -> Scorer:
     """The same with everything that bench.toml and flags say; `shared` holds networks of scorers opened before."""
     for plugin in runtime.plugins:
         add_plugin_file(Path(plugin))
     if is_file(source):
         about, tensors = read_model(Path(source))
+        _check_scale(about, scale)
+        if scale and (about.scale is None or about.scale.dataset != scale):
+            known = f"that of {about.scale.dataset}" if about.scale is not None else "none"
+            raise UsageError(
+                f"{source} knows {known}: `bench export {about.key} --scale {scale}` writes a file that knows this one."
+            )
         return build_scorer(about, tensors, runtime, report, shared)
-    return scorer_of_run(run_of_key(Store(runtime.results), str(source)), runtime, report, shared)
+    return scorer_of_run(run_of_key(Store(runtime.results), str(source)), runtime, report, shared, scale)
+
+
+def _check_scale(about: About, scale: str) -> None:
+    """A scale is that of a set which was learned."""
+    if scale and scale not in about.spec.trained_on:
+        raise UsageError(f"--scale {scale}: {about.title} did not learn {scale}, and so has no scale of it.")
 
 
 def is_file(source: str | Path) -> bool:
@@ -72,20 +90,32 @@ def is_file(source: str | Path) -> bool:
     return isinstance(source, Path) or path.suffix == ".safetensors" or len(path.parts) > 1 or path.exists()
 
 
-def scorer_of_run(record: Record, runtime: Runtime, report: Report = silent, shared: Shared | None = None) -> Scorer:
-    """The scorer of a run with kept weights. Its scale is fitted the first time, where its training set is here."""
+def scorer_of_run(
+    record: Record, runtime: Runtime, report: Report = silent, shared: Shared | None = None, scale: str = ""
+) -> Scorer:
+    """The scorer of a run with kept weights. Its scale is fitted the first time, where its training set is here.
+
+    A run on several sets has as many scales: it has the one that is asked for, else none.
+    """
     store = Store(runtime.results)
     path = store.state_path(record.spec)
     trained = read_trained(path)
     if trained is None or trained.about.get("training") != record.spec.training_key:
         raise WeightsError(f"The kept weights of run {record.key} are damaged: {_made_again(record)}")
-    about = _about_of(record, trained.about)
+    name = SCALE if not is_mix(record.spec.train) else f"{SCALE} {scale}"
+    about = _about_of(record, trained.about, name)
+    _check_scale(about, scale)
     scorer = build_scorer(about, trained.tensors, runtime, report, shared)
-    if about.scale is None:
-        scale = _scale_from_training(scorer, trained.about, runtime, report)
-        if scale is not None:
-            scorer.about = scorer.about.with_scale(scale)
-            _keep_scale(path, scale)
+    if about.scale is None and (scale or not is_mix(record.spec.train)):
+        found = _scale_from_training(scorer, scale or record.spec.train, runtime, report)
+        if found is not None:
+            scorer.about = scorer.about.with_scale(found)
+            _keep_scale(path, name, found)
+        elif scale:
+            raise UsageError(
+                f"--scale {scale}: it cannot be fitted. The pictures of {about.spec.train} are not here as they were "
+                "learned, or the model's numbers do not follow their scores. Without --scale its numbers are raw."
+            )
     return scorer
 
 
@@ -106,8 +136,8 @@ def build_scorer(
     return Scorer(_completed(about, networks), networks)
 
 
-def _about_of(record: Record, header: Mapping[str, str]) -> About:
-    text = header.get(SCALE)
+def _about_of(record: Record, header: Mapping[str, str], name: str) -> About:
+    text = header.get(name)
     try:
         scale = Scale.from_json(text) if text else None
     except (KeyError, TypeError, ValueError):
@@ -126,7 +156,8 @@ def _about_of(record: Record, header: Mapping[str, str]) -> About:
 
 def _completed(about: About, networks: Networks) -> About:
     """With what only the built model knows."""
-    views = {name: repr(view) for name, view in networks.method.views(about.spec.recipe).items()}
+    seen = views_in_test(networks.method, about.spec.recipe, about.spec.backbone)
+    views = {name: repr(view) for name, view in seen.items()}
     mean, std = networks.normalisation()
     licences = licences_of(about.spec, networks.further)
     return replace(about, views=views, normalisation=(tuple(mean), tuple(std)), licences=licences)
@@ -168,16 +199,14 @@ def _made_again(record: Record) -> str:
     return f"bench run -m {record.spec.method} {flags_of(record.spec.train)} --overwrite always"
 
 
-def _keep_scale(path: Path, scale: Scale) -> None:
+def _keep_scale(path: Path, name: str, scale: Scale) -> None:
     with suppress(StoreError):  # a results folder that is only read: it is fitted again the next time
-        keep_beside(path, **{SCALE: json.dumps(scale.to_json(), sort_keys=True)})
+        keep_beside(path, **{name: json.dumps(scale.to_json(), sort_keys=True)})
 
 
-def _scale_from_training(scorer: Scorer, header: Mapping[str, str], runtime: Runtime, report: Report) -> Scale | None:
-    """The scale, from predictions of training pictures; None where these are not here, or are not the same."""
+def _scale_from_training(scorer: Scorer, name: str, runtime: Runtime, report: Report) -> Scale | None:
+    """The scale of a set, from predictions of its training pictures; None where these are not here, or not the same."""
     spec = scorer.about.spec
-    if is_mix(spec.train):
-        return None  # its sets have no scale in common
     try:
         dataset = load_set(spec, spec.train, runtime, report)
         rows = split_of(spec, dataset, runtime.results).train
@@ -185,18 +214,25 @@ def _scale_from_training(scorer: Scorer, header: Mapping[str, str], runtime: Run
         return None
     if scorer.about.data.get("hash") != dataset.hash():
         return None
-    return scale_of(scorer, dataset, rows, report)
+    if dataset.parts:
+        sizes = [len(part) for part in dataset.parts]
+        place = spec.trained_on.index(name)
+        rows = rows[(rows >= sum(sizes[:place])) & (rows < sum(sizes[: place + 1]))]
+    return scale_of(scorer, dataset, rows, report, name)
 
 
-def scale_of(scorer: Scorer, dataset: Dataset, rows: np.ndarray, report: Report = silent) -> Scale | None:
-    """The scale of a scorer by some rows of the set that it was trained on."""
+def scale_of(
+    scorer: Scorer, dataset: Dataset, rows: np.ndarray, report: Report = silent, name: str = ""
+) -> Scale | None:
+    """The scale of a scorer by some rows of the set that it was trained on; `name`: of which set they are."""
+    name = name or scorer.about.spec.train
     table = dataset.table
     chosen = chosen_rows(table["score"].to_numpy(), rows)
     paths = dataset.paths()
     raw = []
     for done, row in enumerate(chosen):
-        report(done, len(chosen), f"{scorer.about.spec.train}: learning the scale of its scores, once")
+        report(done, len(chosen), f"{name}: learning the scale of its scores, once")
         raw.append(float(scorer.raw(paths[row])[0]))
-    report(len(chosen), len(chosen), f"{scorer.about.spec.train}: learning the scale of its scores, once")
+    report(len(chosen), len(chosen), f"{name}: learning the scale of its scores, once")
     labels, oriented = (table[column].to_numpy(dtype=np.float64)[chosen] for column in ("original", "score"))
-    return fit_scale(scorer.about.spec.train, raw, labels, oriented)
+    return fit_scale(name, raw, labels, oriented)

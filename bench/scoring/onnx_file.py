@@ -69,7 +69,7 @@ def write_onnx(scorer: Scorer, path: Path) -> None:
         raise UsageError(EXTRA) from None
     if scorer.about.spec.precision != "fp32":
         raise UsageError("ONNX is written of runs in fp32; this one computes in bf16.")
-    if any(view.kind == "whole" for view in scorer.views.values()):
+    if any(view.alone for view in scorer.views.values()):
         raise UsageError(f"{scorer.about.spec.method} reads whole pictures of any size: there is no ONNX of it.")
     model = _exported(FromViews(scorer))
     entry = model.metadata_props.add()

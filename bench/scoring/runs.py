@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from bench.core.errors import StoreError, UsageError
-from bench.core.mixes import flags_of
+from bench.core.mixes import flags_of, sets_of
 from bench.core.registry import METHODS
 from bench.core.spec import Target
 from bench.records.results import Experiment, Record, Results
@@ -94,7 +94,7 @@ def _all_best(store: Store, method: str) -> list[Best]:
 def _measured(store: Store, part: PresetResults, arm: Arm, dataset: str) -> Best | None:
     """How well an arm does on a set's own test parts, or else on the whole sets it was tested on; its kept runs."""
     trained = [e for e in part.experiments() if e.train == dataset and part.runs(arm, e)]
-    own = [e for e in trained if e.target == Target.of(dataset) and e.fraction == 0.8]
+    own = [e for e in trained if e.part == "test" and e.tested in sets_of(dataset) and e.fraction == 0.8]
     tested = own or [e for e in trained if e.part == "all" and e.fraction == 0.8]
     cells = [Cell.of(part.runs(arm, experiment), experiment, "srcc") for experiment in tested]
     values = [statistics.median(cell.values.values()) for cell in cells if cell.values]

@@ -17,6 +17,7 @@ from torch import Tensor
 from bench.core.errors import RunError, UsageError
 from bench.data.views.single import is_constant, views_of
 from bench.data.views.view import View
+from bench.models.whole import views_in_test
 from bench.scoring.about import About
 from bench.scoring.pictures import open_picture, sources_of
 from bench.training.session import Networks
@@ -44,7 +45,7 @@ class Scorer:
                 f"{about.spec.method} is told the {' and the '.join(features.knows)} of each picture: it can score the "
                 "pictures of a set that knows these, and no others."
             )
-        known = networks.method.views(recipe)
+        known = views_in_test(networks.method, recipe, about.spec.backbone)
         used = (*features.pictures, *(frozen.view for frozen in features.frozen.values()))
         self.views: dict[str, View] = {name: known[name] for name in dict.fromkeys(used)}
         self.count = 1 if all(map(is_constant, self.views.values())) else recipe.test_views

@@ -18,6 +18,7 @@ from bench.core.machine import describe, forget_peak_memory, numerics, peak_memo
 from bench.core.progress import Report, silent
 from bench.core.runtime import Runtime
 from bench.core.spec import RunSpec, Target, canonical_json
+from bench.data.feed import Feed
 from bench.metrics.agreement import metrics_of
 from bench.records.store import Store
 from bench.training.fitting import learn
@@ -162,11 +163,16 @@ def _predictions(
 
 
 def scoring_gflops(session: Session) -> float:
-    """GFLOPs of scoring one view, frozen networks included (two per multiply-add); counted once per kind of run."""
+    """GFLOPs of scoring one view, frozen networks included (two per multiply-add); counted once per kind of run.
+
+    Of whole pictures, those of the middle one of the training set.
+    """
     spec, known = session.spec, session.shared.gflops
     if session.members:
         return round(sum(float(member.record["gflops"]) for member in session.members), 4)
     kind = canonical_json([spec.method, dict(spec.options), spec.backbone, spec.recipe.size, spec.recipe.head])
+    if spec.recipe.whole_pictures:
+        kind += f" whole {spec.train} {spec.recipe.short_side} {spec.recipe.tokens}"
     if kind not in known:
         known[kind] = _counted_gflops(session)
     return known[kind]
@@ -176,8 +182,7 @@ def _counted_gflops(session: Session) -> float:
     from torch.utils.flop_counter import FlopCounterMode
 
     feed = session.feed
-    sizes = {name: view.size for name, view in feed.views.items()}  # any picture costs the same: no store is opened
-    pictures = {name: torch.zeros(1, 3, size, size, device=session.device) for name, size in sizes.items()}
+    pictures = {name: torch.zeros(1, 3, *_sides(feed, name), device=session.device) for name in feed.views}
     session.model.eval()
     with _frozen(session.model), session.autocast(), FlopCounterMode(display=False) as counter:
         inputs = {name: pictures[name] for name in feed.pictures}
@@ -186,6 +191,16 @@ def _counted_gflops(session: Session) -> float:
         inputs |= {name: torch.zeros(1, dtype=torch.int64, device=session.device) for name in feed.knows}
         session.model(inputs)
     return round(counter.get_total_flops() / 1e9, 4)
+
+
+def _sides(feed: Feed, name: str) -> tuple[int, int]:
+    """Height and width of a view that costs what a picture's does: of whole pictures, those of the middle one."""
+    view = feed.views[name]
+    if view.kind != "native":
+        return view.size, view.size  # any picture costs the same: no store is opened
+    store = feed.maker.store(name, training=False)
+    middle = int(np.argsort(store.heights * store.widths, kind="stable")[len(store.heights) // 2])
+    return int(store.heights[middle]), int(store.widths[middle])
 
 
 @contextmanager

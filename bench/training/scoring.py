@@ -42,7 +42,7 @@ def score(
     device = model.device
     kind = (str(device), type(model.features), sum(p.numel() for p in model.parameters()))
     first = GPU_BATCH if device.type == "cuda" else CPU_BATCH if feed.pictures else VECTOR_BATCH
-    size = fitting.setdefault(kind, first)
+    size = 1 if feed.one_by_one else fitting.setdefault(kind, first)
     while True:
         try:
             return _score(model, feed, rows, feed.test_views(views), size, autocast, device, report, what)

@@ -32,6 +32,7 @@ from bench.data.views.batches import ViewMaker
 from bench.models.method import Method, QualityModel
 from bench.models.sharing import SharedToolbox, backbone_of, own_what_is_trained
 from bench.models.weights.load import LoadedWeights
+from bench.models.whole import views_in_test
 from bench.records.store import Store
 from bench.training.checkpoints import Identity
 from bench.training.members import Member, members
@@ -262,15 +263,17 @@ def _feed(built: BuiltModel, dataset: Dataset, stores: PlacedStores) -> Feed:
     frozen = _frozen_inputs(built, dataset, maker)
     pixels = pixels_hash(dataset, built.runtime.cache, built.report)
     features = built.model.features
-    return Feed(dataset, maker, frozen, features.pictures, maker.views, pixels, features.knows)
+    return Feed(dataset, maker, frozen, features.pictures, maker.tested, pixels, features.knows)
 
 
 def _view_maker(built: BuiltModel, dataset: Dataset, stores: PlacedStores) -> ViewMaker:
     spec, runtime = built.spec, built.runtime
     mean, std = built.normalisation()
+    tested = views_in_test(built.method, spec.recipe, spec.backbone)
+    learned = dataset.name in {built.dataset.name, *(part.name for part in built.dataset.parts)}
     return ViewMaker(
         dataset,
-        built.method.views(spec.recipe),
+        built.method.views(spec.recipe) if learned else tested,
         spec.recipe,
         runtime.cache,
         built.device,
@@ -279,6 +282,7 @@ def _view_maker(built: BuiltModel, dataset: Dataset, stores: PlacedStores) -> Vi
         progress=built.report,
         limit_bytes=runtime.cache_limit_bytes,
         placed=stores,
+        tested=tested,
     )
 
 

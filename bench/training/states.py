@@ -60,14 +60,16 @@ def restore_trained(session: Session, store: Store) -> TrainingFacts | None:
 
 
 def same_trainings(spec: RunSpec) -> Iterator[RunSpec]:
-    """The run, and those that learn the very same and are tested on more views or fewer.
+    """The run, and those that learn the very same and are tested on more views or fewer, or on whole pictures.
 
     That holds where the last epoch is taken: another one is chosen by the views that it is looked at with.
     """
     yield spec
     if spec.recipe.selection == "last":
-        others = (count for count in range(1, MOST_VIEWS + 1) if count != spec.recipe.test_views)
-        yield from (replace(spec, recipe=replace(spec.recipe, test_views=count)) for count in others)
+        crops = replace(spec.recipe, views="crops", tokens=type(spec.recipe).tokens)
+        looks = [replace(crops, test_views=count) for count in range(1, MOST_VIEWS + 1)]
+        looks += [replace(crops, views="native")]
+        yield from (replace(spec, recipe=look) for look in looks if look != spec.recipe)
 
 
 @dataclass(frozen=True)

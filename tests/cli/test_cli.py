@@ -150,6 +150,11 @@ def test_a_method_in_one_new_file_runs_and_appears_in_the_table(home):
         (["compare", "glia", "lora"], "bench run"),
         (["cache", "rm", "nothing"], "nothing"),
         (["tune", "linear_probe", "-d", "naer", "--preset", "demo"], "Did you mean near"),
+        (
+            ["tune", "linear_probe", "-d", "near+far", "--preset", "demo"],
+            "tune on each of them, with -d far and -d near",
+        ),
+        (["run", "--size", "natif"], "native is what the backbone was pretrained at"),
         (["profile", "linear_probe", "--against", "nowhere.json"], "nowhere.json"),
         (["data", "check", "naer"], "Did you mean near"),
         (["data", "synthesize", "--photos", "nowhere", "--out", "made"], "nowhere"),

@@ -122,7 +122,7 @@ def test_crops_are_windows_of_the_picture_and_reach_all_four_corners(tmp_path: P
 
 
 def test_pictures_smaller_than_the_view_are_brought_up_to_it(dataset: Dataset, cache: Path) -> None:
-    store = make(dataset, cache, View("crop", 32)).stores["v"]
+    store = make(dataset, cache, View("crop", 32)).store("v", True)
     assert np.minimum(store.heights, store.widths).min() == 32
     assert (store.heights[0], store.widths[0]) == (40, 56), "a large enough picture keeps its own size"
     assert (store.heights[3], store.widths[3]) == (32, 41), "10 × 13 keeps its aspect"
@@ -292,7 +292,7 @@ def test_a_whole_view_is_the_picture_as_it_is_stored_one_at_a_time(dataset, cach
 
 def test_pictures_can_be_squeezed_before_crops_are_cut(dataset, cache):
     maker = make(dataset, cache, View("crop", 16, squeezed=(20, 31)))
-    store = maker.stores["v"]
+    store = maker.store("v", True)
     assert set(zip(store.heights.tolist(), store.widths.tolist(), strict=True)) == {(20, 31)}
     with pytest.raises(UsageError, match="no crop of 32 fits pictures squeezed"):
         make(dataset, cache, View("crop", 32, squeezed=(20, 31)))

@@ -109,3 +109,70 @@ def test_a_budget_turns_the_size_and_leaves_the_fragments_to_the_backbone():
         spec = make_plan(Ask(**ask, protocols=(protocol,))).specs[0]
         assert spec.options["fragment"] == 28
         assert spec.options["rank"] != METHODS.card("glia").defaults()["rank"]
+
+
+SIGLIP2, CLIP_L, DINO3 = (
+    "vit_base_patch16_siglip_512.v2_webli",
+    "vit_large_patch14_clip_336.openai",
+    "vit_base_patch16_dinov3.lvd1689m",
+)
+
+
+def recipe_of(*settings, backbone="", preset="paper", method="lora", dataset="koniq10k"):
+    ask = Ask((method,), ("main",), preset, backbone=backbone, settings=settings, splits=1, datasets=(dataset,))
+    return make_plan(ask).specs[0].recipe
+
+
+@pytest.mark.parametrize(
+    ("backbone", "size"), [(SIGLIP2, 512), (CLIP_L, 336), (DINO3, 256), (DINO14, 518), (VIT16, 224)]
+)
+def test_the_native_size_is_the_number_that_a_backbone_was_pretrained_at(backbone, size):
+    recipe = recipe_of("size=native", backbone=backbone)
+    assert recipe.size == size
+    assert recipe.size / recipe.short_side == pytest.approx(224 / 384, rel=2e-3), "a view is as large a share as ever"
+
+
+def test_a_run_at_the_native_size_is_the_run_at_that_number():
+    typed, native = (("size=336", "short_side=576"), ("size=native",))
+    specs = [
+        make_plan(Ask(("lora",), ("main",), "paper", CLIP_L, settings=one, splits=1)).specs for one in (typed, native)
+    ]
+    by_name = [{spec.train: spec.key for spec in some if spec.recipe.short_side} for some in specs]
+    assert by_name[0]["koniq10k"] == by_name[1]["koniq10k"]
+
+
+def test_who_asks_for_a_short_side_beside_the_native_size_has_it_and_own_sizes_stay():
+    assert recipe_of("size=native", "short_side=400", backbone=CLIP_L).short_side == 400
+    assert recipe_of("size=native", backbone=CLIP_L, dataset="livec").short_side == 0
+
+
+def test_one_method_alone_may_have_its_native_size():
+    ask = Ask(("lora", "glia"), ("main",), "paper", CLIP_L, settings=("lora.size=native", "size=224"), splits=1)
+    assert {(spec.method, spec.recipe.size) for spec in make_plan(ask).specs} == {("lora", 336), ("glia", 224)}
+
+
+def test_a_method_that_reads_no_vit_keeps_the_usual_size():
+    assert recipe_of("size=native", method="mean").size == 224
+
+
+def test_a_native_size_that_patches_do_not_tile_is_refused_with_the_nearest():
+    with pytest.raises(UsageError, match=r"size=384: .*Choose size=378 or 392"):
+        recipe_of("size=native", backbone="vit_so400m_patch14_siglip_384.webli")
+
+
+def test_a_backbone_that_timm_does_not_know_has_no_native_size():
+    with pytest.raises(UsageError, match="timm has no network"):
+        recipe_of("size=native", backbone="vit_huge_patch99")
+
+
+def test_another_word_than_native_is_no_size():
+    with pytest.raises(UsageError, match="not a whole number.*native is what the backbone was pretrained at"):
+        recipe_of("size=naive")
+
+
+def test_a_pretraining_table_keeps_native_sizes_in_one_group_and_says_them():
+    ask = Ask(("lora",), ("pretraining",), "paper", settings=("size=native",), splits=1, datasets=("koniq10k",))
+    table = tables_of("pretraining", records_of(make_plan(ask).specs))["pretraining"]
+    kinds = [row.lead[1] for row in table.rows if not row.block]
+    assert len(kinds) == 11
+    assert {"DINOv3, 256 px", "DINOv2, 518 px", "ImageNet-21K"} <= set(kinds)

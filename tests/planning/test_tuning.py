@@ -90,6 +90,19 @@ def test_a_set_that_a_run_is_tested_on_has_no_say_in_its_recipe():
     assert spec_of(both, "koniq10k", ("koniq10k:test",)).recipe.lr == 0.1, ".55 over both sets"
 
 
+def test_a_mix_takes_what_did_best_inside_the_same_split_of_all_its_sets():
+    known = Choices({"lora": {"live": tried(0.9, 0.4), "csiq": tried(0.3, 0.45)}})
+    tests = ("live:test", "csiq:test", "koniq10k:all")
+    chosen = [spec_of(known, train="csiq+live", tests=tests, split=split) for split in (0, 1)]
+    assert [(spec.recipe.lr, spec.recipe_from) for spec in chosen] == [(0.1, "nested:lr"), (0.001, "nested:lr")]
+
+
+def test_a_mix_one_of_whose_sets_was_not_tuned_says_which():
+    known = Choices({"lora": {"live": tried(0.9)}})
+    with pytest.raises(UsageError, match=r"not tuned in split 0 of csiq: a mix takes .*bench tune lora -d csiq"):
+        spec_of(known, train="csiq+live", tests=("live:test", "csiq:test"))
+
+
 def test_candidates_that_were_not_tried_everywhere_are_not_compared():
     other = {0: [Trial({"lr": 0.5}, 0.9)]}
     with pytest.raises(UsageError, match="No candidate of lora was tried in all splits of csiq, live"):

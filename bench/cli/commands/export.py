@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
 from bench.cli.app import App
 from bench.cli.commands.options import BackboneFile, CnnFile, Plugin, ResultsFolder
 from bench.cli.console import friendly, note, say
+
+if TYPE_CHECKING:
+    from bench.scoring.scorer import Scorer
 
 Key = Annotated[str, typer.Argument(help="A run's key or its beginning, or a model file.")]
 
@@ -27,6 +30,9 @@ def export(
     format_: Annotated[
         str, typer.Option("--format", help="safetensors (a few MB, without the backbone) or onnx (all of it).")
     ] = "safetensors",
+    scale: Annotated[
+        str, typer.Option("--scale", metavar="SET", help="Of a model of several sets, whose scale the file knows.")
+    ] = "",
     weights: BackboneFile = None,
     cnn_weights: CnnFile = None,
     results: ResultsFolder = None,
@@ -47,14 +53,14 @@ def export(
     refuse_unwritable(to)
     runtime = runtime_of(config, plugin, weight_files=weight_files(weights, cnn_weights), device="cpu")
     with Display() as display:
-        scorer = load_scorer(key, runtime, display.report)
+        scorer = load_scorer(key, runtime, display.report, scale=scale)
     if format_ == "onnx":
         from bench.scoring.onnx_file import write_onnx
 
         write_onnx(scorer, to)
     else:
         write_model(to, scorer.about, scorer.model.trainable_state())
-    _tell_of_scale(scorer.scale is None)
+    _tell_of_scale(scorer)
     say(f"Written: {to}, {to.stat().st_size / 1e6:.1f} MB, {scorer.about.title}")
     for line in (*scorer.about.cautions, *scorer.about.licences):
         note(line)
@@ -91,7 +97,7 @@ def push(
     runtime = runtime_of(config, plugin, weight_files=weight_files(weights, cnn_weights), device="cpu")
     with Display() as display:
         scorer = scorer_of_run(record, runtime, display.report)
-    _tell_of_scale(scorer.scale is None)
+    _tell_of_scale(scorer)
     paths = lay_out(scorer, record, to, hub or to.resolve().name)
     for path in paths:
         say(f"Written: {path}")
@@ -99,6 +105,10 @@ def push(
         say(f"Uploaded, for your eyes only: {upload(to, hub, paths)}")
 
 
-def _tell_of_scale(unknown: bool) -> None:
-    if unknown:
+def _tell_of_scale(scorer: Scorer) -> None:
+    if scorer.scale is not None:
+        return
+    if len(scorer.about.spec.trained_on) > 1:
+        note(f"Its scores will be raw: {scorer.about.why_raw}.")
+    else:
         note("Its scale is not known, so its scores will be raw: where its training set is here, it is learned.")

@@ -36,6 +36,9 @@ def predict(
     explain: Annotated[
         Optional[Path], typer.Option("--explain", help="A folder for pictures of where the model looked.")
     ] = None,
+    scale: Annotated[
+        str, typer.Option("--scale", metavar="SET", help="Of a model of several sets, whose scale its scores are on.")
+    ] = "",
     weights: BackboneFile = None,
     cnn_weights: CnnFile = None,
     device: Device = None,
@@ -59,5 +62,6 @@ def predict(
         csv=csv,
         as_json=as_json,
         explain=explain,
+        scale=scale,
     )
     raise typer.Exit(predict_pictures(wish, runtime_of(config, plugin, weight_files=files)))

@@ -69,6 +69,7 @@ def run(
     seeds: options.Seeds = None,
     split_rule: options.SplitRule = "",
     limit: options.Limit = 0,
+    size: options.Size = "",
     settings: options.Settings = None,
     selection: options.Selection = None,
     budget: options.Budget = "",
@@ -104,6 +105,7 @@ def run(
     typed |= {"executor": executor, "address": address}
     config = configure(plugin, **parsed(typed))
     sources = words_of(train_on)
+    settings = [*(settings or ()), *([f"recipe.size={size}"] if size else [])]
     ask = Ask(
         methods=words_of(config["method"]),
         protocols=words_of(config["protocol"]),
@@ -113,7 +115,7 @@ def run(
         splits=config["splits"],
         seeds=config["seeds"],
         limit=limit,
-        settings=with_split_rule(settings or (), split_rule, sources or words_of(dataset), config, partial=partial),
+        settings=with_split_rule(settings, split_rule, sources or words_of(dataset), config, partial=partial),
         file=file_settings(config),
         weights=weights,
         cnn_weights=cnn_weights,

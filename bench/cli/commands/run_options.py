@@ -34,6 +34,7 @@ SplitRule = Annotated[
     str, typer.Option("--split-rule", help="random, kfold:K, images, official, loda, pyiqa or file:PATH.")
 ]
 Limit = Annotated[int, typer.Option("--limit", min=0, help="Use only N images per set (a smoke run).")]
+Size = Annotated[str, typer.Option("--size", help="Pixels a side of what the backbone sees, or native.")]
 Settings = Annotated[
     Optional[list[str]],
     typer.Option("--set", help="KEY=VALUE for the recipe, a method or a protocol; METHOD.KEY=VALUE for one of them."),

@@ -167,13 +167,14 @@ class FrozenInputs:
 
     def _facts(self, ask: _Ask) -> dict[str, object]:
         frozen, maker = self.frozen[ask.name], self.maker
+        view = maker.view(frozen.view, ask.training)
         return {
             "format": FORMAT,
             "dataset": self.dataset.name,
-            "pixels": maker.stores[frozen.view].key,
+            "pixels": maker.store(frozen.view, ask.training).key,
             "weights": self.weights_hash,
             "function": frozen.key,
-            "view": repr(maker.views[frozen.view]),
+            "view": repr(view),
             "drawn": self._drawn(ask),
             "normalisation": [maker.mean, maker.std],
             "precision": self._precision,
@@ -182,17 +183,16 @@ class FrozenInputs:
             "numerics": NUMERICS,
             **({} if _by_harness(frozen.compute) else {"code": self._code}),
             **({"exact": True} if frozen.exact else {}),
-            **({"plain": True} if maker.views[frozen.view].plain else {}),
+            **({"plain": True} if view.plain else {}),
         }
 
     def _drawn(self, ask: _Ask) -> str:
-        view, seed = self.maker.views[self.frozen[ask.name].view], self.maker.recipe.seed
+        view, seed = self.maker.view(self.frozen[ask.name].view, ask.training), self.maker.recipe.seed
         return stream(view, seed=seed, epoch=ask.epoch, number=ask.number, training=ask.training)
 
     def _compute(self, ask: _Ask, rows: np.ndarray) -> Tensor:
         frozen = self.frozen[ask.name]
-        whole = self.maker.views[frozen.view].kind == "whole"
-        if not whole:
+        if not self.maker.view(frozen.view, ask.training).alone:
             return self._computed(frozen, ask, rows)
         return torch.cat([self._computed(frozen, ask, row) for row in np.split(rows, len(rows))])
 

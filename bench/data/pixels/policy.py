@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -24,7 +25,8 @@ class Policy:
     aspect is kept.
 
     short_side: the short side's length, 0 for the picture's own size. min_side: shorter sides are brought up to
-    this, so that a view of that size fits and a grid of cells is laid on the size the picture then has.
+    this, so that a view of that size fits and a grid of cells is laid on the size the picture then has. patch: both
+    sides are then brought to whole patches of so many pixels, at most `tokens` patches in all.
     """
 
     short_side: int = 0
@@ -32,6 +34,8 @@ class Policy:
     interpolation: Literal["bicubic", "bilinear"] = "bicubic"
     min_side: int = 0
     box: tuple[int, int] = (0, 0)
+    patch: int = 0
+    tokens: int = 0
 
     def __post_init__(self) -> None:
         if self.interpolation not in FILTERS:
@@ -54,15 +58,26 @@ class Policy:
             return self.box
         short, long = min(height, width), max(height, width)
         side = max(self.short_side or short, self.min_side)
-        if side == short:
-            return height, width
-        other = min(int(side * long / short), MAX_ASPECT * side)
-        return (side, other) if height <= width else (other, side)
+        if side != short:
+            other = min(int(side * long / short), MAX_ASPECT * side)
+            height, width = (side, other) if height <= width else (other, side)
+        return self._in_patches(height, width) if self.patch else (height, width)
+
+    def _in_patches(self, height: int, width: int) -> tuple[int, int]:
+        """The nearest sides of whole patches; scaled down where these would be more than `tokens`."""
+        down, across = height / self.patch, width / self.patch
+        shrunk = min(1.0, math.sqrt(self.tokens / (down * across)))
+        rows, columns = (max(1, round(n * shrunk)) for n in (down, across))
+        if rows * columns > self.tokens:
+            rows, columns = (max(1, int(n * shrunk)) for n in (down, across))
+            rows, columns = min(rows, self.tokens), min(columns, max(1, self.tokens // rows))
+        return rows * self.patch, columns * self.patch
 
     def text(self) -> str:
         """The policy in one canonical line, as it enters a store's key."""
         boxed = f" box {self.box[0]}x{self.box[1]}" if any(self.box) else ""
-        return f"short {self.short_side} square {self.square} min {self.min_side} {self.interpolation}{boxed}"
+        patched = f" patches {self.patch} of {self.tokens}" if self.patch else ""
+        return f"short {self.short_side} square {self.square} min {self.min_side} {self.interpolation}{boxed}{patched}"
 
 
 def load_plain(path: Path, policy: Policy, dataset_name: str = "") -> np.ndarray:

@@ -53,9 +53,12 @@ class ViewMaker:
         progress: Report | None = None,
         limit_bytes: int | None = None,
         placed: PlacedStores | None = None,
+        tested: Mapping[str, View] | None = None,
     ) -> None:
-        """`placed`: the stores that other makers of this process have brought to the GPU already."""
-        for name, view in views.items():
+        """`placed`: the stores that other makers of this process have brought to the GPU already. `tested`: what tests
+        see in the place of the views, under the same names."""
+        self.tested = dict(views if tested is None else tested)
+        for name, view in (*views.items(), *self.tested.items()):
             _check(name, view)
         self.dataset, self.views, self.recipe = dataset, dict(views), recipe
         self.device = torch.device(device)
@@ -64,17 +67,23 @@ class ViewMaker:
         shift = -torch.tensor(self.mean, dtype=torch.float64) / torch.tensor(self.std, dtype=torch.float64)
         self._scale, self._shift = (t.float().view(3, 1, 1).to(self.device) for t in (scale, shift))
         self._names = name_keys(dataset.table["image"].tolist())
-        policies = {name: policy_of(view, recipe) for name, view in views.items()}
-        distinct = dict.fromkeys(policies.values())
-        stores = {
+        wanted = (*self.views.values(), *self.tested.values())
+        self._stores: dict[Policy, PixelStore] = {
             policy: open_store(dataset, policy, cache, progress=progress, limit_bytes=limit_bytes)
-            for policy in distinct
+            for policy in dict.fromkeys(policy_of(view, recipe) for view in wanted)
         }
-        self.stores: dict[str, PixelStore] = {name: stores[policy] for name, policy in policies.items()}
         self._flats: dict[str, Tensor] = {}
         self._placed = PlacedStores() if placed is None else placed
         self._placing = threading.Lock()
         self._pool = BufferPool()
+
+    def view(self, name: str, training: bool) -> View:
+        """The view of a name, in training or in a test."""
+        return (self.views if training else self.tested)[name]
+
+    def store(self, name: str, training: bool) -> PixelStore:
+        """The store that it is cut from."""
+        return self._stores[policy_of(self.view(name, training), self.recipe)]
 
     def pictures(self, name: str, rows: np.ndarray, *, epoch: int, number: np.ndarray | int, training: bool) -> Tensor:
         """Normalised float32 pictures [B,3,S,S] on the device.
@@ -83,15 +92,15 @@ class ViewMaker:
         may differ by row.
         """
         raw = self.raw(name, rows, epoch=epoch, number=number, training=training).permute(0, 3, 1, 2)
-        if self.views[name].plain:
+        if self.view(name, training).plain:
             return self._empty(raw.shape, torch.float32, self.device).copy_(raw)
         return self._empty(raw.shape, torch.float32, self.device).copy_(raw).mul_(self._scale).add_(self._shift)
 
     def raw(self, name: str, rows: np.ndarray, *, epoch: int, number: np.ndarray | int, training: bool) -> Tensor:
         """The same pictures as stored bytes: uint8 [B,S,S,3] on the device; of whole pictures one at a time."""
-        view, store = self.views[name], self.stores[name]
+        view, store = self.view(name, training), self.store(name, training)
         rows = np.asarray(rows, dtype=np.int64)
-        if view.kind == "whole":
+        if view.alone:
             return self._whole(store, rows)
         n, f = (view.grid, view.fragment) if view.kind == "fragments" else (1, view.size)
         heights, widths = store.heights[rows], store.widths[rows]
@@ -167,8 +176,8 @@ def policy_of(view: View, recipe: Recipe) -> Policy:
     if any(view.squeezed):
         return Policy(box=view.squeezed, interpolation=recipe.interpolation)
     short_side = 0 if view.original else recipe.short_side
-    if view.kind == "whole":
-        return Policy(short_side=short_side, interpolation=recipe.interpolation)
+    if view.alone:
+        return Policy(short_side, interpolation=recipe.interpolation, patch=view.patch, tokens=view.tokens)
     return Policy(short_side=short_side, min_side=view.size, interpolation=recipe.interpolation)
 
 

@@ -22,7 +22,7 @@ def is_constant(view: View) -> bool:
 def views_of(picture: Image.Image, view: View, recipe: Recipe, count: int) -> np.ndarray:
     """The first `count` test views as a test cuts them: uint8, [count, size, size, 3]; a whole picture as it is."""
     stored = resized(picture, policy_of(view, recipe))
-    return stored[None] if view.kind == "whole" else cut(stored, view, *windows(stored, view, recipe, count))
+    return stored[None] if view.alone else cut(stored, view, *windows(stored, view, recipe, count))
 
 
 def windows(stored: np.ndarray, view: View, recipe: Recipe, count: int) -> tuple[np.ndarray, np.ndarray]:

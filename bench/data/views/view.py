@@ -11,19 +11,21 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class View:
-    """One picture made of an image for a model, square, `size` pixels a side (but for `whole`).
+    """One picture made of an image for a model, square, `size` pixels a side (but for `whole` and `native`).
 
     crop: a random window in training, seeded windows in tests. resize: the whole image, antialiased.
     fragments: `grid` × `grid` cells, one `fragment`-pixel window a cell put together (GLIA Eq. 1–2, after FAST-VQA);
     `offset="corner"` takes every cell's top-left corner as Eq. 2 prints it, "random" a seeded place in the cell.
     whole: all of the image in the size it is stored in, for frozen inputs only, which see one picture at a time; `size`
     says no more than how large a picture its cost is counted on.
+    native: all of the image at its own aspect, brought to whole patches of `patch` pixels, at most `tokens` of them;
+    what a test looks at under `views=native`, one picture at a time.
     `original`: crops, fragments and whole pictures are of the image in its own size, whatever the recipe's short side.
     `squeezed`: the (height, width) that pictures are squeezed to before crops are cut, their aspect be what it may.
     `plain`: pixels as they are stored, 0 to 255, and not normalised.
     """
 
-    kind: Literal["crop", "resize", "fragments", "whole"]
+    kind: Literal["crop", "resize", "fragments", "whole", "native"]
     size: int
     grid: int = 0
     fragment: int = 0
@@ -32,12 +34,19 @@ class View:
     original: bool = False
     squeezed: tuple[int, int] = field(default=(0, 0), repr=False)  # caches go by the text of a view, as it always was
     plain: bool = field(default=False, repr=False)
+    patch: int = field(default=0, repr=False)
+    tokens: int = field(default=0, repr=False)
 
     @property
     def fixed(self) -> bool:
         """Whether the view is the same in every epoch, so that what is computed of it can be kept."""
-        still = self.kind in ("resize", "whole") or (self.kind == "fragments" and self.offset == "corner")
+        still = self.kind == "resize" or self.alone or (self.kind == "fragments" and self.offset == "corner")
         return still and not self.flips
+
+    @property
+    def alone(self) -> bool:
+        """Whether pictures keep their own shapes in it, and so are seen one at a time."""
+        return self.kind in ("whole", "native")
 
 
 @dataclass(frozen=True)

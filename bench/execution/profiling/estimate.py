@@ -50,15 +50,15 @@ def resized(counted: RunSpec, work: PictureWork, spec: RunSpec) -> PictureWork:
     return replace(work, **{name: ratio * getattr(work, name) for name in sizes})
 
 
-def _one_pass(spec: RunSpec) -> float:
-    """Operations of a plain ViT on one picture: its linear maps and its attention, block by block.
+def _one_pass(spec: RunSpec, patches: int = 0) -> float:
+    """Operations of a plain ViT on one crop, or so many patches: its linear maps and its attention, block by block.
 
     Of a method that stands on no ViT, its pixels: any network's work grows with them.
     """
     if not spec.backbone:
         return spec.recipe.size**2
     shape = vit_shape(spec.backbone)
-    tokens = (spec.recipe.size // shape.patch) ** 2 + shape.prefix
+    tokens = (patches or (spec.recipe.size // shape.patch) ** 2) + shape.prefix
     return shape.depth * (24 * tokens * shape.width**2 + 4 * tokens**2 * shape.width)
 
 
@@ -78,7 +78,9 @@ def operations(spec: RunSpec, splits: int, images: Mapping[str, int], work: Pict
     trained_on = whole if spec.source == "all" else round(spec.fraction * whole)
     by_descent = "descent" in METHODS.card(spec.method).facts["learns"]
     training = trained_on * recipe.train_views * (recipe.epochs if by_descent else 1)
-    views = 1 if work.one_view else recipe.test_views
+    views: float = 1 if work.one_view else recipe.test_views
+    if recipe.whole_pictures and spec.backbone:  # in crops, for a picture of the most patches
+        views = _one_pass(spec, recipe.tokens) / _one_pass(spec)
     tested_on = {target: _tested(target, images) for target in spec.tests}
     testing = sum(tested_on.values()) * views
     pictures = sum(images[name] for name in spec.datasets)

@@ -68,30 +68,38 @@ def load_vit(
     files: Mapping[str, Path],
     cache: Path,
     progress: Report | None = None,
+    any_shape: bool = False,
 ) -> tuple[Vit, LoadedWeights]:
-    """A timm ViT for pictures of `size` pixels, in eval mode.
+    """A timm ViT for pictures of `size` pixels, in eval mode; `any_shape`: for others too, of whole patches.
 
     `weights` is "pretrained", "random" or the token of a user's file, whose path is `files[token]`. The position
     table is resampled to the size by timm's own means.
     """
     cfg = _known(backbone)
     if weights == "random":
-        vit, source = Vit(_seeded(backbone, lambda: _make_vit(backbone, size)), size), "random"
+        vit, source = Vit(_seeded(backbone, lambda: _make_vit(backbone, size, any_shape)), size), "random"
     else:
-        vit = vit_without_weights(backbone, size)  # no memory, no initial values: every tensor is replaced below
+        vit = vit_without_weights(
+            backbone, size, any_shape
+        )  # no memory, no initial values: every tensor is replaced below
         if isinstance(vit.model, Eva):  # which computes some of them itself, and no file has those
-            vit = Vit(_make_vit(backbone, size), size)
+            vit = Vit(_make_vit(backbone, size, any_shape), size)
         path, source = _file_of(backbone, cfg, weights, files, cache, progress)
         state = _fit_vit(read_tensors(path), vit.model, f"{path.name} ({source})", backbone)
         vit.model.load_state_dict(state, strict=True, assign=True)
     return vit.eval(), _loaded(backbone, cfg, vit.model, source)
 
 
-def vit_without_weights(backbone: str, size: int) -> Vit:
+def native_size(backbone: str) -> int:
+    """Pixels a side of the pictures that a backbone was pretrained on, as timm's facts of its weights have it."""
+    return int(_known(backbone).input_size[-1])
+
+
+def vit_without_weights(backbone: str, size: int, any_shape: bool = False) -> Vit:
     """The network alone, on no device and with no values, for what can be known without them."""
     _known(backbone)
     with torch.device("meta"):
-        return Vit(_make_vit(backbone, size, weight_init="skip"), size)
+        return Vit(_make_vit(backbone, size, any_shape, weight_init="skip"), size)
 
 
 def cnn_without_weights(name: str) -> nn.Module:
@@ -177,14 +185,14 @@ def _known(name: str) -> Any:
     return cfg
 
 
-def _make_vit(backbone: str, size: int, **options: str) -> nn.Module:
+def _make_vit(backbone: str, size: int, any_shape: bool = False, **options: str) -> nn.Module:
     try:
         model: nn.Module = timm.create_model(
-            backbone, pretrained=False, num_classes=0, img_size=size, dynamic_img_size=False, **options
+            backbone, pretrained=False, num_classes=0, img_size=size, dynamic_img_size=any_shape, **options
         )
     except TypeError:
         if options:  # an Eva knows no such words
-            return _make_vit(backbone, size)
+            return _make_vit(backbone, size, any_shape)
         # no ViT: made without a size, so that Vit can say what it is
         model = timm.create_model(backbone, pretrained=False, num_classes=0)
     except (AssertionError, ValueError, RuntimeError) as error:

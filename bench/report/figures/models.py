@@ -84,7 +84,8 @@ def whole_pictures(session: Session, pictures: Dataset) -> Iterator[ViewMaker]:
     So every patch of every method lies at the same place of the picture; a fragment lies in its own cell of it.
     """
     feed = session.feed_of(session.spec.train)
-    views = {n: View("resize", v.size) if v.kind == "crop" else replace(v, flips=False) for n, v in feed.views.items()}
+    own = feed.maker.views
+    views = {n: View("resize", v.size) if v.kind == "crop" else replace(v, flips=False) for n, v in own.items()}
     with tempfile.TemporaryDirectory() as scratch:
         recipe, at = session.spec.recipe, session.device
         yield ViewMaker(pictures, views, recipe, Path(scratch), at, feed.maker.mean, feed.maker.std)
@@ -96,7 +97,7 @@ def contiguous(session: Session) -> ViewMaker:
     A mosaic has an edge at every fragment's border, at a period of few patches, which is no work of the model.
     """
     feed = session.feed_of(session.spec.train)
-    views = {n: View("crop", v.size) if v.kind == "fragments" else v for n, v in feed.views.items()}
+    views = {n: View("crop", v.size) if v.kind == "fragments" else v for n, v in feed.maker.views.items()}
     if views == feed.views:
         return feed.maker
     runtime, maker = session.runtime, feed.maker

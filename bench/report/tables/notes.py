@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bench.core.progress import counted
-from bench.core.spec import SCHEMA, RunSpec
+from bench.core.spec import SCHEMA, Recipe, RunSpec
 from bench.planning.choices import NESTED, TRANSFERRED, chosen_keys
 from bench.planning.presets import Preset
 from bench.planning.usual import OWN, fact_of, preset_recipe
@@ -262,7 +262,7 @@ def conditions(records: Sequence[Record], preset: Preset, common: Sequence[str],
         f"Splits: {of if splits == of else f'{splits} of {of}'}; {_all(t.get('split_rule') for t in trains)}"
         f"{first_split_hashes(done)}",
         f"Selection: {_all(SELECTION[r.selection] for r in recipes)}",
-        f"Views: {_numbers(r.test_views for r in recipes)} in test, {_numbers(r.train_views for r in recipes)} per "
+        f"Views: {_test_views(recipes)} in test, {_numbers(r.train_views for r in recipes)} per "
         f"epoch in training, of {_numbers(r.size for r in recipes)} px; {_all(sides)}",
         f"Precision: {_all(block.get('precision') for record in done for block in blocks_of(record))}",
         f"Made with: {made_on(done)}",
@@ -271,6 +271,16 @@ def conditions(records: Sequence[Record], preset: Preset, common: Sequence[str],
     if len(schemas) > 1:
         lines.append(f"Warning: records of several schema versions: {', '.join(map(str, schemas))}")
     return tuple(lines)
+
+
+def _test_views(recipes: Sequence[Recipe]) -> str:
+    """How many crops a test looks at, or that it looks at whole pictures; training is on crops either way."""
+    crops, whole = ([r for r in recipes if r.whole_pictures == wanted] for wanted in (False, True))
+    said = [_numbers(r.test_views for r in crops)] if crops else []
+    if whole:
+        most = _numbers(r.tokens for r in whole)
+        said.append(f"the whole picture once at its own aspect (at most {most} patches, trained on crops)")
+    return " or ".join(said)
 
 
 def _commit(run: object) -> str | None:
