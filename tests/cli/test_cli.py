@@ -262,7 +262,7 @@ def test_tuning_chooses_on_validation_contents_and_runs_use_it(home):
             "which candidate is said"
         )
     assert "s.e.: standard error of the mean" in tuned.output
-    (row,) = [line.split("│") for line in tuned.output.splitlines() if line.startswith("lr=0.001 ") and "│" in line]
+    (row,) = [line.split("│") for line in tuned.output.splitlines() if line.startswith("lr=0.1 ") and "│" in line]
     assert 0 < float(row[-1]) < 1
     result = bench(
         "run", "-m", "linear_probe", "-p", "main", "-d", "near", "--splits", 2, "--recipe", "tuned",

@@ -19,10 +19,14 @@ from tests.scoring.worlds import make_runs
 from tests.world import tiny_spec, toml_of
 
 
+SPLITS = (0, 4)
+"""Those in which the tiny models have learned enough to have a scale."""
+
+
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
     home = tmp_path_factory.mktemp("predict")
-    runtime, keys = make_runs(home, ("adapter", "linear_probe"), splits=(0, 1))
+    runtime, keys = make_runs(home, ("adapter", "linear_probe"), splits=SPLITS)
     (home / "bench.toml").write_text(f'[run]\ncache = "{home / "cache"}"\n' + toml_of(dict(runtime.data)))
     return home, keys
 
@@ -78,10 +82,10 @@ def test_several_runs_give_their_mean_and_spread(home, keys, tmp_path):
     assert both.exit_code == 0, both.stderr
     assert "2 runs with kept weights" in both.stderr
     row = next(csv.DictReader(io.StringIO(out.read_text())))
-    each = [float(row[f"score_{keys['adapter', split][:8]}"]) for split in (0, 1)]
+    each = [float(row[f"score_{keys['adapter', split][:8]}"]) for split in SPLITS]
     assert float(row["score"]) == pytest.approx(np.mean(each))
     assert float(row["spread"]) == pytest.approx(np.std(each, ddof=1))
-    named = predict("far/g1_1.png", "--run", f"{keys['adapter', 0]},{keys['adapter', 1]}", "--json")
+    named = predict("far/g1_1.png", "--run", f"{keys['adapter', 0]},{keys['adapter', SPLITS[1]]}", "--json")
     assert json.loads(named.stdout)["pictures"][0]["score"] == float(row["score"])
 
 
