@@ -18,7 +18,6 @@ from bench.training.record import failed_record
 from tests.scoring.worlds import make_runs
 from tests.world import tiny_spec, toml_of
 
-
 SPLITS = (0, 4)
 """Those in which the tiny models have learned enough to have a scale."""
 
