@@ -19,6 +19,7 @@ from bench.core.progress import Display, Report, clock, counted
 from bench.core.runtime import Runtime
 from bench.core.spec import RunSpec
 from bench.records.store import Store
+from bench.scoring.about import About
 from bench.scoring.finding import pictures_meant
 from bench.scoring.load import load_scorer, scorer_of_run
 from bench.scoring.many import Scored, score_many
@@ -85,6 +86,16 @@ def _refuse_several(wish: Wish) -> None:
         raise UsageError("--run, --best and --model say the same thing in different ways: give one of them.")
 
 
+def _on_no_scale(models: Sequence[About]) -> str:
+    """Which of several models have no scale, so that there is no mean of all, and how to do without them."""
+    lost = [about.title for about in models if about.scale is None]
+    others = ",".join(about.key[:8] for about in models if about.scale is not None)
+    return (
+        f"{' and '.join(lost)}: its scores are on no scale, so there is no mean of all these models. Name the others "
+        f"(--run {others}), or make the training set known, so that its scale can be learned."
+    )
+
+
 def _opened(wish: Wish, runtime: Runtime, report: Report) -> list[Scorer]:
     """The models that are asked for, on one scale; the best there is where none is named."""
     shared = Shared()
@@ -100,7 +111,7 @@ def _opened(wish: Wish, runtime: Runtime, report: Report) -> list[Scorer]:
     if len(sets) > 1:
         raise UsageError(f"These models learned from {' and '.join(sets)}: their scores have no common scale.")
     if len({scorer.scale is None for scorer in scorers}) > 1:
-        raise UsageError("Some of these models know their scale and others do not: see docs/predict.md on scales.")
+        raise UsageError(_on_no_scale([scorer.about for scorer in scorers]))
     return scorers
 
 

@@ -74,12 +74,12 @@ def refuse_squares(spec: RunSpec) -> None:
 def _takes(features: Features, views: Mapping[str, View], patch: int) -> bool:
     """Whether features are as wide for pictures of any shape, and what is frozen of them as well."""
     try:
-        found = [_shapes(features, views, (down * patch, across * patch)) for down, across in SHAPES]
+        widths = [_shapes(features, views, (down * patch, across * patch)) for down, across in SHAPES]
     except NotImplementedError:  # something that cannot be computed without values: the run will show it
         return True
     except (RuntimeError, AssertionError, ValueError, IndexError):
         return False
-    return all(shapes == found[0] for shapes in found)
+    return all(shapes == widths[0] for shapes in widths)
 
 
 def _shapes(features: Features, views: Mapping[str, View], sides: tuple[int, int]) -> list[Any]:

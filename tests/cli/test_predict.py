@@ -94,6 +94,17 @@ def test_with_models_of_one_set_the_best_of_it_needs_no_name(home):
     assert " on near, SRCC " in result.stderr
 
 
+def test_a_model_without_a_scale_among_others_is_named_with_the_way_to_do_without_it(tmp_path, monkeypatch):
+    runtime, keys = make_runs(tmp_path, ("adapter",), splits=(0, 1))
+    (tmp_path / "bench.toml").write_text(f'[run]\ncache = "{tmp_path / "cache"}"\n' + toml_of(dict(runtime.data)))
+    monkeypatch.chdir(tmp_path)
+    refused = predict("far/g1_1.png", "--best", "near")
+    assert refused.exit_code == 2
+    assert f"split 1 (run {keys['adapter', 1]}): its scores are on no scale" in " ".join(refused.stderr.split())
+    assert f"(--run {keys['adapter', 0][:8]})" in refused.stderr
+    assert predict("far/g1_1.png", "--run", keys["adapter", 0][:8]).exit_code == 0
+
+
 def test_json_and_csv_hold_every_digit(home, keys, tmp_path):
     out = tmp_path / "numbers.csv"
     result = predict("far/g1_*.png", "--run", keys["adapter", 0], "--top", 2, "--csv", out, "--json")
