@@ -52,8 +52,8 @@ def learning_note(labels: Sequence[str], cells: Sequence[Sequence[Cell]]) -> tup
     if not said:
         return ()
     return (
-        f"Still learning when training ended (the last epoch's loss more than {FLAT:.0%} below that of the one before): "
-        f"{', '.join(said)}. More epochs might change the order.",
+        f"Still learning when training ended (the last epoch's loss more than {FLAT:.0%} below that of the one "
+        f"before): {', '.join(said)}. More epochs might change the order.",
     )
 
 
