@@ -15,6 +15,8 @@ from bench.report.pairs import Pairs, all_pairs
 from bench.report.selection import PresetResults, by_split_rule
 
 STRATEGIES = (*PAPER_ORDER, *PAPER_LAST)
+COMPARED = ("ridge", *STRATEGIES)
+"""Who is held against whom: the strategies, and what a frozen network gives in seconds."""
 SET = "study"
 OPEN, CLOSE = "<!-- study: written by make results -->", "<!-- /study -->"
 HEADS = ("Method", "SRCC [95% over contents]", "PLCC [95% over contents]", "Better than")
@@ -38,7 +40,7 @@ def study_lines(results: Results) -> list[str]:
         if experiment is None or part.rules.unusual:
             continue
         arms = _arms(part, experiment)
-        if set(STRATEGIES) <= set(arms):
+        if set(COMPARED) <= set(arms):
             return _lines(part, experiment, arms, _told_apart(results, arms))
     return []
 
@@ -59,15 +61,15 @@ def _arms(part: PresetResults, experiment: Experiment) -> dict[str, Arm]:
 
 
 def _told_apart(results: Results, arms: Mapping[str, Arm]) -> Pairs:
-    """All pairs of the strategies, and of no other: what is known of the cheap baselines needs no test of its own."""
+    """All pairs of those that are compared."""
     of_set = results.select(preset=SET, train=SET)
-    wishes = [",".join([name, *arms[name].run_changes()]) for name in STRATEGIES]
+    wishes = [",".join([name, *arms[name].run_changes()]) for name in COMPARED]
     return next(pairs for pairs in all_pairs(of_set, wishes) if pairs.experiment.train == SET)
 
 
 def _lines(part: PresetResults, experiment: Experiment, arms: Mapping[str, Arm], apart: Pairs) -> list[str]:
-    names = [*STRATEGIES, *sorted(set(arms) - set(STRATEGIES))]
-    rows = [_row(part, experiment, arms[name], apart if name in STRATEGIES else None) for name in names]
+    names = [*COMPARED, *sorted(set(arms) - set(COMPARED))]
+    rows = [_row(part, experiment, arms[name], apart if name in COMPARED else None) for name in names]
     table = [HEADS, ("---", "---:", "---:", "---"), *rows]
     return ["| " + " | ".join(row) + " |" for row in table] + ["", _sentence(part, experiment, arms, apart)]
 
