@@ -63,10 +63,6 @@ class Pairs:
         most = max(max(-(pair.low or 0.0), pair.high or 0.0) for pair in others)
         return f"{words} The others may be equal, or differ by up to {most:.3f}, where their 95% intervals end."
 
-    def beaten_by(self, method: str) -> list[str]:
-        """The methods that one is better than, the furthest behind first."""
-        return [pair.worse for pair in self.pairs if pair.better == method and pair.told_apart]
-
 
 def all_pairs(results: Results, wishes: Sequence[str], *, metric: str = "srcc") -> list[Pairs]:
     """Every two of the methods on every experiment that all pairs have, each "name" or "name,option=value,…".

@@ -1,4 +1,4 @@
-"""The README's table of the study, made of the reference records: scores with intervals, and who beats whom."""
+"""The README's table of the study, made of the reference records: scores, intervals, and what each gains over ridge."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ from statistics import fmean
 from bench.core.progress import counted
 from bench.planning.usual import fact_of
 from bench.records.results import Experiment, Results
-from bench.report.arms import PAPER_LAST, PAPER_ORDER, Arm, count_text
+from bench.report.arms import PAPER_LAST, PAPER_ORDER, Arm, count_text, method_title
 from bench.report.cells import Cell, cost_of
 from bench.report.pairs import Pairs, all_pairs
 from bench.report.selection import PresetResults, by_split_rule
 
 STRATEGIES = (*PAPER_ORDER, *PAPER_LAST)
-COMPARED = ("ridge", *STRATEGIES)
-"""Who is held against whom: the strategies, and what a frozen network gives in seconds."""
+BASELINE = "ridge"
+"""What a frozen network gives in seconds, in closed form."""
+COMPARED = (BASELINE, *STRATEGIES)
+"""Who is held against whom."""
 SET = "study"
 OPEN, CLOSE = "<!-- study: written by make results -->", "<!-- /study -->"
-HEADS = ("Method", "SRCC [95% over contents]", "PLCC [95% over contents]", "Better than")
+HEADS = ("Method", "SRCC [95% over contents]", "PLCC [95% over contents]", "SRCC minus ridge's, paired")
 
 
 def write_study(page: Path, results: Results) -> bool:
@@ -78,8 +80,21 @@ def _row(part: PresetResults, experiment: Experiment, arm: Arm, apart: Pairs | N
     cells = [Cell.of(part.runs(arm, experiment), experiment, metric) for metric in ("srcc", "plcc")]
     size = cost_of(cells[0].records).trainable
     label = f"{arm.title} ({count_text(size)})" if size else arm.title
-    beaten = "" if apart is None else ", ".join(apart.beaten_by(arm.title)) or "–"
-    return label, *(_number(cell) for cell in cells), beaten
+    against = "" if apart is None else _against(apart, arm.title)
+    return label, *(_number(cell) for cell in cells), against
+
+
+def _against(apart: Pairs, title: str) -> str:
+    """A method's difference to the baseline with its interval; a dash for the baseline itself."""
+    baseline = method_title(BASELINE)
+    for pair in apart.pairs:
+        if {pair.better, pair.worse} == {title, baseline}:
+            ends = [end for end in (pair.low, pair.high) if end is not None]
+            turned = -1 if pair.better == baseline else 1
+            low, high = sorted(turned * end for end in ends) if ends else (None, None)
+            span = f" [{low:+.3f}, {high:+.3f}]" if low is not None else ""
+            return f"{turned * pair.difference:+.3f}{span}"
+    return "–"
 
 
 def _number(cell: Cell) -> str:
@@ -96,4 +111,6 @@ def _number(cell: Cell) -> str:
 def _sentence(part: PresetResults, experiment: Experiment, arms: Mapping[str, Arm], apart: Pairs) -> str:
     runs = [record for name in STRATEGIES for record in part.runs(arms[name], experiment)]
     seeds = counted(len({record.spec.recipe.seed for record in runs}), "seed")
-    return f"Means over 7 folds and {seeds}, each strategy at its own rate. {apart.summary}"
+    said = ", ".join(f"{pair.better} from {pair.worse}" for pair in apart.pairs if pair.told_apart)
+    means = f"Means over {part.rules.planned(part.preset)} folds and {seeds}, each strategy at its own rate"
+    return f"{means}; every interval is by itself. {apart.summary}" + (f" Told apart: {said}." if said else "")
