@@ -48,7 +48,7 @@ PINNED = [
 ]
 
 
-OF_THE_DATA = {"brisque", "ilniqe", "rali_noalign", "distortion_oracle", "pyiqa"}
+OF_THE_DATA = {"brisque", "ilniqe", "rali", "rali_noalign", "distortion_oracle", "pyiqa"}
 """What they learn depends on the training part: its support vectors, its components, its clusters, its cells."""
 
 
