@@ -222,7 +222,7 @@ def shares(pictures: np.ndarray, count: int) -> np.ndarray:
 
 
 class _Basis(Features):
-    fitted = ("mean", "deviation", "axes", "vectors", "values")
+    fitted: tuple[str, ...] = ("mean", "deviation", "axes", "vectors", "values")
 
     def __init__(self, vit: Vit, temperature: float) -> None:
         super().__init__()

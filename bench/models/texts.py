@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import zlib
 from collections.abc import Mapping, Sequence
@@ -54,6 +55,7 @@ class ClipTexts:
             tag = str(file_behind(self.token, self.files, "--set METHOD.text_weights=FILE"))
         elif tag not in (tags := clip.list_pretrained_tags_by_model(model)):
             raise UsageError(f"open_clip has no weights {tag!r} of {model}: write {model}:TAG, with one of {tags}.")
+        logging.disable(logging.CRITICAL)  # it says on several lines what the error says
         try:
             return clip.create_model(model, pretrained=tag, device=device).eval(), clip.get_tokenizer(model)
         except Exception as error:  # what a download or a foreign file raises is of many libraries
@@ -62,6 +64,8 @@ class ClipTexts:
                 f"The text encoder {self.name} cannot be loaded ({said[:160]}).\n"
                 "Fetch its weights elsewhere and give them with --set METHOD.text_weights=FILE."
             ) from None
+        finally:
+            logging.disable(logging.NOTSET)
 
 
 def _open_clip() -> Any:

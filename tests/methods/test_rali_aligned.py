@@ -179,9 +179,7 @@ def test_several_sets_trained_on_together_are_aligned_together(world, tmp_path):
     path, token = captions(tmp_path, sets=("near/", "far/"))
     options = {"captions": token, "align_epochs": 1}
     spec = replace(tiny_spec("rali", options=options), train="far+near")
-    record, arrays = make_run(
-        spec, tiny_runtime(home, data, results=tmp_path / "results", weight_files={token: path})
-    )
+    record, arrays = make_run(spec, tiny_runtime(home, data, results=tmp_path / "results", weight_files={token: path}))
     assert record["spec"]["train"] == "far+near"
     assert np.isfinite(arrays["near:test/predicted"]).all()
     lacking, token = captions(tmp_path, sets=("near/",), name="near")

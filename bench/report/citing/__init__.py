@@ -37,6 +37,7 @@ METHODS: Mapping[str, tuple[str, ...]] = {
     "brisque": ("mittal2012brisque",),
     "ilniqe": ("zhang2015ilniqe",),
     "niqe": ("mittal2013niqe",),
+    "rali": (),  # no entry was found in print
     "rali_noalign": (),  # no entry was found in print
 }
 LIBRARIES: Mapping[str, tuple[str, ...]] = {"peft": ("mangrulkar2022peft",), "pyiqa": ("chen2022pyiqa",)}
