@@ -33,6 +33,7 @@ METHODS: Mapping[str, tuple[str, ...]] = {
     "hyperiqa": ("su2020hyperiqa",),
     "dbcnn": ("zhang2020dbcnn",),
     "dbcnn_vgg": ("zhang2020dbcnn",),
+    "maniqa": ("yang2022maniqa",),
     "musiq": ("ke2021musiq",),
     "brisque": ("mittal2012brisque",),
     "ilniqe": ("zhang2015ilniqe",),
