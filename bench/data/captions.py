@@ -10,18 +10,20 @@ from bench.core.errors import DataError, PlanError
 from bench.core.progress import counted
 
 
-def texts_of(dataset: str, images: Sequence[str], mixed: bool, path: Path) -> list[str]:
-    """The text about each of these pictures of a set, by their names in its table.
+def texts_of(pictures: Sequence[tuple[str, str]], path: Path) -> list[str]:
+    """The text about each of these pictures, given by set and name.
 
-    A name may begin with its set's, "koniq10k/1.jpg", and must where several sets are `mixed`. A picture without a
-    text is an error: what is learned of the others would be another method.
+    In the file a name may begin with its set's, "koniq10k/1.jpg", and must where the pictures are of several sets. A
+    picture without a text is an error: what is learned of the others would be another method.
     """
-    known = read_captions(path)
-    names = [name if mixed or name in known else f"{dataset}/{name}" for name in images]
-    lacking = [image for image, name in zip(images, names, strict=True) if name not in known]
+    known, several = read_captions(path), len({dataset for dataset, _ in pictures}) > 1
+    names = [f"{dataset}/{image}" for dataset, image in pictures]
+    if not several:
+        names = [name if name in known else image for name, (_, image) in zip(names, pictures, strict=True)]
+    lacking = [name for name in names if name not in known]
     if lacking:
         raise DataError(
-            f"{path.name} has no text for {counted(len(lacking), 'picture')} of {len(images)} that are trained on, "
+            f"{path.name} has no text for {counted(len(lacking), 'picture')} of {len(names)} that are trained on, "
             f'such as {lacking[0]}: add a line {{"image": "{lacking[0]}", "text": "..."}} for each.'
         )
     return [known[name] for name in names]

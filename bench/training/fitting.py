@@ -58,9 +58,11 @@ def training_part(job: Job, report: Report = silent) -> TrainingPart:
 
 def _texts(job: Job, token: str) -> list[str]:
     """A text about each picture of the training part, of the file with this hash; other pictures' are not looked at."""
-    dataset = job.feed.dataset
     path = file_behind(token, job.files, "--set METHOD.captions=FILE")
-    return texts_of(dataset.name, dataset.table["image"].iloc[job.train].tolist(), bool(dataset.parts), path)
+    dataset = job.feed.dataset
+    sets = dataset.parts or (dataset,)
+    pictures = [(one.part_of or one.name, image) for one in sets for image in one.table["image"]]
+    return texts_of([pictures[row] for row in job.train], path)
 
 
 def _originals(job: Job, feed: Feed, contents: set[str], report: Report) -> Callable[[str], Tensor]:

@@ -116,6 +116,13 @@ def test_stages_two_and_three_stand_on_the_aligned_encoder():
     assert learn == {"features.vectors", "features.values"}
 
 
+def test_a_smoke_runs_pictures_go_by_the_name_of_their_whole_set(world, tmp_path):
+    path, token = captions(tmp_path, sets=("near/",))
+    home, data = world
+    spec = tiny_spec("rali", options={"captions": token, "align_epochs": 1}, limit=20)
+    make_run(spec, tiny_runtime(home, data, results=tmp_path / "results", weight_files={token: path}))
+
+
 def test_a_run_is_restored_without_its_captions_and_gives_the_same_scores(world, tmp_path):
     path, token = captions(tmp_path)
     record, arrays = run(world, tmp_path / "results", path)
