@@ -109,7 +109,7 @@ def test_blocks_behind_the_last_one_that_is_read_are_neither_run_nor_counted():
 
 
 def test_on_vit_b8_it_has_the_135_747_530_of_the_authors_code_without_those_that_nothing_reads():
-    """Idle there: two blocks, the final norm, the classifier, and two maps of its Swin for halving that are not used."""
+    """Idle there: two blocks, the final norm, the classifier, and two convolutions for halving that are not used."""
     shape, method = vit_shape(VIT), METHODS.make("maniqa")
     wide, narrow = shape.width, shape.width // 2
     idle = 2 * shape.block + 2 * wide + 1000 * (wide + 1) + sum(9 * w * w + w for w in (wide, narrow))
