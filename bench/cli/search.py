@@ -118,11 +118,6 @@ def _search(wish: Wish, data: Mapping[str, Any]) -> tuple[Search, dict[str, Path
             f"{' and -d '.join(sets_of(dataset))}; --recipe tuned takes for the mix what did best on all."
         )
     loader_name(dataset, data)
-    if preset.tuning and dataset in preset.main:
-        raise UsageError(
-            f"All contents of {dataset} are tested in the {preset.name} preset, which keeps {preset.tuning} for "
-            "tuning: leave out --dataset."
-        )
     files, token = weights_token(wish.weights)
     common = {"weights": token} | ({"backbone": wish.backbone} if wish.backbone else {})
     name, _, values = wish.option.partition("=")
