@@ -9,6 +9,7 @@ import sys
 import time
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -124,7 +125,7 @@ def wanting_memory(spec, runtime, _report, *_rest):
 def with_memory(spec, runtime, _report, *_rest):
     """A run that has the machine to itself."""
     log(runtime, f"alone {spec.split}")
-    assert len([line for line in Store(runtime.results).claims.held()]) == 1
+    assert len(Store(runtime.results).claims.held()) == 1
     return record_of(spec, alone=True), {}
 
 
@@ -254,24 +255,24 @@ PLAN += ["--weights", "random", "--preset", "demo", "--device", "cpu"]
 PLAN += [word for name, value in SETTINGS.items() for word in ("--set", f"{name}={value}")]
 
 
-def command(home, *more, **how):
+def command(home, *more):
     """`bench run` on a tiny plan in a process group of its own, as a terminal starts it."""
     home.mkdir(exist_ok=True)
     if not (home / "bench.toml").exists():
         (home / "bench.toml").write_text("[run]\nthreads = 1\n" + toml_of(make_world(home / "sets")))
     environment = {**os.environ, "GLIA_BENCH_CACHE": str(home / "cache")}
-    return subprocess.Popen(
-        [sys.executable, "-m", "bench.cli", *PLAN, *more],
-        cwd=home, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, **how,
-    )  # fmt: skip
+    how = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "start_new_session": True}
+    return subprocess.Popen([sys.executable, "-m", "bench.cli", *PLAN, *more], cwd=home, env=environment, **how)
 
 
 def workers_of(process):
     """The processes of the jobs of a command."""
-    said = subprocess.run(
-        ["ps", "-o", "pid=", "-o", "args=", "--ppid", str(process.pid)], capture_output=True, text=True
-    )
-    return [int(line.split()[0]) for line in said.stdout.splitlines() if "spawn_main" in line]
+    found = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return [pid for pid in found if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+def live(pids):
+    return [pid for pid in pids if Path(f"/proc/{pid}").exists()]
 
 
 def wait_until(holds, seconds=120):
@@ -326,7 +327,7 @@ def test_a_second_ctrl_c_stops_at_once_and_gives_every_claim_back(tmp_path):
     assert process.returncode != 0
     assert "Traceback" not in said
     assert not list((store.root / "claims").glob("*/*"))
-    assert not any(os.path.exists(f"/proc/{pid}") for pid in workers)
+    assert not live(workers)
 
 
 @pytest.mark.slow
@@ -336,7 +337,7 @@ def test_when_the_command_itself_is_killed_its_processes_stop_and_the_same_comma
     workers = workers_of(process)
     process.kill()
     process.communicate()
-    wait_until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in workers))
+    wait_until(lambda: not live(workers))
     assert not Store(tmp_path / "results").claims.held()
     again = command(tmp_path, "--jobs", "2")
     _, said = again.communicate(timeout=300)
@@ -349,7 +350,8 @@ def test_a_failed_run_is_the_command_s_exit_code_and_events_are_as_of_one_proces
     bad = tmp_path / "bad.py"
     bad.write_text(
         "from methods.linear_probe import LinearProbe\n\n\n"
-        "class Bad(LinearProbe):\n    packs = 1\n    def views(self, recipe):\n        raise RuntimeError('it is bad')\n"
+        "class Bad(LinearProbe):\n    packs = 1\n"
+        "    def views(self, recipe):\n        raise RuntimeError('it is bad')\n"
     )
     process = command(tmp_path / "home", "-m", "bad", "--plugin", str(bad), "--jobs", "2", "--json", "--quiet")
     told, said = process.communicate(timeout=300)
