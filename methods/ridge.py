@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.core.cards import Bound
-from bench.core.spec import Recipe
+from bench.core.spec import Recipe, Scalar
 from bench.data.views.view import Frozen
 from bench.models.method import Features, Method, QualityModel, Toolbox, put_fitted
 from bench.models.part import TrainingPart
@@ -24,6 +24,7 @@ class Ridge(Method):
     title: ClassVar[str] = "Ridge"
     origin: ClassVar[str] = "ARNIQA's evaluation protocol"
     learns: ClassVar[Literal["fit"]] = "fit"
+    recipe: ClassVar[Mapping[str, Scalar]] = {"train_views": 5, "test_views": 5, "flips": False, "short_side": 0}
     vit_b: ClassVar[int] = 769
 
     def assemble(self, vit: Vit, toolbox: Toolbox) -> Features:

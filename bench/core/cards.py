@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -156,25 +156,74 @@ def source_of(module: str) -> Path:
     return Path(spec.origin)
 
 
+def derives(path: Path, node: ast.ClassDef, marker: str) -> bool:
+    """Whether a class has a base of this name, itself or by a base of its own, in whatever file that one lies."""
+    if marker in {ast.unparse(base).split(".")[-1] for base in node.bases}:
+        return True
+    return any(derives(home, base, marker) for home, base in _bases(path, node))
+
+
+def classes_in(path: Path) -> list[ast.ClassDef]:
+    """The classes that stand in a file, in their order."""
+    return [node for node in _tree(path, path.stat().st_mtime_ns).body if isinstance(node, ast.ClassDef)]
+
+
+@cache
+def _tree(path: Path, _mtime: int) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 @cache
 def _parse(path: Path, name: str, _mtime: int) -> Card:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
-    if name not in classes:
-        raise ImportError(f"{path.name} has no class {name}")
-    return _card(classes, classes[name], ast.get_docstring(tree) or "")
+    for node in classes_in(path):
+        if node.name == name:
+            return _card(path, node, ast.get_docstring(_tree(path, _mtime)) or "")
+    raise ImportError(f"{path.name} has no class {name}")
 
 
-def _card(classes: dict[str, ast.ClassDef], node: ast.ClassDef, module_doc: str) -> Card:
+def _bases(path: Path, node: ast.ClassDef) -> Iterator[tuple[Path, ast.ClassDef]]:
+    """The bases of a class that can be read, each with its file: of the same one, or of one that it imports them from.
+
+    What `bench` has for all (`Method` and its like) is not among them.
+    """
+    here = {other.name: other for other in classes_in(path) if other is not node}
+    names = [base.id for base in node.bases if isinstance(base, ast.Name)]
+    for statement in _tree(path, path.stat().st_mtime_ns).body:
+        if isinstance(statement, ast.ImportFrom):
+            bound = {alias.asname or alias.name: alias.name for alias in statement.names}
+            wanted = [bound[name] for name in names if name in bound]
+            home = _home(path, statement) if wanted else None
+            if home is not None:
+                yield from ((home, other) for other in classes_in(home) if other.name in wanted)
+    yield from ((path, here[name]) for name in names if name in here)
+
+
+def _home(path: Path, statement: ast.ImportFrom) -> Path | None:
+    """The file that `from module import ...` means in a file; None where it cannot be found, or is bench's own."""
+    module = statement.module or ""
+    if module.split(".")[0] == "bench" and not statement.level:
+        return None
+    folder = path.parents[max(statement.level, 1) - 1]
+    beside = folder.joinpath(*module.split(".")).with_suffix(".py")
+    if module and beside.is_file():
+        return beside
+    try:
+        found = None if statement.level else importlib.util.find_spec(module)
+    except (ImportError, ValueError):
+        return None
+    origin = (found and found.origin) or ""
+    return Path(origin) if origin.endswith(".py") else None
+
+
+def _card(path: Path, node: ast.ClassDef, module_doc: str) -> Card:
     options: dict[str, Option] = {}
     facts: dict[str, Any] = {}
     methods: dict[str, str] = {}
-    for base in node.bases:  # a class may build on another of the same file
-        if isinstance(base, ast.Name) and base.id in classes:
-            inherited = _card(classes, classes[base.id], module_doc)
-            options |= inherited.options
-            facts |= inherited.facts
-            methods |= inherited.methods
+    for home, base in _bases(path, node):
+        inherited = _card(home, base, module_doc)
+        options |= inherited.options
+        facts |= inherited.facts
+        methods |= inherited.methods
     for statement, next_one in zip(node.body, [*node.body[1:], None], strict=True):
         if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
             kind = ast.unparse(statement.annotation)

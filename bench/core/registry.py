@@ -20,7 +20,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from bench.core.cards import MISSING, Card, read_card
+from bench.core.cards import MISSING, Card, classes_in, derives, read_card
 from bench.core.errors import UsageError, suggest
 from bench.core.spec import EXTERNAL
 
@@ -173,23 +173,16 @@ class Registry(Generic[T]):
 
 
 def _classes_in(path: Path, marker: str) -> list[tuple[str, str]]:
-    """(registered name, class name) of the classes in a file whose base is `marker`.
+    """(registered name, class name) of the classes in a file that derive from `marker`.
 
     The registered name is the class attribute `name` where there is one, else the file's own name.
     """
     try:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        derived = [node for node in classes_in(path) if derives(path, node, marker)]
     except (OSError, SyntaxError, UnicodeDecodeError) as error:
         why = (error.strerror if isinstance(error, OSError) else None) or error
         raise UsageError(f"The plugin file {path} cannot be read: {why}.") from error
-    classes: list[tuple[str, str]] = []
-    kin = {marker}  # a class may build on another of the same file
-    for node in tree.body:
-        if isinstance(node, ast.ClassDef) and kin & {ast.unparse(base).split(".")[-1] for base in node.bases}:
-            kin.add(node.name)
-            if not node.name.startswith("_"):
-                classes.append((_class_name_attribute(node) or path.stem, node.name))
-    return classes
+    return [(_class_name_attribute(node) or path.stem, node.name) for node in derived if not node.name.startswith("_")]
 
 
 def _class_name_attribute(node: ast.ClassDef) -> str | None:

@@ -71,12 +71,18 @@ def corrected_paired_test(differences: Sequence[float], ratio: float, *, level: 
     spread = float(values.std(ddof=1))
     if spread <= NO_SPREAD * float(np.abs(values).max()):
         return PairedTest(effect, effect, effect, 1.0 if effect == 0 else 0.0, n)
-    from scipy.special import stdtr
-
     error = spread * math.sqrt(1 / n + ratio)
     half = t_quantile(n - 1, (1 + level) / 2) * error
-    p = 2 * float(stdtr(n - 1, -abs(effect) / error))
-    return PairedTest(effect, effect - half, effect + half, p, n)
+    return PairedTest(effect, effect - half, effect + half, t_tails(n - 1, effect, error), n)
+
+
+def t_tails(freedom: float, effect: float, error: float) -> float:
+    """Student's t: how often an effect at least as large comes about by chance; 0 where there is no error at all."""
+    from scipy.special import stdtr
+
+    if error == 0:
+        return 1.0 if effect == 0 else 0.0
+    return 2 * float(stdtr(freedom, -abs(effect) / error))
 
 
 @lru_cache(maxsize=256)

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from bench.core.errors import RunError
 from bench.core.progress import counted
 from bench.metrics.agreement import Vector, fit_logistic, krcc, plcc, rmse, srcc
-from bench.metrics.comparisons import t_quantile
+from bench.metrics.comparisons import t_quantile, t_tails
 
 Kept = NDArray[np.bool_]
 
@@ -81,6 +81,8 @@ class OverContents:
     high: float | None
     contents: int
     why: str = ""
+    p: float | None = None
+    """Of a difference: how often one at least as large comes about where there is none."""
 
     @property
     def excludes_zero(self) -> bool:
@@ -105,7 +107,7 @@ def interval(models: Sequence[ModelScores], metric: str, *, level: float = 0.95)
     if over.low is None or over.high is None:
         return replace(over, estimate=mean)
     half = over.high - over.estimate
-    return replace(over, estimate=mean, low=back(to(mean) - half), high=back(to(mean) + half))
+    return replace(over, estimate=mean, low=back(to(mean) - half), high=back(to(mean) + half), p=None)
 
 
 def paired_interval(
@@ -179,7 +181,7 @@ def _jackknife(parts: Sequence[_Part], level: float, share_of_freedom: float) ->
     except RunError as failure:
         return OverContents(estimate, None, None, contents, f"with one content left out, {failure}")
     half = t_quantile(freedom, (1 + level) / 2) * error
-    return OverContents(estimate, estimate - half, estimate + half, contents)
+    return OverContents(estimate, estimate - half, estimate + half, contents, p=t_tails(freedom, estimate, error))
 
 
 def _error_by_contents(parts: Sequence[_Part]) -> tuple[float, float]:

@@ -19,6 +19,7 @@ from bench.core.progress import counted
 from bench.planning.presets import PRESETS, in_order
 from bench.records.results import Results
 from bench.records.store import Store
+from bench.report.readme import write_study
 
 FOLDER = Path(__file__).parents[2] / "results" / "reference"
 NAME = "reference"
@@ -165,6 +166,9 @@ def main() -> None:
     if wish.tables:
         for path in make_tables_of(FOLDER, FOLDER.parent):
             print(path)
+        readme = FOLDER.parents[1] / "README.md"
+        if write_study(readme, Results.read(Store(FOLDER))):
+            print(readme)
 
 
 if __name__ == "__main__":

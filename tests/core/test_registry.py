@@ -111,3 +111,40 @@ def test_a_fact_that_cannot_be_read_counts_as_not_said(registry, tmp_path):
     registry.add_plugin(path)
     facts = registry.card("mine").facts
     assert (facts["vit_b"], facts["packs"], facts["family"]) == (None, 2, False)
+
+
+EXTENSION = '''
+"""A plugin."""
+from {module} import {cls} as Base
+
+class Wider(Base):
+    """One option more than what it builds on."""
+    bounds = {{"gain": {{"least": 0}}}}
+    gain: float = 1.0
+'''
+
+
+def test_a_method_may_build_on_a_built_in_one_and_has_its_options(registry, tmp_path):
+    path = tmp_path / "wider.py"
+    path.write_text(EXTENSION.format(module="methods.lora", cls="Lora"))
+    assert registry.add_plugin(path) == ["wider"]
+    card = registry.card("wider")
+    assert set(card.options) == {*registry.card("lora").options, "gain"}
+    assert card.summary == "One option more than what it builds on."
+    with pytest.raises(UsageError):
+        card.check({"gain": -1.0})
+
+
+def test_a_method_may_build_on_one_of_a_file_beside_its_own(registry, tmp_path):
+    plugin(tmp_path, "mine")
+    path = tmp_path / "wider.py"
+    path.write_text(EXTENSION.format(module=".mine", cls="Mine"))
+    assert registry.add_plugin(path) == ["wider"]
+    assert set(registry.card("wider").options) == {"strength", "gain"}
+
+
+@pytest.mark.parametrize("module", ["nowhere.at_all", "json", "methods.lora"])
+def test_a_class_that_builds_on_something_else_is_no_method(registry, tmp_path, module):
+    path = tmp_path / "wider.py"
+    path.write_text(EXTENSION.format(module=module, cls="JSONDecoder"))
+    assert registry.add_plugin(path) == []

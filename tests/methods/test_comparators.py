@@ -110,6 +110,12 @@ def test_hyperiqas_rates_fall_as_its_code_has_them():
     assert {cnn for _, cnn in rates} == {1.0}
 
 
+@pytest.mark.parametrize("name", ["ridge", "ridge_cnn"])
+def test_the_ridges_own_recipe_is_five_crops_of_the_picture_in_its_own_size(name):
+    recipe = own(name).recipe
+    assert (recipe.train_views, recipe.test_views, recipe.short_side, recipe.flips) == (5, 5, 0, False)
+
+
 def test_hyperiqas_own_recipe_is_adam_on_25_crops_with_an_absolute_loss(world, tmp_path):
     recipe = own("hyperiqa").recipe
     assert (recipe.epochs, recipe.batch, recipe.lr, recipe.loss) == (16, 96, 2e-4, "l1")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import coverage
-from benchmarks.coverage import CONTENTS, NOT_PROMISED, PROMISED, SPLITS, contents_row, splits_row
+from benchmarks.coverage import CONTENTS, NOT_PROMISED, PAIRED, PROMISED, SPLITS, contents_row, pairs_row, splits_row
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "coverage.md"
 PROMISE, THREE_ERRORS = 0.93, 3 * 0.01
@@ -26,6 +26,7 @@ def test_the_page_has_a_row_for_every_design():
     assert len(rows("Trainings repeated")) == len(PROMISED) * len(SPLITS)
     assert len(rows("Where that promise ends")) == len(NOT_PROMISED) * len(SPLITS)
     assert len(rows("These trained models on other contents")) == len(CONTENTS)
+    assert len(rows("All pairs of several methods")) == len(PAIRED)
 
 
 def test_every_promised_interval_covers_and_no_column_of_marks_errs_too_often():
@@ -36,6 +37,16 @@ def test_every_promised_interval_covers_and_no_column_of_marks_errs_too_often():
     for name, _, difference, _, mean, _ in rows("These trained models on other contents"):
         assert float(difference) >= PROMISE, name
         assert float(mean) >= PROMISE, name
+
+
+def test_pairs_of_equal_methods_are_told_apart_too_seldom_to_matter():
+    for name, _, *cells in rows("All pairs of several methods"):
+        assert all(float(cell) <= 0.05 for cell in cells), name
+
+
+@pytest.mark.slow
+def test_a_row_of_pairs_made_again_is_the_page_s():
+    assert pairs_row(PAIRED[0]) in PAGE.read_text(encoding="utf-8").splitlines()
 
 
 @pytest.mark.parametrize("design", [replace(PROMISED[1], splits=5), replace(PROMISED[5], splits=3)], ids=str)

@@ -12,6 +12,7 @@ from bench.cli.commands.options import Plugin, ResultsFolder, Strict
 from bench.cli.console import friendly, grid, note, say
 
 if TYPE_CHECKING:
+    from bench.records.results import Results
     from bench.report.compare import PairedDifference
 
 
@@ -22,8 +23,10 @@ def attach(app: App) -> None:
 
 @friendly
 def compare(
-    a: Annotated[str, typer.Argument(metavar="A", help="A method, or method,option=value.")],
-    b: Annotated[str, typer.Argument(metavar="B", help="Another.")],
+    methods: Annotated[
+        list[str],
+        typer.Argument(metavar="A B", help="Methods, each a name or name,option=value; of three or more all pairs."),
+    ],
     metric: Annotated[str, typer.Option("--metric", help="srcc, plcc, krcc or rmse.")] = "srcc",
     strict: Strict = False,
     with_: Annotated[
@@ -32,19 +35,20 @@ def compare(
     results: ResultsFolder = None,
     plugin: Plugin = None,
 ) -> None:
-    """Compare two methods over identical splits and over contents. Differences, intervals and what they mean."""
+    """Compare methods over identical splits and over contents. Differences, intervals and what they mean."""
     from bench.cli.invocation import configure, results_folder
-    from bench.core.errors import MixedError, UsageError
+    from bench.core.errors import UsageError
     from bench.core.registry import METHODS
     from bench.records.results import Results as Records
     from bench.records.store import Store
     from bench.report.compare import PROMISES
-    from bench.report.compare import compare as pairs
 
+    if len(methods) < 2:
+        raise UsageError("Name at least two methods: bench compare A B.")
     if metric not in ("srcc", "plcc", "krcc", "rmse"):
         raise UsageError(f"--metric {metric!r} is none of srcc, plcc, krcc and rmse.")
     config = configure(plugin, results=results)
-    names = [wish.partition(",")[0].strip() for wish in (a, b)]
+    names = [wish.partition(",")[0].strip() for wish in methods]
     if not Path(config["results"]).is_dir():
         for name in names:
             METHODS.target(name)
@@ -56,9 +60,20 @@ def compare(
         from bench.report.reference import folder_of, with_records_of
 
         records = with_records_of(records, Records.read(Store(folder_of(with_))))
+    if len(methods) == 2:
+        _two(records, methods[0], methods[1], metric, strict)
+    else:
+        _every_two(records, methods, metric, strict)
+    for line in PROMISES:
+        note(line)
+
+
+def _two(records: Results, a: str, b: str, metric: str, strict: bool) -> None:
+    """Two methods: a row for each experiment, and sentences."""
+    from bench.report.compare import compare as pairs
+
     compared = pairs(records, a, b, metric=metric)
-    if strict and (mixed := [line for comparison in compared for line in comparison.mixed]):
-        raise MixedError(f"{mixed[0]}. Without --strict the comparison says so itself.")
+    _refuse_mixed([line for comparison in compared for line in comparison.mixed], strict)
     for comparison in compared:
         title = f"{comparison.a} minus {comparison.b}, {metric.upper()}, preset {comparison.preset}"
         title += f", means over {comparison.seeds} seeds" if comparison.seeds > 1 else ""
@@ -71,8 +86,31 @@ def compare(
             None, (*both, *comparison.sentences, comparison.summary, *powers, *comparison.cautions, *unlike)
         ):
             say(line)
-    for line in PROMISES:
-        note(line)
+
+
+def _every_two(records: Results, methods: list[str], metric: str, strict: bool) -> None:
+    """Three methods or more: a table for each experiment, the largest difference first."""
+    from bench.report.pairs import all_pairs
+
+    tables = all_pairs(records, methods, metric=metric)
+    _refuse_mixed([line for table in tables for line in table.mixed], strict)
+    for table in tables:
+        title = f"{table.title}: every two methods, {metric.upper()}, preset {table.preset}"
+        rows = [
+            (pair.better, pair.worse, f"{pair.difference:+.3f}", _span(pair.low, pair.high), _p(pair.p))
+            for pair in table.pairs
+        ]
+        grid(("better", "than", "by", f"95% over {table.over}", "p (Holm)"), rows, title=title)
+        say(table.summary)
+        for line in table.mixed:
+            say(f"Mixed: {line}.")
+
+
+def _refuse_mixed(mixed: list[str], strict: bool) -> None:
+    from bench.core.errors import MixedError
+
+    if strict and mixed:
+        raise MixedError(f"{mixed[0]}. Without --strict the comparison says so itself.")
 
 
 def _power(row: PairedDifference) -> str:
@@ -90,10 +128,14 @@ def _power(row: PairedDifference) -> str:
 def _compared(row: PairedDifference) -> tuple[object, ...]:
     """A row of the comparison's table."""
 
-    def ends(low: float | None, high: float | None) -> str:
-        return "-" if low is None or high is None else f"[{low:+.3f}, {high:+.3f}]"
-
-    ps = ["-" if p is None else f"{p:.3f}" if p >= 0.001 else "<0.001" for p in (row.p, row.p_holm)]
     over = row.contents
-    contents = ("-", "-") if over is None else (over.contents, over.why or ends(over.low, over.high))
-    return row.title, f"{row.effect:+.3f}", row.n, ends(row.low, row.high), *ps, *contents
+    contents = ("-", "-") if over is None else (over.contents, over.why or _span(over.low, over.high))
+    return row.title, f"{row.effect:+.3f}", row.n, _span(row.low, row.high), _p(row.p), _p(row.p_holm), *contents
+
+
+def _span(low: float | None, high: float | None) -> str:
+    return "-" if low is None or high is None else f"[{low:+.3f}, {high:+.3f}]"
+
+
+def _p(p: float | None) -> str:
+    return "-" if p is None else f"{p:.3f}" if p >= 0.001 else "<0.001"

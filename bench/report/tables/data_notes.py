@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bench.core.errors import RunError, StoreError
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from bench.report.tables.fill import Column
 
 UNKNOWN = "unknown"
+FLAT = 0.1
+"""A learning curve is flat once an epoch lowers the mean loss by this share at most."""
 
 
 def spread_notes(labels: Sequence[str], columns: Sequence[Column], cells: Sequence[Sequence[Cell]]) -> tuple[str, ...]:
@@ -35,6 +37,29 @@ def spread_notes(labels: Sequence[str], columns: Sequence[Column], cells: Sequen
                 f"{', '.join(said)}."
             )
     return tuple(notes)
+
+
+def learning_note(labels: Sequence[str], cells: Sequence[Sequence[Cell]]) -> tuple[str, ...]:
+    """Which rows' learning curves had not flattened when training ended: more epochs might change their order."""
+    curves: dict[str, list[Sequence[float]]] = {}
+    for label, row in zip(labels, cells, strict=True):
+        losses = [record.body.get("loss") or () for record in runs_behind(row)]
+        curves.setdefault(label, []).extend(curve for curve in losses if len(curve) > 1)
+    said = []
+    for label, known in curves.items():
+        if falling := sum(curve[-1] < (1 - FLAT) * curve[-2] for curve in known):
+            said.append(label if falling == len(known) else f"{label} ({falling} of {len(known)} runs)")
+    if not said:
+        return ()
+    return (
+        f"Still learning when training ended (the last epoch's loss more than {FLAT:.0%} below that of the one "
+        f"before): {', '.join(said)}. More epochs might change the order.",
+    )
+
+
+def runs_behind(cells: Iterable[Cell]) -> list[Record]:
+    """Every run of the cells once, though it stands in several columns."""
+    return list(dict.fromkeys(record for cell in cells for record in cell.by_split.values()))
 
 
 def data_notes(columns: Sequence[Column], cells: Sequence[Sequence[Cell]]) -> tuple[str, ...]:

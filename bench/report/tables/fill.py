@@ -21,7 +21,7 @@ from bench.report.published import NOTES, PublishedRow, Source, epoch_note, name
 from bench.report.published import rows as published_rows
 from bench.report.selection import PresetResults, by_preset
 from bench.report.table import UNRANKED, Number, Row, Table
-from bench.report.tables.data_notes import data_notes, spread_notes
+from bench.report.tables.data_notes import data_notes, learning_note, runs_behind, spread_notes
 from bench.report.tables.differences import with_difference_columns
 from bench.report.tables.notes import (
     Network,
@@ -139,7 +139,7 @@ def fill(results: PresetResults, layout: Layout) -> Table:
         layout = with_raw_plcc(layout)
     cells = [[_cell(results, line, column) for column in layout.columns] for line in layout.lines]
     rules = results.rules
-    records = _runs_behind(cell for row in cells for cell in row)
+    records = runs_behind(cell for row in cells for cell in row)
     folds = _folds_of(records)
     of = max([rules.planned(results.preset), *(cell.splits for row in cells for cell in row)])
     of = -(-of // folds) * folds if folds else of  # of whole repetitions
@@ -173,6 +173,7 @@ def fill(results: PresetResults, layout: Layout) -> Table:
             *rules.notes,
             *layout.notes,
             *data_notes(layout.columns, cells),
+            *learning_note(labels, cells),
             *(spread_notes(labels, layout.columns, cells) if 0 < folds < of else ()),
             *filter(None, _on_published(layout, sources)),
         ),
@@ -235,11 +236,6 @@ def _cell(results: PresetResults, line: Line, column: Column) -> Cell:
     return Cell.of(results.runs(line.arm, experiment), experiment, column.metric)
 
 
-def _runs_behind(cells: Iterable[Cell]) -> list[Record]:
-    """Every run of the cells once, though it stands in several columns."""
-    return list(dict.fromkeys(record for cell in cells for record in cell.by_split.values()))
-
-
 def _contest(layout: Layout, lead: tuple[str, ...]) -> str:
     """The name of the rows that a row is ranked among."""
     return "" if layout.ranked_within is None else lead[layout.ranked_within]
@@ -258,7 +254,7 @@ def _measured_row(
     numbers: tuple[Number, ...],
     cells: list[Cell],
 ) -> Row:
-    records = _runs_behind(cells)
+    records = runs_behind(cells)
     cost = cost_of(records)
     label = line.lead[layout.named_lead]
     if layout.counted and cost.trainable is not None:

@@ -173,6 +173,25 @@ def test_what_tables_say_against_their_own_numbers_counts_as_a_caution(changes, 
     assert not [note for note in notes_of() if CAUTIONS.match(note)]
 
 
+def learning(*curves):
+    """The notes on learning below a table of GLIA, split by split."""
+    specs = specs_of("main", "demo", "glia", ["demo_a"], splits=len(curves))
+    records = [record_of(spec, loss=list(curve)) for spec, curve in zip(specs, curves, strict=True)]
+    notes = tables_of("main", records)["main_demo"].notes
+    return [note for note in notes if note.startswith("Still learning")]
+
+
+def test_a_table_says_which_curves_had_not_flattened_when_training_ended():
+    flat, steep = (0.3, 0.2, 0.19), (0.3, 0.2, 0.15)
+    assert learning(flat, flat, flat) == []
+    assert "the one before): GLIA (1 of 3 runs)." in learning(flat, flat, steep)[0]
+    assert "the one before): GLIA." in learning(steep, steep, steep)[0]
+
+
+def test_a_run_of_one_epoch_has_no_curve_to_judge():
+    assert learning((0.3,), (0.3,)) == []
+
+
 def test_a_caution_is_on_the_screen_of_the_command(home):
     store = Store(home / "other")
     for spec in specs_of("main", "demo", "glia,lora", splits=2):

@@ -1,0 +1,97 @@
+"""The README's table of the study, made of the reference records: scores with intervals, and who beats whom."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from statistics import fmean
+
+from bench.core.progress import counted
+from bench.planning.usual import fact_of
+from bench.records.results import Experiment, Results
+from bench.report.arms import PAPER_LAST, PAPER_ORDER, Arm, count_text
+from bench.report.cells import Cell, cost_of
+from bench.report.pairs import Pairs, all_pairs
+from bench.report.selection import PresetResults, by_split_rule
+
+STRATEGIES = (*PAPER_ORDER, *PAPER_LAST)
+SET = "study"
+OPEN, CLOSE = "<!-- study: written by make results -->", "<!-- /study -->"
+HEADS = ("Method", "SRCC [95% over contents]", "PLCC [95% over contents]", "Better than")
+
+
+def write_study(page: Path, results: Results) -> bool:
+    """Put the study's table between its two marks in a page; whether there was one to put."""
+    text = page.read_text(encoding="utf-8")
+    if OPEN not in text or not (lines := study_lines(results)):
+        return False
+    before, _, rest = text.partition(OPEN)
+    after = rest.partition(CLOSE)[2]
+    page.write_text(before + "\n".join([OPEN, *lines, CLOSE]) + after, encoding="utf-8")
+    return True
+
+
+def study_lines(results: Results) -> list[str]:
+    """The table in Markdown and a sentence of what it shows; nothing before all strategies have all folds."""
+    for part in by_split_rule(results.select(preset=SET)):
+        experiment = next((e for e in part.experiments() if e.train == SET and e.tested == SET), None)
+        if experiment is None or part.rules.unusual:
+            continue
+        arms = _arms(part, experiment)
+        if set(STRATEGIES) <= set(arms):
+            return _lines(part, experiment, arms, _told_apart(results, arms))
+    return []
+
+
+def _arms(part: PresetResults, experiment: Experiment) -> dict[str, Arm]:
+    """By method, the arm to show: at the rate that was found for it, else as it comes; complete ones alone."""
+    chosen: dict[str, Arm] = {}
+    for arm in part.arms:
+        plain = not arm.options and all(name == "seed" for name, _ in arm.recipe)
+        complete = len(Cell.of(part.runs(arm, experiment), experiment, "srcc").values) >= part.rules.planned(
+            part.preset
+        )
+        constant = bool(fact_of(arm.method, "constant"))
+        tuned = arm.recipe_from != "default"
+        if plain and (complete or constant) and (tuned or arm.method not in chosen):
+            chosen[arm.method] = arm
+    return chosen
+
+
+def _told_apart(results: Results, arms: Mapping[str, Arm]) -> Pairs:
+    """All pairs of the strategies, and of no other: what is known of the cheap baselines needs no test of its own."""
+    of_set = results.select(preset=SET, train=SET)
+    wishes = [",".join([name, *arms[name].run_changes()]) for name in STRATEGIES]
+    return next(pairs for pairs in all_pairs(of_set, wishes) if pairs.experiment.train == SET)
+
+
+def _lines(part: PresetResults, experiment: Experiment, arms: Mapping[str, Arm], apart: Pairs) -> list[str]:
+    names = [*STRATEGIES, *sorted(set(arms) - set(STRATEGIES))]
+    rows = [_row(part, experiment, arms[name], apart if name in STRATEGIES else None) for name in names]
+    table = [HEADS, ("---", "---:", "---:", "---"), *rows]
+    return ["| " + " | ".join(row) + " |" for row in table] + ["", _sentence(part, experiment, arms, apart)]
+
+
+def _row(part: PresetResults, experiment: Experiment, arm: Arm, apart: Pairs | None) -> tuple[str, ...]:
+    cells = [Cell.of(part.runs(arm, experiment), experiment, metric) for metric in ("srcc", "plcc")]
+    size = cost_of(cells[0].records).trainable
+    label = f"{arm.title} ({count_text(size)})" if size else arm.title
+    beaten = "" if apart is None else ", ".join(apart.beaten_by(arm.title)) or "–"
+    return label, *(_number(cell) for cell in cells), beaten
+
+
+def _number(cell: Cell) -> str:
+    """A mean over folds and seeds with its interval; a dash where the number is undefined."""
+    from bench.metrics.contents import interval
+
+    if not cell.values:
+        return "–"
+    over = interval(list(cell.predictions().values()), cell.metric)
+    span = "" if over.low is None or over.high is None else f" [{over.low:.3f}, {over.high:.3f}]"
+    return f"{fmean(cell.values.values()):.3f}{span}"
+
+
+def _sentence(part: PresetResults, experiment: Experiment, arms: Mapping[str, Arm], apart: Pairs) -> str:
+    runs = [record for name in STRATEGIES for record in part.runs(arms[name], experiment)]
+    seeds = counted(len({record.spec.recipe.seed for record in runs}), "seed")
+    return f"Means over 7 folds and {seeds}, each strategy at its own rate. {apart.summary}"

@@ -1,0 +1,63 @@
+"""GLIA's trial: as it comes it is GLIA to the bit, and each switch changes what it says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from bench.core.registry import METHODS, add_plugin_file
+from bench.core.spec import Recipe
+from bench.models.weights.load import WeightlessToolbox
+from bench.training.run import make_run
+from tests.core.plugins import TINY_OPTIONS
+from tests.methods.vits import small_vit
+from tests.world import make_world, tiny_runtime, tiny_spec
+
+PLUGIN = Path(__file__).parents[2] / "benchmarks" / "glia_trial.py"
+SMALL = {"grid": 2, "fragment": 32, "rank": 16}
+
+
+@pytest.fixture(autouse=True)
+def _registered():
+    add_plugin_file(PLUGIN)
+
+
+def model(**options):
+    torch.manual_seed(0)
+    return METHODS.make("glia_trial", SMALL | options).build(small_vit(), Recipe(size=64), WeightlessToolbox())
+
+
+def scores(home: Path, method: str, **options) -> np.ndarray:
+    spec = tiny_spec(method, options=TINY_OPTIONS | options)
+    _, arrays = make_run(spec, tiny_runtime(home, make_world(home / f"{method}{len(options)}")))
+    return arrays["near:test/predicted"]
+
+
+def test_as_it_comes_it_is_glia_to_the_bit(tmp_path):
+    assert np.array_equal(scores(tmp_path, "glia"), scores(tmp_path, "glia_trial"))
+
+
+@pytest.mark.parametrize("switch", [{"seen": "crop"}, {"scale_start": "one"}, {"head_start": "short"}])
+def test_a_switch_makes_another_model(tmp_path, switch):
+    assert not np.array_equal(scores(tmp_path, "glia_trial"), scores(tmp_path, "glia_trial", **switch))
+
+
+def test_guidance_may_be_kept_in_full_precision():
+    assert not model().features.frozen["guide"].exact
+    assert model(kept="full").features.frozen["guide"].exact
+
+
+def test_the_factors_may_start_at_one_and_the_head_short():
+    started = model(scale_start="one", head_start="short")
+    assert all(bool((block.scale == 1).all()) for block in started.features.blocks.values())
+    assert started.head.weight.norm().item() == pytest.approx(0.1)
+    assert model().head.weight.norm().item() == pytest.approx(1)
+
+
+def test_the_adapter_on_fragments_sees_glias_fragments_and_nothing_else():
+    recipe = Recipe(size=64)
+    views = METHODS.make("adapter_on_fragments", {"grid": 2, "fragment": 32}).views(recipe)
+    assert views == {"crop": METHODS.make("glia", SMALL).views(recipe)["detail"]}

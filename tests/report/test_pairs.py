@@ -1,0 +1,134 @@
+"""Every two of several methods: which differ, corrected for how many pairs were looked at, and the README's table."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from typer.testing import CliRunner
+
+from bench.cli import app
+from bench.core.errors import UsageError
+from bench.metrics.comparisons import holm
+from bench.records.results import Results
+from bench.records.store import Store
+from bench.report.compare import compare
+from bench.report.pairs import all_pairs
+from bench.report.readme import CLOSE, OPEN, study_lines, write_study
+from tests.report.records import body_of, predictions
+from tests.report.results import results_of, specs_of
+
+SEVEN = "linear_probe,full_finetune,adapter,lora,vpt,loda,glia"
+
+
+@pytest.fixture(scope="module")
+def study():
+    return results_of("strategies", "study", SEVEN + ",ridge", splits=7)
+
+
+def test_each_pair_is_that_of_compare_with_the_better_one_first(study):
+    (table,) = all_pairs(study, ["lora", "glia", "loda"])
+    assert (table.over, table.count, len(table.pairs)) == ("contents", 12, 3)
+    assert [pair.difference for pair in table.pairs] == sorted((p.difference for p in table.pairs), reverse=True)
+    rows = {
+        frozenset(pair): compare(study, *pair)[0].rows[0]
+        for pair in (("lora", "glia"), ("lora", "loda"), ("glia", "loda"))
+    }
+    titles = {"lora": "LoRA", "glia": "GLIA", "loda": "LoDa"}
+    for names, row in rows.items():
+        (pair,) = (p for p in table.pairs if {p.better, p.worse} == {titles[name] for name in names})
+        ends = sorted(abs(end) for end in (row.contents.low, row.contents.high))
+        assert pair.difference == pytest.approx(abs(row.contents.estimate))
+        assert sorted(map(abs, (pair.low, pair.high))) == pytest.approx(ends)
+        assert pair.low <= pair.difference <= pair.high
+
+
+def test_p_is_corrected_for_all_pairs_that_were_looked_at(study):
+    (table,) = all_pairs(study, ["lora", "full_finetune", "vpt", "loda"])
+    pairs = [
+        ("lora", "full_finetune"),
+        ("lora", "vpt"),
+        ("lora", "loda"),
+        ("full_finetune", "vpt"),
+        ("full_finetune", "loda"),
+        ("vpt", "loda"),
+    ]
+    single = sorted(holm([compare(study, *pair)[0].rows[0].contents.p for pair in pairs]))
+    assert sorted(pair.p for pair in table.pairs) == pytest.approx(single)
+
+
+def test_one_who_is_beaten_is_named_and_the_rest_may_be_equal(study):
+    (table,) = all_pairs(study, ["adapter", "vpt", "loda", "glia"])
+    assert set(table.beaten_by("GLIA")) == {"Adapter", "VPT", "LoDa"}
+    apart = sum(pair.told_apart for pair in table.pairs)
+    assert f"of 6 pairs {apart} can be told apart (α = 0.05 after Holm, over 12 contents)." in table.summary
+    assert "may be equal, or differ by up to 0." in table.summary
+
+
+def test_without_intervals_over_contents_pairs_are_over_splits(study):
+    lost = Results(replace(record, arrays=None) for record in study.records)
+    (table,) = all_pairs(lost, ["lora", "glia", "loda"])
+    assert (table.over, table.count) == ("splits", 7)
+
+
+@pytest.mark.parametrize(
+    ("wishes", "says"),
+    [
+        (["lora", "glia", "lora"], "named twice"),
+        (["lora", "glia", "ssf"], "ssf"),
+    ],
+)
+def test_what_cannot_be_compared_is_said(study, wishes, says):
+    with pytest.raises(UsageError, match=says):
+        all_pairs(study, wishes)
+
+
+@pytest.fixture
+def stored(tmp_path):
+    store = Store(tmp_path / "results")
+    store.ready()
+    for spec in specs_of("strategies", "study", "lora,glia,loda", splits=7):
+        store.write(body_of(spec), predictions(spec))
+    return store
+
+
+def test_the_command_takes_three_methods_and_prints_all_pairs(stored):
+    told = CliRunner().invoke(app, ["compare", "lora", "glia", "loda", "--results", str(stored.root)])
+    assert told.exit_code == 0
+    assert "Study: every two methods, SRCC, preset study" in told.stdout
+    assert "Study: of 3 pairs" in told.stdout
+
+
+def test_the_command_wants_two_methods_at_least(stored):
+    told = CliRunner().invoke(app, ["compare", "lora", "--results", str(stored.root)])
+    assert told.exit_code == 2
+    assert "at least two methods" in told.output
+
+
+def test_the_readmes_table_has_the_strategies_with_intervals_and_whom_each_beats(study):
+    lines = study_lines(study)
+    rows = [line for line in lines if line.startswith("| ")][2:]
+    assert [row.split(" (")[0].removeprefix("| ") for row in rows] == [
+        "Linear probe", "Full fine-tune", "Adapter", "LoRA", "VPT", "LoDa", "GLIA", "Ridge",
+    ]  # fmt: skip
+    (glia,) = all_pairs(study, SEVEN.split(","))
+    assert f"| {', '.join(glia.beaten_by('GLIA'))} |" in rows[6]
+    assert lines[-1].endswith(glia.summary)
+    assert rows[7].endswith("|  |")
+
+
+def test_nothing_is_shown_before_every_strategy_has_all_folds(study):
+    some = study.where(lambda record: not (record.spec.method == "vpt" and record.spec.split == 3))
+    assert study_lines(some) == []
+
+
+def test_the_table_goes_between_its_marks_and_nothing_else_is_touched(study, tmp_path):
+    page = tmp_path / "README.md"
+    page.write_text(f"before\n{OPEN}\nstale\n{CLOSE}\nafter\n")
+    assert write_study(page, study)
+    text = page.read_text()
+    assert text.startswith(f"before\n{OPEN}\n| Method |")
+    assert text.endswith(f"{CLOSE}\nafter\n")
+    assert "stale" not in text
+    page.write_text("no marks\n")
+    assert not write_study(page, study)
