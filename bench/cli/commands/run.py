@@ -11,7 +11,7 @@ import typer
 
 from bench.cli.app import App
 from bench.cli.commands import run_options as options
-from bench.cli.commands.options import Device, Plugin, ResultsFolder
+from bench.cli.commands.options import Device, Jobs, Plugin, ResultsFolder
 from bench.cli.config import file_settings
 from bench.cli.console import DEBUG, friendly, note, silenced
 from bench.cli.help import HelpCommand
@@ -77,7 +77,7 @@ def run(
     device: Device = None,
     precision: options.Precision = None,
     overwrite: options.Overwrite = None,
-    jobs: options.Jobs = None,
+    jobs: Jobs = None,
     pack: options.Pack = None,
     compile_steps: options.Compile = None,
     no_cache: options.NoCache = False,

@@ -46,9 +46,6 @@ Recipe = Annotated[
 ]
 Precision = Annotated[Name, typer.Option("--precision", help="fp32 or bf16.")]
 Overwrite = Annotated[Name, typer.Option("--overwrite", help=OVERWRITE_HELP)]
-Jobs = Annotated[
-    Name, typer.Option("--jobs", "-j", help="Runs at once here, in N processes; auto: as many as have room.")
-]
 Pack = Annotated[
     Optional[int], typer.Option("--pack", min=0, help="Train up to N alike linear probes together; 1: none.")
 ]

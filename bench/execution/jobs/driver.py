@@ -28,11 +28,11 @@ from bench.execution.attempt import (
     run_with_retry,
 )
 from bench.execution.jobs.crew import Crew, Room, with_room
-from bench.execution.jobs.start import start
 from bench.execution.jobs.worker import AT_ONCE, STOP, Order, card_room, work
 from bench.execution.orders import ExecutionOptions, Summary, report_of, stop_on_ctrl_c, tell, tell_elsewhere
 from bench.execution.outcome import Result, describe_group
 from bench.execution.serial import ClaimedRuns, execute_serial
+from bench.execution.start import start
 from bench.execution.watching import Position, Underway
 from bench.planning.members import stands_on_runs
 from bench.records.store import Store

@@ -7,12 +7,10 @@ disturbs no other. Where the other process is gone it stops as after Ctrl-C.
 from __future__ import annotations
 
 import os
-import pickle
 import signal
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -21,17 +19,17 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from bench.core.errors import BenchError, Interrupted, RunError
+from bench.core.errors import Interrupted
 from bench.core.progress import Report
 from bench.core.registry import add_plugin_file
 from bench.core.runtime import Runtime
 from bench.core.spec import RunSpec
 from bench.execution.attempt import AnswersSincePlan, Maker, PackMaker, out_of_memory
 from bench.execution.jobs.crew import Room
-from bench.execution.jobs.start import hear_signals
 from bench.execution.orders import ExecutionOptions
 from bench.execution.outcome import Result
 from bench.execution.serial import SerialExecution
+from bench.execution.start import hear_signals, portable
 from bench.execution.watching import Position, Underway, Watcher
 from bench.training.record import Outcome
 from bench.training.shared import Shared
@@ -179,20 +177,9 @@ def work(connection: Connection, order: Order) -> None:
     except KeyboardInterrupt:
         return
     except BaseException as error:
-        line.tell("broken", _portable(error))
+        line.tell("broken", portable(error))
         return
     line.tell("finished")
-
-
-def _portable(error: BaseException) -> BaseException:
-    """An error as it can be sent; what no user has caused tells where it was."""
-    if not isinstance(error, BenchError):
-        error.add_note("In a process of --jobs:\n" + "".join(traceback.format_tb(error.__traceback__)))
-    try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:
-        return RunError(f"{type(error).__name__}: {error}")
-    return error
 
 
 def _execution(line: Line, order: Order) -> SerialExecution:

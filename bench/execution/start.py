@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
+import pickle
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
@@ -13,13 +15,15 @@ from multiprocessing.process import BaseProcess
 from types import ModuleType
 from typing import Any
 
+from bench.core.errors import BenchError, RunError
+
 STOPS = (signal.SIGINT, signal.SIGTERM)
 
 
 def start(body: Callable[..., None], *arguments: Any) -> tuple[BaseProcess, Connection]:
     """Start `body(line, *arguments)` in a process of its own; it calls `hear_signals` when it is ready for them."""
     ours, theirs = multiprocessing.Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=body, args=(theirs, *arguments), name="bench-job")
+    process = multiprocessing.get_context("spawn").Process(target=body, args=(theirs, *arguments))
     resource_tracker.ensure_running()  # its own start would let the signals through
     with _without_main(), _held_back():
         process.start()
@@ -30,6 +34,17 @@ def start(body: Callable[..., None], *arguments: Any) -> tuple[BaseProcess, Conn
 def hear_signals() -> None:
     """Let through what came since the process began."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
+
+
+def portable(error: BaseException) -> BaseException:
+    """An error as it can be sent; what no user has caused tells where it was."""
+    if not isinstance(error, BenchError):
+        error.add_note("In a process of its own:\n" + "".join(traceback.format_tb(error.__traceback__)))
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return RunError(f"{type(error).__name__}: {error}")
+    return error
 
 
 @contextmanager
