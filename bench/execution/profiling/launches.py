@@ -12,8 +12,8 @@ from torch.profiler import ProfilerActivity, profile
 
 from bench.execution.profiling.ceilings import wait_for
 
-COPIES = ("aten::copy_", "aten::_to_copy", "aten::clone")
-"""Operators that only move or cast."""
+COPY = "aten::copy_"
+"""What every move and cast ends in."""
 
 
 @dataclass(frozen=True)
@@ -21,9 +21,9 @@ class Launches:
     """Of one step, on average."""
 
     operators: float
-    """What the host dispatches, those that others call among them."""
+    """What the host is asked for: those that others call are not counted."""
     copies: float
-    """Those of them that only move or cast."""
+    """How often numbers are only moved or cast, inside of those too."""
     kernels: float | None = None
     """What a card is given to do, its copies among it; None on other devices."""
     busy_seconds: float | None = None
@@ -43,12 +43,16 @@ def count_launches(work: Callable[[], object], steps: int, device: torch.device)
         work()
         wait_for(device)
     events: EventList = profiler.events()
-    names = [event.name for event in events if event.name.startswith("aten::")]
-    operators, copies = len(names) / steps, sum(name in COPIES for name in names) / steps
+    operators = sum(_is_operator(event) and not _is_operator(event.cpu_parent) for event in events) / steps
+    copies = sum(event.name == COPY for event in events) / steps
     if not on_card:
         return Launches(operators, copies)
     spans = [(one.time_range.start, one.time_range.end) for one in events if _on_card(one)]
     return Launches(operators, copies, len(spans) / steps, union(spans) / 1e6 / steps)
+
+
+def _is_operator(event: Any) -> bool:
+    return event is not None and event.name.startswith("aten::")
 
 
 def _on_card(event: Any) -> bool:

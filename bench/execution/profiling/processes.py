@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +20,9 @@ from bench.planning.plan import sort_settings
 
 if TYPE_CHECKING:
     from bench.execution.profiling.measure import Setting
+
+QUIET = "99"
+"""A level above all that torch's profiler would write among our lines."""
 
 
 def profile_methods(
@@ -49,9 +54,8 @@ def profile_methods(
         report(done, len(methods), "methods measured")
         try:
             chosen = {**own.get(name, {}), **options.get(name, {})}
-            measured[name] = _in_fresh_process(
-                name, chosen, setting, runtime, lambda what, name=name: say(_line(begin, done, methods, name, what))
-            )
+            at = partial(_say, say, begin, f"{done + 1}/{len(methods)} {name}")
+            measured[name] = _in_fresh_process(name, chosen, setting, runtime, at)
         except UsageError:
             raise
         except Exception as error:  # a method's own code, a plugin's among them, may fail in any way
@@ -62,9 +66,9 @@ def profile_methods(
     return report_of(measured, setting), failed
 
 
-def _line(begin: float, done: int, methods: Sequence[str], name: str, what: str) -> str:
-    """What is being measured, in a line."""
-    return f"{clock(time.monotonic() - begin):>6}  {done + 1}/{len(methods)} {name}: {what}"
+def _say(say: Say, begin: float, name: str, what: str) -> None:
+    """What is being measured, in a line, and how long all has taken."""
+    say(f"{clock(time.monotonic() - begin):>6}  {name}: {what}")
 
 
 def _in_fresh_process(
@@ -95,6 +99,7 @@ def _in_fresh_process(
 
 def _measure(line: Connection, name: str, options: dict[str, Scalar], setting: Setting, runtime: Runtime) -> None:
     """The body of the fresh process."""
+    os.environ.setdefault("KINETO_LOG_LEVEL", QUIET)
     try:
         hear_signals()
         for plugin in runtime.plugins:

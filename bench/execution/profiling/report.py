@@ -33,9 +33,9 @@ LEGEND = (
     "next s: the next one in the same process.",
     "train img/s: pictures a second in training. score, cached: in scoring, with frozen inputs computed or read. data "
     "to overhead: where a training step's time goes. of matmul, of copy: training's work a second as a share of what "
-    "this machine was measured to do in matrix products, and in copying memory. launches: what a training step gives the "
-    "device to do, kernels and copies on a card, operators on a CPU. idle: the share of the step in which a card has "
-    "nothing to do.",
+    "this machine was measured to do in matrix products, and in copying memory. launches: what a training step "
+    "gives the device to do: kernels and copies on a card, operators on a CPU. idle: the share of a step in which a "
+    "card has nothing to do.",
 )
 """What the headings of both tables mean."""
 WAITING = 0.25
