@@ -184,7 +184,7 @@ def _parse(path: Path, name: str, _mtime: int) -> Card:
 def _bases(path: Path, node: ast.ClassDef) -> Iterator[tuple[Path, ast.ClassDef]]:
     """The bases of a class that can be read, each with its file: of the same one, or of one that it imports them from.
 
-    What `bench` has for all (`Method` and its like) is not among them.
+    An imported one without bases of its own is left out: so are `Method` and its like, for which registries speak.
     """
     here = {other.name: other for other in classes_in(path) if other is not node}
     names = [base.id for base in node.bases if isinstance(base, ast.Name)]
@@ -194,15 +194,13 @@ def _bases(path: Path, node: ast.ClassDef) -> Iterator[tuple[Path, ast.ClassDef]
             wanted = [bound[name] for name in names if name in bound]
             home = _home(path, statement) if wanted else None
             if home is not None:
-                yield from ((home, other) for other in classes_in(home) if other.name in wanted)
+                yield from ((home, other) for other in classes_in(home) if other.name in wanted and other.bases)
     yield from ((path, here[name]) for name in names if name in here)
 
 
 def _home(path: Path, statement: ast.ImportFrom) -> Path | None:
-    """The file that `from module import ...` means in a file; None where it cannot be found, or is bench's own."""
+    """The file that `from module import ...` means in a file; None where it cannot be found."""
     module = statement.module or ""
-    if module.split(".")[0] == "bench" and not statement.level:
-        return None
     folder = path.parents[max(statement.level, 1) - 1]
     beside = folder.joinpath(*module.split(".")).with_suffix(".py")
     if module and beside.is_file():

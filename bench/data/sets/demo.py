@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from bench.core.errors import DataError
 from bench.core.progress import Report
-from bench.data.dataset import COLUMNS, NO_OFFICIAL, Dataset, DatasetSource
+from bench.data.dataset import COLUMNS, Dataset
+from bench.data.sets._made import MadeSet
 from bench.data.synthesis.distortions import DISTORTIONS
 from bench.data.synthesis.folders import verified
 from bench.data.synthesis.synthesize import Photo, Recipe, synthesize
@@ -67,24 +68,15 @@ _SHIPPED = {
 """Where each photograph lies inside an installed package."""
 
 
-class _Made(DatasetSource):
+class _Demo(MadeSet):
     """What the three sets share."""
-
-    score_range: ClassVar[tuple[float, float]] = (1.0, 5.0)
-    kind: ClassVar[str] = "synthetic"
-    tells: ClassVar[tuple[str, ...]] = ("distortion", "originals")
-    obtain: ClassVar[str] = "made from photographs inside the installed packages; nothing to get"
-
-    def lacks_official(self) -> str:
-        """It never had a split of its authors: nothing need be made to know it."""
-        return f"{self.name} has {NO_OFFICIAL}."
 
     def load(self) -> Dataset:
         """Make the set where it is not there yet, and read it."""
         return load_demo(self.name, self.place.cache, self.place.progress)
 
 
-class DemoA(_Made):
+class DemoA(_Demo):
     """Six photographs, each distortion alone: 300 pictures."""
 
     name = "demo_a"
@@ -93,7 +85,7 @@ class DemoA(_Made):
     groups: ClassVar[int] = 6
 
 
-class DemoB(_Made):
+class DemoB(_Demo):
     """Six other photographs, each distortion alone: 300 pictures."""
 
     name = "demo_b"
@@ -102,7 +94,7 @@ class DemoB(_Made):
     groups: ClassVar[int] = 6
 
 
-class DemoWild(_Made):
+class DemoWild(_Demo):
     """Five further photographs, two or three distortions at once: 200 pictures; labels follow a rule."""
 
     tells: ClassVar[tuple[str, ...]] = ("originals",)

@@ -14,7 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
-from bench.data.dataset import NO_OFFICIAL, Dataset, DatasetSource
+from bench.data.dataset import Dataset
+from bench.data.sets._made import MadeSet
 from bench.data.sets.demo import ensure_made, load_made
 from bench.data.synthesis.folders import publish, verified
 from bench.data.synthesis.synthesize import Recipe
@@ -51,17 +52,8 @@ EXPECTED = {
 """sha256 of pixels and labels, as bench.data.sets.demo has them of the demo sets."""
 
 
-class _Made(DatasetSource):
+class _Study(MadeSet):
     """What the study's sets share."""
-
-    score_range: ClassVar[tuple[float, float]] = (1.0, 5.0)
-    kind: ClassVar[str] = "synthetic"
-    tells: ClassVar[tuple[str, ...]] = ("distortion", "originals")
-    obtain: ClassVar[str] = "made from photographs inside the installed packages; nothing to get"
-
-    def lacks_official(self) -> str:
-        """It never had a split of its authors: nothing need be made to know it."""
-        return f"{self.name} has {NO_OFFICIAL}."
 
     def load(self) -> Dataset:
         """Make the set where it is not there yet, and read it."""
@@ -74,7 +66,7 @@ class _Made(DatasetSource):
         return load_made(name, folder, recipe, expected)
 
 
-class Study(_Made):
+class Study(_Study):
     """Fourteen photographs, each distortion alone: 1400 pictures."""
 
     name = "study"
@@ -83,7 +75,7 @@ class Study(_Made):
     groups: ClassVar[int] = 14
 
 
-class StudyTune(_Made):
+class StudyTune(_Study):
     """Three further photographs, on which nothing but settings is chosen: 300 pictures."""
 
     name = "study_tune"
@@ -92,7 +84,7 @@ class StudyTune(_Made):
     groups: ClassVar[int] = 3
 
 
-class StudyMetric(_Made):
+class StudyMetric(_Study):
     """The pictures of the study, each labelled by how two full-reference metrics rank it: no opinions."""
 
     name = "study_metric"
