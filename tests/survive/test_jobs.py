@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import torch
 
 from bench.core.claims import Claims
 from bench.core.errors import StoreError
@@ -362,6 +363,17 @@ def test_a_failed_run_is_the_command_s_exit_code_and_events_are_as_of_one_proces
     assert events[-1]["event"] == "plan_end"
     assert (events[-1]["made"], events[-1]["failed"], events[-1]["elsewhere"]) == (4, 2, 0)
     assert len({event["number"] for event in events if event["event"] == "begin"}) == 6
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a card: torch sees none")
+def test_on_a_real_card_as_many_run_at_once_as_the_first_ones_memory_says(tmp_path):
+    process = command(tmp_path, "--device", "cuda", "--jobs", "auto", "--splits", "4")
+    _, said = process.communicate(timeout=300)
+    assert process.returncode == 0, said
+    assert "8 done, 0 failed" in said
+    assert "of the card and" in said
+    made_on = {record["numerics"]["trained"]["device_type"] for record in Store(tmp_path / "results").records()}
+    assert made_on == {"cuda"}
 
 
 @pytest.mark.slow
