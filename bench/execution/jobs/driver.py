@@ -99,7 +99,9 @@ class JobsExecution:
         self.specs, self.runtime, self.options, self.crew, self.stop = specs, runtime, options, crew, stop
         self.makers, self.room, self.store = makers, room, Store(runtime.results)
         self.answers = AnswersSincePlan(self.store, specs, options.overwrite)
-        self.summary, self.ended, self.begun = Summary(), set[str](), 0
+        self.summary, self.ended = Summary(), set[str]()
+        self.numbers: dict[str, int] = {}
+        """The place of each run among those that were begun; one that is made again keeps it."""
         self.workers: list[Worker] = []
         self.order: Order | None = None
         self.wanted = 1 if crew.measured else crew.count
@@ -115,7 +117,8 @@ class JobsExecution:
         if self.options.overwrite == "always":
             self._forget_trainings()
         for stage in self._stages():
-            self._make(stage)
+            if not self.stop.is_set():
+                self._make(stage)
         self.summary.interrupted = self.stop.is_set()
         return self.summary
 
@@ -134,12 +137,16 @@ class JobsExecution:
 
     def _stages(self) -> list[list[RunSpec]]:
         """Runs that stand on others come when those are made."""
-        first = [spec for spec in self.specs if not stands_on_runs(spec.method)]
-        return [stage for stage in (first, [spec for spec in self.specs if spec not in set(first)]) if stage]
+        stages: tuple[list[RunSpec], list[RunSpec]] = ([], [])
+        for spec in self.specs:
+            stages[stands_on_runs(spec.method)].append(spec)
+        return [stage for stage in stages if stage]
 
     def _forget_trainings(self) -> None:
-        """Where all is to be trained again, put aside what is kept before any process begins: no process that takes
-        over the run of another may do so once more."""
+        """Where all is to be trained again, put aside what is kept of it before any process begins.
+
+        A process that takes over the run of another must not do so once more.
+        """
         for spec in self.specs:
             with ClaimedRuns(self.store) as claimed:
                 claimed.take([spec], self.answers)
@@ -233,9 +240,10 @@ class JobsExecution:
             self._start(worker.number)
 
     def _on_begun(self, worker: Worker, specs: tuple[RunSpec, ...]) -> None:
-        worker.runs = Underway(specs, self.begun + 1, len(self.specs))
+        for spec in specs:
+            self.numbers.setdefault(spec.key, len(self.numbers) + 1)
+        worker.runs = Underway(specs, self.numbers[specs[0].key], len(self.specs))
         worker.has_begun = True
-        self.begun += len(specs)
         self.options.report(self.summary.finished, len(self.specs), "runs")
         self.options.watch.begun(worker.runs)
 
