@@ -47,7 +47,7 @@ class Deiqt(Method):
     }
     preset_recipe: ClassVar[Mapping[str, Mapping[str, Scalar]]] = {"demo": {"lr": 2e-5}}
     vit_b: ClassVar[int] = 95_255_040
-    bounds: ClassVar[Mapping[str, Bound]] = {"queries": {"least": 1}, "heads": {"least": 0}}
+    bounds: ClassVar[Mapping[str, Bound]] = {"queries": {"least": 1}, "heads": {"least": 0, "of_width": True}}
 
     queries: int = 6
     """Judges: query tokens of the decoder."""

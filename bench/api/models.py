@@ -35,7 +35,7 @@ def load(
     set of a mix on whose scale the scores of a model of several sets are; without it they are raw.
     """
     from bench.cli.invocation import runtime_of
-    from bench.planning.plan import weight_files
+    from bench.planning.files import weight_files
     from bench.scoring.load import load_scorer
 
     settings = settings_for(config, plugins, device=device, results=None if folder is None else str(folder))

@@ -223,8 +223,9 @@ def _kind(spec: RunSpec) -> Kind:
 
 
 def _needs_a_look(spec: RunSpec) -> bool:
-    """Whether its options may name what is not there: a tuner of a family, or a text that was changed."""
+    """Whether its options may name what is not there or does not suit the backbone: a tuner of a family, a text that
+    was changed, or a number that must divide the width."""
     card = METHODS.card(spec.method)
     usual = {**card.defaults(), **preset_options(PRESETS[spec.preset], spec.method)}
-    texts = (option.name for option in card.options.values() if option.type == "str")
-    return bool(card.facts.get("family")) or any(spec.options[name] != usual[name] for name in texts)
+    doubtful = (option.name for option in card.options.values() if option.type == "str" or option.of_width)
+    return bool(card.facts.get("family")) or any(spec.options[name] != usual[name] for name in doubtful)

@@ -23,7 +23,8 @@ from bench.core.spec import Scalar
 from bench.data.locate import loader_name
 from bench.execution.orders import ExecutionOptions
 from bench.planning.choices import Choices, Trial, Trials, best, write_choices
-from bench.planning.plan import Plan, Settings, expand_methods, recipes_of_methods, sort_settings, weights_token
+from bench.planning.files import weights_token, with_tokens, without_fileless
+from bench.planning.plan import Plan, Settings, expand_methods, merged, recipes_of_methods, sort_settings
 from bench.planning.presets import Preset, preset_named
 from bench.planning.refusals import WHERE_THEY_LIE
 from bench.planning.tuning import Candidate, Search, candidates, trials, usual_rates
@@ -55,8 +56,12 @@ def run_searches(
     methods: Sequence[str], wish: Wish, results: Path, make_runtime: Callable[..., Runtime], jobs: int | str = 1
 ) -> int:
     """One search for each method; the exit code says whether candidates failed, or that somebody stopped it."""
-    code = 0
-    for method in expand_methods(methods):
+    code, names = 0, expand_methods(methods)
+    options = merged(wish.file.methods, sort_settings(wish.settings, names, []).methods)
+    names, fileless = without_fileless(names, methods, options)
+    for why in fileless:
+        note(f"Left out: {why}.")
+    for method in names:
         outcome = run_search(replace(wish, method=method), results, make_runtime, jobs)
         if outcome == STOPPED:
             return STOPPED
@@ -115,11 +120,6 @@ def _search(wish: Wish, data: Mapping[str, Any]) -> tuple[Search, dict[str, Path
             f"{' and -d '.join(sets_of(dataset))}; --recipe tuned takes for the mix what did best on all."
         )
     loader_name(dataset, data)
-    if preset.tuning and dataset in preset.main:
-        raise UsageError(
-            f"All contents of {dataset} are tested in the {preset.name} preset, which keeps {preset.tuning} for "
-            "tuning: leave out --dataset."
-        )
     files, token = weights_token(wish.weights)
     common = {"weights": token} | ({"backbone": wish.backbone} if wish.backbone else {})
     name, _, values = wish.option.partition("=")
@@ -129,6 +129,7 @@ def _search(wish: Wish, data: Mapping[str, Any]) -> tuple[Search, dict[str, Path
     if settings.spec:
         raise UsageError(f"--set {', '.join(settings.spec)}: tuning is inside random splits and whole training parts.")
     own = recipes_of_methods(wish.file, settings).get(wish.method, {})
+    options, named = with_tokens(merged(wish.file.methods, settings.methods))
     search = Search(
         wish.method,
         dataset,
@@ -139,9 +140,9 @@ def _search(wish: Wish, data: Mapping[str, Any]) -> tuple[Search, dict[str, Path
         values=[value for value in values.split(",") if value],
         common=common,
         recipe={**wish.file.recipe, **settings.recipe, **own},
-        options={**wish.file.methods.get(wish.method, {}), **settings.methods.get(wish.method, {})},
+        options=options.get(wish.method, {}),
     )
-    return search, files
+    return search, files | named
 
 
 def _possible(tried: Sequence[Candidate], search: Search, runtime: Runtime, *, splits_named: bool) -> list[Candidate]:

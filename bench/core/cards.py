@@ -38,6 +38,9 @@ class Bound(TypedDict, total=False):
     tiles: str
     """The option by which many of its pieces make up the picture's side, on whole patches of the backbone. Where
     nobody chose, both are derived from the backbone (bench/planning/fitting.py)."""
+    of_width: bool
+    """Whether it must suit the backbone's width, as a number of heads does: where somebody chose it, the model is
+    tried on the backbone before anything is run."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,8 @@ class Option:
     """The option that it must divide."""
     tiles: str = ""
     """The option that says how large each of so many pieces of the picture's side is."""
+    of_width: bool = False
+    """Whether it must suit the backbone's width."""
 
     @property
     def choices(self) -> tuple[Any, ...]:

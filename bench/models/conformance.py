@@ -22,6 +22,7 @@ from bench.core.spec import Recipe, Scalar
 from bench.models.losses import plcc
 from bench.models.method import Ground, Learning, Method, QualityModel
 from bench.models.part import TrainingPart
+from bench.models.texts import Encode, random_texts
 from bench.models.vit import NO_VIT, Vit, VitShape
 from bench.models.weights.load import load_vit
 
@@ -74,6 +75,10 @@ class RandomToolbox:
     def vit(self, name: str, size: int) -> Vit:
         """A further ViT."""
         return load_vit(name, "random", size, files={}, cache=Path())[0].requires_grad_(False)
+
+    def texts(self, name: str, token: str = "") -> Encode:
+        """A text encoder."""
+        return random_texts
 
 
 def check_method(
@@ -145,7 +150,9 @@ class _Bench:
         def load(pictures: np.ndarray, _view: int) -> Mapping[str, Tensor]:
             return self._inputs(model, [int(n) % BATCH for n in pictures], strengths[torch.from_numpy(pictures)])
 
-        part = partial(TrainingPart, views=1, load=load, device=torch.device("cpu"))
+        texts = [f"noise of strength {strength:.1f}" for strength in strengths]
+        cpu = torch.device("cpu")
+        part = partial(TrainingPart, views=1, load=load, device=cpu, texts=lambda _: texts)
         scores, contents = np.linspace(1, -1, FITTED), np.array([f"content {n // 2}" for n in range(FITTED)])
         with torch.no_grad():
             self.method().fit(model.eval(), part(scores, contents, originals=part(scores, contents).stacked))

@@ -23,6 +23,7 @@ from bench.models.head import quality_head
 from bench.models.part import TrainingPart
 
 if TYPE_CHECKING:
+    from bench.models.texts import Encode
     from bench.models.vit import Vit, VitShape
 
 
@@ -81,6 +82,14 @@ class Toolbox(Protocol):
 
     def vit(self, name: str, size: int, /) -> Vit:
         """A further ViT for pictures of `size` pixels."""
+        ...
+
+    def texts(self, name: str, token: str, /) -> Encode:
+        """A text encoder by its open_clip name and tag, or with the weights of the file with this hash.
+
+        It is loaded when it is first called, which a model that is restored never does. Where the run's weights are
+        random, it is a small random one.
+        """
         ...
 
 
@@ -152,6 +161,10 @@ class Method:
     needs: ClassVar[tuple[str, ...]] = ()
     """What sets must tell of their pictures (`DatasetSource.tells`): "distortion", of all sets of a run, or
     "originals", of the one it is fitted on. `--method all` leaves out runs on other sets."""
+    files: ClassVar[Mapping[str, str]] = {}
+    """Which of its options name a file, and why it cannot do without (empty: it can), as in {"captions": "it needs
+    texts: --set NAME.captions=FILE"}. In a run the option is the hash of what is in the file, so that another file is
+    another run. Without one that it needs it is refused, and left out of `--method all`."""
     ranked: ClassVar[bool] = True
     """Whether it takes part in ranks; not so one that is told what no method may know."""
     constant: ClassVar[bool] = False

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from bench.core.progress import Report, silent
 
 BATCH = 64
 """Pictures that are looked at together."""
@@ -33,6 +37,13 @@ class TrainingPart:
     originals: Callable[[str], Tensor] | None = None
     """One input of the undistorted pictures behind the part's contents, [originals, ...], on the CPU; for a method that
     needs "originals"."""
+    texts: Callable[[str], list[str]] | None = None
+    """A text about each picture, of the file of captions that an option of the method names; for one with such an
+    option."""
+    autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
+    """The precision of the run's networks, for a fit that runs one itself."""
+    report: Report = silent
+    """Who is told how far a fit has come."""
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -41,6 +52,7 @@ class TrainingPart:
         """What `forward` is given of these pictures (of all, unless told), in their order and a few at a time."""
         rows = np.arange(len(self)) if pictures is None else np.asarray(pictures)
         for at in range(0, len(rows), BATCH):
+            self.report(int(rows[at]), len(self), "looking at the training part")
             yield self.load(rows[at : at + BATCH], view)
 
     def stacked(self, name: str, view: int = 0) -> Tensor:

@@ -15,6 +15,7 @@ from bench.core.progress import Report
 from bench.core.runtime import Runtime
 from bench.core.spec import RunSpec
 from bench.models.method import Method
+from bench.models.texts import ClipTexts, Encode, random_texts
 from bench.models.vit import Vit
 from bench.models.weights.load import CNN_FILE, CnnToolbox, LoadedWeights, load_vit, no_weights, toolbox
 
@@ -99,6 +100,10 @@ class SharedToolbox:
         key = (name, weights, size, str(runtime.cache))
         vit, self.loaded[name] = self._networks.shared(f"vit {name}", key, load)
         return vit
+
+    def texts(self, name: str, token: str = "") -> Encode:
+        """A text encoder: random where the run's networks are, so that no table takes it for a trained one."""
+        return random_texts if self._spec.weights == "random" else ClipTexts(name, token, self._runtime.weight_files)
 
 
 def backbone_of(

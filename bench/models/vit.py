@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any
 
@@ -38,9 +38,16 @@ class VitShape:
     """Of the whole backbone, without its classifier."""
     biases: int
     """Of those, the ones in bias vectors."""
+    embedding: int
+    """Of those, the ones before the first block: patches, positions, tokens."""
+    block: int
+    """Of those, the ones of one block."""
 
 
-NO_VIT = VitShape(width=0, depth=0, patch=0, heads=0, prefix=0, mlp=0, qkv=0, grid=0, parameters=0, biases=0)
+BEHIND = ("norm.", "fc_norm.", "attn_pool.")
+"""How the names of parameters begin that come behind the last block."""
+
+NO_VIT = VitShape(**dict.fromkeys((field.name for field in fields(VitShape)), 0))
 """The sizes that a method is told of where it stands on no ViT of the run."""
 
 
@@ -267,6 +274,8 @@ def _shape(model: Any, size: int) -> VitShape:
         grid=size // patch,
         parameters=sum(p.numel() for p in model.parameters()),
         biases=sum(p.numel() for name, p in model.named_parameters() if is_bias(name)),
+        embedding=sum(p.numel() for name, p in model.named_parameters() if not name.startswith(("blocks.", *BEHIND))),
+        block=sum(p.numel() for p in block.parameters()),
     )
 
 

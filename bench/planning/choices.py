@@ -44,6 +44,8 @@ class Choices:
     """Every trial of a preset by method and dataset, and what follows from them for a run."""
 
     trials: Mapping[str, Mapping[str, Trials]] = field(default_factory=dict)
+    kept: str = ""
+    """The set that the preset keeps for tuning: where there is one, what was chosen on others holds for these alone."""
 
     def of(self, method: str, train: str, tested: Collection[str], split: int) -> tuple[Mapping[str, Scalar], str]:
         """(the chosen settings, NESTED or TRANSFERRED); nothing for a method that was never tuned."""
@@ -60,7 +62,7 @@ class Choices:
         mixed = sets_of(train) if is_mix(train) else ()
         if mixed and all(split in known.get(name, {}) for name in mixed):
             return _pooled(method, {name: {split: known[name][split]} for name in mixed}), NESTED
-        elsewhere = {name: trials for name, trials in known.items() if name not in tested}
+        elsewhere = {name: known[name] for name in known if name not in tested and self.kept in ("", name)}
         if not elsewhere and mixed:
             lacking = next(name for name in mixed if split not in known.get(name, {}))
             raise UsageError(
@@ -70,7 +72,7 @@ class Choices:
         if not elsewhere:
             raise UsageError(
                 f"{method} was tuned on {', '.join(sorted(known))} alone, on which a model trained on {train} is "
-                f"tested: bench tune {method} -d {train}"
+                f"tested: bench tune {method} -d {self.kept or train}"
             )
         return _pooled(method, elsewhere), TRANSFERRED
 
@@ -138,7 +140,8 @@ def read_choices(results: Path, preset: str) -> Choices:
                     for dataset, splits in sets.items()
                 }
                 for method, sets in _read(path).items()
-            }
+            },
+            kept=preset_named(preset).tuning,
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"{path} cannot be read ({error}); make it again with bench tune.") from error

@@ -10,13 +10,13 @@ from typing import Any
 
 from bench.core.cards import Option
 from bench.core.errors import UsageError, suggest
-from bench.core.hashes import file_token
 from bench.core.mixes import is_mix, sets_of
 from bench.core.registry import METHODS, PROTOCOLS
 from bench.core.spec import RunSpec, Scalar, recipe_options
 from bench.core.split_rules import is_fixed, splits_in
 from bench.data.locate import LEAST_IMAGES, loader_name
 from bench.planning.choices import Choices
+from bench.planning.files import weights_token, with_tokens, without_fileless
 from bench.planning.fitting import recipe_value
 from bench.planning.members import refuse_wrong_members, stands_on_runs
 from bench.planning.presets import Preset, preset_named
@@ -106,6 +106,8 @@ def make_plan(ask: Ask) -> Plan:
     names = [PROTOCOLS.target(name) and name for name in ask.protocols]
     methods = expand_methods(ask.methods)
     settings = sort_settings(ask.settings, methods, names)
+    ask, named_files = _with_tokens(ask, settings)
+    methods, fileless = without_fileless(methods, ask.methods, merged(ask.file.methods, settings.methods))
     files, request = _request(ask, preset, names, methods, settings)
     planned = [
         (name, _planned(name, seeded, settings.protocols.get(name, {})))
@@ -123,11 +125,11 @@ def make_plan(ask: Ask) -> Plan:
         tuple(merge(specs)),
         tuple(names),
         preset,
-        files,
+        files | named_files,
         asked_by=_asked_by(by_protocol),
         left_out=tuple(sorted(request.sets.left_out)),
         splits_named=bool(ask.splits),
-        unfit=unfit,
+        unfit=(*fileless, *unfit),
         said=tuple(
             line
             for name in names
@@ -135,6 +137,20 @@ def make_plan(ask: Ask) -> Plan:
         ),
         unnamed=frozenset(methods) - set(ask.methods) if "all" in ask.methods else frozenset(),
     )
+
+
+def _with_tokens(ask: Ask, settings: Settings) -> tuple[Ask, dict[str, Path]]:
+    """The same with hashes in the place of files that options name, in the settings too; and the files."""
+    settings.methods, typed = with_tokens(settings.methods)
+    written, files = with_tokens(ask.file.methods)
+    return replace(ask, file=replace(ask.file, methods=written)), files | typed
+
+
+def merged(
+    file: Mapping[str, Mapping[str, Scalar]], flags: Mapping[str, Mapping[str, Scalar]]
+) -> dict[str, dict[str, Scalar]]:
+    """By method, the options that bench.toml and flags set; flags go before it."""
+    return {name: {**file.get(name, {}), **flags.get(name, {})} for name in {*file, *flags}}
 
 
 def _request(
@@ -158,7 +174,7 @@ def _request(
     return files, Request(
         preset=preset,
         methods=tuple(
-            MethodChoice(m, _sized(m, {**ask.file.methods.get(m, {}), **settings.methods.get(m, {})}, ask, preset))
+            MethodChoice(m, _sized(m, merged(ask.file.methods, settings.methods).get(m, {}), ask, preset))
             for m in methods
         ),
         datasets=tuple(dict.fromkeys(part for name in ask.datasets for part in sets_of(name))),
@@ -344,25 +360,6 @@ def _stranger(owner: str, methods: Sequence[str], protocols: Sequence[str]) -> s
             return f"{owner} is not among the {kind}s asked for{named}."
     names = [*methods, *protocols, *METHODS.names(), *PROTOCOLS.names()]
     return f"There is no method or protocol {owner!r}. {suggest(owner, names)}"
-
-
-def weights_token(wish: str, flag: str = "--weights") -> tuple[dict[str, Path], str]:
-    """What a spec says of the weights, and the file behind it where the user gave one."""
-    if wish in ("pretrained", "random"):
-        return {}, wish
-    path = Path(wish).expanduser()
-    if not path.is_file():
-        raise UsageError(f"{flag} {wish}: there is no such file (and it is neither 'pretrained' nor 'random').")
-    token = file_token(path)
-    return {token: path.resolve()}, token
-
-
-def weight_files(weights: str | Path | None, cnn_weights: str | Path | None) -> dict[str, Path]:
-    """The user's weights files by the names that specs have for them: for runs that are made already."""
-    files = weights_token(str(weights))[0] if weights is not None else {}
-    if cnn_weights is not None:
-        files["cnn"] = next(iter(weights_token(str(Path(cnn_weights).resolve()), "--cnn-weights")[0].values()))
-    return files
 
 
 def parse_count(text: str) -> int:

@@ -9,6 +9,7 @@ from itertools import combinations
 from bench.core.errors import UsageError
 from bench.core.progress import counted
 from bench.records.results import Experiment, Results
+from bench.report.arms import method_title
 from bench.report.compare import PairedDifference, compare
 from bench.report.verdicts import ALPHA
 
@@ -62,10 +63,6 @@ class Pairs:
         most = max(max(-(pair.low or 0.0), pair.high or 0.0) for pair in others)
         return f"{words} The others may be equal, or differ by up to {most:.3f}, where their 95% intervals end."
 
-    def beaten_by(self, method: str) -> list[str]:
-        """The methods that one is better than, the furthest behind first."""
-        return [pair.worse for pair in self.pairs if pair.better == method and pair.told_apart]
-
 
 def all_pairs(results: Results, wishes: Sequence[str], *, metric: str = "srcc") -> list[Pairs]:
     """Every two of the methods on every experiment that all pairs have, each "name" or "name,option=value,…".
@@ -76,11 +73,12 @@ def all_pairs(results: Results, wishes: Sequence[str], *, metric: str = "srcc") 
         raise UsageError("A method is named twice: name each once.")
     known: dict[tuple[str, Experiment], list[tuple[str, str, PairedDifference]]] = {}
     mixed: dict[str, list[str]] = {}
+    names = names_of(wishes)
     for a, b in combinations(wishes, 2):
         for one in compare(results, a, b, metric=metric):
             mixed.setdefault(one.preset, []).extend(one.mixed)
             for row in one.rows:
-                known.setdefault((one.preset, row.experiment), []).append((one.a, one.b, row))
+                known.setdefault((one.preset, row.experiment), []).append((names[a], names[b], row))
     whole = len(wishes) * (len(wishes) - 1) // 2
     tables = [
         _pairs(preset, rows, tuple(dict.fromkeys(mixed[preset])))
@@ -90,6 +88,15 @@ def all_pairs(results: Results, wishes: Sequence[str], *, metric: str = "srcc") 
     if not tables:
         raise UsageError("No set has finished runs of all these methods on the same splits: compare two at a time.")
     return tables
+
+
+def names_of(wishes: Sequence[str]) -> dict[str, str]:
+    """What each is called: its method's title, with its settings where several are of one method."""
+    methods = [wish.partition(",")[0].strip() for wish in wishes]
+    return {
+        wish: method_title(method) + (f", {wish.partition(',')[2]}" if methods.count(method) > 1 else "")
+        for wish, method in zip(wishes, methods, strict=True)
+    }
 
 
 def _pairs(preset: str, rows: Sequence[tuple[str, str, PairedDifference]], mixed: tuple[str, ...]) -> Pairs:

@@ -1,4 +1,4 @@
-"""The README's table of the study, made of the reference records: scores with intervals, and who beats whom."""
+"""The README's table of the study, made of the reference records: scores, intervals, and what each gains over ridge."""
 
 from __future__ import annotations
 
@@ -9,15 +9,19 @@ from statistics import fmean
 from bench.core.progress import counted
 from bench.planning.usual import fact_of
 from bench.records.results import Experiment, Results
-from bench.report.arms import PAPER_LAST, PAPER_ORDER, Arm, count_text
+from bench.report.arms import PAPER_LAST, PAPER_ORDER, Arm, count_text, method_title
 from bench.report.cells import Cell, cost_of
 from bench.report.pairs import Pairs, all_pairs
 from bench.report.selection import PresetResults, by_split_rule
 
 STRATEGIES = (*PAPER_ORDER, *PAPER_LAST)
+BASELINE = "ridge"
+"""What a frozen network gives in seconds, in closed form."""
+COMPARED = (BASELINE, *STRATEGIES)
+"""Who is held against whom."""
 SET = "study"
 OPEN, CLOSE = "<!-- study: written by make results -->", "<!-- /study -->"
-HEADS = ("Method", "SRCC [95% over contents]", "PLCC [95% over contents]", "Better than")
+HEADS = ("Method", "SRCC [95% over contents]", "PLCC [95% over contents]", "SRCC minus ridge's, paired")
 
 
 def write_study(page: Path, results: Results) -> bool:
@@ -38,7 +42,7 @@ def study_lines(results: Results) -> list[str]:
         if experiment is None or part.rules.unusual:
             continue
         arms = _arms(part, experiment)
-        if set(STRATEGIES) <= set(arms):
+        if set(COMPARED) <= set(arms):
             return _lines(part, experiment, arms, _told_apart(results, arms))
     return []
 
@@ -59,15 +63,15 @@ def _arms(part: PresetResults, experiment: Experiment) -> dict[str, Arm]:
 
 
 def _told_apart(results: Results, arms: Mapping[str, Arm]) -> Pairs:
-    """All pairs of the strategies, and of no other: what is known of the cheap baselines needs no test of its own."""
+    """All pairs of those that are compared."""
     of_set = results.select(preset=SET, train=SET)
-    wishes = [",".join([name, *arms[name].run_changes()]) for name in STRATEGIES]
+    wishes = [",".join([name, *arms[name].run_changes()]) for name in COMPARED]
     return next(pairs for pairs in all_pairs(of_set, wishes) if pairs.experiment.train == SET)
 
 
 def _lines(part: PresetResults, experiment: Experiment, arms: Mapping[str, Arm], apart: Pairs) -> list[str]:
-    names = [*STRATEGIES, *sorted(set(arms) - set(STRATEGIES))]
-    rows = [_row(part, experiment, arms[name], apart if name in STRATEGIES else None) for name in names]
+    names = [*COMPARED, *sorted(set(arms) - set(COMPARED))]
+    rows = [_row(part, experiment, arms[name], apart if name in COMPARED else None) for name in names]
     table = [HEADS, ("---", "---:", "---:", "---"), *rows]
     return ["| " + " | ".join(row) + " |" for row in table] + ["", _sentence(part, experiment, arms, apart)]
 
@@ -76,8 +80,21 @@ def _row(part: PresetResults, experiment: Experiment, arm: Arm, apart: Pairs | N
     cells = [Cell.of(part.runs(arm, experiment), experiment, metric) for metric in ("srcc", "plcc")]
     size = cost_of(cells[0].records).trainable
     label = f"{arm.title} ({count_text(size)})" if size else arm.title
-    beaten = "" if apart is None else ", ".join(apart.beaten_by(arm.title)) or "–"
-    return label, *(_number(cell) for cell in cells), beaten
+    against = "" if apart is None else _against(apart, arm.title)
+    return label, *(_number(cell) for cell in cells), against
+
+
+def _against(apart: Pairs, title: str) -> str:
+    """A method's difference to the baseline with its interval; a dash for the baseline itself."""
+    baseline = method_title(BASELINE)
+    for pair in apart.pairs:
+        if {pair.better, pair.worse} == {title, baseline}:
+            ends = [end for end in (pair.low, pair.high) if end is not None]
+            turned = -1 if pair.better == baseline else 1
+            low, high = sorted(turned * end for end in ends) if ends else (None, None)
+            span = f" [{low:+.3f}, {high:+.3f}]" if low is not None else ""
+            return f"{turned * pair.difference:+.3f}{span}"
+    return "–"
 
 
 def _number(cell: Cell) -> str:
@@ -94,4 +111,6 @@ def _number(cell: Cell) -> str:
 def _sentence(part: PresetResults, experiment: Experiment, arms: Mapping[str, Arm], apart: Pairs) -> str:
     runs = [record for name in STRATEGIES for record in part.runs(arms[name], experiment)]
     seeds = counted(len({record.spec.recipe.seed for record in runs}), "seed")
-    return f"Means over 7 folds and {seeds}, each strategy at its own rate. {apart.summary}"
+    said = ", ".join(f"{pair.better} from {pair.worse}" for pair in apart.pairs if pair.told_apart)
+    means = f"Means over {part.rules.planned(part.preset)} folds and {seeds}, each strategy at its own rate"
+    return f"{means}; every interval is by itself. {apart.summary}" + (f" Told apart: {said}." if said else "")

@@ -83,9 +83,28 @@ def load_checkpoint(
     path: Path, model: QualityModel, optimiser: torch.optim.Optimizer, device: torch.device, identity: Identity
 ) -> tuple[Position, Tensor, dict[str, Tensor]] | None:
     """Put a run back where it was; None where there is no sound checkpoint of this very training."""
+    found = _restore_model(path, model, identity)
+    if found is None:
+        return None
+    facts, tensors = found
+    _restore_optimiser(optimiser, tensors, device)
+    restore_random_states([tensors[f"random/{i}"] for i in range(2) if f"random/{i}" in tensors], device)
+    return Position(**json.loads(facts["position"])), tensors["running"].to(device), _below(tensors, "best/")
+
+
+def was_fitted(path: Path, model: QualityModel, identity: Identity) -> bool:
+    """Whether descent was stopped behind a fit: what that found is then put into the model, and need not be found
+    again."""
+    return _restore_model(path, model, identity) is not None
+
+
+def _restore_model(
+    path: Path, model: QualityModel, identity: Identity
+) -> tuple[dict[str, str], dict[str, Tensor]] | None:
+    """The trained tensors into the model; what stands beside them, and all tensors of the checkpoint."""
     try:
         with safe_open(str(path), "pt") as opened:
-            facts: dict[str, Any] = opened.metadata() or {}
+            facts: dict[str, str] = opened.metadata() or {}
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
     except (OSError, SafetensorError):
         return None
@@ -95,9 +114,7 @@ def load_checkpoint(
         model.load_trainable_state(_below(tensors, "model/"))
     except KeyError:
         return None
-    _restore_optimiser(optimiser, tensors, device)
-    restore_random_states([tensors[f"random/{i}"] for i in range(2) if f"random/{i}" in tensors], device)
-    return Position(**json.loads(facts["position"])), tensors["running"].to(device), _below(tensors, "best/")
+    return facts, tensors
 
 
 def _restore_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor], device: torch.device) -> None:

@@ -4,31 +4,35 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from bench.core.errors import ClaimLost, Interrupted, RunError
+from bench.core.hashes import file_behind
 from bench.core.progress import Report, silent
+from bench.data.captions import texts_of
 from bench.data.feed import Batch, Feed
 from bench.models.part import BATCH, Load, TrainingPart
+from bench.training.checkpoints import was_fitted
 from bench.training.loop import Job, Trained, standardised, train
 
 
 def learn(job: Job, report: Report = silent) -> Trained:
     """Run whatever the method learns by to its end; leaves what was learned in the model."""
     began = time.perf_counter()
-    if job.method.learns in ("fit", "fit_then_descent"):
+    descends = job.method.learns in ("descent", "fit_then_descent")
+    fits = job.method.learns in ("fit", "fit_then_descent")
+    if fits and not (descends and was_fitted(job.checkpoint, job.model, job.identity)):
         job.model.eval()
         with torch.no_grad():
             job.method.fit(job.model, training_part(job, report))
         _refuse_nonsense(job)
     seconds = time.perf_counter() - began
-    if job.method.learns in ("descent", "fit_then_descent"):
-        trained = train(job, report)
-        return replace(trained, seconds=trained.seconds + seconds) if job.method.learns != "descent" else trained
+    if descends:
+        return train(job, report, before=seconds if fits else 0.0)
     if job.log is not None:
         job.log.unlink(missing_ok=True)  # of the time when this method descended: nothing here has steps
     images = len(job.train) * job.recipe.train_views if job.method.learns == "fit" else 0
@@ -42,11 +46,23 @@ def training_part(job: Job, report: Report = silent) -> TrainingPart:
         scores=standardised(job),
         contents=names[job.train],
         views=job.recipe.train_views,
-        load=_loader(job, report),
+        load=_loader(job),
         device=job.device,
         seed=job.recipe.seed,
         originals=None if job.originals is None else _originals(job, job.originals, set(names[job.train]), report),
+        texts=partial(_texts, job),
+        autocast=job.autocast,
+        report=report,
     )
+
+
+def _texts(job: Job, token: str) -> list[str]:
+    """A text about each picture of the training part, of the file with this hash; other pictures' are not looked at."""
+    path = file_behind(token, job.files, "--set METHOD.captions=FILE")
+    dataset = job.feed.dataset
+    sets = dataset.parts or (dataset,)
+    pictures = [(one.part_of or one.name, image) for one in sets for image in one.table["image"]]
+    return texts_of([pictures[row] for row in job.train], path)
 
 
 def _originals(job: Job, feed: Feed, contents: set[str], report: Report) -> Callable[[str], Tensor]:
@@ -69,12 +85,11 @@ def _originals(job: Job, feed: Feed, contents: set[str], report: Report) -> Call
     return stacked
 
 
-def _loader(job: Job, report: Report) -> Load:
+def _loader(job: Job) -> Load:
     """Views of the first epoch, as descent would see them; a wish to stop is heeded between two batches."""
 
     def load(pictures: np.ndarray, view: int) -> Mapping[str, Tensor]:
         _heed(job)
-        report(int(pictures[0]), len(job.train), "looking at the training part")
         batch = Batch(job.train[pictures], np.full(len(pictures), view), epoch=0, training=True)
         with job.autocast():
             return job.feed.inputs(batch)

@@ -60,6 +60,8 @@ class Job:
     batch_sizes: BatchSizes = field(default_factory=dict)
     originals: Feed | None = None
     """The undistorted pictures of the set, where the method needs them."""
+    files: Mapping[str, Path] = field(default_factory=dict)
+    """The user's files by their hashes, of which an option of the method may name one."""
     log: Path | None = None
     """Where the log of its steps is written."""
     tell: Tell | None = None
@@ -91,7 +93,8 @@ class Look:
 class TrainingState:
     """A training under way: its optimiser, where it stands, and what it has seen."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, before: float = 0.0) -> None:
+        """`before`: the seconds of a fit that descent begins from."""
         self.job = job
         self.shares = shares_of(job)
         self.images = len(job.train) * job.recipe.train_views if self.shares is None else self.shares.images
@@ -99,7 +102,7 @@ class TrainingState:
         self.per_epoch = batches_per_epoch(len(job.train), job.recipe) if self.shares is None else self.shares.steps
         self.steps = self.per_epoch * job.recipe.epochs
         self.human = _targets(job)
-        self.position, self.running = Position(), torch.zeros((), device=job.device)
+        self.position, self.running = Position(seconds=before), torch.zeros((), device=job.device)
         self.best: dict[str, Tensor] = {}
         self.forward: torch.nn.Module = compiled(job.model) if job.compiled else job.model
         self.little = trains_little(job.model)
@@ -237,14 +240,17 @@ def compiled(model: QualityModel) -> torch.nn.Module:
     return torch.compile(model)  # type: ignore[return-value]
 
 
-def train(job: Job, report: Report = silent) -> Trained:
-    """Run the recipe to its end, from the last checkpoint where there is one; leaves the selected epoch's tensors."""
+def train(job: Job, report: Report = silent, before: float = 0.0) -> Trained:
+    """Run the recipe to its end, from the last checkpoint where there is one; leaves the selected epoch's tensors.
+
+    `before`: the seconds of a fit that it begins from.
+    """
     if job.parts > 1 and job.model.features.drifting:
         raise RunError(
             "Memory ran out, and its batches cannot be computed in parts: statistics of whole batches belong to its "
             "model (bn=train). Use a smaller batch or a device with more memory."
         )
-    state = TrainingState(job)
+    state = TrainingState(job, before)
     state.resume()
     for epoch in range(state.position.epoch, job.recipe.epochs):
         job.model.train()

@@ -97,6 +97,7 @@ def job_of(session: Session, store: Store, signals: Signals | None = None) -> Jo
         signals=signals or Signals(),
         batch_sizes=session.shared.batch_sizes,
         originals=session.originals,
+        files=session.runtime.weight_files,
         log=store.training_log(spec),
     )
 

@@ -102,6 +102,7 @@ def test_missing_sets_are_one_error(tmp_path):
         ({"methods": ("peft:nope",)}, "peft:nope: Say which of peft's tuners as peft:NAME; 'nope' is none"),
         ({"methods": ("peft:lora",), "settings": ("config=r=4,rnak=3",)}, "peft's LORA has no option 'rnak'"),
         ({"methods": ("loda",), "settings": ("cnn=resnet",)}, "loda: timm has no network 'resnet'"),
+        ({"methods": ("deiqt",), "settings": ("heads=5",)}, "deiqt: A width of .* cannot be shared by 5 heads"),
     ],
 )
 def test_what_a_method_does_not_take_is_refused_before_any_run(asked, says):

@@ -4,9 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
-from bench.cli import app
 from bench.cli.preflight import look_ahead
 from bench.core.errors import UsageError
 from bench.core.registry import METHODS
@@ -15,7 +13,7 @@ from bench.data.sets import study
 from bench.data.sets.demo import shipped_photo
 from bench.data.sets.study import PHOTOS, RECIPES, StudyMetric
 from bench.data.splits import make_split
-from bench.planning.choices import TRANSFERRED, Choices, Trial, choices_path, chosen_keys
+from bench.planning.choices import NESTED, TRANSFERRED, Choices, Trial, choices_path, chosen_keys
 from bench.planning.plan import Ask, make_plan
 from bench.planning.presets import DEMO, PRESETS, STUDY
 from bench.planning.tuning import Search, candidates, usual_rates
@@ -49,9 +47,11 @@ def test_its_table_is_seven_strategies_on_seven_folds_under_three_seeds():
 
 
 def test_all_methods_are_trained_alike_and_see_the_papers_share_of_a_picture():
-    recipes = {replace(s.recipe, seed=0) for s in plan()}
+    recipes = {replace(s.recipe, seed=0) for s in plan() if s.method != "linear_probe"}
     assert len(recipes) == 1
     (recipe,) = recipes
+    probes = {replace(s.recipe, seed=0) for s in plan() if s.method == "linear_probe"}
+    assert probes == {replace(recipe, epochs=12)}
     assert recipe.clip > 0
     assert recipe.warmup > 0
     assert recipe.size / recipe.short_side == 224 / 384
@@ -75,10 +75,20 @@ def test_each_method_tries_as_many_rates_and_on_kept_photographs_alone():
     assert not set(PHOTOS["study"]) & set(PHOTOS["study_tune"])
 
 
-def test_nothing_is_chosen_on_contents_that_are_tested():
-    said = CliRunner().invoke(app, ["tune", "glia", "--preset", "study", "-d", "study"])
-    assert said.exit_code == 2
-    assert "keeps study_tune for tuning: leave out --dataset." in " ".join(said.output.split())
+def test_what_is_chosen_inside_a_fold_has_not_seen_its_test_part_and_holds_for_that_fold_alone():
+    search = Search("linear_probe", "study", STUDY, STUDY.splits, rates=[0.01, 0.001])
+    specs = [one.spec for one in candidates(search)]
+    assert {(s.split, s.tests, s.split_rule) for s in specs} == {
+        (fold, ("study:validation",), "kfold:7") for fold in range(7)
+    }
+    inside = {fold: [Trial({"lr": 0.01}, 0.1 * fold), Trial({"lr": 0.001}, 0.35)] for fold in range(7)}
+    kept = {0: [Trial({"lr": 0.03}, 0.6), Trial({"lr": 0.001}, 0.5)]}
+    tuned = Choices({"linear_probe": {"study": inside, "study_tune": kept}}, kept="study_tune")
+    specs = plan(methods=("linear_probe",), protocols=("main",), tuned=tuned)
+    chosen = {(s.train, s.split): (s.recipe.lr, chosen_keys(s.recipe_from)[0]) for s in specs}
+    assert chosen["study", 3] == (0.001, NESTED)
+    assert chosen["study", 4] == (0.01, NESTED)
+    assert {chosen["study_metric", fold] for fold in range(7)} == {(0.03, TRANSFERRED)}
 
 
 def test_what_was_chosen_there_is_used_in_all_folds_and_on_both_labels():

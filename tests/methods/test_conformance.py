@@ -31,6 +31,7 @@ VARIANTS: dict[str, list[dict]] = {
     "hyperiqa": [{"cnn": SMALL_CNN}],
     "dbcnn_vgg": [{"cnn": SMALL_CNN, "stage": "last"}],
     "deiqt": [{}, {"queries": 1, "heads": 1}],
+    "maniqa": [{}, {"recut": True, "view": "resized"}],
     "vpt": [{"kind": kind} for kind in ("deep", "shallow")],
     "loda": [
         {"cnn": SMALL_CNN},

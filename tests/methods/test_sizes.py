@@ -45,10 +45,11 @@ PINNED = [
     ("hyperiqa", {}, 27_375_368),
     ("dbcnn_vgg", {}, 14_714_688),
     ("deiqt", {}, 95_255_040),
+    ("maniqa", {}, 107_233_426),
 ]
 
 
-OF_THE_DATA = {"brisque", "ilniqe", "rali_noalign", "distortion_oracle", "pyiqa"}
+OF_THE_DATA = {"brisque", "ilniqe", "rali", "rali_noalign", "distortion_oracle", "pyiqa"}
 """What they learn depends on the training part: its support vectors, its components, its clusters, its cells."""
 
 

@@ -13,7 +13,7 @@ from bench.metrics.comparisons import holm
 from bench.records.results import Results
 from bench.records.store import Store
 from bench.report.compare import compare
-from bench.report.pairs import all_pairs
+from bench.report.pairs import all_pairs, names_of
 from bench.report.readme import CLOSE, OPEN, study_lines, write_study
 from tests.report.records import body_of, predictions
 from tests.report.results import results_of, specs_of
@@ -23,7 +23,7 @@ SEVEN = "linear_probe,full_finetune,adapter,lora,vpt,loda,glia"
 
 @pytest.fixture(scope="module")
 def study():
-    return results_of("strategies", "study", SEVEN + ",ridge", splits=7)
+    return results_of("strategies", "study", SEVEN + ",ridge,ssf", splits=7)
 
 
 def test_each_pair_is_that_of_compare_with_the_better_one_first(study):
@@ -57,12 +57,20 @@ def test_p_is_corrected_for_all_pairs_that_were_looked_at(study):
     assert sorted(pair.p for pair in table.pairs) == pytest.approx(single)
 
 
-def test_one_who_is_beaten_is_named_and_the_rest_may_be_equal(study):
+def test_a_summary_counts_the_pairs_that_are_told_apart_and_says_how_far_the_rest_may_differ(study):
     (table,) = all_pairs(study, ["adapter", "vpt", "loda", "glia"])
-    assert set(table.beaten_by("GLIA")) == {"Adapter", "VPT", "LoDa"}
     apart = sum(pair.told_apart for pair in table.pairs)
+    assert 0 < apart < 6
     assert f"of 6 pairs {apart} can be told apart (α = 0.05 after Holm, over 12 contents)." in table.summary
     assert "may be equal, or differ by up to 0." in table.summary
+
+
+def test_settings_are_named_where_several_are_of_one_method():
+    assert names_of(["glia", "lora,rank=4", "lora,rank=8"]) == {
+        "glia": "GLIA",
+        "lora,rank=4": "LoRA, rank=4",
+        "lora,rank=8": "LoRA, rank=8",
+    }
 
 
 def test_without_intervals_over_contents_pairs_are_over_splits(study):
@@ -75,7 +83,7 @@ def test_without_intervals_over_contents_pairs_are_over_splits(study):
     ("wishes", "says"),
     [
         (["lora", "glia", "lora"], "named twice"),
-        (["lora", "glia", "ssf"], "ssf"),
+        (["lora", "glia", "bitfit"], "bitfit"),
     ],
 )
 def test_what_cannot_be_compared_is_said(study, wishes, says):
@@ -105,16 +113,21 @@ def test_the_command_wants_two_methods_at_least(stored):
     assert "at least two methods" in told.output
 
 
-def test_the_readmes_table_has_the_strategies_with_intervals_and_whom_each_beats(study):
+def test_the_readmes_table_has_the_strategies_with_intervals_and_their_lead_over_ridge(study):
     lines = study_lines(study)
     rows = [line for line in lines if line.startswith("| ")][2:]
     assert [row.split(" (")[0].removeprefix("| ") for row in rows] == [
-        "Linear probe", "Full fine-tune", "Adapter", "LoRA", "VPT", "LoDa", "GLIA", "Ridge",
+        "Ridge", "Linear probe", "Full fine-tune", "Adapter", "LoRA", "VPT", "LoDa", "GLIA", "SSF",
     ]  # fmt: skip
-    (glia,) = all_pairs(study, SEVEN.split(","))
-    assert f"| {', '.join(glia.beaten_by('GLIA'))} |" in rows[6]
-    assert lines[-1].endswith(glia.summary)
-    assert rows[7].endswith("|  |")
+    (pairs,) = all_pairs(study, ["ridge", *SEVEN.split(",")])
+    over = compare(study, "glia", "ridge")[0].rows[0].contents
+    assert rows[7].endswith(f"| {over.estimate:+.3f} [{over.low:+.3f}, {over.high:+.3f}] |")
+    over = compare(study, "adapter", "ridge")[0].rows[0].contents
+    assert over.estimate < 0
+    assert rows[3].endswith(f"| {over.estimate:+.3f} [{over.low:+.3f}, {over.high:+.3f}] |")
+    assert rows[0].endswith("| – |")
+    assert rows[8].endswith("|  |")
+    assert pairs.summary in lines[-1]
 
 
 def test_nothing_is_shown_before_every_strategy_has_all_folds(study):

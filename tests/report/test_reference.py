@@ -10,6 +10,7 @@ from bench.core.errors import UsageError
 from bench.records.results import Results
 from bench.records.store import Store
 from bench.report import reference
+from bench.report.readme import CLOSE, OPEN, STRATEGIES, study_lines
 from bench.report.reference import folder_of, held_against, keep, make_tables_of, summary_of
 from bench.report.verify import verify
 from tests.report.records import body_of, predictions
@@ -123,6 +124,13 @@ def test_the_readme_shows_the_scores_of_the_committed_demo():
         scores = {target: record.body["metrics"][target]["srcc"] for target in ("demo_b:all", "demo_wild:all")}
         said = ", ".join(f"SRCC {value:.3f} on {target}" for target, value in scores.items())
         assert f"done    {record.spec.method} on demo_a, split {record.spec.split}  {said}" in readme
+
+
+def test_the_readme_shows_the_table_of_the_committed_study():
+    readme = (reference.FOLDER.parents[1] / "README.md").read_text()
+    lines = study_lines(Results.read(Store(reference.FOLDER)))
+    assert len(lines) > len(STRATEGIES)
+    assert "\n".join([OPEN, *lines, CLOSE]) in readme, "make it anew with make results"
 
 
 def test_a_folder_without_records_is_named(tmp_path):

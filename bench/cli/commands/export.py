@@ -43,7 +43,7 @@ def export(
     from bench.cli.predictions import refuse_unwritable
     from bench.core.errors import UsageError
     from bench.core.progress import Display
-    from bench.planning.plan import weight_files
+    from bench.planning.files import weight_files
     from bench.scoring.load import load_scorer
     from bench.scoring.model_file import write_model
 
@@ -84,7 +84,7 @@ def push(
     from bench.cli.invocation import configure, results_folder, runtime_of
     from bench.cli.predictions import refuse_unwritable
     from bench.core.progress import Display
-    from bench.planning.plan import weight_files
+    from bench.planning.files import weight_files
     from bench.records.store import Store
     from bench.scoring.load import scorer_of_run
     from bench.scoring.push import lay_out, upload

@@ -48,7 +48,7 @@ def predict(
     """Score pictures with a trained model. The same picture gets the same score, whatever it is scored with."""
     from bench.cli.invocation import configure, parsed, runtime_of, words_of
     from bench.cli.predictions import Wish, predict_pictures
-    from bench.planning.plan import weight_files
+    from bench.planning.files import weight_files
 
     config = configure(plugin, **parsed({"device": device, "results": results}))
     files = weight_files(weights, cnn_weights)

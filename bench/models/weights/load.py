@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from bench.core.errors import UsageError, WeightsError, suggest
 from bench.core.hashes import TOKEN, file_token
 from bench.core.progress import Report
+from bench.models.texts import Encode, random_texts
 from bench.models.vit import Vit, cnn_channels
 from bench.models.weights import demo as demo_weights
 from bench.models.weights.formats import listed, read_tensors
@@ -120,6 +121,10 @@ class WeightlessToolbox:
     def vit(self, name: str, size: int) -> Vit:
         """A further ViT."""
         return vit_without_weights(name, size).eval().requires_grad_(False)
+
+    def texts(self, name: str, token: str = "") -> Encode:
+        """A text encoder, which nothing calls that is known without weights."""
+        return random_texts
 
 
 class CnnToolbox:

@@ -33,10 +33,12 @@ METHODS: Mapping[str, tuple[str, ...]] = {
     "hyperiqa": ("su2020hyperiqa",),
     "dbcnn": ("zhang2020dbcnn",),
     "dbcnn_vgg": ("zhang2020dbcnn",),
+    "maniqa": ("yang2022maniqa",),
     "musiq": ("ke2021musiq",),
     "brisque": ("mittal2012brisque",),
     "ilniqe": ("zhang2015ilniqe",),
     "niqe": ("mittal2013niqe",),
+    "rali": (),  # no entry was found in print
     "rali_noalign": (),  # no entry was found in print
 }
 LIBRARIES: Mapping[str, tuple[str, ...]] = {"peft": ("mangrulkar2022peft",), "pyiqa": ("chen2022pyiqa",)}

@@ -53,9 +53,10 @@ def _changes(spec: RunSpec, arm: Arm) -> Iterator[str]:
 def _settings(spec: RunSpec, arm: Arm) -> Iterator[str]:
     for name, value in (*arm.recipe, *_seed(spec, arm)):
         yield f"{name}={_typed(value)}"
+    facts = METHODS.card(spec.method).facts
     for name, value in arm.options:
-        if value != UNSET and not (spec.budget and name == METHODS.card(spec.method).facts["sized_by"]):
-            yield f"{spec.method}.{name}={_typed(value)}"
+        if value != UNSET and not (spec.budget and name == facts["sized_by"]):
+            yield f"{spec.method}.{name}={'FILE' if name in facts['files'] and value else _typed(value)}"
     if spec.fraction != 0.8:
         yield f"fraction={spec.fraction:g}"
     if spec.source != "split":

@@ -61,7 +61,6 @@ or the last, which LoDa's supplement names as others quote it, and by whose sett
 
 WHY_QUOTED: dict[str, str] = {
     "dbcnn": "half of it is pretrained on two further sets",
-    "maniqa": "not built here",
     "metaiqa": "meta-learned on other sets first",
     "p2pbm": "needs labels of patches",
     "musiq": "no training code was released",
