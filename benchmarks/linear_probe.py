@@ -53,7 +53,7 @@ def fill_features(spec: RunSpec, runtime: Runtime) -> None:
     """All training and test views of all images, by the stand-in."""
     weights = torch.randn(3 * 32 * 32, 768, generator=torch.Generator().manual_seed(1)) / 55
     whole = Vit.forward
-    Vit.forward = lambda self, pictures: pictures.flatten(1) @ weights  # type: ignore[method-assign]
+    Vit.forward = lambda self, pictures: pictures.flatten(1) @ weights.to(pictures.device)  # type: ignore[method-assign]
     try:
         feed = prepare(spec, runtime).feed
         rows = np.arange(len(feed.dataset))

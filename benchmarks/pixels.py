@@ -35,6 +35,7 @@ from bench.data.pixels.policy import Policy
 from bench.data.pixels.store import load_plain, open_store, store_folder
 from bench.data.views.batches import ViewMaker
 from bench.data.views.view import View
+from bench.execution.profiling.ceilings import wait_for
 
 BATCH, SHORT, SIZE = 128, 384, 224
 DISTINCT = 32
@@ -85,6 +86,7 @@ def crop_rates(maker: ViewMaker, rounds: int) -> dict[str, list[float]]:
             def epoch(make: Callable[..., object] = make, turn: int = turn) -> None:
                 for at in range(0, count, BATCH):
                     make("crop", order[at : at + BATCH], epoch=turn, number=0, training=True)
+                wait_for(maker.device)
 
             rates[name].append(count / seconds(epoch))
     return rates

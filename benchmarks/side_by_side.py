@@ -1,7 +1,7 @@
 """Two models' steps in alternation, each in a process of its own: ratios that a noisy machine cannot turn round.
 
-    python benchmarks/side_by_side.py loda --official CHECKOUT [--rounds 5] [--threads 2] [--only train]
-    python benchmarks/side_by_side.py glia [--rounds 5] [--threads 2] [--only train]
+    python -m benchmarks.side_by_side loda --official CHECKOUT [--rounds 5] [--threads 2] [--only train]
+    python -m benchmarks.side_by_side glia [--rounds 5] [--threads 2] [--only train]
 
 `loda`: our LoDa beside the authors' model, read from the user's own checkout of NeosXu/LoDa (none of it is here);
 random weights, ViT-B/16 and ResNet-50, batches of 8 at 224 pixels, fp32. `glia`: our GLIA beside our adapter on as
@@ -22,114 +22,26 @@ import resource
 import subprocess
 import sys
 import time
-import types
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import torch
-from torch import Tensor
 
-from bench.core.machine import DTYPES, autocast
-from bench.core.registry import METHODS
-from bench.core.spec import Recipe
-from bench.models.losses import plcc_squared
-from bench.models.weights.load import load_vit, toolbox
-from bench.training.step import gradients
+from bench.core.machine import DTYPES
+from benchmarks.contenders import batch_of, official, ours
 
 BATCH, SIZE = 8, 224
-Step = Callable[[], object]
 PAIRS = {"loda": ("official", "loda"), "glia": ("adapter", "glia")}
 """What is measured, and what stands below the fraction line: the first of each."""
-
-
-def ours(method: str, precision: str) -> dict[str, Step]:
-    """A method of the harness: the trainer's step and a scoring pass."""
-    pictures, human = _batch()
-    built = METHODS.make(method)
-    vit, _ = load_vit("vit_base_patch16_224", "random", SIZE, files={}, cache=Path())
-    model = built.build(vit, Recipe(), toolbox({}, Path(), random=True))
-    optimiser = torch.optim.AdamW(built.parameter_groups(model, 3e-4), lr=3e-4, weight_decay=1e-2, fused=True)
-    inputs = dict.fromkeys(model.features.pictures, pictures)
-    mixed = partial(autocast, "cpu", precision)
-    with torch.no_grad(), mixed():
-        inputs |= {name: frozen.compute(pictures).float() for name, frozen in model.features.frozen.items()}
-
-    def train() -> None:
-        model.train()
-        optimiser.zero_grad(set_to_none=True)
-        gradients(model, inputs, human, plcc_squared, mixed)
-        optimiser.step()
-
-    def score() -> None:
-        model.eval()
-        with torch.inference_mode(), mixed():
-            model(inputs)
-
-    return {"train": train, "score": score}
-
-
-def official(checkout: Path) -> dict[str, Step]:
-    """The authors' model with its own loss, optimiser and freezing, as their trainer calls them."""
-    import yaml
-
-    for name in ("src", "src.model", "src.utils"):  # their packages import loggers that a step does not need
-        package = types.ModuleType(name)
-        package.__path__ = [str(checkout / name.replace(".", "/"))]
-        sys.modules[name] = package
-    helpers = types.ModuleType("src.utils.utils")
-    helpers.to_2tuple = lambda value: (value, value)  # type: ignore[attr-defined]
-    sys.modules["src.utils.utils"] = helpers
-    sys.path.insert(0, str(checkout))
-    from src.model.loda import LoDa  # type: ignore[import-not-found]
-    from src.utils.loss import plcc_loss  # type: ignore[import-not-found]
-    from timm.layers import PatchEmbed  # theirs is the same convolution, without arguments that timm now passes
-
-    settings = yaml.safe_load((checkout / "config/model/loda.yaml").read_text())
-    settings["learner_param"] |= {"embed_dim": 768, "interaction_block_num": 12}
-    settings["feature_model"]["load_timm_model"] = False
-    net = LoDa(cfg=_dotted({"model": settings}), embed_layer=PatchEmbed)
-    net.freeze()
-    optimiser = torch.optim.AdamW(net.parameters(), lr=3e-4, weight_decay=1e-2)
-    pictures, human = _batch()
-
-    def train() -> None:
-        net.train()
-        optimiser.zero_grad()
-        loss = plcc_loss(net(pictures), human.unsqueeze(1))
-        loss.backward()
-        optimiser.step()
-
-    def score() -> None:
-        net.eval()
-        with torch.no_grad():
-            net(pictures)
-
-    return {"train": train, "score": score}
-
-
-def _batch() -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    return torch.randn(BATCH, 3, SIZE, SIZE, generator=generator), torch.randn(BATCH, generator=generator)
-
-
-class _Dotted(dict[str, Any]):
-    """Settings read as attributes, as their code does."""
-
-    __getattr__ = dict.__getitem__
-
-
-def _dotted(value: Any) -> Any:
-    return _Dotted({k: _dotted(v) for k, v in value.items()}) if isinstance(value, dict) else value
 
 
 def serve(name: str, threads: int, precision: str, checkout: Path | None) -> None:
     """A worker: does a step for every line it reads, and answers with wall seconds, CPU seconds and peak memory."""
     torch.set_num_threads(threads)
     torch.manual_seed(0)
-    steps = official(checkout) if name == "official" and checkout is not None else ours(name, precision)
+    batch = batch_of(BATCH, SIZE)
+    is_official = name == "official" and checkout is not None
+    steps = official(checkout, batch) if is_official else ours(name, precision, batch)
     print("ready", flush=True)
     for line in sys.stdin:
         wall, cpu = time.perf_counter(), time.process_time()
@@ -143,7 +55,17 @@ class Worker:
     """One contender in its process."""
 
     def __init__(self, name: str, threads: int, precision: str, checkout: Path | None) -> None:
-        command = [sys.executable, __file__, name, "--worker", "--threads", str(threads), "--precision", precision]
+        command = [
+            sys.executable,
+            "-m",
+            "benchmarks.side_by_side",
+            name,
+            "--worker",
+            "--threads",
+            str(threads),
+            "--precision",
+            precision,
+        ]
         command += ["--official", str(checkout)] if checkout else []
         environment = {**os.environ, "OMP_WAIT_POLICY": "passive"}  # or waiting threads would count as work
         self.name = name

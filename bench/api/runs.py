@@ -43,6 +43,7 @@ def run(
     device: str | None = None,
     precision: str | None = None,
     overwrite: str | None = None,
+    jobs: int | str | None = None,
     config: File = None,
     plugins: Sequence[str | Path] = (),
     quiet: bool = False,
@@ -57,6 +58,7 @@ def run(
     The rows are those of `bench.results()` for these runs. A run that fails is warned of, and has no rows.
     """
     flags = {"preset": preset, "splits": splits, "device": device, "precision": precision, "overwrite": overwrite}
+    flags |= {"jobs": None if jobs is None else str(jobs)}
     whole = settings_for(config, plugins, results=None if folder is None else str(folder), **flags)
     if isinstance(data, Mapping):
         whole, data = with_sets(whole, data), tuple(data)

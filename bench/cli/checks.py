@@ -45,6 +45,12 @@ def check_packs(specs: Sequence[RunSpec], runtime: Runtime, config: Config) -> N
     refuse_packs(specs)
 
 
+def check_jobs(config: Config) -> None:
+    """Refuse a wish for processes here where a cluster makes the runs."""
+    if config["jobs"] != 1 and config["executor"] != "serial":
+        raise UsageError("--jobs makes runs side by side here, and --executor ray spreads them itself: choose one.")
+
+
 def warn_of_shared_pictures(plan: Plan, runtime: Runtime) -> None:
     """Say of all sets of which one trains and the other tests whether they share pictures; each is hashed once."""
     from bench.data.locate import load_dataset

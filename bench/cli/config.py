@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.cli.config_file import FILE, find_file, read_file, shown
-from bench.core.cards import Option
+from bench.core.cards import COUNT_OR_AUTO, Option
 from bench.core.errors import UsageError, suggest
 from bench.core.runtime import CACHE_VARIABLE, default_cache
 
@@ -74,6 +74,14 @@ SETTINGS: dict[str, Option] = {
         ),
         Option("checkpoint_minutes", "float", 5.0, 0, meaning="How often an unfinished run is kept."),
         Option("threads", "int", 0, 0, meaning="CPU threads.", unset="torch's choice"),
+        Option(
+            "jobs",
+            COUNT_OR_AUTO,
+            1,
+            1,
+            meaning="How many runs at once on this machine, each in a process of its own with its share of the "
+            "processor's threads; auto: as many as there are cores, with one thread each, or have room on the card.",
+        ),
         Option("pack", "int", 0, 0, meaning="How many alike runs are trained together; 1: none.", unset="by method"),
         Option("compile", "bool", False, meaning="Training steps through torch.compile."),
         Option(

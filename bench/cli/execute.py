@@ -77,6 +77,19 @@ def _shown(pending: Sequence[RunSpec], runtime: Runtime, config: Config, debug: 
         return _executed(pending, runtime, options, config)
 
 
+def execute_here(pending: Sequence[RunSpec], runtime: Runtime, options: ExecutionOptions, jobs: int | str) -> Summary:
+    """Make runs on this machine: one after the other, or as many at once as `jobs` says."""
+    if jobs == 1:
+        return execute_serial(pending, runtime, options)
+    from bench.execution.jobs.crew import crew_of
+    from bench.execution.jobs.driver import execute_jobs
+
+    crew = crew_of(jobs, len(pending), runtime)
+    if crew.count > 1 and options.watch.in_words:
+        options.say(f"{crew.in_words()}.")
+    return execute_jobs(pending, runtime, options, crew)
+
+
 def _came_of(summary: Summary) -> dict[str, object]:
     """A summary in numbers."""
     counts = {"made": len(summary.done), "failed": len(summary.failed), "elsewhere": len(summary.elsewhere)}
@@ -101,7 +114,7 @@ def _advice(plan: Plan, summary: Summary, *, anything: bool) -> str:
 
 def _executed(pending: Sequence[RunSpec], runtime: Runtime, options: ExecutionOptions, config: Config) -> Summary:
     if config["executor"] == "serial":
-        return execute_serial(pending, runtime, options)
+        return execute_here(pending, runtime, options, config["jobs"])
     from bench.execution.cluster.driver import execute_ray
 
     return execute_ray(pending, runtime, options, config["address"] or None)

@@ -28,7 +28,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "test_on", "splits", "split_rule", "check", "seeds", "limit", "partial", "smoke", "with_",
     ),
     "Recipe": ("settings", "recipe", "selection", "precision", "rates", "option", "batch", "size"),
-    "Machine": ("device", "threads", "pack", "compile_steps", "no_cache"),
+    "Machine": ("device", "jobs", "threads", "pack", "compile_steps", "no_cache"),
     "Clusters": ("executor", "address", "emit_slurm", "slurm_tasks"),
     "Output": (
         "serve", "port", "zipped", "pictures", "results", "log", "quiet", "sort", "top", "csv", "as_json", "explain",
@@ -100,7 +100,7 @@ SHOWN_AS: Mapping[str, str] = {
     **dict.fromkeys(("backbone", "name", "on", "image_column", "score_column"), "NAME"),
     "settings": "KEY=VALUE", "weights": "pretrained|random|FILE", "budget": "N", "formats": "FORMATS",
     "log": "TRACKER", "rates": "X,X…", "option": "NAME=VALUE,VALUE…", "address": "HOST:PORT", "image": "PICTURE",
-    "run": "KEYS", "one_run": "KEY", "best": "SET[/METHOD]",
+    "run": "KEYS", "one_run": "KEY", "best": "SET[/METHOD]", "jobs": "N|auto",
 }  # fmt: skip
 """What stands for a value, where its type alone says too little."""
 WIDEST_NAME = 34

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.cli.console import grid, note, say
+from bench.cli.execute import execute_here
 from bench.cli.live import view_of
 from bench.cli.preflight import look_ahead
 from bench.cli.problems import report_problems
@@ -21,7 +22,6 @@ from bench.core.runtime import Runtime
 from bench.core.spec import Scalar
 from bench.data.locate import loader_name
 from bench.execution.orders import ExecutionOptions
-from bench.execution.serial import execute_serial
 from bench.planning.choices import Choices, Trial, Trials, best, write_choices
 from bench.planning.files import weights_token, with_tokens, without_fileless
 from bench.planning.plan import Plan, Settings, expand_methods, merged, recipes_of_methods, sort_settings
@@ -52,7 +52,9 @@ class Wish:
     file: Settings
 
 
-def run_searches(methods: Sequence[str], wish: Wish, results: Path, make_runtime: Callable[..., Runtime]) -> int:
+def run_searches(
+    methods: Sequence[str], wish: Wish, results: Path, make_runtime: Callable[..., Runtime], jobs: int | str = 1
+) -> int:
     """One search for each method; the exit code says whether candidates failed, or that somebody stopped it."""
     code, names = 0, expand_methods(methods)
     options = merged(wish.file.methods, sort_settings(wish.settings, names, []).methods)
@@ -60,14 +62,14 @@ def run_searches(methods: Sequence[str], wish: Wish, results: Path, make_runtime
     for why in fileless:
         note(f"Left out: {why}.")
     for method in names:
-        outcome = run_search(replace(wish, method=method), results, make_runtime)
+        outcome = run_search(replace(wish, method=method), results, make_runtime, jobs)
         if outcome == STOPPED:
             return STOPPED
         code = max(code, outcome)
     return code
 
 
-def run_search(wish: Wish, results: Path, make_runtime: Callable[..., Runtime]) -> int:
+def run_search(wish: Wish, results: Path, make_runtime: Callable[..., Runtime], jobs: int | str = 1) -> int:
     """Try every candidate in every split, print and write down how each did; the exit code says whether some failed."""
     store = Store(results / "tuning")
     runtime = make_runtime(results=store.root, keep_weights="never", log="")
@@ -84,7 +86,7 @@ def run_search(wish: Wish, results: Path, make_runtime: Callable[..., Runtime]) 
     with view_of(pending, Times.read(store)) as view:
         beside = {candidate.spec.key: _text(candidate.settings) for candidate in tried}
         options = ExecutionOptions(say=view.say, watch=view, beside=beside)
-        summary = execute_serial(pending, runtime, options)
+        summary = execute_here(pending, runtime, options, jobs)
     report_problems(store)
     if summary.interrupted:
         return STOPPED

@@ -11,7 +11,7 @@ from typing import Any
 
 from bench.cli.config import SETTINGS, Config, file_settings
 from bench.cli.config_file import FILE, SECTIONS
-from bench.core.cards import Card, Option
+from bench.core.cards import COUNT_OR_AUTO, Card, Option
 from bench.core.registry import DATASETS, METHODS, PROTOCOLS, Registry
 from bench.core.runtime import CACHE_VARIABLE
 from bench.core.spec import recipe_options
@@ -21,6 +21,7 @@ from bench.planning.presets import PRESETS, preset_named
 from bench.planning.usual import own_recipe, preset_options, preset_recipe
 
 TYPES = {"str": "text", "int": "whole number", "float": "number", "bool": "true or false"}
+TYPES |= {COUNT_OR_AUTO: "whole number or auto"}
 HEADER = ("name", "value", "default", "meaning")
 VARIABLES = {
     CACHE_VARIABLE: "Folder for pixel stores, frozen inputs and converted weights; `cache` in `[run]` goes before it.",

@@ -19,7 +19,10 @@ from bench.core.errors import UsageError, suggest
 
 MISSING = object()
 _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+COUNT_OR_AUTO = 'int | Literal["auto"]'
+"""The type of an option that is a number, or `auto`."""
 A_VALUE = {"int": "a whole number", "float": "a number", "bool": "true or false"}
+A_VALUE |= {COUNT_OR_AUTO: "a whole number or auto"}
 """What a type's values are called."""
 
 
@@ -100,6 +103,8 @@ class Option:
             if text.lower() not in _WORDS:
                 raise ValueError(text)
             return _WORDS[text.lower()]
+        if self.type == COUNT_OR_AUTO:
+            return text if text == "auto" else int(text)
         if self.type == "int":
             return int(text)
         if self.type == "float":

@@ -146,19 +146,24 @@ def after_deaths(deaths: Deaths, runtime: Runtime) -> tuple[Runtime, str]:
     return runtime, ""
 
 
-def run_with_retry(spec: RunSpec, runtime: Runtime, report: Report, signals: Signals, shared: Shared) -> Outcome:
-    """Run a spec; out of memory, once more with its batches in parts (the gradient stays that of the whole batch)."""
+def run_once(spec: RunSpec, runtime: Runtime, report: Report, signals: Signals, shared: Shared) -> Outcome:
+    """Run a spec."""
     from bench.training.run import make_run
 
     if stands_on_runs(spec.method):
         runtime = replace(runtime, members=members_of(spec))
+    return make_run(spec, runtime, report, signals, shared)
+
+
+def run_with_retry(spec: RunSpec, runtime: Runtime, report: Report, signals: Signals, shared: Shared) -> Outcome:
+    """Run a spec; out of memory, once more with its batches in parts (the gradient stays that of the whole batch)."""
     try:
-        return make_run(spec, runtime, report, signals, shared)
+        return run_once(spec, runtime, report, signals, shared)
     except Exception as error:
         if not out_of_memory(error) or runtime.parts > 1:
             raise
     shared.free_memory()
-    return make_run(spec, replace(runtime, parts=SPLIT_PARTS), report, signals, shared)
+    return run_once(spec, replace(runtime, parts=SPLIT_PARTS), report, signals, shared)
 
 
 def run_together(

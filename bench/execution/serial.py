@@ -110,10 +110,12 @@ class SerialExecution:
         make: Maker,
         together: PackMaker,
         stop: threading.Event,
+        answers: AnswersSincePlan | None = None,
     ) -> None:
+        """`answers`: what is known of the plan since it was begun, where that was elsewhere and earlier."""
         self.store, self.runtime, self.options, self.stop = Store(runtime.results), runtime, options, stop
         self.make, self.together, self.shared = make, together, Shared()
-        self.answers = AnswersSincePlan(self.store, specs, options.overwrite)
+        self.answers = answers or AnswersSincePlan(self.store, specs, options.overwrite)
         self.summary, self.wanted = Summary(), len(specs)
         own, others = shares(specs, self.store, options)
         self.queue = deque(groups(own, runtime.pack if can_pack(runtime) else 1) + [[spec] for spec in others])

@@ -15,6 +15,9 @@ ResultsFolder = Annotated[Optional[Path], typer.Option("--results", help="The re
 ReadFolder = Annotated[Optional[Path], typer.Option("--results", help="The results folder; with --out only read.")]
 Plugin = Annotated[Paths, typer.Option("--plugin", help="A Python file with further methods, protocols or datasets.")]
 Device = Annotated[Name, typer.Option("--device", help="auto, cpu, cuda or mps.")]
+Jobs = Annotated[
+    Name, typer.Option("--jobs", "-j", help="Runs at once here, in N processes; auto: as many as have room.")
+]
 
 OnlyMethods = Annotated[Words, typer.Option("--method", "-m", help="Only these methods, separated by commas.")]
 OnlySets = Annotated[Words, typer.Option("--dataset", "-d", help="Only these datasets, separated by commas.")]

@@ -58,6 +58,7 @@ def profile(
         LEGEND,
         SPEED_HEADER,
         WORK_HEADER,
+        limit_line,
         read_report,
         speed_rows,
         work_rows,
@@ -74,9 +75,11 @@ def profile(
     runtime = runtime_of(config, plugin, **({"threads": threads} if threads else {}))
     with Display() as display:
         own = file_settings(config).methods
-        report, failed = profile_methods(methods or [], settings or [], setting, runtime, display.report, own)
+        ask = (methods or [], settings or [], setting, runtime, display.report, own, display.line)
+        report, failed = profile_methods(*ask)
     grid(WORK_HEADER, work_rows(report))
     grid(SPEED_HEADER, speed_rows(report))
+    say(limit_line(report))
     for line in LEGEND:
         say(line)
     write_report(report, path)

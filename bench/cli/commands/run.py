@@ -11,7 +11,7 @@ import typer
 
 from bench.cli.app import App
 from bench.cli.commands import run_options as options
-from bench.cli.commands.options import Device, Plugin, ResultsFolder
+from bench.cli.commands.options import Device, Jobs, Plugin, ResultsFolder
 from bench.cli.config import file_settings
 from bench.cli.console import DEBUG, friendly, note, silenced
 from bench.cli.help import HelpCommand
@@ -77,6 +77,7 @@ def run(
     device: Device = None,
     precision: options.Precision = None,
     overwrite: options.Overwrite = None,
+    jobs: Jobs = None,
     pack: options.Pack = None,
     compile_steps: options.Compile = None,
     no_cache: options.NoCache = False,
@@ -102,7 +103,7 @@ def run(
     typed: dict[str, Any] = {"method": _joined(method), "protocol": _joined(protocol), "preset": preset}
     typed |= {"backbone": backbone, "seeds": seeds, "pack": pack, "compile": compile_steps, "log": log}
     typed |= {"splits": splits, "device": device, "precision": precision, "overwrite": overwrite, "results": results}
-    typed |= {"executor": executor, "address": address}
+    typed |= {"executor": executor, "address": address, "jobs": jobs}
     config = configure(plugin, **parsed(typed))
     sources = words_of(train_on)
     settings = [*(settings or ()), *([f"recipe.size={size}"] if size else [])]
@@ -148,7 +149,7 @@ def _looked_at(
     plan: Plan, runtime: Runtime, config: Config, *, check_overlap: bool, dry_run: bool, quiet: bool
 ) -> Plan:
     """The plan without what cannot be, said once; what this machine cannot do is refused here."""
-    from bench.cli.checks import check_packs, check_precision, warn_of_shared_pictures
+    from bench.cli.checks import check_jobs, check_packs, check_precision, warn_of_shared_pictures
     from bench.cli.preflight import look_ahead
 
     tell = silenced if quiet else note
@@ -157,6 +158,7 @@ def _looked_at(
     if config["executor"] == "serial":  # a cluster's machines are not this one
         check_precision(plan.specs, runtime.device)
     check_packs(plan.specs, runtime, config)
+    check_jobs(config)
     if runtime.log:
         from bench.training.tracking import tracker_named
 

@@ -9,7 +9,7 @@ from typing import Annotated, Optional
 import typer
 
 from bench.cli.app import App
-from bench.cli.commands.options import Device, Plugin, ResultsFolder
+from bench.cli.commands.options import Device, Jobs, Plugin, ResultsFolder
 from bench.cli.console import friendly
 
 
@@ -36,6 +36,7 @@ def tune(
     backbone: Annotated[str, typer.Option("--backbone", help="A timm ViT by name.")] = "",
     weights: Annotated[str, typer.Option("--weights", help="pretrained, random, or a weights file.")] = "pretrained",
     device: Device = None,
+    jobs: Jobs = None,
     settings: Annotated[
         Optional[list[str]], typer.Option("--set", help="KEY=VALUE of the recipe, for every candidate.")
     ] = None,
@@ -44,10 +45,10 @@ def tune(
 ) -> None:
     """Choose a learning rate, and one option at most, in each split. Contents that no such run is tested on decide."""
     from bench.cli.config import file_settings
-    from bench.cli.invocation import configure, one_set, runtime_of, words_of
+    from bench.cli.invocation import configure, one_set, parsed, runtime_of, words_of
     from bench.cli.search import Wish, run_searches
 
-    config = configure(plugin, preset=preset, device=device, results=results, splits=splits)
+    config = configure(plugin, preset=preset, device=device, results=results, splits=splits, **parsed({"jobs": jobs}))
     wish = Wish(
         "",
         one_set(dataset, "bench tune"),
@@ -62,4 +63,4 @@ def tune(
     )
     results_folder = Path(config["results"])
     make_runtime = partial(runtime_of, config, plugin)
-    raise typer.Exit(run_searches(words_of(method), wish, results_folder, make_runtime))
+    raise typer.Exit(run_searches(words_of(method), wish, results_folder, make_runtime, config["jobs"]))

@@ -14,10 +14,12 @@ import torch
 from torch import Tensor
 
 from bench.core.machine import describe, forget_peak_memory, numerics, peak_memory
+from bench.core.progress import Say
 from bench.core.runtime import Runtime
 from bench.core.spec import Recipe, RunSpec, Scalar, Target
 from bench.data.feed import Batch
 from bench.execution.profiling.ceilings import measure_ceilings, wait_for
+from bench.execution.profiling.launches import Launches, count_launches
 from bench.execution.profiling.phases import TimedFeed, watch
 from bench.execution.profiling.pictures import synthetic_set
 from bench.execution.profiling.work import Work, count_work
@@ -28,8 +30,8 @@ from bench.training.shared import Shared
 from bench.training.step import gradients
 
 SCHEMA = 1
-PICTURES = 512
-"""At most so many different pictures; longer measurements go through them again."""
+PICTURES = 128
+"""At most so many different pictures, or two batches; longer measurements go through them again."""
 FEWEST = 10
 """A set has so many, or it could not be split; what is more than was asked for is not trained on."""
 
@@ -49,11 +51,17 @@ class Setting:
     @property
     def pictures(self) -> int:
         """How many different pictures are trained on."""
-        return min(PICTURES, self.batch * self.steps)
+        return min(max(PICTURES, 2 * self.batch), self.batch * self.steps)
 
 
-def profile_method(method: str, options: Mapping[str, Scalar], setting: Setting, runtime: Runtime) -> dict[str, Any]:
-    """Everything measured of one method. Peak memory is the process's own: call it in a fresh one."""
+def profile_method(
+    method: str, options: Mapping[str, Scalar], setting: Setting, runtime: Runtime, at: Say = lambda _: None
+) -> dict[str, Any]:
+    """Everything measured of one method. Peak memory is the process's own: call it in a fresh one.
+
+    `at` is told what is being done.
+    """
+    at(f"{setting.pictures} pictures and the network")
     spec, runtime = _spec(method, options, setting, runtime)
     shared = Shared()  # what the second start of a process finds there
     first = prepare(spec, runtime, shared=shared).seconds
@@ -62,10 +70,15 @@ def profile_method(method: str, options: Mapping[str, Scalar], setting: Setting,
     parameters = list(session.model.parameters())
     trainable = sum(p.numel() for p in parameters if p.requires_grad)
     job = _job(session, setting.pictures)
+    at("frozen inputs")
     inputs = _fill_frozen(job)
+    at(f"training, {setting.steps} steps")
     training, step_seconds, phases = _time_training(job)
+    launches = _count_launches(job)
+    at("scoring")
     scoring, scoring_cached = _time_scoring(session)
     memory = peak_memory(session.device)
+    at("its operations, and what the device can do")
     per_step = count_work(lambda: _gradients(job, inputs))
     session.model.requires_grad_(False)  # torch's counter fails where a module is given a trained tensor without grad
     per_score = count_work(lambda: _score_fresh(session, _some_rows(session)))
@@ -82,6 +95,10 @@ def profile_method(method: str, options: Mapping[str, Scalar], setting: Setting,
         "scoring_cached_images_s": scoring_cached,
         "step_seconds": step_seconds,
         "phases": phases,
+        "launches": launches.of_device,
+        "operators": launches.operators,
+        "copies": launches.copies,
+        "idle": None if launches.busy_seconds is None else max(0.0, 1 - launches.busy_seconds / step_seconds),
         "memory_peak_bytes": memory,
         "startup_first_seconds": first,
         "startup_next_seconds": session.seconds,
@@ -171,6 +188,12 @@ def _time_training(job: Job) -> tuple[float, float, dict[str, float]]:
         _, phases = watch(job, train, warm)
     total = sum(phases.values())
     return images / seconds, seconds / steps, {name: value / total for name, value in phases.items()}
+
+
+def _count_launches(job: Job) -> Launches:
+    """What two steps of the trainer ask of the device, its data and its bookkeeping included."""
+    two = replace(job, train=job.train[: 2 * job.recipe.batch], recipe=replace(job.recipe, epochs=1))
+    return count_launches(lambda: train(two), len(epoch_batches(two, 0)), job.device)
 
 
 def _time_scoring(session: Session) -> tuple[float, float]:

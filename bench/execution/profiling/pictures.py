@@ -19,12 +19,13 @@ def synthetic_set(cache: Path, count: int) -> tuple[str, dict[str, str]]:
     labels = folder / "labels.csv"
     if not labels.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        random = np.random.RandomState(0)
+        random = np.random.default_rng(0)
         lines = ["image,score"]
         for i in range(count):
             smooth = np.kron(random.uniform(0, 255, (HEIGHT // 16, WIDTH // 16, 3)), np.ones((16, 16, 1)))
-            noisy = np.clip(smooth + random.normal(0, 8, smooth.shape), 0, 255).astype(np.uint8)
-            Image.fromarray(noisy).save(folder / f"{i}.png", compress_level=1)
+            noise = random.integers(-14, 15, smooth.shape, dtype=np.int16)  # ten times as fast as a normal one
+            noisy = np.clip(smooth.astype(np.int16) + noise, 0, 255).astype(np.uint8)
+            Image.fromarray(noisy).save(folder / f"{i}.png", compress_level=0)
             lines.append(f"{i}.png,{i}")
         write_text(labels, "\n".join(lines) + "\n")  # last, so that a set without it is made again
     return NAME, {"loader": "folder", "path": str(folder)}

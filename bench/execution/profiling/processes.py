@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import os
+import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.core.errors import BenchError, RunError, UsageError
-from bench.core.progress import Report
-from bench.core.registry import METHODS
+from bench.core.progress import Report, Say, clock
+from bench.core.registry import METHODS, add_plugin_file
 from bench.core.runtime import Runtime
 from bench.core.spec import Scalar
+from bench.execution.start import hear_signals, portable, start
 from bench.planning.plan import sort_settings
 
 if TYPE_CHECKING:
     from bench.execution.profiling.measure import Setting
+
+QUIET = "99"
+"""A level above all that torch's profiler would write among our lines."""
 
 
 def profile_methods(
@@ -26,11 +32,13 @@ def profile_methods(
     runtime: Runtime,
     report: Report,
     own: Mapping[str, Mapping[str, Scalar]] = {},
+    say: Say = lambda _: None,
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """The report on these methods, or on all that need no variant to be named, and why others have none.
 
     Each is measured in a process of its own: so the peak memory of one is not another's, and start-up is measured as
     a run meets it. One that fails takes no other's numbers with it. `own`: what bench.toml sets of methods' options.
+    `say` is told what is being measured, and how long that has taken so far.
     """
     from bench.execution.profiling.measure import report_of
 
@@ -41,12 +49,13 @@ def profile_methods(
     if sorted_settings.recipe or sorted_settings.recipes or sorted_settings.spec:
         raise UsageError("--set takes options of methods here; a recipe's speed is set by --batch and --size.")
     options = sorted_settings.methods
-    measured, failed = {}, {}
+    measured, failed, begin = {}, {}, time.monotonic()
     for done, name in enumerate(methods):
         report(done, len(methods), "methods measured")
         try:
             chosen = {**own.get(name, {}), **options.get(name, {})}
-            measured[name] = _in_fresh_process(name, chosen, setting, runtime)
+            at = partial(_say, say, begin, f"{done + 1}/{len(methods)} {name}")
+            measured[name] = _in_fresh_process(name, chosen, setting, runtime, at)
         except UsageError:
             raise
         except Exception as error:  # a method's own code, a plugin's among them, may fail in any way
@@ -57,17 +66,49 @@ def profile_methods(
     return report_of(measured, setting), failed
 
 
-def _in_fresh_process(name: str, options: Mapping[str, Scalar], setting: Setting, runtime: Runtime) -> dict[str, Any]:
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        try:
-            return pool.submit(_measure, name, dict(options), setting, runtime).result()
-        except BrokenProcessPool:
-            raise RunError(
-                f"The process that measured {name} was killed, most likely for memory: try a smaller --batch."
-            ) from None
+def _say(say: Say, begin: float, name: str, what: str) -> None:
+    """What is being measured, in a line, and how long all has taken."""
+    say(f"{clock(time.monotonic() - begin):>6}  {name}: {what}")
 
 
-def _measure(name: str, options: dict[str, Scalar], setting: Setting, runtime: Runtime) -> dict[str, Any]:
-    from bench.execution.profiling.measure import profile_method
+def _in_fresh_process(
+    name: str, options: Mapping[str, Scalar], setting: Setting, runtime: Runtime, at: Say
+) -> dict[str, Any]:
+    at("a fresh process")
+    process, line = start(_measure, name, dict(options), setting, runtime)
+    try:
+        while True:
+            event, said = line.recv()
+            if event == "at":
+                at(said)
+            elif event == "failed":
+                raise said
+            else:
+                measured: dict[str, Any] = said
+                return measured
+    except EOFError:
+        raise RunError(
+            f"The process that measured {name} was killed, most likely for memory: try a smaller --batch."
+        ) from None
+    finally:
+        line.close()
+        process.join(1)
+        process.kill()
+        process.join()
 
-    return profile_method(name, options, setting, runtime)
+
+def _measure(line: Connection, name: str, options: dict[str, Scalar], setting: Setting, runtime: Runtime) -> None:
+    """The body of the fresh process."""
+    os.environ.setdefault("KINETO_LOG_LEVEL", QUIET)
+    try:
+        hear_signals()
+        for plugin in runtime.plugins:
+            add_plugin_file(Path(plugin))
+        from bench.execution.profiling.measure import profile_method
+
+        measured = profile_method(name, options, setting, runtime, lambda what: line.send(("at", what)))
+        line.send(("measured", measured))
+    except KeyboardInterrupt:
+        return
+    except Exception as error:
+        line.send(("failed", portable(error)))

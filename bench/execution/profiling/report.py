@@ -24,6 +24,8 @@ SPEED_HEADER = (
     "overhead",
     "of matmul",
     "of copy",
+    "launches",
+    "idle",
 )
 LEGEND = (
     "trainable, total: parameters, with the head. GFLOPs score, train: of one picture, the latter forward and backward "
@@ -31,9 +33,13 @@ LEGEND = (
     "next s: the next one in the same process.",
     "train img/s: pictures a second in training. score, cached: in scoring, with frozen inputs computed or read. data "
     "to overhead: where a training step's time goes. of matmul, of copy: training's work a second as a share of what "
-    "this machine was measured to do in matrix products, and in copying memory.",
+    "this machine was measured to do in matrix products, and in copying memory. launches: what a training step "
+    "gives the device to do: kernels and copies on a card, operators on a CPU. idle: the share of a step in which a "
+    "card has nothing to do.",
 )
 """What the headings of both tables mean."""
+WAITING = 0.25
+"""Where more of a step than this is spent waiting, what is waited for is the limit."""
 COMPARED = {
     "training_images_s": True,
     "scoring_images_s": True,
@@ -42,6 +48,7 @@ COMPARED = {
     "gflops_training": False,
     "gflops_scoring": False,
     "startup_next_seconds": False,
+    "launches": False,
 }
 """What `--against` looks at, and whether more of it is better."""
 
@@ -86,9 +93,29 @@ def speed_rows(report: Mapping[str, Any]) -> list[tuple[str, ...]]:
             *(f"{share:.1%}" for share in one["phases"].values()),
             f"{one['utilisation']['matmul']:.1%}",
             f"{one['utilisation']['copy']:.1%}",
+            f"{one['launches']:,.0f}",
+            "–" if one["idle"] is None else f"{one['idle']:.0%}",
         )
         for name, one in report["methods"].items()
     ]
+
+
+def limit_line(report: Mapping[str, Any]) -> str:
+    """What keeps each method from being faster, in one line: the device, the host that feeds it, or the data."""
+    limits: dict[str, list[str]] = {}
+    for name, one in report["methods"].items():
+        limits.setdefault(_limit_of(one), []).append(name)
+    return "The limit: " + "; ".join(f"{limit} ({', '.join(names)})" for limit, names in limits.items()) + "."
+
+
+def _limit_of(one: Mapping[str, Any]) -> str:
+    """Whose fault it is that a step takes so long."""
+    phases = one["phases"]
+    if phases["data"] > WAITING:
+        return "the data, which steps wait for"
+    if one["idle"] is None:
+        return "the host's own overhead" if phases["overhead"] > WAITING else "the device"
+    return "the host, which launches too slowly" if one["idle"] > WAITING else "the device"
 
 
 def write_report(report: Mapping[str, Any], path: Path) -> None:
@@ -119,6 +146,8 @@ def compare_reports(now: Mapping[str, Any], before: Mapping[str, Any], tolerance
     changes = []
     for name in (name for name in now["methods"] if name in before["methods"]):
         for what, more_is_better in COMPARED.items():
+            if what not in before["methods"][name]:  # an earlier profile
+                continue
             old, new = before["methods"][name][what], now["methods"][name][what]
             ratio = new / old if old else (1.0 if new == old else float("inf"))
             worse = ratio < 1 - tolerance if more_is_better else ratio > 1 + tolerance

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from bench.core.progress import silent
 from bench.core.runtime import Runtime
 from bench.execution.profiling import processes as profile_command
 from bench.execution.profiling.ceilings import measure_ceilings
+from bench.execution.profiling.launches import count_launches, union
 from bench.execution.profiling.measure import Setting, _job, profile_method, report_of
 from bench.execution.profiling.phases import PHASES, watch
 from bench.execution.profiling.processes import profile_methods
@@ -22,6 +24,7 @@ from bench.execution.profiling.report import (
     SPEED_HEADER,
     WORK_HEADER,
     compare_reports,
+    limit_line,
     read_report,
     speed_rows,
     work_rows,
@@ -76,6 +79,79 @@ def test_a_profile_has_every_number_and_the_phases_add_up(report):
     assert probe["gflops_training"] < 0.01 * probe["gflops_scoring"] < 0.01 * glia["gflops_training"]
     assert glia["trainable"] > probe["trainable"]
     assert report["machine"]["versions"]["torch"].startswith(torch.__version__.partition("+")[0])
+
+
+def test_operators_are_counted_by_the_step_and_those_that_others_call_are_not(report):
+    values = torch.ones(4, 4)
+    counted = count_launches(lambda: [(values @ values).t() for _ in range(3)], 3, torch.device("cpu"))
+    assert counted.operators == 2  # a matmul, which calls mm, and a transpose
+    assert (counted.copies, counted.kernels, counted.busy_seconds) == (0, None, None)
+    assert count_launches(lambda: values.double(), 1, torch.device("cpu")).copies == 1
+    probe, glia = (report["methods"][name] for name in ("linear_probe", "glia"))
+    assert 0 < probe["launches"] < glia["launches"]
+    assert glia["idle"] is None
+    assert speed_rows(report)[1][-2:] == (f"{glia['launches']:,.0f}", "–")
+
+
+def test_kernels_side_by_side_are_busy_once():
+    assert union([]) == 0
+    assert union([(5, 7), (0, 2), (1, 3), (1.5, 1.7)]) == 5
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a card: torch sees none")
+def test_on_a_card_kernels_and_the_time_that_they_take_are_counted():
+    values = torch.ones(2048, 2048, device="cuda")
+    counted = count_launches(lambda: [values @ values for _ in range(4)], 4, values.device)
+    assert counted.kernels is not None
+    assert 1 <= counted.kernels < 4
+    assert counted.busy_seconds is not None
+    assert 1e-5 < counted.busy_seconds < 0.1
+
+
+@pytest.mark.parametrize(
+    ("data", "overhead", "idle", "limit"),
+    [
+        (0.5, 0.0, 0.9, "the data"),
+        (0.1, 0.0, 0.9, "the host, which launches too slowly"),
+        (0.1, 0.0, 0.1, "the device"),
+        (0.1, 0.5, None, "the host's own overhead"),
+        (0.1, 0.1, None, "the device"),
+    ],
+)
+def test_one_line_says_what_the_limit_is(report, data, overhead, idle, limit):
+    one = {"phases": {"data": data, "overhead": overhead}, "idle": idle}
+    assert limit_line({"methods": {"glia": one}}).startswith(f"The limit: {limit}")
+    both = {"methods": {"glia": one, "lora": one}}
+    assert limit_line(both).endswith("(glia, lora).")
+    assert limit_line(report).startswith("The limit: ")
+
+
+def test_a_profile_says_what_it_is_at_and_of_which_method(tmp_path):
+    said = []
+    runtime = Runtime(results=tmp_path / "results", cache=tmp_path / "cache", device="cpu", threads=1)
+    setting = Setting(backbone=TINY, batch=2, size=32, steps=1)
+    report, failed = profile_methods(["linear_probe"], [], setting, runtime, silent, say=said.append)
+    assert (list(report["methods"]), failed) == (["linear_probe"], {})
+    assert all("1/1 linear_probe: " in line for line in said)
+    assert [line.partition("linear_probe: ")[2] for line in said] == [
+        "a fresh process", "2 pictures and the network", "frozen inputs", "training, 1 steps", "scoring",
+        "its operations, and what the device can do",
+    ]  # fmt: skip
+
+
+def test_a_method_whose_process_is_killed_is_said_to_be_and_the_others_are_measured(tmp_path, monkeypatch):
+    runtime = Runtime(results=tmp_path / "results", cache=tmp_path / "cache", device="cpu", threads=1)
+    monkeypatch.setattr(profile_command, "_measure", os._exit)  # which ends a process at once, whatever it is given
+    with pytest.raises(RunError, match="was killed, most likely for memory"):
+        profile_methods(["linear_probe"], [], Setting(backbone=TINY), runtime, silent)
+
+
+def test_an_earlier_profile_without_launches_is_compared_by_what_it_has(report):
+    before = copy.deepcopy(report)
+    for one in before["methods"].values():
+        del one["launches"]
+    assert "launches" not in {change.what for change in compare_reports(report, before, 0.1)}
+    assert "launches" in {change.what for change in compare_reports(report, report, 0.1)}
 
 
 def test_a_step_on_two_pictures_is_one_step_on_two_pictures(tmp_path, monkeypatch):
