@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import pickle
 import signal
 import sys
 import traceback
@@ -12,6 +11,7 @@ from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from multiprocessing.reduction import ForkingPickler
 from types import ModuleType
 from typing import Any
 
@@ -41,7 +41,7 @@ def portable(error: BaseException) -> BaseException:
     if not isinstance(error, BenchError):
         error.add_note("In a process of its own:\n" + "".join(traceback.format_tb(error.__traceback__)))
     try:
-        pickle.loads(pickle.dumps(error))
+        ForkingPickler.loads(ForkingPickler.dumps(error))  # what the line does with it
     except Exception:
         return RunError(f"{type(error).__name__}: {error}")
     return error

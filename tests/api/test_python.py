@@ -172,13 +172,13 @@ def test_a_selection_keeps_these_rows_and_says_of_names_without_records(made_up)
 
 def test_a_notebook_shows_title_table_and_first_notes_and_pieces_are_plain_frames(made_up):
     frame = bench.table("main")
-    assert len(frame.attrs["notes"]) == 4
-    frame.attrs["notes"] += ["a fifth & last one"]
+    assert len(frame.attrs["notes"]) == 5
+    frame.attrs["notes"] += ["a sixth & last one"]
     shown = frame._repr_html_()
     assert shown.startswith("<p><b>Demo. Performance comparison")
     assert "<table" in shown
     assert "Medians over 3 models: 3 folds" in shown
-    assert "<li>1 more in <code>attrs['notes']</code>" in shown
+    assert "<li>2 more in <code>attrs['notes']</code>" in shown
     assert type(frame.head(1)) is pd.DataFrame
 
 
