@@ -42,9 +42,15 @@ def profile_methods(
     """
     from bench.execution.profiling.measure import report_of
 
-    methods = list(names) or [name for name in METHODS.names() if METHODS.card(name).facts["vit_b"] is not None]
+    usual = [name for name in METHODS.names() if METHODS.card(name).facts["vit_b"] is not None]
+    methods = list(names) or [name for name in usual if _steps_alone(name)]
     for name in methods:
         METHODS.target(name)  # an unknown name is an error before anything is measured
+        if not _steps_alone(name):
+            raise UsageError(
+                f"{name} learns by more or by other than training steps, which are what is measured here: its runs "
+                "say what they took (bench table --cost)."
+            )
     sorted_settings = sort_settings(settings, methods, [])
     if sorted_settings.recipe or sorted_settings.recipes or sorted_settings.spec:
         raise UsageError("--set takes options of methods here; a recipe's speed is set by --batch and --size.")
@@ -64,6 +70,11 @@ def profile_methods(
     if not measured:
         raise RunError("Nothing could be measured. " + " ".join(f"{n}: {why}" for n, why in failed.items()))
     return report_of(measured, setting), failed
+
+
+def _steps_alone(name: str) -> bool:
+    """Whether a method learns by gradient descent from the start, and by nothing else."""
+    return bool(METHODS.card(name).facts["learns"] == "descent")
 
 
 def _say(say: Say, begin: float, name: str, what: str) -> None:

@@ -51,6 +51,13 @@ def report(tmp_path_factory):
     return report_of({name: profile_method(name, o, setting, runtime) for name, o in OPTIONS.items()}, setting)
 
 
+@pytest.mark.parametrize("name", ["ridge", "rali_noalign", "niqe", "mean"])
+def test_what_does_not_learn_by_steps_alone_is_refused_by_name(name, tmp_path):
+    setting = Setting(backbone=TINY, batch=4, size=32, precision="fp32", steps=3)
+    with pytest.raises(UsageError, match=f"{name} learns by more or by other than training steps"):
+        profile_methods([name], [], setting, Runtime(results=tmp_path, cache=tmp_path), silent)
+
+
 def test_work_is_counted_in_both_directions_and_views_are_free():
     a, w = torch.randn(8, 16), torch.randn(16, 4)
     assert count_work(lambda: a @ w).flops == 2 * 8 * 16 * 4
