@@ -67,8 +67,7 @@ def profile_method(
     first = prepare(spec, runtime, shared=shared).seconds
     forget_peak_memory(runtime.device)  # of the first, which is gone
     session = prepare(spec, runtime, shared=shared)
-    parameters = list(session.model.parameters())
-    trainable = sum(p.numel() for p in parameters if p.requires_grad)
+    sizes = _sizes(session)  # before all is frozen for counting
     job = _job(session, setting.pictures)
     at("frozen inputs")
     inputs = _fill_frozen(job)
@@ -85,8 +84,7 @@ def profile_method(
     ceilings = measure_ceilings(session.device, session.spec.precision)
     work = Work(per_step.flops // spec.recipe.batch, per_step.bytes // spec.recipe.batch)
     return {
-        "trainable": trainable,
-        "total": sum(p.numel() for p in parameters),
+        **sizes,
         "gflops_scoring": per_score.flops / len(_some_rows(session)) / 1e9,
         "gflops_training": work.flops / 1e9,
         "gbytes_training": work.bytes / 1e9,
@@ -95,10 +93,7 @@ def profile_method(
         "scoring_cached_images_s": scoring_cached,
         "step_seconds": step_seconds,
         "phases": phases,
-        "launches": launches.of_device,
-        "operators": launches.operators,
-        "copies": launches.copies,
-        "idle": None if launches.busy_seconds is None else max(0.0, 1 - launches.busy_seconds / step_seconds),
+        **_dispatched(launches, step_seconds),
         "memory_peak_bytes": memory,
         "startup_first_seconds": first,
         "startup_next_seconds": session.seconds,
@@ -108,6 +103,26 @@ def profile_method(
             "copy": training * work.bytes / ceilings["copy_bytes"],
         },
         "machine": describe() | numerics(session.device, session.spec.precision, compiled=job.compiled),
+    }
+
+
+def _sizes(session: Session) -> dict[str, Any]:
+    """How many numbers are trained, and how many there are."""
+    parameters = list(session.model.parameters())
+    return {
+        "trainable": sum(p.numel() for p in parameters if p.requires_grad),
+        "total": sum(p.numel() for p in parameters),
+    }
+
+
+def _dispatched(launches: Launches, step_seconds: float) -> dict[str, Any]:
+    """What a step dispatches, and the share of it in which a card has nothing to do."""
+    busy = launches.busy_seconds
+    return {
+        "launches": launches.of_device,
+        "operators": launches.operators,
+        "copies": launches.copies,
+        "idle": None if busy is None else max(0.0, 1 - busy / step_seconds),
     }
 
 
