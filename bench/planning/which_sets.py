@@ -45,7 +45,7 @@ class WhichSets:
         Sources and targets that were named are paired, each with each. Of sets that were merely named, those that
         stand in none of the protocol's pairs are paired with all others, both ways.
         """
-        usual_sources, usual_targets = (_once(side) for side in zip(*defaults, strict=True))
+        usual_sources, usual_targets = _once(source for source, _ in defaults), _once(target for _, target in defaults)
         if self.sources or self.targets:
             sources = self.sources or self.named or self._there(usual_sources)
             targets = self.targets or self.named or [*self._there(usual_targets), *self.own]

@@ -118,6 +118,12 @@ def test_a_name_that_plays_no_part_is_refused_by_name(lab, asked, says):
         plan(lab, **asked)
 
 
+@pytest.mark.parametrize("protocol", ["cross", "gmad", "koniq_cross", "matrix"])
+def test_a_preset_that_pairs_no_sets_asks_for_two(protocol):
+    with pytest.raises(UsageError, match="It trains on one set and tests on another: name two, or say --train-on A"):
+        plan({}, "study", protocols=(protocol,), methods=("glia",))
+
+
 def test_all_methods_may_be_more_than_a_protocol_is_about(lab):
     assert {spec.method for spec in plan(lab, protocols=("components",), methods=("all",)).specs} == {"glia"}
 
