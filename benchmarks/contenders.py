@@ -17,7 +17,8 @@ from bench.core.registry import METHODS
 from bench.core.spec import Recipe
 from bench.models.losses import plcc_squared
 from bench.models.weights.load import load_vit, toolbox
-from bench.training.step import gradients
+from bench.training.faster import CompiledParts, RecordedSteps, as_cuda_graph
+from bench.training.step import Inputs, gradients
 
 Step = Callable[[], object]
 VIT_B = "vit_base_patch16_224"
@@ -36,6 +37,9 @@ def ours(
     batch: tuple[Tensor, Tensor],
     backbone: str = VIT_B,
     options: Mapping[str, Any] = {},
+    *,
+    compiled: bool = False,
+    graphs: bool = False,
 ) -> dict[str, Step]:
     """A method of the harness with random weights: the trainer's step and a scoring pass, its frozen inputs there."""
     pictures, human = batch
@@ -43,16 +47,23 @@ def ours(
     built = METHODS.make(method, options)
     vit, _ = load_vit(backbone, "random", size, files={}, cache=Path())
     model = built.build(vit, Recipe(size=size), toolbox({}, Path(), random=True)).to(device)
+    forward = CompiledParts(model) if compiled else model
     optimiser = torch.optim.AdamW(built.parameter_groups(model, 3e-4), lr=3e-4, weight_decay=1e-2, fused=True)
     inputs = dict.fromkeys(model.features.pictures, pictures)
     mixed = partial(autocast, device.type, precision)
     with torch.no_grad(), mixed():
         inputs |= {name: frozen.compute(pictures).float() for name, frozen in model.features.frozen.items()}
 
+    def step(inputs: Inputs, human: Tensor) -> Tensor:
+        return gradients(forward, inputs, human, plcc_squared, mixed)
+
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    steps = RecordedSteps(step, trained, as_cuda_graph) if graphs else step
+
     def train() -> None:
         model.train()
         optimiser.zero_grad(set_to_none=True)
-        gradients(model, inputs, human, plcc_squared, mixed)
+        steps(inputs, human)
         optimiser.step()
 
     def score() -> None:

@@ -34,6 +34,14 @@ def check_precision(specs: Sequence[RunSpec], device: str) -> None:
         note("fp32, as the papers train. --precision bf16 is another run, about three times as fast on a card.")
 
 
+def check_graphs(runtime: Runtime) -> None:
+    """Refuse a wish for recorded steps where there is no card."""
+    if runtime.graphs:
+        from bench.core.machine import pick_device, refuse_graphs
+
+        refuse_graphs(pick_device(runtime.device))
+
+
 def check_packs(specs: Sequence[RunSpec], runtime: Runtime, config: Config) -> None:
     """Refuse a wish for packs where there can be none."""
     if runtime.pack < 2:

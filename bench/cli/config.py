@@ -83,7 +83,8 @@ SETTINGS: dict[str, Option] = {
             "processor's threads; auto: as many as there are cores, with one thread each, or have room on the card.",
         ),
         Option("pack", "int", 0, 0, meaning="How many alike runs are trained together; 1: none.", unset="by method"),
-        Option("compile", "bool", False, meaning="Training steps through torch.compile."),
+        Option("compile", "bool", False, meaning="Training steps through torch.compile, block by block."),
+        Option("graphs", "bool", False, meaning="Training steps replayed as CUDA graphs, on a card."),
         Option(
             "executor", 'Literal["serial", "ray"]', "serial", meaning="Runs one by one here, or spread over a cluster."
         ),

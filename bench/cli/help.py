@@ -28,7 +28,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "test_on", "splits", "split_rule", "check", "seeds", "limit", "partial", "smoke", "with_",
     ),
     "Recipe": ("settings", "recipe", "selection", "precision", "rates", "option", "batch", "size"),
-    "Machine": ("device", "jobs", "threads", "pack", "compile_steps", "no_cache"),
+    "Machine": ("device", "jobs", "threads", "pack", "compile_steps", "graphs", "no_cache"),
     "Clusters": ("executor", "address", "emit_slurm", "slurm_tasks"),
     "Output": (
         "serve", "port", "zipped", "pictures", "results", "log", "quiet", "sort", "top", "csv", "as_json", "explain",

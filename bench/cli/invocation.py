@@ -79,6 +79,7 @@ def runtime_of(config: Config, plugins: Sequence[Path] | None = None, **more: An
         "threads": config["threads"],
         "pack": config["pack"],
         "compiled": config["compile"],
+        "graphs": config["graphs"],
         "plugins": (*config.plugins, *(str(p.resolve()) for p in plugins or [])),
         "cache_limit_bytes": int(config["cache_limit_gb"] * 2**30),
         "keep_weights": config["keep_weights"],

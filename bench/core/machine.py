@@ -77,6 +77,15 @@ def autocast(device_type: str, precision: str) -> AbstractContextManager[object]
     return nullcontext() if precision == "fp32" else torch.autocast(device_type, dtype=DTYPES[precision])
 
 
+def refuse_graphs(device: torch.device) -> None:
+    """Refuse to record steps where there is no card to replay them."""
+    if device.type != "cuda":
+        raise UsageError(
+            "--graphs (or graphs in bench.toml) replays steps on a CUDA card, and this is for a "
+            f"{device.type.upper()}: leave it out."
+        )
+
+
 def set_up(threads: int) -> None:
     """Threads and determinism, once per process."""
     if threads:
@@ -115,7 +124,13 @@ def peak_memory(device: torch.device) -> int:
 
 
 def numerics(
-    device: torch.device, precision: str, *, compiled: bool = False, packed: int = 1, parts: int = 1
+    device: torch.device,
+    precision: str,
+    *,
+    compiled: bool = False,
+    graphs: bool = False,
+    packed: int = 1,
+    parts: int = 1,
 ) -> dict[str, Any]:
     """What of a machine, and of the way it works, can move a number: records hold it, tables compare it."""
     return {
@@ -125,6 +140,7 @@ def numerics(
         "precision": precision,
         "tf32": torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32,
         "compiled": compiled,
+        "graphs": graphs,
         "packed": packed,
         "parts": parts,
         "threads": torch.get_num_threads(),

@@ -30,7 +30,9 @@ class Runtime:
     parts: int = 1
     """In how many parts a training batch is computed; the gradient is that of the whole batch."""
     compiled: bool = False
-    """Whether training steps go through torch.compile: faster on GPUs after minutes of compiling."""
+    """Whether the repeated parts of a model go through torch.compile in training steps."""
+    graphs: bool = False
+    """Whether training steps are replayed as CUDA graphs."""
     members: tuple[Any, ...] = ()
     """The specs of the runs whose stored predictions a run reads (bench/planning/members.py), in their order."""
     pack: int = 0

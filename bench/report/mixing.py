@@ -28,6 +28,7 @@ FACTS: dict[str, Callable[[Any], str]] = {
     "numpy": str,
     "pillow": str,
     "compiled": lambda on: "with compiled steps" if on else "with plain steps",
+    "graphs": lambda on: "by CUDA graphs" if on else "step by step",
     "parts": lambda count: f"in {count} parts per batch" if count > 1 else "by whole batches",
 }
 """What is compared, the most important first, and how a value of it is said."""

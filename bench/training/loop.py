@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
@@ -25,12 +25,13 @@ from bench.metrics.agreement import srcc
 from bench.models.losses import LOSSES, Loss
 from bench.models.method import Method, QualityModel
 from bench.training.checkpoints import Identity, Position, load_checkpoint, save_checkpoint
+from bench.training.faster import CompiledParts, RecordedSteps, as_cuda_graph
 from bench.training.joint import Shares, within_shares
 from bench.training.optimiser import Optimiser
 from bench.training.orders import batches_per_epoch, epoch_order
 from bench.training.scoring import BatchSizes, score
 from bench.training.signals import Signals
-from bench.training.step import Autocast, gradients, gradients_in_parts
+from bench.training.step import Autocast, Forward, gradients, gradients_in_parts
 from bench.training.steplog import StepLog, Tell
 
 LOOK_SECONDS = 2.0
@@ -55,6 +56,7 @@ class Job:
     checkpoint_seconds: float = 300.0
     parts: int = 1
     compiled: bool = False
+    graphs: bool = False
     numerics: Mapping[str, Any] = field(default_factory=dict)
     signals: Signals = field(default_factory=Signals)
     batch_sizes: BatchSizes = field(default_factory=dict)
@@ -104,10 +106,13 @@ class TrainingState:
         self.human = _targets(job)
         self.position, self.running = Position(seconds=before), torch.zeros((), device=job.device)
         self.best: dict[str, Tensor] = {}
-        self.forward: torch.nn.Module = compiled(job.model) if job.compiled else job.model
+        self.optimiser = Optimiser(job.method, job.model, job.recipe, job.device, self.steps)
+        self.forward: Forward = CompiledParts(job.model) if job.compiled else job.model
+        self.recorded: RecordedSteps | None = None
+        if job.graphs and job.parts == 1:  # parts put random generators back, which no recording can
+            self.recorded = RecordedSteps(self.gradients, self.optimiser.trained, as_cuda_graph)
         self.little = trains_little(job.model)
         self._look, self.log = Look(), StepLog(job.log, self.steps, job.tell)
-        self.optimiser = Optimiser(job.method, job.model, job.recipe, job.device, self.steps)
         self.begin()
 
     def begin(self, together: int = 1) -> None:
@@ -138,6 +143,15 @@ class TrainingState:
     def made(self, epoch: int) -> int:
         """How many steps of an epoch were made before a stop."""
         return self.position.step % self.per_epoch if epoch == self.position.epoch else 0
+
+    def gradients(self, inputs: Mapping[str, Tensor], target: Tensor, within: Sequence[int] = ()) -> Tensor:
+        """The loss of a batch, its gradients in the parameters; `within`: how many of it are of each set."""
+        job, loss = self.job, loss_of(self.job)
+        if within:
+            loss = within_shares(loss, within)
+        if job.parts > 1:
+            return gradients_in_parts(self.forward, inputs, target, loss, job.autocast, job.parts)
+        return gradients(self.forward, inputs, target, loss, job.autocast)
 
     def advance(self, epoch: int, value: Tensor) -> None:
         """The optimiser's step from the gradients that stand, at its rate; the device is waited for only to log."""
@@ -230,16 +244,6 @@ class TrainingState:
         return Trained(tuple(position.losses), tuple(position.curve), last, self.seconds(), images, places)
 
 
-def compiled(model: QualityModel) -> torch.nn.Module:
-    """The model through torch.compile, with the random numbers that it draws without."""
-    import torch._inductor.config as inductor
-
-    inductor.fallback_random = True  # its own generator would give dropout other masks: another training
-    # for a second size of batches inductor would draw other masks of the head's dropout than those asked for
-    model.dropout.forward = torch.compiler.disable(model.dropout.forward)  # type: ignore[method-assign]
-    return torch.compile(model)  # type: ignore[return-value]
-
-
 def train(job: Job, report: Report = silent, before: float = 0.0) -> Trained:
     """Run the recipe to its end, from the last checkpoint where there is one; leaves the selected epoch's tensors.
 
@@ -325,13 +329,9 @@ def loss_of(job: Job) -> Loss:
 
 def _step(state: TrainingState, batch: Batch, loaded: dict[str, Tensor]) -> Tensor:
     """The gradients of one batch, and its loss."""
-    job = state.job
-    inputs = job.feed.inputs(batch, loaded)
-    target = state.human[send(batch.rows, job.device)]
-    loss = loss_of(job)
-    if state.shares is not None:
-        loss = within_shares(loss, state.shares.sizes(batch.rows))
+    inputs = state.job.feed.inputs(batch, loaded)
+    target = state.human[send(batch.rows, state.job.device)]
     state.optimiser.adamw.zero_grad(set_to_none=True)
-    if job.parts > 1:
-        return gradients_in_parts(state.forward, inputs, target, loss, job.autocast, job.parts)
-    return gradients(state.forward, inputs, target, loss, job.autocast)
+    if state.shares is not None:  # how a batch is shared out differs from one to the next, and no recording holds it
+        return state.gradients(inputs, target, state.shares.sizes(batch.rows))
+    return (state.recorded or state.gradients)(inputs, target)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from bench.data.dataset import Dataset
     from bench.training.session import Session
 
-OWN_TO_STEPS = ("compiled", "packed", "parts")
+OWN_TO_STEPS = ("compiled", "graphs", "packed", "parts")
 """What of the numerics belongs to training steps alone: a test has none of it."""
 
 

@@ -91,8 +91,13 @@ def job_of(session: Session, store: Store, signals: Signals | None = None) -> Jo
         checkpoint_seconds=session.runtime.checkpoint_seconds,
         parts=session.runtime.parts,
         compiled=session.runtime.compiled,
+        graphs=session.runtime.graphs,
         numerics=numerics(
-            session.device, spec.precision, compiled=session.runtime.compiled, parts=session.runtime.parts
+            session.device,
+            spec.precision,
+            compiled=session.runtime.compiled,
+            graphs=session.runtime.graphs,
+            parts=session.runtime.parts,
         ),
         signals=signals or Signals(),
         batch_sizes=session.shared.batch_sizes,

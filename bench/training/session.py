@@ -14,7 +14,7 @@ import torch
 from bench.core.code import code_of, method_of
 from bench.core.errors import DataError, WeightsError
 from bench.core.hashes import file_token
-from bench.core.machine import autocast, pick_device, refuse_precision, set_up
+from bench.core.machine import autocast, pick_device, refuse_graphs, refuse_precision, set_up
 from bench.core.mixes import mix_of
 from bench.core.progress import Report, silent
 from bench.core.registry import add_plugin_file
@@ -199,6 +199,8 @@ def load_data(spec: RunSpec, runtime: Runtime, report: Report = silent, beside: 
     set_up(runtime.threads)
     device = pick_device(runtime.device)
     refuse_precision(spec.precision, device)
+    if runtime.graphs:
+        refuse_graphs(device)
     dataset = beside.dataset if beside is not None else load_set(spec, spec.train, runtime, report)
     return LoadedData(spec, runtime, report, device, dataset, split_of(spec, dataset, runtime.results))
 

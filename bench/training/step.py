@@ -6,15 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from bench.models.losses import Loss
 
 Inputs = Mapping[str, Tensor]
+Forward = Callable[[Inputs], Tensor]
 Autocast = Callable[[], AbstractContextManager[object]]
 
 
-def gradients(model: nn.Module, inputs: Inputs, human: Tensor, loss: Loss, autocast: Autocast) -> Tensor:
+def gradients(model: Forward, inputs: Inputs, human: Tensor, loss: Loss, autocast: Autocast) -> Tensor:
     """Backward through one batch at once; returns the loss, without waiting for the device."""
     with autocast():
         predicted = model(inputs)
@@ -24,7 +25,7 @@ def gradients(model: nn.Module, inputs: Inputs, human: Tensor, loss: Loss, autoc
 
 
 def gradients_in_parts(
-    model: nn.Module, inputs: Inputs, human: Tensor, loss: Loss, autocast: Autocast, parts: int
+    model: Forward, inputs: Inputs, human: Tensor, loss: Loss, autocast: Autocast, parts: int
 ) -> Tensor:
     """The same gradient with the memory of one part.
 

@@ -178,18 +178,6 @@ def test_what_is_stored_is_loaded_ahead_and_the_rest_is_left_to_the_trainer(tmp_
     assert torch.equal(feed.load(batch)["feature"], computed)
 
 
-@pytest.mark.slow
-def test_compiled_steps_learn_the_same_dropout_included_and_the_record_says_so(tmp_path, data):
-    spec = tiny_spec("vpt", options={"prompts": 4, "dropout": 0.5})
-    plain = make_run(spec, tiny_runtime(tmp_path / "a", data))
-    compiled = make_run(spec, tiny_runtime(tmp_path / "b", data, compiled=True))
-    assert np.allclose(compiled[1]["near:test/predicted"], plain[1]["near:test/predicted"], atol=1e-5)
-    assert compiled[0]["numerics"]["trained"]["compiled"] is True
-    assert plain[0]["numerics"]["trained"]["compiled"] is False
-    again = make_run(spec, tiny_runtime(tmp_path / "b", data))
-    assert again[0]["numerics"]["trained"]["compiled"] is True, "its kept tensors come from compiled steps"
-
-
 def test_dropout_drops_its_share_keeps_the_mean_and_is_seeded():
     layer, ones = Dropout(0.1), torch.ones(300, 1001)
     torch.manual_seed(3)

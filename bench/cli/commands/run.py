@@ -80,6 +80,7 @@ def run(
     jobs: Jobs = None,
     pack: options.Pack = None,
     compile_steps: options.Compile = None,
+    graphs: options.Graphs = None,
     no_cache: options.NoCache = False,
     partial: options.Partial = False,
     results: ResultsFolder = None,
@@ -101,7 +102,14 @@ def run(
     if as_json and (dry_run or emit_slurm):
         raise UsageError("--json tells of runs that are made: leave it out with --dry-run and --emit-slurm.")
     typed: dict[str, Any] = {"method": _joined(method), "protocol": _joined(protocol), "preset": preset}
-    typed |= {"backbone": backbone, "seeds": seeds, "pack": pack, "compile": compile_steps, "log": log}
+    typed |= {
+        "backbone": backbone,
+        "seeds": seeds,
+        "pack": pack,
+        "compile": compile_steps,
+        "graphs": graphs,
+        "log": log,
+    }
     typed |= {"splits": splits, "device": device, "precision": precision, "overwrite": overwrite, "results": results}
     typed |= {"executor": executor, "address": address, "jobs": jobs}
     config = configure(plugin, **parsed(typed))
@@ -149,7 +157,7 @@ def _looked_at(
     plan: Plan, runtime: Runtime, config: Config, *, check_overlap: bool, dry_run: bool, quiet: bool
 ) -> Plan:
     """The plan without what cannot be, said once; what this machine cannot do is refused here."""
-    from bench.cli.checks import check_jobs, check_packs, check_precision, warn_of_shared_pictures
+    from bench.cli.checks import check_graphs, check_jobs, check_packs, check_precision, warn_of_shared_pictures
     from bench.cli.preflight import look_ahead
 
     tell = silenced if quiet else note
@@ -157,6 +165,7 @@ def _looked_at(
     _announce(config, plan, tell)
     if config["executor"] == "serial":  # a cluster's machines are not this one
         check_precision(plan.specs, runtime.device)
+        check_graphs(runtime)
     check_packs(plan.specs, runtime, config)
     check_jobs(config)
     if runtime.log:

@@ -50,7 +50,10 @@ Pack = Annotated[
     Optional[int], typer.Option("--pack", min=0, help="Train up to N alike linear probes together; 1: none.")
 ]
 Compile = Annotated[
-    Optional[bool], typer.Option("--compile/--no-compile", help="Training steps through torch.compile.")
+    Optional[bool], typer.Option("--compile/--no-compile", help="Training steps through torch.compile, block by block.")
+]
+Graphs = Annotated[
+    Optional[bool], typer.Option("--graphs/--no-graphs", help="Training steps replayed as CUDA graphs, on a card.")
 ]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Store no frozen inputs: each run computes its own.")]
 Partial = Annotated[bool, typer.Option("--partial", help="Accept a subset of a dataset, with a warning.")]

@@ -75,12 +75,11 @@ def watch(job: Job, train: Callable[[Job], object], warm: Job | None = None) -> 
     feed = job.feed
     assert isinstance(feed, TimedFeed)
     marks = _Marks(job.device)
-    mark = torch.compiler.disable(marks.mark) if job.compiled else marks.mark  # a clock is not to be compiled
     handles = [
-        job.model.register_forward_pre_hook(lambda *_: mark("overhead")),
-        job.model.register_forward_hook(lambda *_: mark("forward")),
-        register_optimizer_step_pre_hook(lambda *_: mark("backward")),
-        register_optimizer_step_post_hook(lambda *_: mark("optimiser")),
+        job.model.register_forward_pre_hook(lambda *_: marks.mark("overhead")),
+        job.model.register_forward_hook(lambda *_: marks.mark("forward")),
+        register_optimizer_step_pre_hook(lambda *_: marks.mark("backward")),
+        register_optimizer_step_post_hook(lambda *_: marks.mark("optimiser")),
     ]
     feed.watched = True
     try:

@@ -1,5 +1,9 @@
 """The script that measures a card goes from end to end without one, and loses nothing when it is interrupted."""
 
+import re
+import time
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -31,6 +35,23 @@ def test_who_is_interrupted_keeps_what_was_measured(tmp_path, monkeypatch):
     assert [row.split("|")[1].strip() for row in rows if row.startswith("| ")][2:] == list(card.TINY.methods)
 
 
+def test_steps_made_faster_have_rows_beside_the_plain_ones_and_the_goals_name_the_best(tmp_path, monkeypatch):
+    def steps(method, *_, compiled=False, graphs=False):
+        made = 1 + (method == "glia") - 0.25 * (compiled + graphs)
+        return {"train": lambda: time.sleep(0.02 * made), "score": lambda: None}
+
+    monkeypatch.setattr(card, "ours", steps)
+    monkeypatch.setattr(card, "TINY", replace(card.TINY, faster=("adapter", "glia")))
+    card.main([*SMALL, str(tmp_path / "card.md"), "--only", "faster"])
+    text = (tmp_path / "card.md").read_text()
+    rows = [row.split("|")[1].strip() for row in text.split("\n\n")[1].splitlines()[2:]]
+    ways = ("", ", compiled", ", recorded", ", compiled and recorded")
+    assert rows == ["adapter", "glia", *(f"{m}{way}" for m in ("adapter", "glia") for way in ways if way)]
+    plain, best = re.search(r"adapter's, in time \| ([\d.]+) plain, ([\d.]+) at best", text).groups()
+    assert float(plain) == pytest.approx(2, rel=0.2)
+    assert float(best) == pytest.approx(3, rel=0.2)
+
+
 def test_a_part_that_fails_says_so_and_the_others_are_measured(tmp_path, monkeypatch, capsys):
     def failing(*_):
         raise RuntimeError("no such kernel")
@@ -51,7 +72,7 @@ def test_an_unknown_part_and_a_missing_card_are_refused(tmp_path, monkeypatch, c
             card.main(words)
         assert ended.value.code == 2
     said = capsys.readouterr().err
-    assert "--only knows methods, small, probes, crops, jobs" in said
+    assert "--only knows methods, faster, small, probes, crops, jobs" in said
     assert "torch sees no card here" in said
 
 

@@ -193,7 +193,7 @@ def test_the_device_is_waited_for_only_where_phases_are_watched(tmp_path, monkey
 
 def test_compiled_steps_are_measured_compiled_and_never_against_plain_ones(report, tmp_path, monkeypatch):
     compiled = []
-    monkeypatch.setattr("bench.training.loop.compiled", lambda model: compiled.append(model) or model)
+    monkeypatch.setattr("bench.training.loop.CompiledParts", lambda model: compiled.append(model) or model)
     setting = Setting(backbone=TINY, batch=4, size=32, precision="fp32", steps=3)
     runtime = tiny_runtime(tmp_path, {}, compiled=True)
     measured = report_of({"linear_probe": profile_method("linear_probe", {}, setting, runtime)}, setting)
