@@ -123,6 +123,7 @@ def _unlike(own: Mapping[str, Any], known: Mapping[str, Any]) -> Iterator[str]:
         "torch": ("numerics", "trained", "torch"),
         "the device": ("numerics", "trained", "device_type"),
         "the CPU's instructions": ("numerics", "trained", "instructions"),
+        "the processor": ("numerics", "trained", "device"),
     }
     for what, path in about.items():
         if _at(own, path) != _at(known, path):

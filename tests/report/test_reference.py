@@ -79,6 +79,15 @@ def test_runs_are_the_same_near_or_other_and_what_was_not_alike_is_named(kept, t
     assert held.difference == pytest.approx(0.2)
 
 
+def test_a_run_of_another_processor_says_so(kept, tmp_path):
+    def elsewhere(body):
+        trained = {**body["numerics"]["trained"], "device": "Another CPU"}
+        return {**moved(0.2)(body), "numerics": {**body["numerics"], "trained": trained}}
+
+    (held,) = held_against(store_of(tmp_path / "far", SPECS[:1], elsewhere), kept)
+    assert held.unlike == ("weights", "the processor")
+
+
 def test_verify_holds_ones_runs_against_it(kept, tmp_path):
     same = store_of(tmp_path / "same", SPECS[:3])
     said = CliRunner().invoke(app, ["verify", "--reference", "--results", str(same.root)])
