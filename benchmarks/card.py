@@ -32,7 +32,6 @@ os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # torch's profiler would write 
 import numpy as np
 import torch
 
-from bench.core.files import write_text
 from bench.core.machine import set_up
 from bench.core.runtime import Runtime
 from bench.core.spec import Recipe
@@ -49,14 +48,13 @@ from bench.execution.serial import execute_serial
 from bench.records.store import Store
 from bench.training.loop import Job, train
 from bench.training.session import prepare
+from benchmarks.card_page import Page
 from benchmarks.commands import bench_run, first_step
 from benchmarks.contenders import Step, batch_of, official, ours
 from benchmarks.linear_probe import fill_features, make_images, make_specs
 from benchmarks.pixels import crop_rates, make_pictures
 
 METHODS = ("linear_probe", "full_finetune", "adapter", "lora", "vpt", "glia", "loda")
-HEADER = ("", "train images/s", "of the matrix rate", "score images/s", "peak GiB", "launches a step", "idle")
-GOALS = ("what", "reached", "goal")
 SHARE, LARGER = 0.45, ("full_finetune", "adapter", "lora", "vpt")
 PARTS = ("methods", "faster", "small", "probes", "crops", "jobs")
 VARIANTS = {
@@ -115,39 +113,6 @@ TINY = Scale(
     epochs=1,
     options={"glia": {"grid": 2, "fragment": 16, "rank": 8, "heads": 2}, "loda": {"cnn": "test_efficientnet"}},
 )
-
-
-class Page:
-    """Two tables in a file, written anew with every line."""
-
-    def __init__(self, path: Path, device: torch.device) -> None:
-        self.path, self.rows, self.goals = path, list[tuple[str, ...]](), list[tuple[str, ...]]()
-        self.begin = time.monotonic()
-        name = torch.cuda.get_device_name(device) if device.type == "cuda" else "a CPU"
-        self.title = f"Measured on {name}, torch {torch.__version__}, {time.strftime('%Y-%m-%d')}."
-
-    def add(self, *row: str) -> None:
-        """A line of the first table."""
-        self.rows.append(row)
-        self._write(" | ".join(row))
-
-    def goal(self, what: str, reached: str, goal: str) -> None:
-        """A line of the second."""
-        self.goals.append((what, reached, goal))
-        self._write(f"{what}: {reached} (goal: {goal})")
-
-    def say(self, text: str) -> None:
-        """A line that is printed only, behind the seconds since the beginning."""
-        print(f"{time.monotonic() - self.begin:5.0f} s  {text}", flush=True)
-
-    def _write(self, line: str) -> None:
-        self.say(line)
-        parts = [self.title, *(_table(h, r) for h, r in ((HEADER, self.rows), (GOALS, self.goals)) if r)]
-        write_text(self.path, "\n\n".join(parts) + "\n")
-
-
-def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, ("---",) * len(header), *rows))
 
 
 @dataclass(frozen=True)
