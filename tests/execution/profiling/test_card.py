@@ -72,7 +72,7 @@ def test_an_unknown_part_and_a_missing_card_are_refused(tmp_path, monkeypatch, c
             card.main(words)
         assert ended.value.code == 2
     said = capsys.readouterr().err
-    assert "--only knows methods, faster, small, probes, crops, jobs" in said
+    assert "--only knows methods, small, probes, crops, jobs, faster" in said
     assert "torch sees no card here" in said
 
 
