@@ -108,9 +108,7 @@ class TrainingState:
         self.best: dict[str, Tensor] = {}
         self.optimiser = Optimiser(job.method, job.model, job.recipe, job.device, self.steps)
         self.forward: Forward = CompiledParts(job.model) if job.compiled else job.model
-        self.recorded: RecordedSteps | None = None
-        if job.graphs and job.parts == 1:  # parts put random generators back, which no recording can
-            self.recorded = RecordedSteps(self.gradients, self.optimiser.trained, as_cuda_graph)
+        self.recorded = RecordedSteps(self.gradients, self.optimiser.trained, as_cuda_graph) if job.graphs else None
         self.little = trains_little(job.model)
         self._look, self.log = Look(), StepLog(job.log, self.steps, job.tell)
         self.begin()
@@ -322,6 +320,14 @@ def _targets(job: Job) -> Tensor:
     return torch.from_numpy(_standardised(job)).float().to(job.device)
 
 
+def can_be_recorded(feed: Feed, parts: int) -> bool:
+    """Whether every step of a training does the same to the device.
+
+    How sets share a batch differs from one to the next; parts of a batch put the random generators back.
+    """
+    return parts == 1 and not isinstance(feed, JointFeed)
+
+
 def loss_of(job: Job) -> Loss:
     """What a job makes small: a loss that all may use, or the method's own."""
     return job.method.loss if job.recipe.loss == "own" else LOSSES[job.recipe.loss]
@@ -332,6 +338,6 @@ def _step(state: TrainingState, batch: Batch, loaded: dict[str, Tensor]) -> Tens
     inputs = state.job.feed.inputs(batch, loaded)
     target = state.human[send(batch.rows, state.job.device)]
     state.optimiser.adamw.zero_grad(set_to_none=True)
-    if state.shares is not None:  # how a batch is shared out differs from one to the next, and no recording holds it
+    if state.shares is not None:
         return state.gradients(inputs, target, state.shares.sizes(batch.rows))
     return (state.recorded or state.gradients)(inputs, target)

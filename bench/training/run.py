@@ -22,7 +22,7 @@ from bench.data.feed import Feed
 from bench.metrics.agreement import metrics_of
 from bench.records.store import Store
 from bench.training.fitting import learn
-from bench.training.loop import Job, Trained
+from bench.training.loop import Job, Trained, can_be_recorded
 from bench.training.record import Outcome, Predictions, ScoringFacts, TrainingFacts, done_record, now
 from bench.training.scoring import score
 from bench.training.session import Session, prepare
@@ -72,7 +72,8 @@ def tested_run(session: Session, training: TrainingFacts, started: str, report: 
 
 def job_of(session: Session, store: Store, signals: Signals | None = None) -> Job:
     """What a session's spec asks to train."""
-    spec = session.spec
+    spec, runtime = session.spec, session.runtime
+    graphs = runtime.graphs and can_be_recorded(session.feed, runtime.parts)
     validation = session.split.validation
     if spec.recipe.selection == "oracle":  # looks at the test part; every table marks it
         validation = session.split.test
@@ -88,21 +89,17 @@ def job_of(session: Session, store: Store, signals: Signals | None = None) -> Jo
         autocast=session.autocast,
         checkpoint=store.checkpoint_path(spec),
         identity=session.identity(),
-        checkpoint_seconds=session.runtime.checkpoint_seconds,
-        parts=session.runtime.parts,
-        compiled=session.runtime.compiled,
-        graphs=session.runtime.graphs,
+        checkpoint_seconds=runtime.checkpoint_seconds,
+        parts=runtime.parts,
+        compiled=runtime.compiled,
+        graphs=graphs,
         numerics=numerics(
-            session.device,
-            spec.precision,
-            compiled=session.runtime.compiled,
-            graphs=session.runtime.graphs,
-            parts=session.runtime.parts,
+            session.device, spec.precision, compiled=runtime.compiled, graphs=graphs, parts=runtime.parts
         ),
         signals=signals or Signals(),
         batch_sizes=session.shared.batch_sizes,
         originals=session.originals,
-        files=session.runtime.weight_files,
+        files=runtime.weight_files,
         log=store.training_log(spec),
     )
 

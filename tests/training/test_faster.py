@@ -167,6 +167,14 @@ def test_many_variants_of_a_block_may_be_compiled_in_one_process(tmp_path, data)
     assert torch._dynamo.config.recompile_limit >= 64
 
 
+def test_steps_that_differ_from_one_to_the_next_are_not_recorded(tmp_path, data, monkeypatch):
+    monkeypatch.setattr("bench.training.session.refuse_graphs", lambda device: None)
+    plain = prepare(tiny_spec("linear_probe"), tiny_runtime(tmp_path, data, graphs=True))
+    in_parts = prepare(tiny_spec("linear_probe"), tiny_runtime(tmp_path, data, graphs=True, parts=2))
+    jobs = [job_of(session, Store(tmp_path)) for session in (plain, in_parts)]
+    assert [job.graphs for job in jobs] == [job.numerics["graphs"] for job in jobs] == [True, False]
+
+
 def test_recorded_steps_are_refused_where_there_is_no_card(tmp_path, data):
     with pytest.raises(UsageError, match="replays steps on a CUDA card, and this is for a CPU: leave it out"):
         prepare(tiny_spec("linear_probe"), tiny_runtime(tmp_path, data, graphs=True))

@@ -15,7 +15,7 @@ from bench.planning.presets import DEMO, PAPER, STUDY
 from bench.records.store import Store
 from bench.report.verify import verify
 from bench.training.joint import Shares, within_shares
-from bench.training.loop import epoch_batches, standardised
+from bench.training.loop import can_be_recorded, epoch_batches, standardised
 from bench.training.orders import epoch_order
 from bench.training.run import job_of, make_run
 from bench.training.session import prepare
@@ -88,6 +88,7 @@ def test_shares_by_size_show_every_picture_once_an_epoch_in_every_batch_some(wor
     batches = epoch_batches(job, 1)
     assert sorted(np.concatenate([batch.rows for batch in batches])) == sorted(job.train)
     assert all(len(batch.rows) <= 9 and names_of(job, batch).count("near") >= 2 for batch in batches)
+    assert not can_be_recorded(job.feed, parts=1), "its shares differ from one batch to the next"
 
 
 @pytest.mark.parametrize("train", [MIX, f"{MIX}@size"])

@@ -70,7 +70,7 @@ def watch(job: Job, train: Callable[[Job], object], warm: Job | None = None) -> 
 
     data: waiting for pictures and frozen inputs. backward: from the score to the optimiser, the loss included.
     overhead: everything else that the trainer does, from its start to its end. `warm` is trained first and not
-    counted, under the same hooks, for a compiled model is compiled anew for them.
+    counted.
     """
     feed = job.feed
     assert isinstance(feed, TimedFeed)
