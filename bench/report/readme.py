@@ -1,4 +1,4 @@
-"""The README's table of the study, made of the reference records: scores, intervals, and what each gains over ridge."""
+"""What the README says of the reference records: the study's table, and a line for each pair of the demo's sets."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from statistics import fmean
 
+from bench.core.errors import UsageError
 from bench.core.progress import counted
 from bench.planning.usual import fact_of
 from bench.records.results import Experiment, Results
@@ -20,19 +21,49 @@ BASELINE = "ridge"
 COMPARED = (BASELINE, *STRATEGIES)
 """Who is held against whom."""
 SET = "study"
+CROSS = "demo"
+"""The preset whose runs across sets are told of."""
 OPEN, CLOSE = "<!-- study: written by make results -->", "<!-- /study -->"
+CROSS_OPEN, CROSS_CLOSE = "<!-- across sets: written by make results -->", "<!-- /across sets -->"
 HEADS = ("Method", "SRCC [95% over contents]", "PLCC [95% over contents]", "SRCC minus ridge's, paired")
 
 
-def write_study(page: Path, results: Results) -> bool:
-    """Put the study's table between its two marks in a page; whether there was one to put."""
-    text = page.read_text(encoding="utf-8")
-    if OPEN not in text or not (lines := study_lines(results)):
-        return False
-    before, _, rest = text.partition(OPEN)
-    after = rest.partition(CLOSE)[2]
-    page.write_text(before + "\n".join([OPEN, *lines, CLOSE]) + after, encoding="utf-8")
-    return True
+def write_readme(page: Path, results: Results) -> bool:
+    """Put what there is to say between its two marks in a page; whether anything was put."""
+    text = old = page.read_text(encoding="utf-8")
+    for begin, end, lines in (
+        (OPEN, CLOSE, study_lines(results)),
+        (CROSS_OPEN, CROSS_CLOSE, cross_lines(results)),
+    ):
+        if begin in text and lines:
+            before, _, rest = text.partition(begin)
+            text = before + "\n".join([begin, *lines, end]) + rest.partition(end)[2]
+    if text != old:
+        page.write_text(text, encoding="utf-8")
+    return text != old
+
+
+def cross_lines(results: Results) -> list[str]:
+    """A line for each pair of sets: how far the strategies' scores spread, and how many differences are told apart."""
+    own = results.select(preset=CROSS)
+    try:
+        tables = all_pairs(own, STRATEGIES)
+    except UsageError:  # not all of them are there
+        return []
+    part = next(by_split_rule(own))
+    return [_across(part, pairs) for pairs in tables if pairs.experiment.tested != pairs.experiment.train]
+
+
+def _across(part: PresetResults, pairs: Pairs) -> str:
+    arms = _arms(part, pairs.experiment)
+    means = {
+        arms[name].title: fmean(
+            Cell.of(part.runs(arms[name], pairs.experiment), pairs.experiment, "srcc").values.values()
+        )
+        for name in STRATEGIES
+    }
+    low, high = min(means, key=means.__getitem__), max(means, key=means.__getitem__)
+    return f"- {pairs.summary} Mean SRCC from {means[low]:.3f} ({low}) to {means[high]:.3f} ({high})."
 
 
 def study_lines(results: Results) -> list[str]:

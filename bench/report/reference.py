@@ -19,7 +19,7 @@ from bench.core.progress import counted
 from bench.planning.presets import PRESETS, in_order
 from bench.records.results import Results
 from bench.records.store import Store
-from bench.report.readme import write_study
+from bench.report.readme import write_readme
 
 FOLDER = Path(__file__).parents[2] / "results" / "reference"
 NAME = "reference"
@@ -168,7 +168,7 @@ def main() -> None:
         for path in make_tables_of(FOLDER, FOLDER.parent):
             print(path)
         readme = FOLDER.parents[1] / "README.md"
-        if write_study(readme, Results.read(Store(FOLDER))):
+        if write_readme(readme, Results.read(Store(FOLDER))):
             print(readme)
 
 

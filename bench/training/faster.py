@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
 
 import torch
 from torch import Tensor, nn
 
+from bench.core.errors import RunError
 from bench.models.dropout import Dropout
 from bench.models.method import QualityModel
 from bench.training.step import Inputs
@@ -50,6 +51,14 @@ class CompiledParts:
             part.forward = forward  # type: ignore[method-assign, assignment]
         try:
             scores: Tensor = self.model(inputs)
+        except Exception as error:
+            if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+                raise
+            raise RunError(
+                f"torch.compile failed: {str(error).splitlines()[0]}. If it was killed before, half a file may lie in "
+                "its cache: empty that (TORCHINDUCTOR_CACHE_DIR, else torchinductor_* among temporary files), or leave "
+                "out --compile."
+            ) from error
         finally:
             for part, _ in self.parts:
                 del part.forward
@@ -57,12 +66,19 @@ class CompiledParts:
 
 
 def repeated(module: nn.Module) -> Iterator[nn.Module]:
-    """The outermost parts that a module has several of in a row, and that are made of layers themselves."""
+    """The outermost parts that a module has several of in a row, alike to the shape, and made of layers themselves."""
     children = list(module.children())
-    row = isinstance(module, nn.Sequential | nn.ModuleList | nn.ModuleDict) and len(children) > 1
-    if row and len(set(map(type, children))) == 1 and all(any(child.children()) for child in children):
-        return iter(children)
-    return chain.from_iterable(map(repeated, children))
+    row = isinstance(module, nn.Sequential | nn.ModuleList | nn.ModuleDict)
+    kinds = Counter(_kind(child) for child in children if row and any(child.children()))
+    for child in children:
+        if kinds[_kind(child)] > 1:
+            yield child
+        else:
+            yield from repeated(child)
+
+
+def _kind(part: nn.Module) -> tuple[object, ...]:
+    return type(part), *((name, parameter.shape) for name, parameter in part.named_parameters())
 
 
 class RecordedSteps:

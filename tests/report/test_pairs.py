@@ -14,7 +14,7 @@ from bench.records.results import Results
 from bench.records.store import Store
 from bench.report.compare import compare
 from bench.report.pairs import all_pairs, names_of
-from bench.report.readme import CLOSE, OPEN, study_lines, write_study
+from bench.report.readme import CLOSE, CROSS_CLOSE, CROSS_OPEN, OPEN, cross_lines, study_lines, write_readme
 from tests.report.records import body_of, predictions
 from tests.report.results import results_of, specs_of
 
@@ -138,10 +138,32 @@ def test_nothing_is_shown_before_every_strategy_has_all_folds(study):
 def test_the_table_goes_between_its_marks_and_nothing_else_is_touched(study, tmp_path):
     page = tmp_path / "README.md"
     page.write_text(f"before\n{OPEN}\nstale\n{CLOSE}\nafter\n")
-    assert write_study(page, study)
+    assert write_readme(page, study)
     text = page.read_text()
     assert text.startswith(f"before\n{OPEN}\n| Method |")
     assert text.endswith(f"{CLOSE}\nafter\n")
     assert "stale" not in text
     page.write_text("no marks\n")
-    assert not write_study(page, study)
+    assert not write_readme(page, study)
+
+
+def test_the_readme_has_a_line_for_each_pair_of_sets_with_the_ends_of_the_strategies_means(tmp_path):
+    results = results_of("cross", "demo", SEVEN, splits=3)
+    lines = cross_lines(results)
+    assert [line.partition(":")[0] for line in lines] == [
+        "- Demo A → Demo B",
+        "- Demo A → Demo wild",
+    ]
+    means = {}
+    for record in results.records:
+        means.setdefault(record.spec.method, []).append(record.body["metrics"]["demo_b:all"]["srcc"])
+    means = sorted(sum(values) / len(values) for values in means.values())
+    assert f"Mean SRCC from {means[0]:.3f} (" in lines[0]
+    assert f") to {means[-1]:.3f} (" in lines[0]
+    assert all(pairs.summary in line for pairs, line in zip(all_pairs(results, SEVEN.split(",")), lines, strict=True))
+    assert cross_lines(results_of("cross", "demo", "lora,glia", splits=3)) == []
+    page = tmp_path / "README.md"
+    page.write_text(f"{CROSS_OPEN}\nstale\n{CROSS_CLOSE}\nafter\n")
+    assert write_readme(page, results)
+    assert page.read_text() == "\n".join([CROSS_OPEN, *lines, CROSS_CLOSE]) + "\nafter\n"
+    assert not write_readme(page, results), "it says that already"
