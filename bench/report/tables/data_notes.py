@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.core.errors import RunError, StoreError
 from bench.planning.presets import made_sets
+from bench.planning.usual import fact_of
 from bench.records.results import FEW_PICTURES, Experiment, Record
 from bench.report.cells import Cell
 
@@ -167,8 +168,8 @@ def _data_of(cell: Cell) -> Iterator[tuple[Record, Mapping[str, Any], Mapping[st
 
 
 def _standard_error(cells: Sequence[Cell]) -> str:
-    """The standard error of the SRCC at one split, for the column's best median; empty where nothing is known."""
-    known = [cell for cell in cells if cell.values]
+    """The standard error of the SRCC at one split, for the column's best median that is ranked; empty if unknown."""
+    known = [cell for cell in cells if cell.values and all(fact_of(r.spec.method, "ranked") for r in cell.records)]
     if not known:
         return ""
     best = max(known, key=lambda cell: statistics.median(cell.values.values()))

@@ -188,6 +188,18 @@ def test_a_table_says_which_curves_had_not_flattened_when_training_ended():
     assert "the one before): GLIA." in learning(steep, steep, steep)[0]
 
 
+def test_the_standard_error_is_that_of_the_best_median_that_is_ranked():
+    def error(results):
+        return [note for note in tables_of("main", results)["main_demo"].notes if note.startswith("Standard error")]
+
+    methods = results_of("main", "demo", "lora,glia", ["demo_a"], splits=3)
+    oracle = results_of("main", "demo", "distortion_oracle", ["demo_a"], splits=3).records
+    known = [{t: {**m, "srcc": 0.9999} for t, m in record.body["metrics"].items()} for record in oracle]
+    told = [replace(r, body={**r.body, "metrics": metrics}) for r, metrics in zip(oracle, known, strict=True)]
+    assert error(methods)
+    assert error(Results([*methods.records, *told])) == error(methods)
+
+
 def test_a_run_of_one_epoch_has_no_curve_to_judge():
     assert learning((0.3,), (0.3,)) == []
 
