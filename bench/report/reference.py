@@ -103,12 +103,19 @@ def _nameless(body: Mapping[str, Any]) -> dict[str, Any]:
 
 def _compared(own: Mapping[str, Any], known: Mapping[str, Any]) -> tuple[float, tuple[str, ...]]:
     differences = [
-        abs(own["metrics"][target][name] - values[name])
+        _apart(own["metrics"][target][name], values[name])
         for target, values in known["metrics"].items()
         if target in own["metrics"]
         for name in METRICS
     ]
     return max(differences, default=float("inf")), tuple(_unlike(own, known))
+
+
+def _apart(one: float | None, other: float | None) -> float:
+    """How far two numbers are apart; two undefined ones are the same, and one beside a number as far as can be."""
+    if one is None or other is None:
+        return 0.0 if one is other else float("inf")
+    return abs(one - other)
 
 
 def _unlike(own: Mapping[str, Any], known: Mapping[str, Any]) -> Iterator[str]:

@@ -79,6 +79,15 @@ def test_runs_are_the_same_near_or_other_and_what_was_not_alike_is_named(kept, t
     assert held.difference == pytest.approx(0.2)
 
 
+def test_an_undefined_number_is_the_same_as_another_and_as_no_number(kept, tmp_path):
+    def undefined(body):
+        return {**body, "metrics": {t: {**m, "srcc": None, "plcc": None} for t, m in body["metrics"].items()}}
+
+    constant = store_of(tmp_path / "constant", SPECS[:1], undefined)
+    assert [held.verdict for held in held_against(constant, constant)] == ["same"]
+    assert [held.verdict for held in held_against(constant, kept)] == ["other"]
+
+
 def test_a_run_of_another_processor_says_so(kept, tmp_path):
     def elsewhere(body):
         trained = {**body["numerics"]["trained"], "device": "Another CPU"}
