@@ -186,10 +186,10 @@ class RunSpec:
             raise UsageError(
                 f"recipe_from={self.recipe_from!r} is none of default, own, nested:KEYS and transferred:KEYS."
             )
-        for name in ("split", "budget", "limit"):
+        for name in ("budget", "limit"):
             if getattr(self, name) < 0:
                 raise UsageError(f"{name}={getattr(self, name)} must not be negative.")
-        refuse_beyond(self.split_rule, self.split)
+        self._refuse_unknown_split()
         if not 0 < self.fraction <= 0.8:
             raise UsageError(f"fraction={self.fraction} must lie in (0, 0.8]: 20% of a set is always kept for tests.")
         if is_mix(self.train):
@@ -202,6 +202,11 @@ class RunSpec:
     @property
     def _whole_parts(self) -> tuple[str, ...]:
         return ("test",) if self.source == "all" else ()
+
+    def _refuse_unknown_split(self) -> None:
+        if self.split < 0:
+            raise UsageError(f"split={self.split} must not be negative.")
+        refuse_beyond(self.split_rule, self.split)
 
     def _refuse_mixed_scales(self) -> None:
         """Scores of several sets have no scale in common: each is tested by itself, and none is tuned on."""
@@ -233,8 +238,23 @@ class RunSpec:
     @cached_property
     def training_key(self) -> str:
         """The name of what is trained, whatever it is tested on afterwards: trained weights go by it."""
-        plain = {name: value for name, value in self.as_dict().items() if name not in ("split", "tests")}
-        return key_of(canonical_json(plain), self.split)
+        return key_of(self._beside_split_and_tests, self.split)
+
+    @cached_property
+    def _beside_split_and_tests(self) -> str:
+        return canonical_json({name: value for name, value in self.as_dict().items() if name not in ("split", "tests")})
+
+    def in_split(self, split: int) -> RunSpec:
+        """The same run in another split; what both have alike is checked and written down once."""
+        if split == self.split:
+            return self
+        _ = self.beside_split, self._beside_split_and_tests  # they are kept, and so copied
+        other = object.__new__(RunSpec)
+        other.__dict__.update(self.__dict__, split=split)
+        for name in ("key", "training_key"):
+            other.__dict__.pop(name, None)
+        other._refuse_unknown_split()
+        return other
 
     def with_tests(self, tests: tuple[Target, ...]) -> RunSpec:
         """The same training, tested on other targets."""

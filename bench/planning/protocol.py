@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from bench.core.cards import Bound, Card
 from bench.core.errors import UsageError
@@ -27,6 +27,9 @@ from bench.planning.which_sets import WhichSets
 if TYPE_CHECKING:
     from bench.records.results import Results
     from bench.report.table import Table
+
+
+T = TypeVar("T")
 
 
 def _items(values: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
@@ -70,7 +73,7 @@ class Request:
     """Says what size a backbone was pretrained at; given from outside for the same reason."""
     sets: WhichSets = field(default_factory=WhichSets)
     """What else is known of sets: pairs that were named, the user's own, what there is."""
-    _known: dict[tuple[Any, ...], dict[str, Any]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _known: dict[tuple[Any, ...], Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def wanted(self, defaults: Sequence[str], *, own: bool = True) -> list[str]:
         """The sets to run on: those the user named, else the protocol's own that are there, and the user's own."""
@@ -104,15 +107,18 @@ class Request:
         asked = (method.name, train, _items(changes))
         whole = self._once(("read", *asked), lambda: self._read(method.name, train, changes))
         chosen, origin = self._chosen(method, train, tests, split, whole)
-        key = ("settled", *asked, _items(in_recipe), _items(method.options), _items(chosen), origin)
-        settled = self._once(key, lambda: self._settled(method, train, whole, in_recipe, chosen, origin))
-        return RunSpec(tests=tuple(map(Target, tests)), split=split, **settled)
+        settled_by = ("settled", *asked, _items(in_recipe), _items(method.options), _items(chosen), origin)
+        settled = self._once(settled_by, lambda: self._settled(method, train, whole, in_recipe, chosen, origin))
+        targets = tuple(map(Target, tests))
+        first = self._once((*settled_by, targets), lambda: RunSpec(tests=targets, split=split, **settled))
+        return first.in_split(split)
 
-    def _once(self, key: tuple[Any, ...], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    def _once(self, key: tuple[Any, ...], make: Callable[[], T]) -> T:
         """What all splits of a method on a set have alike: thousands of runs are planned, of a few kinds."""
         if key not in self._known:
             self._known[key] = make()
-        return self._known[key]
+        known: T = self._known[key]
+        return known
 
     def _read(self, method: str, train: str, changes: Mapping[str, Any]) -> dict[str, Any]:
         """The networks that a run reads, and everything else of it that is asked for outside of recipe and options."""

@@ -89,6 +89,23 @@ def test_tests_do_not_change_what_is_trained():
     assert not SPEC.covers(more)
 
 
+@pytest.mark.parametrize("asked_before", [False, True])
+def test_a_run_in_another_split_is_the_run_that_names_that_split(asked_before):
+    first = replace(SPEC, split=1, split_rule="kfold:7")
+    if asked_before:  # what is kept of the first must not be taken for the other's
+        assert first.key != first.training_key
+    other, made = first.in_split(4), replace(first, split=4)
+    assert other == made
+    assert (other.key, other.training_key) == (made.key, made.training_key)
+    assert other.beside_split == made.beside_split
+    assert first.key != other.key
+    assert first.in_split(1) is first
+    with pytest.raises(UsageError, match="has the splits 0 to 6, not 7"):
+        first.in_split(7)
+    with pytest.raises(UsageError, match="split=-1 must not be negative"):
+        first.in_split(-1)
+
+
 def test_equal_trainings_are_made_once_with_the_tests_of_all():
     other = SPEC.with_tests(("csiq:all",))
     assert merge([SPEC, other, SPEC]) == [SPEC.with_tests(("livec:test", "csiq:all"))]
