@@ -34,6 +34,8 @@ SMOOTH = 1.66
 """Deviation of the Gaussian whose derivatives are taken."""
 AT_HALF = {"smooth": 2**-0.28, "shortest": 2**-0.87}
 """What these two shrink by at half size."""
+ROUNDING = 1e-9
+"""Responses below this are zero but for rounding: which side of zero they fall on is the processor's choice."""
 NOTHING = 1e-12
 """A map whose values in a patch are smaller than this on average says nothing of the patch."""
 LOST = 2000.0
@@ -152,7 +154,7 @@ def _normalised(luminance: Tensor) -> tuple[Tensor, Tensor]:
     bell = _bell(WINDOW, DEVIATION)
     mean, square = (_filtered(maps, bell, bell, "replicate")[0] for maps in (luminance[None], luminance.square()[None]))
     deviation = (square - mean.square()).abs().sqrt()
-    return (luminance - mean) / (deviation + 1), deviation
+    return _without_rounding((luminance - mean) / (deviation + 1)), deviation
 
 
 def _halved(maps: Tensor) -> Tensor:
@@ -229,14 +231,19 @@ def derivatives(maps: Tensor, deviation: float) -> tuple[Tensor, Tensor]:
     reach = math.ceil(3 * deviation)
     bell = [math.exp(-(at**2) / (2 * deviation**2)) for at in range(-reach, reach + 1)]
     slope = [at * value for at, value in zip(range(-reach, reach + 1), bell, strict=True)]
-    return _filtered(maps, bell, slope, "constant"), _filtered(maps, slope, bell, "constant")
+    across, down = _filtered(maps, bell, slope, "constant"), _filtered(maps, slope, bell, "constant")
+    return _without_rounding(across), _without_rounding(down)
+
+
+def _without_rounding(maps: Tensor) -> Tensor:
+    return F.hardshrink(maps, ROUNDING)
 
 
 def log_gabor(luminance: Tensor, shortest: float) -> Tensor:
     """Real and imaginary part of each filter's response to [H, W]: [24, H, W]."""
     spectrum = torch.fft.fft2(luminance)
     responses = torch.fft.ifft2(spectrum * _filters(*luminance.shape, shortest).to(luminance.device))
-    return torch.cat([responses.real, responses.imag])
+    return _without_rounding(torch.cat([responses.real, responses.imag]))
 
 
 @cache
