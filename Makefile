@@ -41,6 +41,7 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 # The committed tables, made from the committed records and from nothing else.
 results: install
 	$(BIN)/python -m bench.report.reference --tables
+	$(BIN)/python -m benchmarks.trial_table
 
 clean:
 	rm -rf $(VENV) build *.egg-info

@@ -61,6 +61,11 @@ class Arm:
         return usual_backbone(self.plain, self.method)
 
     @property
+    def tuned(self) -> bool:
+        """Whether some of its settings were found by tuning; it is one of its changes."""
+        return self.recipe_from.startswith("chosen:")
+
+    @property
     def title(self) -> str:
         """The method's name as the papers spell it."""
         return method_title(self.method)

@@ -87,8 +87,7 @@ def _arms(part: PresetResults, experiment: Experiment) -> dict[str, Arm]:
             part.preset
         )
         constant = bool(fact_of(arm.method, "constant"))
-        tuned = arm.recipe_from != "default"
-        if plain and (complete or constant) and (tuned or arm.method not in chosen):
+        if plain and (complete or constant) and (arm.tuned or arm.method not in chosen):
             chosen[arm.method] = arm
     return chosen
 

@@ -11,7 +11,11 @@ import torch
 from bench.core.registry import METHODS, add_plugin_file
 from bench.core.spec import Recipe
 from bench.models.weights.load import WeightlessToolbox
+from bench.records.results import Results
+from bench.records.store import Store
+from bench.report.reference import FOLDER
 from bench.training.run import make_run
+from benchmarks.trial_table import PAGE, TRIAL, page_of
 from tests.core.plugins import TINY_OPTIONS
 from tests.methods.vits import small_vit
 from tests.world import make_world, tiny_runtime, tiny_spec
@@ -61,3 +65,9 @@ def test_the_adapter_on_fragments_sees_glias_fragments_and_nothing_else():
     recipe = Recipe(size=64)
     views = METHODS.make("adapter_on_fragments", {"grid": 2, "fragment": 32}).views(recipe)
     assert views == {"crop": METHODS.make("glia", SMALL).views(recipe)["detail"]}
+
+
+def test_the_committed_table_is_what_the_committed_records_say():
+    page = page_of(Results.read(Store(FOLDER)), Results.read(Store(TRIAL)))
+    assert PAGE.read_text(encoding="utf-8") == page
+    assert page.count("\n| ") > 2

@@ -11,6 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from bench.metrics.gmad import Pair, find_pairs, rescale
+from bench.planning.usual import fact_of
 from bench.records.results import Experiment, Predictions
 from bench.report.figures.figure import Figure
 from bench.report.figures.pictures import pictures_of, show_picture
@@ -58,7 +59,8 @@ class Gmad(Figure):
         where one of them is missing the two with the highest SRCC."""
         subjects = scene.subjects([experiment])
         if not scene.wish.methods:
-            strongest = sorted(subjects, key=lambda s: -_srcc(scene, s, experiment))[:2]
+            ranked = [subject for subject in subjects if fact_of(subject.arm.method, "ranked")]
+            strongest = sorted(ranked, key=lambda s: -_srcc(scene, s, experiment))[:2]
             printed_two = [subject for subject in subjects if subject.arm.method in PRINTED]
             chosen = printed_two if len(printed_two) == len(PRINTED) else strongest
             subjects = [subject for subject in subjects if subject in chosen]

@@ -93,14 +93,15 @@ class Scene:
     def subjects(self, experiments: Iterable[Experiment]) -> list[Subject]:
         """The wanted methods with a finished run in the experiments, in the papers' order.
 
-        A method that was run under several settings is shown with the one that changes least from the preset.
+        A method that was run under several settings is shown with the one that changes least from the preset; at the
+        rate that was found for it rather than at the preset's.
         """
         chosen_experiments = list(experiments)
-        chosen: dict[str, Arm] = {}
-        for arm in self._wanted(self.part):  # plain arms come before changed ones
-            if arm.method not in chosen and any(self.cell(arm, e).values for e in chosen_experiments):
-                chosen[arm.method] = arm
-        return self.named(list(chosen.values()), chosen_experiments)
+        there: dict[str, list[Arm]] = {}
+        for arm in self._wanted(self.part):
+            if any(self.cell(arm, e).values for e in chosen_experiments):
+                there.setdefault(arm.method, []).append(arm)
+        return self.named([min(arms, key=_preference) for arms in there.values()], chosen_experiments)
 
     def named(self, arms: Sequence[Arm], experiments: Sequence[Experiment]) -> list[Subject]:
         """The arms of one figure under short names: what all of them changed alike is said below it, once."""
@@ -299,6 +300,11 @@ def spread(cell: Cell) -> tuple[float, float, float] | None:
     """Median, lowest and highest over the splits; None where no split has the number."""
     values = list(cell.values.values())
     return (statistics.median(values), min(values), max(values)) if values else None
+
+
+def _preference(arm: Arm) -> tuple[int, bool]:
+    """Fewest changes beside what was tuned, then tuned before not; of equals the first, as tables have them."""
+    return len(_changes(arm)) - arm.tuned, not arm.tuned
 
 
 def _changes(arm: Arm) -> tuple[str, ...]:

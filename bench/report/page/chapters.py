@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from bench.planning.usual import fact_of
 from bench.records.results import Experiment, Record, Results
 from bench.report.cells import Cell
 from bench.report.figures.scene import Scene, Subject, Wish, scenes
@@ -37,6 +38,11 @@ class Entry:
         return self.numbers["srcc"]
 
     @property
+    def ranked(self) -> bool:
+        """Whether it takes part in ranks: not so an oracle, which is told what no method may know."""
+        return bool(fact_of(self.subject.arm.method, "ranked"))
+
+    @property
     def value(self) -> float:
         """Its median SRCC; of a method without any finished run less than any other."""
         return -2.0 if self.number.value is None else self.number.value
@@ -44,7 +50,10 @@ class Entry:
 
 @dataclass(frozen=True, eq=False)
 class Contest:
-    """One thing that was measured (trained on what, tested on what) and the methods that were, the best first."""
+    """One thing that was measured (trained on what, tested on what) and the methods that were, the best first.
+
+    Those that take no part in ranks come last.
+    """
 
     experiment: Experiment
     entries: tuple[Entry, ...]
@@ -172,7 +181,7 @@ def _filled(
             entries.append(Entry(subject, scene.cell(subject.arm, experiment), _only_numbers(numbers)))
         shown = [entry for entry in entries if entry.cell.records]
         if any(entry.cell.values for entry in shown):
-            order = sorted(shown, key=lambda entry: -entry.value)
+            order = sorted(shown, key=lambda entry: (not entry.ranked, -entry.value))
             of = max(entry.number.of for entry in order)
             contests.append(Contest(experiment, tuple(order), of, scene.part.rules.ranked))
     return table, tuple(contests)

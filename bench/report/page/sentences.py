@@ -33,7 +33,8 @@ class Finding:
 
 def finding(contest: Contest) -> Finding:
     """What can be said of a contest; the marks are those of the tables, so that the two never differ."""
-    entries = [entry for entry in contest.entries if entry.number.value is not None]
+    known = [entry for entry in contest.entries if entry.number.value is not None]
+    entries = [entry for entry in known if entry.ranked] or known
     complete = [entry for entry in entries if entry.number.complete]
     if not contest.ranked:
         return Finding(_optimistic(contest, entries[0]), OPEN)
@@ -72,9 +73,15 @@ def _placed(contest: Contest, text: str, more: str = "") -> str:
     return f"Trained on {whole}{source} and tested on {target}, {text}{more}"
 
 
+def _name(entry: Entry) -> str:
+    """A method's label; not that its settings were tuned, which the table beside the sentence says."""
+    origin = f", recipe_from={entry.subject.arm.recipe_from}"
+    return entry.subject.label.removesuffix(origin) if entry.subject.arm.tuned else entry.subject.label
+
+
 def _names(entries: list[Entry]) -> str:
     """ "A", "A and B", "A, B and C", "A, B and 3 more"."""
-    names = [entry.subject.label for entry in entries]
+    names = [_name(entry) for entry in entries]
     if len(names) > 3:
         names = [*names[:2], f"{len(names) - 2} more"]
     return " and ".join([*([", ".join(names[:-1])] if len(names) > 1 else []), names[-1]])
@@ -92,19 +99,19 @@ def _splits(number: int) -> str:
 
 
 def _told(contest: Contest, best: Entry, others: list[Entry]) -> str:
-    above = f"above {others[0].subject.label}{', the next best' if len(others) > 1 else ''}"
+    above = f"above {_name(others[0])}{', the next best' if len(others) > 1 else ''}"
     gap = _gap(best, others[0], above).removeprefix("+")
-    return _placed(contest, f"{best.subject.label} is ahead", f": {gap}.")
+    return _placed(contest, f"{_name(best)} is ahead", f": {gap}.")
 
 
 def _tied(contest: Contest, best: Entry, tied: list[Entry], behind: int) -> str:
     if len(tied) == 1:
         rest = f"; {counted(behind, 'other method')} {'is' if behind == 1 else 'are'} behind." if behind else "."
-        said = f"{best.subject.label} and {tied[0].subject.label} cannot be told apart"
+        said = f"{_name(best)} and {_name(tied[0])} cannot be told apart"
         return _placed(contest, said, f": {_gap(best, tied[0])}{rest}")
-    said = f"{best.subject.label} has the highest SRCC"
-    more = f" ({short(best.value)}), but {_names(tied)} cannot be told from it; the nearest is "
-    return _placed(contest, said, f"{more}{tied[0].subject.label}: {_gap(best, tied[0])}.")
+    said = f"{_name(best)} has the highest median SRCC"
+    more = f" ({short(best.value)}), but {_names(tied)} cannot be told from it; the mean difference to "
+    return _placed(contest, said, f"{more}the nearest, {_name(tied[0])}, is {_gap(best, tied[0])}.")
 
 
 def _alone(contest: Contest, entry: Entry) -> str:
@@ -112,15 +119,15 @@ def _alone(contest: Contest, entry: Entry) -> str:
     about = _count(number.n, contest.of)
     if number.n >= FEWEST_SPLITS and number.low is not None and number.high is not None:
         about = f"median of {about}; 95% interval of the mean {short(number.low)} to {short(number.high)}"
-    return _placed(contest, f"{entry.subject.label} reaches an SRCC of {short(entry.value)}", f" ({about}).")
+    return _placed(contest, f"{_name(entry)} reaches an SRCC of {short(entry.value)}", f" ({about}).")
 
 
 def _so_far(contest: Contest, entries: list[Entry]) -> str:
     """Too few splits for a test: what the numbers are, and that nothing follows from them."""
     best, second = entries[0], entries[1]
     count = min(entry.number.n for entry in entries)
-    more = f", {short(best.value)} against {second.subject.label}'s {short(second.value)}"
-    said = f"{best.subject.label} has the highest SRCC so far"
+    more = f", {short(best.value)} against {_name(second)}'s {short(second.value)}"
+    said = f"{_name(best)} has the highest SRCC so far"
     return _placed(contest, said, f"{more}; {_count(count, contest.of)} cannot tell them apart.")
 
 
@@ -129,5 +136,5 @@ def _count(n: int, of: int) -> str:
 
 
 def _optimistic(contest: Contest, entry: Entry) -> str:
-    said = f"{entry.subject.label} reaches an SRCC of {short(entry.value)}"
+    said = f"{_name(entry)} reaches an SRCC of {short(entry.value)}"
     return _placed(contest, said, " with its epoch chosen on the test part: optimistic, and no comparison.")

@@ -55,7 +55,25 @@ def test_where_nobody_can_be_told_from_the_best_the_nearest_is_named():
     shake = {"glia": (0, 3, 1, 4, 2), "lora": (3, 0, 4, 1, 2), "linear_probe": (2, 4, 0, 3, 1)}
     found = said(with_scores(lambda method, split: 0.5 + 0.05 * shake[method][split]))
     assert found.verdict == TIED
-    assert "cannot be told from it; the nearest is" in found.sentence
+    assert "cannot be told from it; the mean difference to the nearest, " in found.sentence
+
+
+def test_an_oracle_is_shown_last_and_never_said_to_be_ahead():
+    ahead = {"distortion_oracle": 1.0, "glia": 0.9, "lora": 0.8}
+    results = with_scores(lambda method, split: ahead[method] + 0.01 * split, methods=",".join(ahead))
+    (contest,) = chapters(results)[0].all_contests
+    assert [entry.subject.arm.method for entry in contest.entries] == ["glia", "lora", "distortion_oracle"]
+    assert finding(contest).sentence.startswith("GLIA is ahead on Demo A: .100")
+    alone = with_scores(lambda _method, split: 0.9 + 0.01 * split, methods="distortion_oracle")
+    assert said(alone).sentence.startswith("Distortion oracle reaches an SRCC of .920")
+
+
+def test_of_two_settings_the_tuned_one_is_told_of():
+    plain = with_scores(lambda method, split: {"glia": 0.9}.get(method, 0.5) + 0.01 * split)
+    lower = with_scores(lambda _method, split: 0.7 + 0.01 * split, methods="glia")
+    tuned = [replace(record, spec=replace(record.spec, recipe_from="transferred:lr")) for record in lower.records]
+    found = said(Results([*plain.records, *tuned]))
+    assert found.sentence.startswith("GLIA is ahead on Demo A: .200")
 
 
 @pytest.mark.parametrize("splits", [1, 2])

@@ -1,0 +1,125 @@
+"""The table of GLIA's trial, from committed records: `results/study/glia_trial.md`. docs/study.md has the runs.
+
+    python -m benchmarks.trial_table [RESULTS]
+
+With a results folder its finished trial runs are kept first, in `results/reference/trial/`. Every row is one change of
+GLIA, held against the study's GLIA over the same folds and contents.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import fmean
+
+from bench.core.progress import counted
+from bench.core.registry import add_plugin_file
+from bench.metrics.contents import OverContents, interval
+from bench.records.results import Results
+from bench.records.store import Store
+from bench.report.arms import Arm, arms_of
+from bench.report.cells import Cell
+from bench.report.compare import compare
+from bench.report.reference import FOLDER, keep
+from bench.report.selection import PresetResults, by_split_rule
+
+PLUGIN = Path(__file__).parent / "glia_trial.py"
+TRIAL = FOLDER / "trial"
+PAGE = FOLDER.parent / "study" / "glia_trial.md"
+PRESET = SET = "study"
+BASELINE = "glia"
+BESIDE = ("adapter",)
+"""Methods of the study itself that stand beside the trial's, at the trial's rate."""
+RATE = 0.001
+HEADS = ("Change", "SRCC [95% over contents]", "PLCC [95% over contents]", "SRCC minus GLIA's, paired")
+
+
+def rows_of(study: Results, trial: Results) -> list[tuple[str, ...]]:
+    """GLIA itself, then every change that has all folds, the plainest first; cells as text."""
+    at_rate = study.select(preset=PRESET, train=SET).where(
+        lambda record: record.spec.recipe.lr == RATE and record.spec.method in (BASELINE, *BESIDE)
+    )
+    every = Results([*at_rate.records, *trial.select(preset=PRESET, train=SET).records])
+    (part,) = by_split_rule(every)
+    arms = sorted((arm for arm in part.arms if _complete(part, arm)), key=_place)
+    return [_row(every, part, arm) for arm in arms]
+
+
+def _place(arm: Arm) -> tuple[object, ...]:
+    places = (BASELINE, *BESIDE)
+    return (places.index(arm.method) if arm.method in places else len(places), *arm.order())
+
+
+def _complete(part: PresetResults, arm: Arm) -> bool:
+    return all(len(cell.values) >= part.rules.planned(part.preset) for cell in _cells(part, arm))
+
+
+def _cells(part: PresetResults, arm: Arm) -> Iterator[Cell]:
+    experiment = next(e for e in part.experiments() if e.is_own_test)
+    return (Cell.of(part.runs(arm, experiment), experiment, metric) for metric in ("srcc", "plcc"))
+
+
+def _row(every: Results, part: PresetResults, arm: Arm) -> tuple[str, ...]:
+    changes = [*arm.option_changes(), *(change for change in arm.run_changes() if not _is_rate(change))]
+    name = ", ".join([arm.title, *changes]).replace("_", r"\_")
+    return name, *map(_number, _cells(part, arm)), _against_glia(every, arm)
+
+
+def _is_rate(change: str) -> bool:
+    return change.startswith("recipe_from=") or change == f"lr={RATE}"
+
+
+def _number(cell: Cell) -> str:
+    over = interval(list(cell.predictions().values()), cell.metric)
+    return f"{fmean(cell.values.values()):.3f}{_span(over, '.3f')}"
+
+
+def _against_glia(every: Results, arm: Arm) -> str:
+    """The paired difference with its interval over contents; a dash for GLIA itself."""
+    if arm.method == BASELINE:
+        return "–"
+    arms = arms_of(every.records)
+    two = every.where(lambda record: record.spec.method == BASELINE or arms[record] == arm)
+    (comparison,) = compare(two, arm.method, BASELINE)
+    over = comparison.rows[0].contents
+    return f"{over.estimate:+.3f}{_span(over, '+.3f')}" if over else "–"
+
+
+def _span(over: OverContents, form: str) -> str:
+    """An interval as text; nothing where there are too few contents for one."""
+    return "" if over.low is None or over.high is None else f" [{over.low:{form}}, {over.high:{form}}]"
+
+
+def page_of(study: Results, trial: Results) -> str:
+    """The page in Markdown."""
+    rows = [HEADS, ("---", "---:", "---:", "---:"), *rows_of(study, trial)]
+    return "\n".join(
+        [
+            f"**GLIA's trial: one change at a time, all at a rate of {RATE}.**",
+            "",
+            *(f"| {' | '.join(row)} |" for row in rows),
+            "",
+            "Means over the study's folds under one seed; every interval is by itself. docs/study.md says what each "
+            "change is. A row is here when all of its folds are.",
+            "",
+        ]
+    )
+
+
+def main() -> None:
+    """Keep the trial's runs, if a folder is given, and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", type=Path, nargs="?", help="a results folder whose trial runs are kept")
+    wish = parser.parse_args()
+    add_plugin_file(PLUGIN)
+    kept = Store(TRIAL)
+    kept.ready()
+    if wish.results:
+        print(f"{counted(keep(Store(wish.results), kept, (PRESET,)), 'record')} kept.")
+    PAGE.write_text(page_of(Results.read(Store(FOLDER)), Results.read(kept)), encoding="utf-8")
+    print(PAGE)
+
+
+if __name__ == "__main__":
+    main()
