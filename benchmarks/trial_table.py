@@ -67,7 +67,7 @@ def _row(every: Results, part: PresetResults, arm: Arm) -> tuple[str, ...]:
 
 
 def _is_rate(change: str) -> bool:
-    return change.startswith("recipe_from=") or change == f"lr={RATE}"
+    return change.startswith("tuned=") or change == f"lr={RATE}"
 
 
 def _number(cell: Cell) -> str:

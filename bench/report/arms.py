@@ -21,6 +21,9 @@ Options = tuple[tuple[str, Scalar], ...]
 UNSET = "unset"
 """What a table says of an option that its method did not have yet when a run was made."""
 
+CHOSEN = "chosen:"
+"""How `recipe_from` of an arm begins whose settings were tuned, wherever that was; tables say "tuned=lr"."""
+
 PAPER_ORDER = ("linear_probe", "full_finetune", "adapter", "lora", "vpt")
 PAPER_LAST = ("loda", "glia")
 """The papers' Tables 6 list the strategies in this order, theirs at the end; everything else stands between, and
@@ -63,7 +66,7 @@ class Arm:
     @property
     def tuned(self) -> bool:
         """Whether some of its settings were found by tuning; it is one of its changes."""
-        return self.recipe_from.startswith("chosen:")
+        return self.recipe_from.startswith(CHOSEN)
 
     @property
     def title(self) -> str:
@@ -94,7 +97,10 @@ class Arm:
         usual: dict[str, Scalar] = {"backbone": self.usual_backbone, "weights": "pretrained"}
         usual |= {"cnn_weights": "pretrained"}
         usual |= {"precision": "fp32", "recipe_from": "default", "schema": SCHEMA}
-        changes += [f"{name}={getattr(self, name)}" for name, value in usual.items() if getattr(self, name) != value]
+        changed = {name: getattr(self, name) for name, value in usual.items() if getattr(self, name) != value}
+        if self.tuned:
+            changed["tuned"] = changed.pop("recipe_from").removeprefix(CHOSEN)
+        changes += [f"{name}={value}" for name, value in changed.items()]
         changes += [
             f"split_rule={rule}" for rule in (self.split_rule,) if rule not in ("random", self.plain.split_rule)
         ]
@@ -195,7 +201,7 @@ def _arm(spec: RunSpec, unregistered: Mapping[str, Mapping[str, Scalar]]) -> Arm
         weights=spec.weights,
         cnn_weights=spec.cnn_weights,
         precision=spec.precision,
-        recipe_from=f"chosen:{'+'.join(tuned)}" if tuned else spec.recipe_from,
+        recipe_from=f"{CHOSEN}{'+'.join(tuned)}" if tuned else spec.recipe_from,
         split_rule=_split_rule(spec),
         budget=spec.budget,
         limit=spec.limit,

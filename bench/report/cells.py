@@ -217,12 +217,21 @@ def _interval(cell: Cell, values: list[float], *, intervals: bool) -> tuple[floa
     """A 95% interval: of the mean over splits from their spread, or (on request) of these models on other contents."""
     if intervals:
         return _over_contents(cell)
-    if len(values) < 2 or (cell.experiment.part == "all" and cell.records[0].spec.external):
+    if cell.experiment.part == "all" and cell.records[0].spec.external:
         return None, None, ""  # the same scores of the same pictures in each split are one number
+    ends = interval_of_mean(values, cell)
+    return (*ends, "95% of the mean (Nadeau-Bengio)") if ends else (None, None, "")
+
+
+def interval_of_mean(values: Sequence[float], cell: Cell, *, fewest: int = 2) -> tuple[float, float] | None:
+    """The 95% interval of the mean over splits, within what the metric can be; None of fewer values than `fewest`."""
     from bench.metrics.comparisons import corrected_paired_test
 
+    if len(values) < fewest:
+        return None
+    least, most = (0.0, math.inf) if cell.metric == "rmse" else (-1.0, 1.0)
     test = corrected_paired_test(values, cell.overlap())
-    return test.low, test.high, "95% of the mean (Nadeau-Bengio)"
+    return max(test.low, least), min(test.high, most)
 
 
 def _over_contents(cell: Cell) -> tuple[float | None, float | None, str]:

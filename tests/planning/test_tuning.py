@@ -184,7 +184,7 @@ def table():
 
 def test_splits_that_chose_differently_stand_in_one_row_that_says_what_they_chose(table):
     rows = [row for row in table.rows if row.block == MEASURED]
-    assert [row.lead[0] for row in rows] == ["LoRA (296K)", "LoRA (296K), recipe_from=chosen:lr"]
+    assert [row.lead[0] for row in rows] == ["LoRA (296K)", "LoRA (296K), tuned=lr"]
     assert all(cell.complete for cell in rows[1].cells if not isinstance(cell, str))
     assert rows[1].notes == (
         "Tuned inside each split's training part: lr=0.001 (3 runs), lr=0.1 (7 runs).",

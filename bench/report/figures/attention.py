@@ -69,7 +69,7 @@ class Attention(Figure):
         runs, without = kept_runs(scene, experiment)
         shown, all_maps = _maps_of_all(runs, experiment, scene.wish.machine(), scene.wish.image)
         for kind, (name, meaning) in KINDS.items():
-            figure = _figure(shown, {subject: maps[kind] for subject, maps in all_maps.items()})
+            figure = _figure(shown, {subject: maps[kind] for subject, maps in all_maps.items()}, scene.score_name)
             parts, title = (kind, experiment.train), f"{name}, trained on {title_of(experiment)}"
             how, more = f"{meaning} {HOW}", [lacking(without)]
             yield scene.drawing(parts, figure, title, list(all_maps), [experiment], how=how, medians=False, more=more)
@@ -119,7 +119,7 @@ def _chosen(session: Session, record: Record, experiment: Experiment, image: str
     return Dataset(dataset.name, dataset.root, dataset.table.iloc[rows].reset_index(drop=True), dataset.grouped)
 
 
-def _figure(shown: Dataset, maps: dict[Subject, list[np.ndarray]]) -> Any:
+def _figure(shown: Dataset, maps: dict[Subject, list[np.ndarray]], score_name: str) -> Any:
     subjects = list(maps)
     blocks = [subjects[i : i + ACROSS] for i in range(0, len(subjects), ACROSS)]
     across = 1 + max(map(len, blocks))
@@ -131,7 +131,7 @@ def _figure(shown: Dataset, maps: dict[Subject, list[np.ndarray]]) -> Any:
         for i, picture in enumerate(pictures):
             row = every[(b * len(pictures) + i) * across :][:across]
             _show(row[0], picture)
-            row[0].set_xlabel("" if scores[i] != scores[i] else f"human score {scores[i]:.3g}", fontsize=7)
+            row[0].set_xlabel("" if scores[i] != scores[i] else f"{score_name} {scores[i]:.3g}", fontsize=7)
             for axes, subject in zip(row[1:], block, strict=False):
                 _show(axes, picture, maps[subject][i])
             for unused in row[1 + len(block) :]:

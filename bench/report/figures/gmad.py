@@ -11,7 +11,6 @@ from typing import ClassVar
 import numpy as np
 
 from bench.metrics.gmad import Pair, find_pairs, rescale
-from bench.planning.usual import fact_of
 from bench.records.results import Experiment, Predictions
 from bench.report.figures.figure import Figure
 from bench.report.figures.pictures import pictures_of, show_picture
@@ -20,7 +19,7 @@ from bench.report.figures.style import panels, printed, wrapped
 
 HOW = (
     "Each column: two images that the fixed model (the defender) scores alike and the attacker apart, the attacker's "
-    "higher one on top. Scores on one 0–100 scale; the true human gap stands in for observers."
+    "higher one on top. Scores on one 0–100 scale; the gap of the scores in the set stands in for observers."
 )
 
 
@@ -59,7 +58,7 @@ class Gmad(Figure):
         where one of them is missing the two with the highest SRCC."""
         subjects = scene.subjects([experiment])
         if not scene.wish.methods:
-            ranked = [subject for subject in subjects if fact_of(subject.arm.method, "ranked")]
+            ranked = [subject for subject in subjects if subject.ranked]
             strongest = sorted(ranked, key=lambda s: -_srcc(scene, s, experiment))[:2]
             printed_two = [subject for subject in subjects if subject.arm.method in PRINTED]
             chosen = printed_two if len(printed_two) == len(PRINTED) else strongest
@@ -106,14 +105,16 @@ def _figure(scene: Scene, experiment: Experiment, match: Match, columns: list[tu
     shown = [pair.best for pair, _ in columns] + [pair.worst for pair, _ in columns]
     pictures = pictures_of(experiment.tested, [str(match.any.names[row]) for row in shown], scene.wish.machine())
     figure, every = panels(2 * len(columns), columns=len(columns), size=(2.35, 2.5), stretch=False)
-    scores = _scores(match)
+    scores = _scores(match, "label" if scene.demo else "people")
     for axes, row, picture in zip(every, shown, pictures, strict=True):
         show_picture(axes, picture)
         lines = [wrapped(f"{who}: {printed(values[row], 0)}", 36) for who, values in scores.items()]
         axes.set_xlabel("\n".join(lines), fontsize=7.5)
     for axes, (pair, level), letter in zip(every, columns, "abcd", strict=False):
         who = wrapped(f"({letter}) {pair.defender}", 32)
-        axes.set_title(f"{who}\nfixed at {level} quality\nhuman gap {printed(pair.gap, 0, sign=True)}", fontsize=8.5)
+        axes.set_title(
+            f"{who}\nfixed at {level} quality\n{scene.score_name} gap {printed(pair.gap, 0, sign=True)}", fontsize=8.5
+        )
     subjects = [match.first, match.second]
     parts = ["gmad", experiment.train, experiment.tested, *(subject.arm.method for subject in subjects)]
     title = f"gMAD competition: {match.first.label} and {match.second.label}, {title_of(experiment)}"
@@ -121,8 +122,8 @@ def _figure(scene: Scene, experiment: Experiment, match: Match, columns: list[tu
     return scene.drawing(parts, figure, title, subjects, [experiment], how=how, medians=False)
 
 
-def _scores(match: Match) -> dict[str, np.ndarray]:
-    """What both models and people say of the images, on one scale from 0 to 100."""
+def _scores(match: Match, who: str) -> dict[str, np.ndarray]:
+    """What both models and people (or labels) say of the images, on one scale from 0 to 100."""
     human = match.any.human
     scores = {label: rescale(predictions.predicted, predictions.human) for label, predictions in match.found.items()}
-    return scores | {"people": (human - human.min()) / np.ptp(human) * 100}
+    return scores | {who: (human - human.min()) / np.ptp(human) * 100}

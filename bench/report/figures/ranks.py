@@ -32,7 +32,7 @@ class Ranks(Figure):
         from bench.metrics.comparisons import critical_difference
         from bench.metrics.contents import FEWEST_CONTENTS
 
-        subjects = scene.subjects([experiment])
+        subjects = [subject for subject in scene.subjects([experiment]) if subject.ranked]
         known = {subject: _by_content(scene, subject, experiment) for subject in subjects}
         scores = {subject: values for subject, values in known.items() if values}
         contents = sorted(set.intersection(*map(set, scores.values()))) if scores else []

@@ -49,12 +49,12 @@ def _figure(scene: Scene, experiment: Experiment, shown: list[tuple[Subject, Rec
     figure, every = panels(len(shown), columns=4, size=(2.5, 2.55), sharey=True)
     for axes, (subject, record, predictions) in zip(every, shown, strict=True):
         _panel(axes, subject, record, predictions, experiment.target)
-    outer_labels(every, "predicted score", "human score")
+    outer_labels(every, "predicted score", scene.score_name)
     how = (
         "Test images of the split whose SRCC is nearest to the median; the line is the 4-parameter logistic fitted on "
         "them, after which PLCC is taken."
     )
-    title, subjects = f"Predicted against human scores on {title_of(experiment)}", [s for s, _, _ in shown]
+    title, subjects = f"Predicted against {scene.score_name}s on {title_of(experiment)}", [s for s, _, _ in shown]
     return scene.drawing(("scatter", experiment.train), figure, title, subjects, [experiment], how=how, medians=False)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from bench.core.errors import UsageError
 from bench.core.spec import Target
+from bench.planning.usual import fact_of
 from bench.records.results import Experiment, Record, Results
 from bench.report.arms import Arm, method_title, value_text
 from bench.report.cells import Cell
@@ -63,6 +64,11 @@ class Subject:
     unsaid: str = ""
 
     @property
+    def ranked(self) -> bool:
+        """Whether it takes part in ranks: not so an oracle, which is told what no method may know."""
+        return bool(fact_of(self.arm.method, "ranked"))
+
+    @property
     def look(self) -> Look:
         """Its colour, marker, dash and hatch: the same in every figure."""
         return Look.of(self.arm.method)
@@ -89,6 +95,11 @@ class Scene:
         self.part, self.wish, self.aside = part, wish, aside
         self.demo = part.preset.made
         self.smoke = any(arm.limit for arm in part.arms)
+
+    @property
+    def score_name(self) -> str:
+        """What a picture's true score is called: where sets are made here it is no opinion."""
+        return "label" if self.demo else "human score"
 
     def subjects(self, experiments: Iterable[Experiment]) -> list[Subject]:
         """The wanted methods with a finished run in the experiments, in the papers' order.

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from bench.planning.usual import fact_of
 from bench.records.results import Experiment, Record, Results
 from bench.report.cells import Cell
 from bench.report.figures.scene import Scene, Subject, Wish, scenes
@@ -36,11 +35,6 @@ class Entry:
     def number(self) -> Number:
         """Its SRCC, which it is ranked by."""
         return self.numbers["srcc"]
-
-    @property
-    def ranked(self) -> bool:
-        """Whether it takes part in ranks: not so an oracle, which is told what no method may know."""
-        return bool(fact_of(self.subject.arm.method, "ranked"))
 
     @property
     def value(self) -> float:
@@ -181,7 +175,7 @@ def _filled(
             entries.append(Entry(subject, scene.cell(subject.arm, experiment), _only_numbers(numbers)))
         shown = [entry for entry in entries if entry.cell.records]
         if any(entry.cell.values for entry in shown):
-            order = sorted(shown, key=lambda entry: (not entry.ranked, -entry.value))
+            order = sorted(shown, key=lambda entry: (not entry.subject.ranked, -entry.value))
             of = max(entry.number.of for entry in order)
             contests.append(Contest(experiment, tuple(order), of, scene.part.rules.ranked))
     return table, tuple(contests)

@@ -60,7 +60,7 @@ def axis(scale: Scale, what: str = "SRCC") -> Markup:
 
 
 def histogram(scores: Sequence[float], label: str) -> Markup:
-    """How often people gave which score."""
+    """How often which score was given."""
     low, high = min(scores), max(scores)
     if not high > low:
         return Markup("")

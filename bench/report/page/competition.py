@@ -17,7 +17,7 @@ MOST_MODELS = 2
 
 @dataclass(frozen=True)
 class Pair:
-    """Two pictures: their names, what attacker, defender and people said of each, and people's gap."""
+    """Two pictures: their names, what attacker, defender and the set's labels say of each, and the labels' gap."""
 
     level: str
     best: str
@@ -80,7 +80,7 @@ def _pairs(attacker: Subject, defender: Subject, predictions: Mapping[Subject, P
     pairs = find_pairs("attacker", "defender", {who: predictions[s].predicted for who, s in labels.items()}, human)
     ends = {"low": pairs[0], "high": pairs[-1]} if len(pairs) > 1 else {"only": pairs[0]} if pairs else {}
     scores = {s.label: rescale(predictions[s].predicted, human) for s in (defender, attacker)}
-    scores["people"] = (human - human.min()) / (human.max() - human.min()) * 100
+    scores["label"] = (human - human.min()) / (human.max() - human.min()) * 100
     return [
         Pair(
             level,

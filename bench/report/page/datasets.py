@@ -123,7 +123,7 @@ def _splits(trained: Sequence[Record]) -> list[tuple[str, ...]]:
 
 
 def _histogram(chapter: Chapter, name: str) -> list[Drawn]:
-    """People's scores of all pictures that some test part held."""
+    """The labels of all pictures that some test part held."""
     scores: dict[str, float] = {}
     for record in _one_a_split(chapter, name):
         for target in record.spec.tests:
@@ -131,7 +131,7 @@ def _histogram(chapter: Chapter, name: str) -> list[Drawn]:
             if predictions is not None:
                 scores |= dict(zip(map(str, predictions.names), map(float, predictions.human), strict=True))
     picture = histogram(list(scores.values()), f"Scores of {dataset_title(name)}") if scores else Markup("")
-    words = f"What people said of the {len(scores):,} pictures that a test part held."
+    words = f"The labels of the {len(scores):,} pictures that a test part held."
     return [Drawn("Scores", words, picture)] if picture else []
 
 
@@ -208,7 +208,7 @@ def ranking(chapter: Chapter) -> Drawn | None:
     names, methods = {}, {}
     for contest in contests:
         for entry in contest.entries:
-            if entry.number.complete:
+            if entry.number.complete and entry.subject.ranked:
                 key = str(chapter.part.arms.index(entry.subject.arm))
                 scores.setdefault(key, []).append(entry.value)
                 names[key], methods[key] = entry.subject.label, entry.subject.arm.method

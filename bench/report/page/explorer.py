@@ -11,7 +11,7 @@ from typing import Any
 from bench.core.registry import stem_of
 from bench.records.results import Experiment, Record, Results
 from bench.report.arms import Arm, method_title, shared_changes
-from bench.report.cells import Cell, cost_of
+from bench.report.cells import Cell, cost_of, interval_of_mean
 from bench.report.page.svg import look_of
 from bench.report.selection import PresetResults, by_preset
 from bench.report.tables.fill import dataset_title
@@ -125,13 +125,10 @@ def _median(cell: Cell, metric: str) -> float | None:
 
 
 def _interval(cell: Cell) -> tuple[float | None, float | None]:
-    from bench.metrics.comparisons import FEWEST_SPLITS, corrected_paired_test
+    from bench.metrics.comparisons import FEWEST_SPLITS
 
-    values = list(cell.values.values())
-    if len(values) < FEWEST_SPLITS:
-        return None, None
-    test = corrected_paired_test(values, cell.overlap())
-    return rounded(test.low), rounded(test.high)
+    ends = interval_of_mean(list(cell.values.values()), cell, fewest=FEWEST_SPLITS)
+    return (rounded(ends[0]), rounded(ends[1])) if ends else (None, None)
 
 
 def _costs(records: Sequence[Record]) -> list[float | None]:

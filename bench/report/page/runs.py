@@ -1,4 +1,4 @@
-"""One run to look into: its description, loss, predictions against people, and where it errs most."""
+"""One run to look into: its description, loss, predictions against labels, and where it errs most."""
 
 from __future__ import annotations
 
@@ -210,7 +210,7 @@ def _test(record: Record, target: str) -> dict[str, Any]:
 
 
 def _looked_at(predictions: Predictions) -> dict[str, Any]:
-    """Points, fitted curve, and the pictures that are most over- and underrated, on people's scale."""
+    """Points, fitted curve, and the pictures that are most over- and underrated, on the labels' scale."""
     import numpy as np
 
     from bench.metrics.agreement import fit_logistic
@@ -238,6 +238,6 @@ def _looked_at(predictions: Predictions) -> dict[str, Any]:
 
 
 def _stretched(predicted: Any, human: Any) -> Any:
-    """Scores with the mean and the spread of people's, where no curve leads from one to the other."""
+    """Scores with the mean and the spread of the labels, where no curve leads from one to the other."""
     spread = float(predicted.std())
     return human.mean() + (predicted - predicted.mean()) * (float(human.std()) / spread if spread else 0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from bench.core.progress import counted
@@ -34,7 +35,7 @@ class Finding:
 def finding(contest: Contest) -> Finding:
     """What can be said of a contest; the marks are those of the tables, so that the two never differ."""
     known = [entry for entry in contest.entries if entry.number.value is not None]
-    entries = [entry for entry in known if entry.ranked] or known
+    entries = [entry for entry in known if entry.subject.ranked] or known
     complete = [entry for entry in entries if entry.number.complete]
     if not contest.ranked:
         return Finding(_optimistic(contest, entries[0]), OPEN)
@@ -75,8 +76,7 @@ def _placed(contest: Contest, text: str, more: str = "") -> str:
 
 def _name(entry: Entry) -> str:
     """A method's label; not that its settings were tuned, which the table beside the sentence says."""
-    origin = f", recipe_from={entry.subject.arm.recipe_from}"
-    return entry.subject.label.removesuffix(origin) if entry.subject.arm.tuned else entry.subject.label
+    return re.sub(r", tuned=\S+$", "", entry.subject.label)
 
 
 def _names(entries: list[Entry]) -> str:

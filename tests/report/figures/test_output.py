@@ -33,7 +33,7 @@ def test_a_plain_figure_has_neither_title_nor_words_and_its_file_still_knows_the
     assert "Demo" not in said
     assert "Preset" not in said
     assert "GLIA" in said
-    assert written.drawing.title == "Demo. Predicted against human scores on Demo A"
+    assert written.drawing.title == "Demo. Predicted against labels on Demo A"
     with Image.open(raster) as opened:
         assert opened.text["Title"] == written.drawing.title
         assert opened.text["Description"] == " ".join(written.drawing.words)

@@ -28,7 +28,7 @@ def test_a_contents_score_is_that_inside_it_and_the_mean_over_seeds():
 
 
 def test_ranks_are_drawn_of_a_set_in_k_fold_and_the_words_say_of_how_many_contents(tmp_path):
-    results = Results(records_of(plan(methods=("lora", "glia", "linear_probe"))))
+    results = Results(records_of(plan(methods=("lora", "glia", "linear_probe", "distortion_oracle"))))
     (written,) = make_figures(["ranks"], results, tmp_path, formats=("svg", "png")).written
     said = " ".join(written.drawing.words)
     assert "contents methods are ranked by the SRCC inside it" in said
@@ -36,6 +36,7 @@ def test_ranks_are_drawn_of_a_set_in_k_fold_and_the_words_say_of_how_many_conten
     assert {path.name for path in written.paths} == {"ranks_study_study.svg", "ranks_study_study.png"}
     for name in ("LoRA", "GLIA", "Linear probe"):
         assert name in words(written.paths[0])
+    assert "oracle" not in words(written.paths[0])
 
 
 def test_random_splits_have_no_ranks_over_contents(tmp_path):

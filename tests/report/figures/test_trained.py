@@ -43,7 +43,7 @@ def test_attention_maps_of_every_kept_method_stand_beside_the_pictures(world, tm
         "attention_rollout_near_demo.svg",
     ]
     said = words(paths[1])
-    for text in ("Linear probe", "VPT", "GLIA", "Attention rollout", "human score"):
+    for text in ("Linear probe", "VPT", "GLIA", "Attention rollout", "label"):
         assert text in said
     assert "Without kept weights, and so not shown: Full fine-tune" in said
 

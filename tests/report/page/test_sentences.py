@@ -7,6 +7,7 @@ import pytest
 
 from bench.records.results import Results
 from bench.report.page.chapters import chapters
+from bench.report.page.datasets import ranking
 from bench.report.page.sentences import OPEN, TIED, TOLD, finding, short
 from tests.report.records import body_of, predictions, record_of
 from tests.report.results import specs_of, tables_of
@@ -66,6 +67,14 @@ def test_an_oracle_is_shown_last_and_never_said_to_be_ahead():
     assert finding(contest).sentence.startswith("GLIA is ahead on Demo A: .100")
     alone = with_scores(lambda _method, split: 0.9 + 0.01 * split, methods="distortion_oracle")
     assert said(alone).sentence.startswith("Distortion oracle reaches an SRCC of .920")
+
+
+def test_an_oracle_has_no_rank_over_all_sets():
+    specs = specs_of("main", "demo", "distortion_oracle,glia,lora", ["demo_a", "demo_b"], splits=3)
+    (chapter,) = chapters(Results(map(record_of, specs)))
+    drawn = str(ranking(chapter).picture)
+    assert "LoRA" in drawn
+    assert "oracle" not in drawn
 
 
 def test_of_two_settings_the_tuned_one_is_told_of():

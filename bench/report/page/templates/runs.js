@@ -74,7 +74,7 @@ function testOf(run, test) {
 function predictions(holder, run, test) {
   const across = scaleOf(test.points.map(([x]) => x));
   const up = scaleOf([...test.points.map(([, y]) => y), ...test.curve.map(([, y]) => y)]);
-  const { svg, at } = frame(holder, { x: across, y: up, xLabel: "predicted", yLabel: "people", xText: short, yText: short, height: 300, label: "Predicted against human scores" });
+  const { svg, at } = frame(holder, { x: across, y: up, xLabel: "predicted", yLabel: "label", xText: short, yText: short, height: 300, label: "Predictions against labels" });
   for (const [x, y] of test.points) svg.append(make("circle", { class: `spot hue${run.look[0]}`, cx: at.x(x).toFixed(1), cy: at.y(y).toFixed(1), r: 3 }));
   if (test.curve.length) svg.append(polyline(test.curve, at, "fit"));
   return svg;
@@ -86,11 +86,11 @@ function errors(test) {
   const half = test.errors.length / 2;
   const note = runs.pictures.note ? [make("p", { class: "key" }, runs.pictures.note)] : [];
   const lists = make("div", { class: "erred" }, errorTable(test, "Most overrated", 0, half), errorTable(test, "Most underrated", half, half));
-  return make("div", {}, lists, make("p", { class: "key" }, "The model's scores are on people's scale."), ...note);
+  return make("div", {}, lists, make("p", { class: "key" }, "The model's scores are on the labels' scale."), ...note);
 }
 
 function errorTable(test, title, from, count) {
-  const heads = ["Picture", "Model", "People"].map((name, place) => make("th", { scope: "col", class: place ? "number" : "" }, name));
+  const heads = ["Picture", "Model", "Label"].map((name, place) => make("th", { scope: "col", class: place ? "number" : "" }, name));
   const rows = test.errors.slice(from, from + count).map(([judged, human], place) => errorRow(test, textOf(test.names[from + place]), judged, human));
   return make("table", {}, make("caption", {}, title), make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...rows));
 }
