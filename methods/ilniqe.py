@@ -183,7 +183,7 @@ def _filtered(maps: Tensor, down: Sequence[float], across: Sequence[float], edge
 
 def _of_normalised(patches: Tensor) -> Tensor:
     """18 numbers of each patch, as NIQE's."""
-    columns = [_gaussian(patches[None])]
+    columns = [_gaussian(patches)]
     for product in natural.products(patches):
         alpha, left, right = natural.aggd(product)
         spread = natural.spread(alpha)
@@ -204,34 +204,40 @@ def _of_filters(opponent: Tensor, side: int, half: bool) -> Iterator[Tensor]:
     """210 numbers of each patch: derivatives and gradients of the opponent channels, and log-Gabor responses with
     theirs."""
     responses = log_gabor(opponent[0], SHORTEST * (AT_HALF["shortest"] if half else 1))
-    yield _gaussian(_cut(responses, side))
-    for maps in (opponent, responses):
-        across, down = derivatives(maps, SMOOTH * (AT_HALF["smooth"] if half else 1))
-        yield _gaussian(_cut(across, side))
-        yield _gaussian(_cut(down, side))
-        yield _weibull(_cut((across.square() + down.square() + 1e-8).sqrt(), side))
+    yield torch.cat([_gaussian(_cut(one, side)) for one in responses], dim=1)
+    deviation = SMOOTH * (AT_HALF["smooth"] if half else 1)
+    for maps in (opponent, responses):  # one map at a time, for it fits in a processor's cache: twice as fast
+        of_maps = [_of_slopes(one, deviation, side) for one in maps]
+        yield from (torch.cat(columns, dim=1) for columns in zip(*of_maps, strict=True))
+
+
+def _of_slopes(one: Tensor, deviation: float, side: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Two numbers of each patch: of a map's derivative across, of that down, and of the gradient's length."""
+    across, down = derivatives(one, deviation)
+    length = (across.square() + down.square() + 1e-8).sqrt()
+    return _gaussian(_cut(across, side)), _gaussian(_cut(down, side)), _weibull(_cut(length, side))
 
 
 def _gaussian(patches: Tensor) -> Tensor:
-    """[maps, patches, side, side] → [patches, 2 × maps]: shape and scale of a generalised Gaussian."""
-    values = patches.flatten(2)
+    """[patches, side, side] → [patches, 2]: shape and scale of a generalised Gaussian."""
+    values = patches.flatten(1)
     alpha, left, right = natural.aggd(values)
-    found = torch.stack([alpha, natural.spread(alpha) * (left + right) / 2], dim=2)
-    found[values.abs().mean(2) < NOTHING] = torch.nan
-    return found.transpose(0, 1).flatten(1)
+    found = torch.stack([alpha, natural.spread(alpha) * (left + right) / 2], dim=1)
+    found[values.abs().mean(1) < NOTHING] = torch.nan
+    return found
 
 
 def _weibull(patches: Tensor) -> Tensor:
-    """[maps, patches, side, side] → [patches, 2 × maps]: scale and shape of a Weibull distribution."""
-    return torch.stack(weibull(patches.flatten(2)), dim=2).transpose(0, 1).flatten(1)
+    """[patches, side, side] → [patches, 2]: scale and shape of a Weibull distribution."""
+    return torch.stack(weibull(patches.flatten(1)), dim=1)
 
 
-def derivatives(maps: Tensor, deviation: float) -> tuple[Tensor, Tensor]:
-    """Across and down, of maps [C,H,W] smoothed by a Gaussian; beyond the edge there is nothing."""
+def derivatives(one: Tensor, deviation: float) -> tuple[Tensor, Tensor]:
+    """Across and down, of a map [H, W] smoothed by a Gaussian; beyond the edge there is nothing."""
     reach = math.ceil(3 * deviation)
     bell = [math.exp(-(at**2) / (2 * deviation**2)) for at in range(-reach, reach + 1)]
     slope = [at * value for at, value in zip(range(-reach, reach + 1), bell, strict=True)]
-    across, down = _filtered(maps, bell, slope, "constant"), _filtered(maps, slope, bell, "constant")
+    across, down = (_filtered(one[None], *kernels, "constant")[0] for kernels in ((bell, slope), (slope, bell)))
     return _without_rounding(across), _without_rounding(down)
 
 
@@ -242,7 +248,8 @@ def _without_rounding(maps: Tensor) -> Tensor:
 def log_gabor(luminance: Tensor, shortest: float) -> Tensor:
     """Real and imaginary part of each filter's response to [H, W]: [24, H, W]."""
     spectrum = torch.fft.fft2(luminance)
-    responses = torch.fft.ifft2(spectrum * _filters(*luminance.shape, shortest).to(luminance.device))
+    filters = _filters(*luminance.shape, shortest).to(luminance.device)
+    responses = torch.stack([torch.fft.ifft2(spectrum * one) for one in filters])
     return _without_rounding(torch.cat([responses.real, responses.imag]))
 
 
