@@ -13,14 +13,16 @@ from bench.core.spec import Recipe
 from bench.models.weights.load import WeightlessToolbox
 from bench.records.results import Results
 from bench.records.store import Store
+from bench.report.compare import compare
 from bench.report.reference import FOLDER
 from bench.training.run import make_run
-from benchmarks.trial_table import PAGE, TRIAL, page_of
+from benchmarks.trial_table import PAGE, TRIAL, page_of, rows_of
 from tests.core.plugins import TINY_OPTIONS
 from tests.methods.vits import small_vit
 from tests.world import make_world, tiny_runtime, tiny_spec
 
 PLUGIN = Path(__file__).parents[2] / "benchmarks" / "glia_trial.py"
+README = Path(__file__).parents[2] / "README.md"
 SMALL = {"grid": 2, "fragment": 32, "rank": 16}
 
 
@@ -71,3 +73,15 @@ def test_the_committed_table_is_what_the_committed_records_say():
     page = page_of(Results.read(Store(FOLDER)), Results.read(Store(TRIAL)))
     assert PAGE.read_text(encoding="utf-8") == page
     assert page.count("\n| ") > 2
+
+
+def test_the_readme_says_of_fragments_what_the_committed_records_say():
+    study, trial = Results.read(Store(FOLDER)), Results.read(Store(TRIAL))
+    rows = {row[0]: row for row in rows_of(study, trial)}
+    (against_crops,) = compare(Results([*study.records, *trial.records]), "adapter_on_fragments", "adapter")
+    over = against_crops.rows[0].contents
+    mean = rows["Adapter on fragments"][1].split()[0]
+    on_crops = f"{over.estimate:.3f} [{over.low:.3f}, {over.high:.3f}]"
+    to_glia = rows["Adapter on fragments"][3].replace("+", "")
+    said = f"reaches {mean}, ahead of the adapter on crops by {on_crops} and of GLIA by {to_glia}."
+    assert said.replace("0.", ".") in README.read_text(encoding="utf-8")
