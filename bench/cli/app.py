@@ -12,6 +12,7 @@ import typer
 
 from bench.cli.help import HelpCommand, HelpGroup
 from bench.cli.invocation import CHOSEN_FILE
+from bench.core.collecting import collecting_later
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 WIDEST_HELP = 110
@@ -29,6 +30,11 @@ class App(typer.Typer):
         settings: dict[Any, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": WIDEST_HELP}
         whole: dict[str, Any] = {"add_completion": False, "context_settings": settings, "rich_markup_mode": None}
         super().__init__(cls=cls, **whole | more)
+
+    def __call__(self, *args: Any, **more: Any) -> Any:
+        """Run the command that is typed. Until it begins (Bench.invoke) all that is made stays."""
+        with collecting_later():
+            return super().__call__(*args, **more)
 
     def command(
         self, name: str | None = None, *, configured: bool = True, kind: type[HelpCommand] = HelpCommand, **more: Any

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from bench.core.code import made_by_other_code
+from bench.core.collecting import collecting_later
 from bench.core.errors import StoreError
 from bench.core.spec import RunSpec, Target
 from bench.core.split_rules import is_fixed
@@ -161,13 +161,8 @@ class Results:
             return lambda: store.predictions(key)
 
         records = (Record(spec, body, arrays_of(str(body["key"]))) for body, spec in store.sound())
-        collecting = gc.isenabled()
-        gc.disable()
-        try:
+        with collecting_later():
             return Results(records)
-        finally:
-            if collecting:
-                gc.enable()
 
     def __len__(self) -> int:
         return len(self.records)

@@ -1,5 +1,6 @@
 """Help that a newcomer can read: grouped, in an order, with examples and true defaults; and shell completion."""
 
+import gc
 import os
 import re
 import shutil
@@ -15,6 +16,8 @@ from typer.testing import CliRunner
 from bench.cli import app
 from bench.cli.config import SETTINGS
 from bench.cli.help import COMMANDS, EXAMPLES, GROUPS
+from bench.cli.main import Bench
+from bench.core.registry import METHODS
 from tests.cli.test_configuration import COMMANDS as PATHS
 
 HEADING = re.compile(r"^(\w[\w ]*):$", re.MULTILINE)
@@ -142,6 +145,26 @@ def test_every_help_is_made_in_half_a_second_of_computing():
     for words in (["run", "--help"], ["--help"], ["profile", "--help"]):
         subprocess.run([sys.executable, "-c", code, *words], check=True, capture_output=True)
     assert time.perf_counter() - begin < 30
+
+
+def test_garbage_waits_while_a_command_is_built_and_is_collected_while_it_runs(home, monkeypatch):
+    seen = {}
+    building, names = Bench.make_context, METHODS.names
+
+    def built(*args, **more):
+        seen["built"] = gc.isenabled()
+        return building(*args, **more)
+
+    def listed():
+        seen["running"] = gc.isenabled()
+        return names()
+
+    monkeypatch.setattr(Bench, "make_context", built)
+    monkeypatch.setattr(METHODS, "names", listed)
+    with pytest.raises(SystemExit):
+        app(["methods"], prog_name="bench")
+    assert seen == {"built": False, "running": True}
+    assert gc.isenabled()
 
 
 @pytest.mark.parametrize(
