@@ -96,7 +96,7 @@ def page_of(study: Results, trial: Results) -> str:
     rows = [HEADS, ("---", "---:", "---:", "---:"), *rows_of(study, trial)]
     return "\n".join(
         [
-            f"**GLIA's trial: one change at a time, all at a rate of {RATE}.**",
+            f"**GLIA's trial: one change at a time, at a rate of {RATE} where a row says no other.**",
             "",
             *(f"| {' | '.join(row)} |" for row in rows),
             "",
