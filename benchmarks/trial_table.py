@@ -11,16 +11,15 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from pathlib import Path
-from statistics import fmean
 
 from bench.core.progress import counted
 from bench.core.registry import add_plugin_file
-from bench.metrics.contents import OverContents, interval
 from bench.records.results import Results
 from bench.records.store import Store
 from bench.report.arms import Arm, arms_of
 from bench.report.cells import Cell
 from bench.report.compare import compare
+from bench.report.readme import mean_text
 from bench.report.reference import FOLDER, keep
 from bench.report.selection import PresetResults, by_split_rule
 
@@ -63,16 +62,11 @@ def _cells(part: PresetResults, arm: Arm) -> Iterator[Cell]:
 def _row(every: Results, part: PresetResults, arm: Arm) -> tuple[str, ...]:
     changes = [*arm.option_changes(), *(change for change in arm.run_changes() if not _is_rate(change))]
     name = ", ".join([arm.title, *changes]).replace("_", r"\_")
-    return name, *map(_number, _cells(part, arm)), _against_glia(every, arm)
+    return name, *map(mean_text, _cells(part, arm)), _against_glia(every, arm)
 
 
 def _is_rate(change: str) -> bool:
     return change.startswith("tuned=") or change == f"lr={RATE}"
-
-
-def _number(cell: Cell) -> str:
-    over = interval(list(cell.predictions().values()), cell.metric)
-    return f"{fmean(cell.values.values()):.3f}{_span(over, '.3f')}"
 
 
 def _against_glia(every: Results, arm: Arm) -> str:
@@ -83,12 +77,9 @@ def _against_glia(every: Results, arm: Arm) -> str:
     two = every.where(lambda record: record.spec.method == BASELINE or arms[record] == arm)
     (comparison,) = compare(two, arm.method, BASELINE)
     over = comparison.rows[0].contents
-    return f"{over.estimate:+.3f}{_span(over, '+.3f')}" if over else "–"
-
-
-def _span(over: OverContents, form: str) -> str:
-    """An interval as text; nothing where there are too few contents for one."""
-    return "" if over.low is None or over.high is None else f" [{over.low:{form}}, {over.high:{form}}]"
+    if over is None or over.low is None or over.high is None:
+        return "–"
+    return f"{over.estimate:+.3f} [{over.low:+.3f}, {over.high:+.3f}]"
 
 
 def page_of(study: Results, trial: Results) -> str:

@@ -111,7 +111,7 @@ def _row(part: PresetResults, experiment: Experiment, arm: Arm, apart: Pairs | N
     size = cost_of(cells[0].records).trainable
     label = f"{arm.title} ({count_text(size)})" if size else arm.title
     against = "" if apart is None else _against(apart, arm.title)
-    return label, *(_number(cell) for cell in cells), against
+    return label, *(mean_text(cell) for cell in cells), against
 
 
 def _against(apart: Pairs, title: str) -> str:
@@ -127,7 +127,7 @@ def _against(apart: Pairs, title: str) -> str:
     return "–"
 
 
-def _number(cell: Cell) -> str:
+def mean_text(cell: Cell) -> str:
     """A mean over folds and seeds with its interval; a dash where the number is undefined."""
     from bench.metrics.contents import interval
 
