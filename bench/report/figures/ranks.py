@@ -71,7 +71,17 @@ def _drawn(difference: CriticalDifference, labels: Mapping[str, Subject]) -> Any
         rank, look = difference.mean_ranks[label], labels[label].look
         axes.plot((1, rank), (row, row), color=GREY, linewidth=0.7)
         axes.plot(rank, row, marker=look.marker, color=look.colour, markersize=6, linestyle="")
-        axes.annotate(f"{label}  {rank:.2f}", (rank, row), (8, 0), textcoords="offset points", va="center", fontsize=8)
+        left = rank > 0.7 * worst  # at the right the bars begin
+        axes.annotate(
+            f"{label}  {rank:.2f}",
+            (rank, row),
+            (-8 if left else 8, 0),
+            textcoords="offset points",
+            ha="right" if left else "left",
+            va="center",
+            fontsize=8,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8} if left else None,
+        )
     for number, group in enumerate(difference.groups):
         x = worst + 0.75 + 0.18 * number
         rows = (order.index(group[0]) - 0.25, order.index(group[-1]) + 0.25)
