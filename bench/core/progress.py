@@ -185,6 +185,7 @@ def _bars() -> Any:
         TimeRemainingColumn(),
         console=console,
         transient=True,
+        redirect_stdout=sys.stdout.isatty(),  # what goes into a pipe is not for the bars' terminal
     )
 
 

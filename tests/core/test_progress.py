@@ -1,5 +1,10 @@
 """Progress where the output is a file: a line now and then, and a remaining time that is of what was seen."""
 
+import os
+import pty
+import subprocess
+import sys
+
 import pytest
 
 from bench.core.progress import Display, in_megabytes, in_words, of_run
@@ -83,3 +88,17 @@ def test_of_a_training_only_what_is_known_is_said_the_weightiest_first():
     assert in_words(facts) == ["epoch 2/4", "loss 0.250", "1,234 images/s", "1.5 GB"]
     assert in_words({"epoch": 1, "epochs": 4}) == ["epoch 1/4"]
     assert not in_words({})
+
+
+def test_what_goes_into_a_pipe_stays_out_of_the_bars_terminal():
+    master, terminal = pty.openpty()
+    code = (
+        "from bench.core.progress import Display\n"
+        "with Display() as display: display.report(0, 2, 'x'); print('for the pipe')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=terminal, check=True, text=True)
+    os.close(terminal)
+    shown = os.read(master, 65536).decode()
+    os.close(master)
+    assert done.stdout == "for the pipe\n"
+    assert "for the pipe" not in shown

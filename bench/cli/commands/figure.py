@@ -44,6 +44,7 @@ def figure(
     from bench.cli.invocation import configure, results_folder, runtime_of, words_of
     from bench.cli.problems import note_official_in_name_only, report_problems
     from bench.core.errors import UsageError
+    from bench.core.progress import Display
     from bench.records.results import Results
     from bench.records.store import Store
     from bench.report.figures import USUAL_FORMATS, facts, make_figures
@@ -63,7 +64,8 @@ def figure(
     if "all" in options["methods"]:
         options["methods"] = ()
     options |= {"runtime": runtime_of(config, plugin), "tell": lambda made: _tell(made, plain=plain)}
-    outcome = make_figures(figures, everything, out or store.root / "figures", **options)
+    with Display() as display:
+        outcome = make_figures(figures, everything, out or store.root / "figures", report=display.report, **options)
     if outcome.without_records and not figures:
         note(f"Nothing to draw for {', '.join(outcome.without_records)}; `bench figure NAME` says why.")
     asked_amiss = all(isinstance(refusal.error, UsageError) for refusal in outcome.refused)

@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 
 from bench.core.errors import UsageError
-from bench.core.runtime import Runtime
 from bench.data.dataset import COLUMNS, Dataset
 from bench.models.attention import on_patches, rollout, tapped_attention, vit_in
 from bench.records.results import Experiment, Record
@@ -25,14 +24,13 @@ from bench.report.figures.models import (
     kept_tests,
     lacking,
     last_walk,
-    open_trained,
+    opened,
     whole_pictures,
 )
 from bench.report.figures.pictures import show_picture, shrunk
 from bench.report.figures.scene import Drawing, Scene, Subject, title_of
 from bench.report.figures.style import panels, wrapped
 from bench.training.session import Session
-from bench.training.shared import Shared
 
 ACROSS = 6
 """Methods beside a picture before a further row of them begins."""
@@ -67,7 +65,7 @@ class Attention(Figure):
     def draw(self, scene: Scene, experiment: Experiment) -> Iterator[Drawing]:
         """Two figures: attention rollout, and the last block's attention."""
         runs, without = kept_runs(scene, experiment)
-        shown, all_maps = _maps_of_all(runs, experiment, scene.wish.machine(), scene.wish.image)
+        shown, all_maps = _maps_of_all(runs, experiment, scene)
         for kind, (name, meaning) in KINDS.items():
             figure = _figure(shown, {subject: maps[kind] for subject, maps in all_maps.items()}, scene.score_name)
             parts, title = (kind, experiment.train), f"{name}, trained on {title_of(experiment)}"
@@ -84,17 +82,13 @@ def attention_maps(session: Session, pictures: Dataset) -> Maps:
     return {kind: list(on_patches(vit, weights).double().cpu().numpy().round(6)) for kind, weights in read.items()}
 
 
-def _maps_of_all(
-    runs: Kept, experiment: Experiment, runtime: Runtime, image: str
-) -> tuple[Dataset, dict[Subject, Maps]]:
-    """The pictures, chosen once, and every method's maps of them; one model is in memory at a time."""
+def _maps_of_all(runs: Kept, experiment: Experiment, scene: Scene) -> tuple[Dataset, dict[Subject, Maps]]:
+    """The pictures, chosen once, and every method's maps of them."""
     shown: Dataset | None = None
     maps: dict[Subject, Maps] = {}
-    shared = Shared()
-    for subject, record in runs.items():
-        session = open_trained(record, runtime, shared)
+    for subject, record, session in opened(runs, scene, "attention maps"):
         if shown is None:
-            shown = _chosen(session, record, experiment, image)
+            shown = _chosen(session, record, experiment, scene.wish.image)
         maps[subject] = attention_maps(session, shown)
     assert shown is not None
     return shown, maps

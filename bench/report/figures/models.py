@@ -15,10 +15,12 @@ from torch import Tensor
 
 from bench.core.errors import UsageError
 from bench.core.mixes import flags_of
+from bench.core.progress import Report, silent
 from bench.data.dataset import Dataset
 from bench.data.views.batches import ViewMaker
 from bench.data.views.view import View
 from bench.models.attention import Tap, walked
+from bench.planning.usual import fact_of
 from bench.records.results import Experiment, Record
 from bench.records.store import Store
 from bench.report.figures.pictures import needing_pictures
@@ -34,20 +36,22 @@ Kept = dict[Subject, Record]
 
 
 def kept_tests(scene: Scene) -> list[Experiment]:
-    """The datasets with kept weights.
+    """The datasets with kept weights of a ViT.
 
     The first such dataset only, unless the user named some: a walk through every model takes its time.
     """
     experiments = [experiment for experiment in scene.own_tests() if kept_runs(scene, experiment)[0]]
+    if not experiments and scene.wish.methods and not any(map(_has_vit, scene.wish.methods)):
+        raise UsageError(f"there is no ViT to look into in {', '.join(scene.wish.methods)}.")
     return experiments if scene.wish.datasets else experiments[:1]
 
 
 def kept_runs(scene: Scene, experiment: Experiment) -> tuple[Kept, list[Subject]]:
-    """Of the split with the most kept weights, each method's run; and the methods without."""
+    """Of the split with the most kept weights, each ViT's run; and the methods that are not shown."""
     store = Store(scene.wish.machine().results)
     subjects = scene.subjects([experiment])
     by_split: dict[int, Kept] = {}
-    for subject in subjects:
+    for subject in filter(_on_vit, subjects):
         for split, record in scene.done(subject.arm, experiment).items():
             if store.state_path(record.spec).exists():
                 by_split.setdefault(split, {})[subject] = record
@@ -55,10 +59,19 @@ def kept_runs(scene: Scene, experiment: Experiment) -> tuple[Kept, list[Subject]
     return runs, [subject for subject in subjects if subject not in runs]
 
 
-def open_trained(record: Record, runtime: Runtime, shared: Shared | None = None) -> Session:
+def opened(runs: Kept, scene: Scene, what: str) -> Iterator[tuple[Subject, Record, Session]]:
+    """The trained models of a figure one after another: one is in memory at a time."""
+    shared, report = Shared(), scene.wish.report
+    for number, (subject, record) in enumerate(runs.items()):
+        report(number, len(runs), what)
+        yield subject, record, open_trained(record, scene.wish.machine(), shared, report)
+    report(len(runs), len(runs), what)
+
+
+def open_trained(record: Record, runtime: Runtime, shared: Shared | None = None, report: Report = silent) -> Session:
     """The session of a run with its trained weights in place, in eval mode; `shared` by several of a figure."""
     with needing_pictures(record.spec.train, runtime):
-        session = prepare(record.spec, runtime, shared=shared)
+        session = prepare(record.spec, runtime, report, shared)
     if restore_trained(session, Store(runtime.results)) is None:
         raise UsageError(
             f"The kept weights of {record.spec.method} (run {record.key}) are damaged, or of other data or code. "
@@ -70,11 +83,22 @@ def open_trained(record: Record, runtime: Runtime, shared: Shared | None = None)
 
 
 def lacking(subjects: Sequence[Subject]) -> str:
-    """What a figure says of methods whose weights were not kept."""
-    if not subjects:
-        return ""
-    names = ", ".join(subject.label for subject in subjects)
-    return f'Without kept weights, and so not shown: {names} (keep_weights = "always" in bench.toml keeps large ones).'
+    """What a figure says of methods that have no ViT, or whose weights were not kept."""
+    blind = ", ".join(subject.label for subject in subjects if not _on_vit(subject))
+    lost = ", ".join(subject.label for subject in subjects if _on_vit(subject))
+    said = [f"Without a ViT, and so not shown: {blind}."] if blind else []
+    if lost:
+        keep = 'keep_weights = "always" in bench.toml keeps large ones'
+        said.append(f"Without kept weights, and so not shown: {lost} ({keep}).")
+    return " ".join(said)
+
+
+def _on_vit(subject: Subject) -> bool:
+    return _has_vit(subject.arm.method)
+
+
+def _has_vit(method: str) -> bool:
+    return bool(fact_of(method, "stands_on") == "vit")
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.core.errors import UsageError
+from bench.core.progress import Report, silent
 from bench.core.spec import Target
 from bench.planning.usual import fact_of
 from bench.records.results import Experiment, Record, Results
@@ -47,6 +48,8 @@ class Wish:
     """What models look at for their spectra: the same crops all of them, or each its own views."""
     runtime: Runtime | None = None
     """Where data and weights are: only the figures that show pictures or walk through models need it."""
+    report: Report = silent
+    """Told how far a walk through models is."""
 
     def machine(self) -> Runtime:
         """The runtime; a figure that needs one cannot be drawn without."""

@@ -19,12 +19,11 @@ from bench.report.figures.models import (
     kept_tests,
     lacking,
     last_walk,
-    open_trained,
+    opened,
 )
 from bench.report.figures.scene import Drawing, Scene, Subject, title_of
 from bench.report.figures.style import Legend, colour_bar, outer_labels, panels, wrapped
 from bench.training.session import Session
-from bench.training.shared import Shared
 
 IMAGES, BATCH = 128, 16
 """Of the test part, as many images as LoDa averages over; and how many go through a model at once."""
@@ -100,8 +99,8 @@ def feature_spectra(session: Session, views: str = "same") -> np.ndarray:
 
 
 def _spectra_of_all(runs: Kept, scene: Scene) -> Spectra:
-    runtime, views, shared = scene.wish.machine(), scene.wish.views, Shared()
-    return {subject: feature_spectra(open_trained(record, runtime, shared), views) for subject, record in runs.items()}
+    views = scene.wish.views
+    return {subject: feature_spectra(session, views) for subject, _, session in opened(runs, scene, "spectra")}
 
 
 def _pictures(by_subject: Spectra) -> Any:

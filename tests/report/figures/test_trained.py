@@ -169,6 +169,32 @@ def test_methods_without_kept_weights_name_the_command(world, tmp_path):
         make_figure("attention", Results.read(store), tmp_path, runtime=runtime, methods=("full_finetune",))
 
 
+def test_methods_without_a_vit_are_named_and_keep_no_other_from_being_shown(world, tmp_path):
+    runtime, store = world
+    other = Store(tmp_path / "other")
+    other.ready()
+    other.write(*make_run(tiny_spec("brisque", recipe={"epochs": 1}), runtime))
+    both = Results([*Results.read(store).records, *Results.read(other).records])
+    for name in ("attention", "spectra"):
+        paths = make_figure(name, both, tmp_path, runtime=runtime)
+        assert "Without a ViT, and so not shown: BRISQUE." in words(paths[1])
+    with pytest.raises(UsageError, match="no ViT to look into in brisque"):
+        make_figure("attention", both, tmp_path, runtime=runtime, methods=("brisque",))
+
+
+def test_a_walk_through_models_says_how_far_it_is(world, tmp_path):
+    runtime, store = world
+    told = []
+    make_figure(
+        "attention",
+        Results.read(store),
+        tmp_path,
+        runtime=runtime,
+        report=lambda done, total, what, _facts=None: told.append((what, done, total)),
+    )
+    assert [one for one in told if one[0] == "attention maps"] == [("attention maps", n, 3) for n in range(4)]
+
+
 def test_damaged_weights_are_refused_with_the_command_that_mends_them(world, tmp_path):
     runtime, store = world
     [record] = [one for one in Results.read(store).records if one.spec.method == "linear_probe"]
