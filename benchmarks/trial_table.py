@@ -14,6 +14,8 @@ from pathlib import Path
 
 from bench.core.progress import counted
 from bench.core.registry import add_plugin_file
+from bench.metrics.comparisons import holm
+from bench.metrics.contents import OverContents
 from bench.records.results import Results
 from bench.records.store import Store
 from bench.report.arms import Arm, arms_of
@@ -31,7 +33,7 @@ BASELINE = "glia"
 BESIDE = ("adapter",)
 """Methods of the study itself that stand beside the trial's, at the trial's rate."""
 RATE = 0.001
-HEADS = ("Change", "SRCC [95% over contents]", "PLCC [95% over contents]", "SRCC minus GLIA's, paired")
+HEADS = ("Change", "SRCC [95% over contents]", "PLCC [95% over contents]", "SRCC minus GLIA's, paired", "p after Holm")
 
 
 def rows_of(study: Results, trial: Results) -> list[tuple[str, ...]]:
@@ -42,7 +44,10 @@ def rows_of(study: Results, trial: Results) -> list[tuple[str, ...]]:
     every = Results([*at_rate.records, *trial.select(preset=PRESET, train=SET).records])
     (part,) = by_split_rule(every)
     arms = sorted((arm for arm in part.arms if _complete(part, arm)), key=_place)
-    return [_row(every, part, arm) for arm in arms]
+    differences = [_against_glia(every, arm) for arm in arms]
+    known = [over.p for over in differences if over is not None and over.p is not None]
+    corrected = iter(holm(known))
+    return [(*_name_and_means(part, arm), *_told(over, corrected)) for arm, over in zip(arms, differences, strict=True)]
 
 
 def _place(arm: Arm) -> tuple[object, ...]:
@@ -59,40 +64,46 @@ def _cells(part: PresetResults, arm: Arm) -> Iterator[Cell]:
     return (Cell.of(part.runs(arm, experiment), experiment, metric) for metric in ("srcc", "plcc"))
 
 
-def _row(every: Results, part: PresetResults, arm: Arm) -> tuple[str, ...]:
+def _name_and_means(part: PresetResults, arm: Arm) -> tuple[str, ...]:
+    """A row's name and its means."""
     changes = [*arm.option_changes(), *(change for change in arm.run_changes() if not _is_rate(change))]
     name = ", ".join([arm.title, *changes]).replace("_", r"\_")
-    return name, *map(mean_text, _cells(part, arm)), _against_glia(every, arm)
+    return name, *map(mean_text, _cells(part, arm))
 
 
 def _is_rate(change: str) -> bool:
     return change.startswith("tuned=") or change == f"lr={RATE}"
 
 
-def _against_glia(every: Results, arm: Arm) -> str:
-    """The paired difference with its interval over contents; a dash for GLIA itself."""
+def _against_glia(every: Results, arm: Arm) -> OverContents | None:
+    """The paired difference over contents; none for GLIA itself."""
     if arm.method == BASELINE:
-        return "–"
+        return None
     arms = arms_of(every.records)
     two = every.where(lambda record: record.spec.method == BASELINE or arms[record] == arm)
     (comparison,) = compare(two, arm.method, BASELINE)
-    over = comparison.rows[0].contents
-    if over is None or over.low is None or over.high is None:
-        return "–"
-    return f"{over.estimate:+.3f} [{over.low:+.3f}, {over.high:+.3f}]"
+    return comparison.rows[0].contents
+
+
+def _told(over: OverContents | None, corrected: Iterator[float]) -> tuple[str, str]:
+    """A difference with its interval, and its p value; dashes where there is none."""
+    if over is None or over.p is None or over.low is None or over.high is None:
+        return "–", "–"
+    return f"{over.estimate:+.3f} [{over.low:+.3f}, {over.high:+.3f}]", f"{next(corrected):.3f}"
 
 
 def page_of(study: Results, trial: Results) -> str:
     """The page in Markdown."""
-    rows = [HEADS, ("---", "---:", "---:", "---:"), *rows_of(study, trial)]
+    rows = [HEADS, ("---", "---:", "---:", "---:", "---:"), *rows_of(study, trial)]
     return "\n".join(
         [
             f"**GLIA's trial: one change at a time, at a rate of {RATE} where a row says no other.**",
             "",
             *(f"| {' | '.join(row)} |" for row in rows),
             "",
-            "Means over the study's folds under one seed; every interval is by itself. docs/study.md says what each "
-            "change is. A row is here when all of its folds are.",
+            "Means over the study's folds under one seed; every interval is by itself, over contents as is p, "
+            "which Holm corrects for all rows. docs/study.md says what each change is. A row is here when all of its "
+            "folds are.",
             "",
         ]
     )

@@ -16,6 +16,8 @@ LEAST_SEEN = 0.01
 
 SECONDS_BETWEEN_LINES = 30
 """Where the output is a file, so far apart are lines that say how far something is."""
+SECONDS_OF_SILENCE = 2
+"""What is over sooner needs no such line."""
 
 EPOCH_AND_LOSS = 2
 """So many things are said of a training where a line has no room for all."""
@@ -96,7 +98,7 @@ class Display:
         self._bars: Any = None
         self._tasks: dict[str, Any] = {}
         self._started: dict[str, tuple[float, int]] = {}
-        self._last = 0.0
+        self._next = time.monotonic() + SECONDS_OF_SILENCE
 
     def __enter__(self) -> Display:
         if sys.stderr.isatty():
@@ -142,8 +144,8 @@ class Display:
         if done >= total:
             self._started.pop(what, None)
             return
-        if now - self._last >= SECONDS_BETWEEN_LINES and done > first:
-            self._last = now
+        if now >= self._next and done > first:
+            self._next = now + SECONDS_BETWEEN_LINES
             eta = (now - start) / (done - first) * (total - done)
             left = f", about {clock(eta)} left" if done - first >= LEAST_SEEN * total else ""
             write_line(f"{shown}: {done}/{total}{left}", sys.stderr)

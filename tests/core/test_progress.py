@@ -90,6 +90,15 @@ def test_of_a_training_only_what_is_known_is_said_the_weightiest_first():
     assert not in_words({})
 
 
+def test_what_is_over_in_a_moment_writes_no_line(monkeypatch, capsys):
+    clock = [100.0]
+    monkeypatch.setattr("bench.core.progress.time.monotonic", lambda: clock[0])
+    with Display() as display:
+        for done, clock[0] in ((0, 100.0), (1, 101.9), (2, 102.1)):
+            display.report(done, 4, "figures")
+    assert capsys.readouterr().err == "figures: 2/4, about 2 s left\n"
+
+
 def test_what_goes_into_a_pipe_stays_out_of_the_bars_terminal():
     master, terminal = pty.openpty()
     code = (

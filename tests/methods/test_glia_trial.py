@@ -78,10 +78,16 @@ def test_the_committed_table_is_what_the_committed_records_say():
 def test_the_readme_says_of_fragments_what_the_committed_records_say():
     study, trial = Results.read(Store(FOLDER)), Results.read(Store(TRIAL))
     rows = {row[0]: row for row in rows_of(study, trial)}
-    (against_crops,) = compare(Results([*study.records, *trial.records]), "adapter_on_fragments", "adapter")
-    over = against_crops.rows[0].contents
-    mean = rows["Adapter on fragments"][1].split()[0]
-    on_crops = f"{over.estimate:.3f} [{over.low:.3f}, {over.high:.3f}]"
-    to_glia = rows["Adapter on fragments"][3].replace("+", "")
-    said = f"reaches {mean}, ahead of the adapter on crops by {on_crops} and of GLIA by {to_glia}."
-    assert said.replace("0.", ".") in README.read_text(encoding="utf-8")
+    for name, rate in (("Adapter on fragments", 0.001), ("Adapter on fragments, lr=0.003", 0.003)):
+        at_rate = [one for one in (*study.records, *trial.records) if one.spec.recipe.lr == rate]
+        (against_crops,) = compare(Results(at_rate), "adapter_on_fragments", "adapter")
+        over = against_crops.rows[0].contents
+        on_crops = f"{over.estimate:.3f} [{over.low:.3f}, {over.high:.3f}]"
+        mean, to_glia = rows[name][1].split()[0], rows[name][3].replace("+", "").replace("-", "−")
+        said = f"reaches {mean}, ahead of the adapter on crops by {on_crops} and of GLIA by {to_glia}."
+        assert said.replace("0.", ".") in README.read_text(encoding="utf-8")
+
+
+def test_no_row_but_the_adapter_on_fragments_is_told_from_glia():
+    _, *others = rows_of(Results.read(Store(FOLDER)), Results.read(Store(TRIAL)))
+    assert [row[0] for row in others if float(row[4]) < 0.05] == ["Adapter on fragments"]

@@ -117,12 +117,15 @@ def make_figures(
     _check(names, formats, wish)
     _check_records(results, wish, facts(names[0])["protocol"] if names else "main")
     outcome, there = Outcome(tell), scenes(results, wish)
-    for name in dict.fromkeys(names) or _usual_order(wish):
+    chosen = list(dict.fromkeys(names)) or _usual_order(wish)
+    for number, name in enumerate(chosen):
+        wish.report(number, len(chosen), "figures")
         before = outcome.count
         for drawing in _drawings(name, there, outcome, strict=strict):
             outcome.add(_write(drawing, out, formats))
         if outcome.count == before:
             outcome.without_records.append(name)
+    wish.report(len(chosen), len(chosen), "figures")
     if not outcome.count and len(names) < 2:
         raise NothingToDraw(_nothing(names[0] if names else "", results, wish))
     for name in outcome.without_records if names else ():

@@ -20,11 +20,10 @@ from bench.data.dataset import Dataset
 from bench.data.views.batches import ViewMaker
 from bench.data.views.view import View
 from bench.models.attention import Tap, walked
-from bench.planning.usual import fact_of
 from bench.records.results import Experiment, Record
 from bench.records.store import Store
 from bench.report.figures.pictures import needing_pictures
-from bench.report.figures.scene import Scene, Subject
+from bench.report.figures.scene import Scene, Subject, stands_on_vit
 from bench.training.session import Session, prepare
 from bench.training.shared import Shared
 from bench.training.states import restore_trained
@@ -41,7 +40,7 @@ def kept_tests(scene: Scene) -> list[Experiment]:
     The first such dataset only, unless the user named some: a walk through every model takes its time.
     """
     experiments = [experiment for experiment in scene.own_tests() if kept_runs(scene, experiment)[0]]
-    if not experiments and scene.wish.methods and not any(map(_has_vit, scene.wish.methods)):
+    if not experiments and scene.wish.methods and not any(map(stands_on_vit, scene.wish.methods)):
         raise UsageError(f"there is no ViT to look into in {', '.join(scene.wish.methods)}.")
     return experiments if scene.wish.datasets else experiments[:1]
 
@@ -51,7 +50,7 @@ def kept_runs(scene: Scene, experiment: Experiment) -> tuple[Kept, list[Subject]
     store = Store(scene.wish.machine().results)
     subjects = scene.subjects([experiment])
     by_split: dict[int, Kept] = {}
-    for subject in filter(_on_vit, subjects):
+    for subject in (subject for subject in subjects if subject.on_vit):
         for split, record in scene.done(subject.arm, experiment).items():
             if store.state_path(record.spec).exists():
                 by_split.setdefault(split, {})[subject] = record
@@ -84,21 +83,13 @@ def open_trained(record: Record, runtime: Runtime, shared: Shared | None = None,
 
 def lacking(subjects: Sequence[Subject]) -> str:
     """What a figure says of methods that have no ViT, or whose weights were not kept."""
-    blind = ", ".join(subject.label for subject in subjects if not _on_vit(subject))
-    lost = ", ".join(subject.label for subject in subjects if _on_vit(subject))
+    blind = ", ".join(subject.label for subject in subjects if not subject.on_vit)
+    lost = ", ".join(subject.label for subject in subjects if subject.on_vit)
     said = [f"Without a ViT, and so not shown: {blind}."] if blind else []
     if lost:
         keep = 'keep_weights = "always" in bench.toml keeps large ones'
         said.append(f"Without kept weights, and so not shown: {lost} ({keep}).")
     return " ".join(said)
-
-
-def _on_vit(subject: Subject) -> bool:
-    return _has_vit(subject.arm.method)
-
-
-def _has_vit(method: str) -> bool:
-    return bool(fact_of(method, "stands_on") == "vit")
 
 
 @contextmanager

@@ -49,13 +49,18 @@ class Wish:
     runtime: Runtime | None = None
     """Where data and weights are: only the figures that show pictures or walk through models need it."""
     report: Report = silent
-    """Told how far a walk through models is."""
+    """Told how far drawing is."""
 
     def machine(self) -> Runtime:
         """The runtime; a figure that needs one cannot be drawn without."""
         if self.runtime is None:
             raise UsageError("This figure reads pictures or models, so it needs to know where they are (a runtime).")
         return self.runtime
+
+
+def stands_on_vit(method: str) -> bool:
+    """Whether a method has a ViT of its own: not so an ensemble, nor what reads a CNN or no network."""
+    return bool(fact_of(method, "stands_on") == "vit")
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,11 @@ class Subject:
     def ranked(self) -> bool:
         """Whether it takes part in ranks: not so an oracle, which is told what no method may know."""
         return bool(fact_of(self.arm.method, "ranked"))
+
+    @property
+    def on_vit(self) -> bool:
+        """Whether there is a ViT in it to look into."""
+        return stands_on_vit(self.arm.method)
 
     @property
     def look(self) -> Look:

@@ -193,6 +193,7 @@ def test_a_walk_through_models_says_how_far_it_is(world, tmp_path):
         report=lambda done, total, what, _facts=None: told.append((what, done, total)),
     )
     assert [one for one in told if one[0] == "attention maps"] == [("attention maps", n, 3) for n in range(4)]
+    assert (told[0], told[-1]) == (("figures", 0, 1), ("figures", 1, 1))
 
 
 def test_damaged_weights_are_refused_with_the_command_that_mends_them(world, tmp_path):
