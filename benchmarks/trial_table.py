@@ -3,7 +3,7 @@
     python -m benchmarks.trial_table [RESULTS]
 
 With a results folder its finished trial runs are kept first, in `results/reference/trial/`. Every row is one change of
-GLIA, held against the study's GLIA over the same folds and contents.
+GLIA, held against the study's GLIA over the same folds and contents. GLIA made again is no row.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ TRIAL = FOLDER / "trial"
 PAGE = FOLDER.parent / "study" / "glia_trial.md"
 PRESET = SET = "study"
 BASELINE = "glia"
+SAME = "glia_trial"
+"""GLIA itself where nothing is changed."""
 BESIDE = ("adapter",)
 """Methods of the study itself that stand beside the trial's, at the trial's rate."""
 RATE = 0.001
@@ -43,7 +45,8 @@ def rows_of(study: Results, trial: Results) -> list[tuple[str, ...]]:
     )
     every = Results([*at_rate.records, *trial.select(preset=PRESET, train=SET).records])
     (part,) = by_split_rule(every)
-    arms = sorted((arm for arm in part.arms if _complete(part, arm)), key=_place)
+    asked = (arm for arm in part.arms if arm.method != SAME or _changes(arm))
+    arms = sorted((arm for arm in asked if _complete(part, arm)), key=_place)
     differences = [_against_glia(every, arm) for arm in arms]
     known = [over.p for over in differences if over is not None and over.p is not None]
     corrected = iter(holm(known))
@@ -66,9 +69,13 @@ def _cells(part: PresetResults, arm: Arm) -> Iterator[Cell]:
 
 def _name_and_means(part: PresetResults, arm: Arm) -> tuple[str, ...]:
     """A row's name and its means."""
-    changes = [*arm.option_changes(), *(change for change in arm.run_changes() if not _is_rate(change))]
-    name = ", ".join([arm.title, *changes]).replace("_", r"\_")
+    name = ", ".join([arm.title, *_changes(arm)]).replace("_", r"\_")
     return name, *map(mean_text, _cells(part, arm))
+
+
+def _changes(arm: Arm) -> list[str]:
+    """What is not as in GLIA's row, as "name=value"."""
+    return [*arm.option_changes(), *(change for change in arm.run_changes() if not _is_rate(change))]
 
 
 def _is_rate(change: str) -> bool:
