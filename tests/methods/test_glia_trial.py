@@ -91,3 +91,18 @@ def test_the_readme_says_of_fragments_what_the_committed_records_say():
 def test_no_row_but_the_adapter_on_fragments_is_told_from_glia():
     _, *others = rows_of(Results.read(Store(FOLDER)), Results.read(Store(TRIAL)))
     assert [row[0] for row in others if float(row[4]) < 0.05] == ["Adapter on fragments"]
+
+
+def test_glia_made_again_on_another_processor_is_glia_and_no_row():
+    study, trial = Results.read(Store(FOLDER)), Results.read(Store(TRIAL))
+    assert "GLIA (trial)" not in [row[0] for row in rows_of(study, trial)]
+    first, again = (found.select(preset="study", train="study") for found in (study, trial))
+    printed = {one.spec.split: one for one in first.records if one.spec.method == "glia"}
+    same = [
+        one
+        for one in again.records
+        if one.spec.method == "glia_trial"
+        and one.value("study:test", "srcc")
+        == pytest.approx(printed[one.spec.split].value("study:test", "srcc"), abs=1e-9)
+    ]
+    assert {one.spec.split for one in same} == set(range(7))
