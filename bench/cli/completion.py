@@ -45,6 +45,13 @@ def add_completion(command: Any) -> None:
             one._custom_shell_complete = complete  # what `shell_complete=` of every single option would set
 
 
+def keep_words(command: Any, ctx: Any) -> None:
+    """While the shell completes, values stay as they are typed: to read one, Typer loads Pydantic."""
+    if ctx.resilient_parsing:
+        for one in command.get_params(ctx):
+            one.process_value = lambda ctx, value: value
+
+
 def complete(ctx: Any, one: Any, incomplete: str) -> list[str]:
     """The names that a word may become; in a list with commas, its last part."""
     head, comma, last = incomplete.rpartition(",")
@@ -62,8 +69,8 @@ def choices_of(name: str) -> list[str]:
     """The words that an option chooses between; nothing where it takes others."""
     if name in CHOICES:
         return list(CHOICES[name])
-    options = {**SETTINGS, "selection": recipe_options()["selection"]}
-    return [str(choice) for choice in options[name].choices if choice] if name in options else []
+    option = recipe_options()[name] if name == "selection" else SETTINGS.get(name)
+    return [str(choice) for choice in option.choices if choice] if option else []
 
 
 def _configured() -> Any:

@@ -12,7 +12,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from typer.core import TyperCommand, TyperGroup
 
-from bench.cli.completion import add_completion, choices_of
+from bench.cli.completion import add_completion, choices_of, keep_words
 from bench.cli.config import SETTINGS
 from bench.core.errors import closest
 from bench.core.spec import recipe_options
@@ -120,6 +120,11 @@ class HelpCommand(TyperCommand):
         super().__init__(*args, **more)
         add_completion(self)
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read what is typed."""
+        keep_words(self, ctx)
+        return super().parse_args(ctx, args)
+
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Options, then the arguments as the help below calls them."""
         parameters: list[Any] = self.get_params(ctx)
@@ -138,6 +143,11 @@ class HelpGroup(TyperGroup):
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
         add_completion(self)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read what is typed."""
+        keep_words(self, ctx)
+        return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: Any) -> list[str]:
         """In the order of `COMMANDS`; others behind, as they were registered."""

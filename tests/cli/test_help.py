@@ -41,7 +41,7 @@ def completed(line, home, shell="bash"):
     code = (
         "import sys, time\nfrom bench.cli import app\n"
         "try:\n    app(prog_name='bench')\n"
-        "finally:\n    assert not {'torch', 'pandas', 'timm'} & set(sys.modules)\n"
+        "finally:\n    assert not {'torch', 'pandas', 'timm', 'pydantic'} & set(sys.modules)\n"
         "    assert time.process_time() < 0.5, time.process_time()\n"
     )
     done = subprocess.run(
