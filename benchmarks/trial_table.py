@@ -35,12 +35,14 @@ SAME = "glia_trial"
 BESIDE = ("adapter",)
 """Methods of the study itself that stand beside the trial's, at the trial's rate."""
 RATE = 0.001
+SEED = 0
+"""The trial has one; the study's own rows may have more."""
 HEADS = ("Change", "SRCC [95% over contents]", "PLCC [95% over contents]", "SRCC minus GLIA's, paired", "p after Holm")
 
 
 def rows_of(study: Results, trial: Results) -> list[tuple[str, ...]]:
     """GLIA itself, then every change that has all folds, the plainest first; cells as text."""
-    at_rate = study.select(preset=PRESET, train=SET).where(
+    at_rate = study.select(preset=PRESET, train=SET, seed=SEED).where(
         lambda record: record.spec.recipe.lr == RATE and record.spec.method in (BASELINE, *BESIDE)
     )
     every = Results([*at_rate.records, *trial.select(preset=PRESET, train=SET).records])
