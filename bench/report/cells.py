@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
@@ -26,12 +27,14 @@ NO_INTERVAL = "no interval"
 class Cell:
     """The runs behind one number: one record per split, by today's code before other, done before failed.
 
-    In k-fold, where a row holds several seeds, a fold under another seed counts as a split of its own.
+    In k-fold, where a row holds several seeds, a fold under another seed counts as a split of its own. Seeds with fewer
+    folds than another are `left_out`, so that all folds count alike.
     """
 
     experiment: Experiment
     metric: str
     by_split: dict[int, Record]
+    left_out: tuple[Record, ...] = ()
 
     @staticmethod
     def of(records: Sequence[Record], experiment: Experiment, metric: str) -> Cell:
@@ -39,7 +42,11 @@ class Cell:
         chosen: dict[int, Record] = {}
         for record in sorted(records, key=lambda record: (record.other_code != "", not record.done, record.key)):
             chosen.setdefault(record.spec.repetition, record)
-        return Cell(experiment, metric, dict(sorted(chosen.items())))
+        runs = Counter(record.spec.recipe.seed for record in chosen.values() if record.spec.folds)
+        whole = {seed for seed, count in runs.items() if count == max(runs.values())}
+        part = {split: r for split, r in chosen.items() if r.spec.folds and r.spec.recipe.seed not in whole}
+        by_split = {split: record for split, record in sorted(chosen.items()) if split not in part}
+        return Cell(experiment, metric, by_split, tuple(part.values()))
 
     @property
     def records(self) -> list[Record]:
@@ -50,6 +57,11 @@ class Cell:
     def splits(self) -> int:
         """How many splits there is a record for, done or failed."""
         return len(self.by_split)
+
+    @property
+    def seeds(self) -> int:
+        """Under how many seeds its runs were trained."""
+        return len({record.spec.recipe.seed for record in self.records})
 
     @property
     def failed(self) -> int:
@@ -128,16 +140,18 @@ def _images(dataset: str) -> int:
 
 
 def summarise(
-    cells: Sequence[Sequence[Cell]], of: int, contests: Sequence[str], *, intervals: bool
+    cells: Sequence[Sequence[Cell]], of: Sequence[int], contests: Sequence[str], *, intervals: bool
 ) -> list[list[Number]]:
     """The numbers of a block of cells, ranked and marked column by column among the rows of one contest.
+
+    `of` says for each row how many runs a complete number has.
 
     Of fewer than three splits nothing is marked: no test of the differences can be made, and an order would claim one.
     """
     from bench.metrics.comparisons import FEWEST_SPLITS
 
-    numbers = [[_number(cell, of, intervals=intervals) for cell in row] for row in cells]
-    if of < FEWEST_SPLITS:
+    numbers = [[_number(cell, n, intervals=intervals) for cell in row] for n, row in zip(of, cells, strict=True)]
+    if max(of, default=0) < FEWEST_SPLITS:
         return numbers
     for rows in _by_contest(contests):
         for j in range(len(cells[0])):

@@ -56,12 +56,7 @@ def cross_lines(results: Results) -> list[str]:
 
 def _across(part: PresetResults, pairs: Pairs) -> str:
     arms = _arms(part, pairs.experiment)
-    means = {
-        arms[name].title: fmean(
-            Cell.of(part.runs(arms[name], pairs.experiment), pairs.experiment, "srcc").values.values()
-        )
-        for name in STRATEGIES
-    }
+    means = {arms[name].title: fmean(_cell(part, arms[name], pairs.experiment).values.values()) for name in STRATEGIES}
     low, high = min(means, key=means.__getitem__), max(means, key=means.__getitem__)
     return f"- {pairs.summary} Mean SRCC from {means[low]:.3f} ({low}) to {means[high]:.3f} ({high})."
 
@@ -83,13 +78,15 @@ def _arms(part: PresetResults, experiment: Experiment) -> dict[str, Arm]:
     chosen: dict[str, Arm] = {}
     for arm in part.arms:
         plain = not arm.options and all(name == "seed" for name, _ in arm.recipe)
-        complete = len(Cell.of(part.runs(arm, experiment), experiment, "srcc").values) >= part.rules.planned(
-            part.preset
-        )
+        complete = len(_cell(part, arm, experiment).values) >= part.rules.planned(part.preset)
         constant = bool(fact_of(arm.method, "constant"))
         if plain and (complete or constant) and (arm.tuned or arm.method not in chosen):
             chosen[arm.method] = arm
     return chosen
+
+
+def _cell(part: PresetResults, arm: Arm, experiment: Experiment, metric: str = "srcc") -> Cell:
+    return Cell.of(part.runs(arm, experiment), experiment, metric)
 
 
 def _told_apart(results: Results, arms: Mapping[str, Arm]) -> Pairs:
@@ -107,7 +104,7 @@ def _lines(part: PresetResults, experiment: Experiment, arms: Mapping[str, Arm],
 
 
 def _row(part: PresetResults, experiment: Experiment, arm: Arm, apart: Pairs | None) -> tuple[str, ...]:
-    cells = [Cell.of(part.runs(arm, experiment), experiment, metric) for metric in ("srcc", "plcc")]
+    cells = [_cell(part, arm, experiment, metric) for metric in ("srcc", "plcc")]
     size = cost_of(cells[0].records).trainable
     label = f"{arm.title} ({count_text(size)})" if size else arm.title
     against = "" if apart is None else _against(apart, arm.title)
@@ -139,8 +136,8 @@ def mean_text(cell: Cell) -> str:
 
 
 def _sentence(part: PresetResults, experiment: Experiment, arms: Mapping[str, Arm], apart: Pairs) -> str:
-    runs = [record for name in STRATEGIES for record in part.runs(arms[name], experiment)]
-    seeds = counted(len({record.spec.recipe.seed for record in runs}), "seed")
+    known = sorted({_cell(part, arms[name], experiment).seeds for name in STRATEGIES})
+    seeds = f"{known[0]} to {counted(known[-1], 'seed')}" if known[1:] else counted(known[0], "seed")
     said = ", ".join(f"{pair.better} from {pair.worse}" for pair in apart.pairs if pair.told_apart)
     means = f"Means over {part.rules.planned(part.preset)} folds and {seeds}, each strategy at its own rate"
     return f"{means}; every interval is by itself. {apart.summary}" + (f" Told apart: {said}." if said else "")

@@ -113,13 +113,34 @@ def test_seeds_of_a_fold_stand_in_one_row_and_are_all_counted():
     assert table.notes[0].startswith("Medians over 21 models: 7 folds under 3 seeds.")
 
 
-def test_a_first_seed_alone_is_a_whole_table_and_half_a_second_one_is_not():
+def counts(table):
+    return {row.lead[0].split(" (")[0]: {(cell.n, cell.of) for cell in row.cells} for row in table.rows}
+
+
+def test_a_first_seed_alone_is_a_whole_table_and_stays_so_while_a_second_one_is_being_run():
     specs = plan(methods=("lora", "glia"))
     one = tables_of("strategies", records_of(s for s in specs if s.recipe.seed == 0))["strategies_study"]
-    assert {(cell.n, cell.of) for row in one.rows for cell in row.cells} == {(7, 7)}
+    assert counts(one) == {"LoRA": {(7, 7)}, "GLIA": {(7, 7)}}
     begun = [s for s in specs if s.recipe.seed == 0 or (s.recipe.seed, s.split) == (1, 0)]
     more = tables_of("strategies", records_of(begun))["strategies_study"]
-    assert {(cell.n, cell.of) for row in more.rows for cell in row.cells} == {(8, 14)}
+    assert [row.cells for row in more.rows] == [row.cells for row in one.rows]
+    assert "Left out until all folds of their seed are in: LoRA (1 run); GLIA (1 run)." in more.notes
+    assert not any("Left out" in note for note in one.notes)
+
+
+def test_rows_with_fewer_seeds_are_whole_and_named_and_compared_over_the_seeds_that_all_have():
+    specs = [s for s in plan(methods=("lora", "glia")) if s.recipe.seed == 0 or s.method == "glia"]
+    table = tables_of("strategies", records_of(specs))["strategies_study"]
+    assert counts(table) == {"LoRA": {(7, 7)}, "GLIA": {(21, 21)}}
+    assert table.notes[0].startswith("Medians over 21 models: 7 folds under 3 seeds.")
+    what = "What is compared are the seeds that all rows have."
+    assert f"Under 1 seed: LoRA. The others: 3 seeds. {what}" in table.notes
+
+
+def test_a_seed_with_missing_folds_is_not_whole_where_there_is_no_other():
+    specs = [s for s in plan(methods=("lora", "glia")) if s.recipe.seed == 0 and (s.split < 3 or s.method == "glia")]
+    table = tables_of("strategies", records_of(specs))["strategies_study"]
+    assert counts(table) == {"LoRA": {(3, 7)}, "GLIA": {(7, 7)}}
 
 
 def test_a_users_own_set_is_split_at_random_under_every_preset():

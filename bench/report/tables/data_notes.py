@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import statistics
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bench.core.errors import RunError, StoreError
+from bench.core.progress import counted
 from bench.planning.presets import made_sets
 from bench.planning.usual import fact_of
 from bench.records.results import FEW_PICTURES, Experiment, Record
@@ -38,6 +40,24 @@ def spread_notes(labels: Sequence[str], columns: Sequence[Column], cells: Sequen
                 f"{', '.join(said)}."
             )
     return tuple(notes)
+
+
+def seed_notes(labels: Sequence[str], cells: Sequence[Sequence[Cell]]) -> Iterator[str]:
+    """In k-fold, which rows have fewer seeds than others, and of which runs are left out."""
+    seeds, left = Counter[str](), Counter[str]()
+    for label, row in zip(labels, cells, strict=True):
+        seeds[label] = max([seeds[label], *(cell.seeds for cell in row)])
+        left[label] += len({record.key for cell in row for record in cell.left_out})
+    groups: dict[int, list[str]] = {}
+    for label, n in seeds.items():
+        groups.setdefault(n, []).append(label)
+    groups.pop(0, None)
+    *fewer, others = sorted(groups, key=lambda n: len(groups[n])) or [0]
+    if fewer:
+        named = "".join(f"Under {counted(n, 'seed')}: {'; '.join(groups[n])}. " for n in fewer)
+        yield f"{named}The others: {counted(others, 'seed')}. What is compared are the seeds that all rows have."
+    if named := "; ".join(f"{label} ({counted(n, 'run')})" for label, n in left.items() if n):
+        yield f"Left out until all folds of their seed are in: {named}."
 
 
 def learning_note(labels: Sequence[str], cells: Sequence[Sequence[Cell]]) -> tuple[str, ...]:

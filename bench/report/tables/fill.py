@@ -21,7 +21,7 @@ from bench.report.published import NOTES, PublishedRow, Source, epoch_note, name
 from bench.report.published import rows as published_rows
 from bench.report.selection import PresetResults, by_preset
 from bench.report.table import UNRANKED, Number, Row, Table
-from bench.report.tables.data_notes import data_notes, learning_note, runs_behind, spread_notes
+from bench.report.tables.data_notes import data_notes, learning_note, runs_behind, seed_notes, spread_notes
 from bench.report.tables.differences import with_difference_columns
 from bench.report.tables.notes import (
     Network,
@@ -141,10 +141,11 @@ def fill(results: PresetResults, layout: Layout) -> Table:
     rules = results.rules
     records = runs_behind(cell for row in cells for cell in row)
     folds = _folds_of(records)
-    of = max([rules.planned(results.preset), *(cell.splits for row in cells for cell in row)])
-    of = -(-of // folds) * folds if folds else of  # of whole repetitions
+    planned = rules.planned(results.preset)
+    asked = _asked(planned, cells, folds)
+    of = max(asked, default=planned)
     contests = [_contest_of(layout, line) for line in layout.lines]
-    numbers = summarise(cells, of, contests, intervals=results.intervals)
+    numbers = summarise(cells, asked, contests, intervals=results.intervals)
     if not rules.ranked:
         numbers = [[replace(number, rank=0, tied=False) for number in row] for row in numbers]
     numbers = _with_facts(results, layout, numbers)
@@ -174,6 +175,7 @@ def fill(results: PresetResults, layout: Layout) -> Table:
             *layout.notes,
             *data_notes(layout.columns, cells),
             *learning_note(labels, cells),
+            *(seed_notes(labels, cells) if folds else ()),
             *(spread_notes(labels, layout.columns, cells) if 0 < folds < of else ()),
             *filter(None, _on_published(layout, sources)),
         ),
@@ -209,6 +211,13 @@ def _is_plcc(column: Column) -> bool:
 def _raw(column: Column) -> Column:
     name = f"raw {column.name}" if "PLCC" in column.name else column.name
     return replace(column, metric=column.metric.replace("plcc", RAW, 1), name=name)
+
+
+def _asked(planned: int, cells: Sequence[Sequence[Cell]], folds: int) -> list[int]:
+    """How many runs a complete number of each row has: in k-fold all folds under the row's own seeds."""
+    if folds:
+        return [folds * max([1, *(cell.seeds for cell in row)]) for row in cells]
+    return [max([planned, *(cell.splits for row in cells for cell in row)])] * len(cells)
 
 
 def _folds_of(records: Sequence[Record]) -> int:
