@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bench.cli.preflight import look_ahead
-from bench.core.errors import UsageError
+from bench.core.errors import StoreError, UsageError
 from bench.core.registry import METHODS
 from bench.data.dataset import Place
 from bench.data.sets import study
@@ -17,9 +17,9 @@ from bench.planning.choices import NESTED, TRANSFERRED, Choices, Trial, choices_
 from bench.planning.plan import Ask, make_plan
 from bench.planning.presets import DEMO, PRESETS, STUDY
 from bench.planning.tuning import Search, candidates, usual_rates
-from bench.records.results import Results
+from bench.records.results import Record, Results
 from bench.report.compare import compare
-from tests.report.records import records_of
+from tests.report.records import body_of, record_of, records_of
 from tests.report.results import tables_of
 from tests.world import make_world, tiny_runtime
 
@@ -181,6 +181,18 @@ def test_a_comparison_is_over_folds_and_says_what_moves_a_difference_and_what_co
     assert row.spread.detectable(28, 3) < row.spread.detectable(14, 3)
     table = tables_of("strategies", results)["strategies_study"]
     assert any("standard deviations by content/seed/pictures: LoRA" in note for note in table.notes)
+
+
+def test_a_row_whose_predictions_are_lost_silences_no_other_on_what_moves_a_score():
+    def lost():
+        raise StoreError("its predictions are not there")
+
+    specs = plan(methods=("lora", "glia"))
+    records = [Record.from_dict(body_of(s), lost) if s.method == "lora" else record_of(s) for s in specs]
+    table = tables_of("strategies", Results(records))["strategies_study"]
+    (note,) = [note for note in table.notes if "standard deviations by content/seed/pictures" in note]
+    assert "pictures: GLIA " in note
+    assert "LoRA" not in note
 
 
 def test_a_set_without_enough_contents_is_refused_before_the_first_run(tmp_path):

@@ -15,6 +15,7 @@ from bench.records.results import FEW_PICTURES, Experiment, Record
 from bench.report.cells import Cell
 
 if TYPE_CHECKING:
+    from bench.metrics.variance import Spread
     from bench.report.tables.fill import Column
 
 UNKNOWN = "unknown"
@@ -22,28 +23,8 @@ FLAT = 0.1
 """A learning curve is flat once an epoch lowers the mean loss by this share at most."""
 
 
-def spread_notes(labels: Sequence[str], columns: Sequence[Column], cells: Sequence[Sequence[Cell]]) -> tuple[str, ...]:
-    """What moves one content's SRCC in k-fold under several seeds, row by row, as far as there are predictions."""
-    from bench.metrics.variance import spread_of
-
-    notes = []
-    for j, column in enumerate(columns):
-        if column.metric != "srcc":
-            continue
-        try:
-            spreads = [spread_of(row[j].by_seed()) for row in cells]
-        except (StoreError, RunError):
-            continue
-        if said := [f"{label} {spread.text}" for label, spread in zip(labels, spreads, strict=True) if spread]:
-            notes.append(
-                f"One content's SRCC on {_title_of(column)} has these standard deviations by content/seed/pictures: "
-                f"{', '.join(said)}."
-            )
-    return tuple(notes)
-
-
-def seed_notes(labels: Sequence[str], cells: Sequence[Sequence[Cell]]) -> Iterator[str]:
-    """In k-fold, which rows have fewer seeds than others, and of which runs are left out."""
+def seed_notes(labels: Sequence[str], columns: Sequence[Column], cells: Sequence[Sequence[Cell]]) -> Iterator[str]:
+    """In k-fold, which rows have fewer seeds than others, whose runs are left out, and what several seeds tell."""
     seeds, left = Counter[str](), Counter[str]()
     for label, row in zip(labels, cells, strict=True):
         seeds[label] = max([seeds[label], *(cell.seeds for cell in row)])
@@ -58,6 +39,30 @@ def seed_notes(labels: Sequence[str], cells: Sequence[Sequence[Cell]]) -> Iterat
         yield f"{named}The others: {counted(others, 'seed')}. What is compared are the seeds that all rows have."
     if named := "; ".join(f"{label} ({counted(n, 'run')})" for label, n in left.items() if n):
         yield f"Left out until all folds of their seed are in: {named}."
+    if max(seeds.values(), default=0) > 1:
+        yield from _spread_notes(labels, columns, cells)
+
+
+def _spread_notes(labels: Sequence[str], columns: Sequence[Column], cells: Sequence[Sequence[Cell]]) -> Iterator[str]:
+    """What moves one content's SRCC in k-fold under several seeds, of each row that has predictions."""
+    for j, column in enumerate(columns):
+        if column.metric != "srcc":
+            continue
+        spreads = ((label, _spread_of(row[j])) for label, row in zip(labels, cells, strict=True))
+        if said := [f"{label} {spread.text}" for label, spread in spreads if spread]:
+            yield (
+                f"One content's SRCC on {_title_of(column)} has these standard deviations by content/seed/pictures: "
+                f"{'; '.join(said)}."
+            )
+
+
+def _spread_of(cell: Cell) -> Spread | None:
+    from bench.metrics.variance import spread_of
+
+    try:
+        return spread_of(cell.by_seed()) if cell.seeds > 1 else None
+    except (StoreError, RunError):
+        return None
 
 
 def learning_note(labels: Sequence[str], cells: Sequence[Sequence[Cell]]) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from bench.report.published import NOTES, PublishedRow, Source, epoch_note, name
 from bench.report.published import rows as published_rows
 from bench.report.selection import PresetResults, by_preset
 from bench.report.table import UNRANKED, Number, Row, Table
-from bench.report.tables.data_notes import data_notes, learning_note, runs_behind, seed_notes, spread_notes
+from bench.report.tables.data_notes import data_notes, learning_note, runs_behind, seed_notes
 from bench.report.tables.differences import with_difference_columns
 from bench.report.tables.notes import (
     Network,
@@ -141,9 +141,8 @@ def fill(results: PresetResults, layout: Layout) -> Table:
     rules = results.rules
     records = runs_behind(cell for row in cells for cell in row)
     folds = _folds_of(records)
-    planned = rules.planned(results.preset)
-    asked = _asked(planned, cells, folds)
-    of = max(asked, default=planned)
+    asked = _asked(rules.planned(results.preset), cells, folds)
+    of = max([rules.planned(results.preset), *asked])
     contests = [_contest_of(layout, line) for line in layout.lines]
     numbers = summarise(cells, asked, contests, intervals=results.intervals)
     if not rules.ranked:
@@ -175,8 +174,7 @@ def fill(results: PresetResults, layout: Layout) -> Table:
             *layout.notes,
             *data_notes(layout.columns, cells),
             *learning_note(labels, cells),
-            *(seed_notes(labels, cells) if folds else ()),
-            *(spread_notes(labels, layout.columns, cells) if 0 < folds < of else ()),
+            *(seed_notes(labels, layout.columns, cells) if folds else ()),
             *filter(None, _on_published(layout, sources)),
         ),
         footer=(*conditions(records, results.preset, common, of), *(f"Mixed: {line}." for line in mixed)),
