@@ -140,18 +140,21 @@ def _images(dataset: str) -> int:
 
 
 def summarise(
-    cells: Sequence[Sequence[Cell]], of: Sequence[int], contests: Sequence[str], *, intervals: bool
+    cells: Sequence[Sequence[Cell]], of: Sequence[Sequence[int]], contests: Sequence[str], *, intervals: bool
 ) -> list[list[Number]]:
     """The numbers of a block of cells, ranked and marked column by column among the rows of one contest.
 
-    `of` says for each row how many runs a complete number has.
+    `of` says for each cell how many runs a complete number has.
 
     Of fewer than three splits nothing is marked: no test of the differences can be made, and an order would claim one.
     """
     from bench.metrics.comparisons import FEWEST_SPLITS
 
-    numbers = [[_number(cell, n, intervals=intervals) for cell in row] for n, row in zip(of, cells, strict=True)]
-    if max(of, default=0) < FEWEST_SPLITS:
+    numbers = [
+        [_number(cell, n, intervals=intervals) for cell, n in zip(row, asked, strict=True)]
+        for row, asked in zip(cells, of, strict=True)
+    ]
+    if max((n for asked in of for n in asked), default=0) < FEWEST_SPLITS:
         return numbers
     for rows in _by_contest(contests):
         for j in range(len(cells[0])):

@@ -137,6 +137,14 @@ def test_rows_with_fewer_seeds_are_whole_and_named_and_compared_over_the_seeds_t
     assert f"Under 1 seed: LoRA. The others: 3 seeds. {what}" in table.notes
 
 
+def test_a_row_may_have_more_seeds_in_one_column_than_in_another():
+    both = plan(methods=("lora", "glia"), protocols=("main",), datasets=("study", "study_metric"))
+    specs = [s for s in both if s.recipe.seed == 0 or (s.method, s.train) == ("glia", "study")]
+    table = tables_of("main", records_of(specs))["main_study"]
+    assert counts(table) == {"LoRA": {(7, 7)}, "GLIA": {(21, 21), (7, 7)}}
+    assert any(note.startswith("Under 3 seeds: GLIA on Study. The others: 1 seed.") for note in table.notes)
+
+
 def test_a_seed_with_missing_folds_is_not_whole_where_there_is_no_other():
     specs = [s for s in plan(methods=("lora", "glia")) if s.recipe.seed == 0 and (s.split < 3 or s.method == "glia")]
     table = tables_of("strategies", records_of(specs))["strategies_study"]

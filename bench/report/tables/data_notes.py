@@ -24,23 +24,27 @@ FLAT = 0.1
 
 
 def seed_notes(labels: Sequence[str], columns: Sequence[Column], cells: Sequence[Sequence[Cell]]) -> Iterator[str]:
-    """In k-fold, which rows have fewer seeds than others, whose runs are left out, and what several seeds tell."""
-    seeds, left = Counter[str](), Counter[str]()
-    for label, row in zip(labels, cells, strict=True):
-        seeds[label] = max([seeds[label], *(cell.seeds for cell in row)])
-        left[label] += len({record.key for cell in row for record in cell.left_out})
+    """In k-fold, which numbers have fewer seeds than others, whose runs are left out, and what several seeds tell."""
     groups: dict[int, list[str]] = {}
-    for label, n in seeds.items():
-        groups.setdefault(n, []).append(label)
-    groups.pop(0, None)
+    left = Counter[str]()
+    for label, row in zip(labels, cells, strict=True):
+        known = {n: _sets_under(n, columns, row) for n in sorted({cell.seeds for cell in row if cell.by_split})}
+        for n, sets in known.items():
+            groups.setdefault(n, []).append(f"{label} on {' and '.join(sets)}" if len(known) > 1 else label)
+        left[label] += len({record.key for cell in row for record in cell.left_out})
     *fewer, others = sorted(groups, key=lambda n: len(groups[n])) or [0]
     if fewer:
-        named = "".join(f"Under {counted(n, 'seed')}: {'; '.join(groups[n])}. " for n in fewer)
+        named = "".join(f"Under {counted(n, 'seed')}: {'; '.join(dict.fromkeys(groups[n]))}. " for n in fewer)
         yield f"{named}The others: {counted(others, 'seed')}. What is compared are the seeds that all rows have."
     if named := "; ".join(f"{label} ({counted(n, 'run')})" for label, n in left.items() if n):
         yield f"Left out until all folds of their seed are in: {named}."
-    if max(seeds.values(), default=0) > 1:
+    if max(groups, default=0) > 1:
         yield from _spread_notes(labels, columns, cells)
+
+
+def _sets_under(seeds: int, columns: Sequence[Column], row: Sequence[Cell]) -> list[str]:
+    """Where a row's numbers have so many seeds."""
+    return list(dict.fromkeys(_title_of(c) for c, cell in zip(columns, row, strict=True) if cell.seeds == seeds))
 
 
 def _spread_notes(labels: Sequence[str], columns: Sequence[Column], cells: Sequence[Sequence[Cell]]) -> Iterator[str]:

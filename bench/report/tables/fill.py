@@ -142,7 +142,7 @@ def fill(results: PresetResults, layout: Layout) -> Table:
     records = runs_behind(cell for row in cells for cell in row)
     folds = _folds_of(records)
     asked = _asked(rules.planned(results.preset), cells, folds)
-    of = max([rules.planned(results.preset), *asked])
+    of = max([rules.planned(results.preset), *(n for row in asked for n in row)])
     contests = [_contest_of(layout, line) for line in layout.lines]
     numbers = summarise(cells, asked, contests, intervals=results.intervals)
     if not rules.ranked:
@@ -211,11 +211,10 @@ def _raw(column: Column) -> Column:
     return replace(column, metric=column.metric.replace("plcc", RAW, 1), name=name)
 
 
-def _asked(planned: int, cells: Sequence[Sequence[Cell]], folds: int) -> list[int]:
-    """How many runs a complete number of each row has: in k-fold all folds under the row's own seeds."""
-    if folds:
-        return [folds * max([1, *(cell.seeds for cell in row)]) for row in cells]
-    return [max([planned, *(cell.splits for row in cells for cell in row)])] * len(cells)
+def _asked(planned: int, cells: Sequence[Sequence[Cell]], folds: int) -> list[list[int]]:
+    """How many runs a complete number of each cell has: in k-fold all folds under the cell's own seeds."""
+    most = max([planned, *(cell.splits for row in cells for cell in row)])
+    return [[folds * max(1, cell.seeds) if folds else most for cell in row] for row in cells]
 
 
 def _folds_of(records: Sequence[Record]) -> int:
