@@ -126,8 +126,20 @@ def _sentence(fact: str, known: Sequence[tuple[str, Record, tuple[object, ...]]]
     return f"{', '.join(said)}, the others {say(usual)}"
 
 
+def _by_seed(known: Sequence[tuple[str, Record, tuple[object, ...]]]) -> list[tuple[str, Record, tuple[object, ...]]]:
+    """The same with each seed as a row of its own, where folds of several stand in one."""
+    seeds: dict[str, set[int]] = {}
+    for name, record, _ in known:
+        seeds.setdefault(name, set()).add(record.spec.recipe.seed)
+    return [
+        (f"seed {r.spec.recipe.seed} of {name}" if r.spec.folds and len(seeds[name]) > 1 else name, r, own)
+        for name, r, own in known
+    ]
+
+
 def _names(known: Sequence[tuple[str, Record, tuple[object, ...]]], value: object) -> str:
     """The runs with a value, with their verb: whole rows by name, of others the splits."""
+    known = _by_seed(known)
     splits: dict[str, list[int]] = {}
     for name, record, own in known:
         if own == value:

@@ -67,6 +67,15 @@ def test_several_splits_and_whole_rows_are_named() -> None:
     )
 
 
+def test_a_seed_whose_folds_were_made_elsewhere_is_named_where_several_seeds_stand_in_a_row() -> None:
+    second = [replace(spec, recipe=replace(spec.recipe, seed=1)) for spec in GLIA]
+    assert mixed(*(made(spec, **CUDA) for spec in second)) == ("seed 1 of GLIA was trained on cuda, the others on cpu",)
+    alike = [record_of(spec) for spec in second[:2]]
+    assert mixed(*alike, made(second[2], **CUDA)) == (
+        "split 2 of seed 1 of GLIA was trained on cuda, the others on cpu",
+    )
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
