@@ -140,4 +140,5 @@ def _sentence(part: PresetResults, experiment: Experiment, arms: Mapping[str, Ar
     seeds = f"{known[0]} to {counted(known[-1], 'seed')}" if known[1:] else counted(known[0], "seed")
     said = ", ".join(f"{pair.better} from {pair.worse}" for pair in apart.pairs if pair.told_apart)
     means = f"Means over {part.rules.planned(part.preset)} folds and {seeds}, each strategy at its own rate"
+    means += "; differences are over the seeds that both have" if known[1:] else ""
     return f"{means}; every interval is by itself. {apart.summary}" + (f" Told apart: {said}." if said else "")
