@@ -10,7 +10,7 @@ from bench.core.spec import RunSpec, Target
 from bench.planning.usual import fact_of
 from bench.records.results import Experiment, Record
 from bench.report.arms import Arm, shared_changes
-from bench.report.cells import Cell
+from bench.report.cells import Cell, paired_scores
 from bench.report.mixing import Named, mixtures
 from bench.report.selection import Rules
 from bench.report.table import Number, Row, Table
@@ -242,11 +242,10 @@ class _Tables:
         from bench.metrics.orders import order_kept
 
         sides = self._ranked(dataset, value)
-        common = sorted(set.intersection(*(set(a.values) & set(b.values) for _, a, b in sides))) if sides else []
-        if not common:
+        scores = paired_scores([cell for _, *pair in sides for cell in pair]) if sides else []
+        if not scores or not scores[0]:
             return "–", "", "Order: no split in which all methods have both numbers."
-        before = [[cell.values[split] for split in common] for _, cell, _ in sides]
-        after = [[cell.values[split] for split in common] for _, _, cell in sides]
+        before, after = ([list(known.values()) for known in scores[side::2]] for side in (0, 1))
         kept = order_kept(before, after, sides[0][1].overlap())
         why = f"Order: {kept.why}." if kept.why else ""
         if kept.tau is None:
@@ -278,8 +277,8 @@ class _Tables:
         sides = self._ranked(dataset, value)
         if len(sides) < 2:
             return ""
-        before = max(sides, key=lambda side: statistics.median(side[1].values.values()))[0]
-        after = max(sides, key=lambda side: statistics.median(side[2].values.values()))[0]
+        before = max(sides, key=lambda side: side[1].median or 0.0)[0]
+        after = max(sides, key=lambda side: side[2].median or 0.0)[0]
         return before if before == after else f"{before} → {after}"
 
 
@@ -288,22 +287,21 @@ def _metric(value: Value) -> str:
 
 
 def _median(cell: Cell, facts: dict[str, object]) -> Number:
-    values = list(cell.values.values())
-    undefined = not values and any(record.done for record in cell.records)
-    median = statistics.median(values) if values else None
-    return Number(median, n=len(values), of=cell.splits, failed=cell.failed, undefined=undefined, facts=facts)
+    undefined = not cell.values and any(record.done for record in cell.records)
+    return Number(cell.median, n=len(cell.values), of=cell.splits, failed=cell.failed, undefined=undefined, facts=facts)
 
 
 def _difference(before: Cell, after: Cell, facts: dict[str, object] | None = None) -> Number:
     """The mean over the splits that both have, with its interval where there are enough of them."""
     from bench.metrics.comparisons import FEWEST_SPLITS, corrected_paired_test
 
-    common = sorted(set(before.values) & set(after.values))
+    first, second = paired_scores([before, after])
     of = max(before.splits, after.splits)
-    if not common:
+    if not first:
         return Number(None, of=of, facts=facts or {})
-    test = corrected_paired_test([after.values[split] - before.values[split] for split in common], before.overlap())
-    about: dict[str, object] = {"n": len(common), "of": of, "mean": test.effect, "shown": "difference"}
+    test = corrected_paired_test([second[split] - first[split] for split in first], before.overlap())
+    runs = len(set(before.values) & set(after.values))
+    about: dict[str, object] = {"n": runs, "of": of, "mean": test.effect, "shown": "difference"}
     if test.n >= FEWEST_SPLITS:
         about |= {"low": test.low, "high": test.high, "interval": "95% of the mean (Nadeau-Bengio)"}
     return Number(test.effect, facts=facts or {}, **about)  # type: ignore[arg-type]

@@ -132,7 +132,7 @@ def standard_error(models: Sequence[ModelScores], metric: str = "srcc") -> float
     None where there are too few contents to tell.
     """
     parts = [_Part(model.contents, partial(model.measured, metric)) for model in models]
-    if _why_none(parts):
+    if _why_none(parts) or _fewest(parts) < FEWEST_IN_A_TEST:
         return None
     squares = [sum(change**2 for change in part.left_out().values()) for part in _grouped(parts)]
     return math.sqrt(math.fsum(squares) / len(squares))

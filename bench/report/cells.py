@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import TYPE_CHECKING
@@ -27,8 +27,8 @@ NO_INTERVAL = "no interval"
 class Cell:
     """The runs behind one number: one record per split, by today's code before other, done before failed.
 
-    In k-fold, where a row holds several seeds, a fold under another seed counts as a split of its own. Seeds with fewer
-    folds than another are `left_out`, so that all folds count alike.
+    In k-fold, where a row holds several seeds, `by_split` numbers a fold anew under each of them (`repetition`). Seeds
+    with fewer folds than another are `left_out`, so that all folds count alike.
     """
 
     experiment: Experiment
@@ -64,6 +64,11 @@ class Cell:
         return len({record.spec.recipe.seed for record in self.records})
 
     @property
+    def folds(self) -> int:
+        """To how many folds its set was dealt; 0 where it was split otherwise, or nothing was run."""
+        return max((record.spec.folds for record in self.records), default=0)
+
+    @property
     def failed(self) -> int:
         """How many splits have failed runs only."""
         return sum(not record.done for record in self.records)
@@ -74,19 +79,34 @@ class Cell:
         numbers = {split: record.value(self.experiment.target, self.metric) for split, record in self.by_split.items()}
         return {split: value for split, value in numbers.items() if value is not None}
 
+    @property
+    def median(self) -> float | None:
+        """The number that a table shows: the median over splits, in k-fold of each fold's mean over its seeds."""
+        return _median(self.scores().values())
+
+    def scores(self, seeds: Collection[int] | None = None) -> dict[int, float]:
+        """The metric by split; in k-fold each fold's mean over its seeds, or over those of them that are named."""
+        found: dict[int, list[float]] = {}
+        for repetition, value in self.values.items():
+            spec = self.by_split[repetition].spec
+            if seeds is None or not spec.folds or spec.recipe.seed in seeds:
+                found.setdefault(spec.split, []).append(value)
+        return {split: statistics.fmean(values) for split, values in found.items()}
+
     def overlap(self) -> float:
         """Nadeau and Bengio's ratio: the test part of the source's split over the rest of it.
 
-        In contents, in images where a record is too old to know them; 0 where the whole source is learned from, for
-        then nothing but the seed differs between splits. A failed run does not know its split's sizes.
+        In contents; in pictures where a content stands on both sides, or where a record is too old to know contents.
+        0 where the whole source is learned from, for then nothing but the seed differs between splits. A failed run
+        does not know its split's sizes.
         """
         if self.experiment.source == "all":
             return 0.0
         for record in self.records:
             train = record.section("data").get("train", {})
-            for whole, part in (("contents", "contents_test"), ("n", "n_test")):
-                n, n_test = int(train.get(whole) or 0), int(train.get(part) or 0)
-                if 0 < n_test < n:
+            for unit in ("contents", "n"):
+                n, n_train, n_test = (int(train.get(name) or 0) for name in (unit, f"{unit}_train", f"{unit}_test"))
+                if 0 < n_test < n and n_train + n_test <= n:
                     return n_test / (n - n_test)
         return 0.25
 
@@ -133,6 +153,20 @@ def _whole(record: Record, experiment: Experiment) -> bool:
     return all(n and _images(name) == n for name, n in seen.items())
 
 
+def paired_scores(cells: Sequence[Cell]) -> list[dict[int, float]]:
+    """The scores of several cells on the splits that all have; in k-fold under the seeds that all have."""
+    seeds = set.intersection(*({record.spec.recipe.seed for record in cell.records} for cell in cells))
+    scores = [cell.scores(seeds) for cell in cells]
+    common = sorted(set.intersection(*map(set, scores)))
+    return [{split: known[split] for split in common} for known in scores]
+
+
+def nearest_to_median(cell: Cell) -> Record:
+    """The run whose number is nearest to the median over splits; of two, the earlier split."""
+    values, middle = cell.values, cell.median or 0.0
+    return cell.by_split[min(values, key=lambda split: (round(abs(values[split] - middle), 12), split))]
+
+
 @cache
 def _images(dataset: str) -> int:
     """How many images a set has in the papers, 0 for one they do not have."""
@@ -145,24 +179,18 @@ def summarise(
     """The numbers of a block of cells, ranked and marked column by column among the rows of one contest.
 
     `of` says for each cell how many runs a complete number has.
-
-    Of fewer than three splits nothing is marked: no test of the differences can be made, and an order would claim one.
     """
-    from bench.metrics.comparisons import FEWEST_SPLITS
-
     numbers = [
         [_number(cell, n, intervals=intervals) for cell, n in zip(row, asked, strict=True)]
         for row, asked in zip(cells, of, strict=True)
     ]
-    if max((n for asked in of for n in asked), default=0) < FEWEST_SPLITS:
-        return numbers
     for rows in _by_contest(contests):
         for j in range(len(cells[0])):
-            column = [numbers[i][j] for i in rows]
-            ranks = _ranks([number.value if number.complete else None for number in column])
-            tied = _tied([cells[i][j] for i in rows], column, ranks)
-            for i, rank, tie in zip(rows, ranks, tied, strict=True):
-                numbers[i][j] = replace(numbers[i][j], rank=rank, tied=tie)
+            complete = [i for i in rows if numbers[i][j].complete]
+            if len(complete) > 1:
+                marks = _marks([cells[i][j] for i in complete])
+                for i, (compared, rank, tied) in zip(complete, marks, strict=True):
+                    numbers[i][j] = replace(numbers[i][j], compared=compared, rank=rank, tied=tied)
     return numbers
 
 
@@ -205,13 +233,13 @@ def cost_of(records: Sequence[Record]) -> Cost:
 
 
 def _number(cell: Cell, of: int, *, intervals: bool) -> Number:
-    values = list(cell.values.values())
+    values = list(cell.scores().values())
     if not values:
         return Number(None, of=of, failed=cell.failed, undefined=any(record.done for record in cell.records))
     low, high, kind = _interval(cell, values, intervals=intervals)
     return Number(
         value=statistics.median(values),
-        n=len(values),
+        n=len(cell.values),
         of=of,
         mean=statistics.fmean(values),
         std=_deviation(values),
@@ -240,11 +268,11 @@ def _interval(cell: Cell, values: list[float], *, intervals: bool) -> tuple[floa
     return (*ends, "95% of the mean (Nadeau-Bengio)") if ends else (None, None, "")
 
 
-def interval_of_mean(values: Sequence[float], cell: Cell, *, fewest: int = 2) -> tuple[float, float] | None:
-    """The 95% interval of the mean over splits, within what the metric can be; None of fewer values than `fewest`."""
-    from bench.metrics.comparisons import corrected_paired_test
+def interval_of_mean(values: Sequence[float], cell: Cell) -> tuple[float, float] | None:
+    """The 95% interval of the mean over splits, within what the metric can be; None of too few splits."""
+    from bench.metrics.comparisons import FEWEST_SPLITS, corrected_paired_test
 
-    if len(values) < fewest:
+    if len(values) < FEWEST_SPLITS:
         return None
     least, most = (0.0, math.inf) if cell.metric == "rmse" else (-1.0, 1.0)
     test = corrected_paired_test(values, cell.overlap())
@@ -274,19 +302,23 @@ def _ranks(values: Sequence[float | None]) -> list[int]:
     return [0 if value is None else places.get(value, 0) for value in rounded]
 
 
-def _tied(cells: Sequence[Cell], numbers: Sequence[Number], ranks: Sequence[int]) -> list[bool]:
-    """Which complete numbers of a column, the best itself aside, the splits cannot tell from the best."""
-    rows = [i for i, number in enumerate(numbers) if number.complete]
-    if len(rows) < 2:
-        return [False] * len(cells)
-    from bench.metrics.comparisons import best_set
+def _marks(cells: Sequence[Cell]) -> list[tuple[float | None, int, bool]]:
+    """Of each of a column's complete cells: the median that it is compared by, its rank, and whether it is marked.
 
-    splits = sorted({split for i in rows for split in cells[i].by_split})
-    scores = {str(i): [cells[i].values.get(split, math.nan) for split in splits] for i in rows}
-    best = best_set(scores, cells[rows[0]].overlap()) or frozenset()
-    return [str(i) in best and ranks[i] != 1 for i in range(len(cells))]
+    Marked is what the splits cannot tell from the best, the best itself aside. Of fewer than three splits nothing is
+    ranked: no test of the differences can be made, and an order would claim one.
+    """
+    from bench.metrics.comparisons import FEWEST_SPLITS, best_set
+
+    scores = [list(known.values()) for known in paired_scores(cells)]
+    if len(scores[0]) < FEWEST_SPLITS:
+        return [(_median(values), 0, False) for values in scores]
+    medians = [_median(values) for values in scores]
+    ranks = _ranks(medians)
+    best = best_set({str(i): values for i, values in enumerate(scores)}, cells[0].overlap()) or frozenset()
+    return [(medians[i], rank, str(i) in best and rank != 1) for i, rank in enumerate(ranks)]
 
 
-def _median(values: Sequence[object]) -> float | None:
+def _median(values: Iterable[object]) -> float | None:
     known = [float(value) for value in values if isinstance(value, int | float)]
     return statistics.median(known) if known else None

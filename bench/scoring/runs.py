@@ -97,7 +97,7 @@ def _measured(store: Store, part: PresetResults, arm: Arm, dataset: str) -> Best
     own = [e for e in trained if e.part == "test" and e.tested in sets_of(dataset) and e.fraction == 0.8]
     tested = own or [e for e in trained if e.part == "all" and e.fraction == 0.8]
     cells = [Cell.of(part.runs(arm, experiment), experiment, "srcc") for experiment in tested]
-    values = [statistics.median(cell.values.values()) for cell in cells if cell.values]
+    values = [cell.median for cell in cells if cell.median is not None]
     by_split: dict[int, Record] = {}
     for cell in cells:
         for split, record in cell.by_split.items():
@@ -151,7 +151,7 @@ def best_method(store: Store, preset: str) -> str:
         for dataset in part.own_test_sets():
             experiment = Experiment(dataset, Target.of(dataset))
             cells = {arm.method: Cell.of(part.runs(arm, experiment), experiment, "srcc") for arm in plain}
-            medians = {method: statistics.median(cell.values.values()) for method, cell in cells.items() if cell.values}
+            medians = {method: cell.median for method, cell in cells.items() if cell.median is not None}
             if len(medians) > 1:
                 wins[max(medians, key=lambda method: medians[method])] += 1
     return wins.most_common(1)[0][0] if wins else ""

@@ -110,7 +110,7 @@ def test_seeds_of_a_fold_stand_in_one_row_and_are_all_counted():
     assert [row.lead[0] for row in table.rows] == ["LoRA (296K)", "GLIA (8.04M)"]
     assert {(cell.n, cell.of) for row in table.rows for cell in row.cells} == {(21, 21)}
     assert table.title.startswith("Study.")
-    assert table.notes[0].startswith("Medians over 21 models: 7 folds under 3 seeds.")
+    assert table.notes[0].startswith("Medians over 7 folds, each fold's number the mean under 3 seeds.")
 
 
 def counts(table):
@@ -132,9 +132,63 @@ def test_rows_with_fewer_seeds_are_whole_and_named_and_compared_over_the_seeds_t
     specs = [s for s in plan(methods=("lora", "glia")) if s.recipe.seed == 0 or s.method == "glia"]
     table = tables_of("strategies", records_of(specs))["strategies_study"]
     assert counts(table) == {"LoRA": {(7, 7)}, "GLIA": {(21, 21)}}
-    assert table.notes[0].startswith("Medians over 21 models: 7 folds under 3 seeds.")
-    what = "What is compared are the seeds that all rows have."
+    assert table.notes[0].startswith("Medians over 7 folds, each fold's number the mean under 3 seeds.")
+    what = "Bold, underline and ≈ go by the seeds that all rows have."
     assert f"Under 1 seed: LoRA. The others: 3 seeds. {what}" in table.notes
+
+
+def with_srcc(spec, value):
+    return record_of(spec, metrics={target: {"srcc": value} for target in spec.tests})
+
+
+def marks(table):
+    return {row.lead[0].split(" (")[0]: {(cell.rank, cell.tied) for cell in row.cells} for row in table.rows}
+
+
+def test_training_a_fold_again_with_the_same_outcome_changes_no_number_and_no_mark():
+    specs = plan(methods=("lora", "glia", "vpt"))
+    first = {(s.method, s.split): record_of(s).body["metrics"] for s in specs if s.recipe.seed == 0}
+    again = [record_of(s, metrics=first[s.method, s.split]) for s in specs]
+    one = tables_of("strategies", [r for r in again if r.spec.recipe.seed == 0])["strategies_study"]
+    three = tables_of("strategies", again)["strategies_study"]
+    for row, repeated in zip(one.rows, three.rows, strict=True):
+        for cell, other in zip(row.cells, repeated.cells, strict=True):
+            assert (other.n, other.rank, other.tied) == (21, cell.rank, cell.tied)
+            ends = (cell.value, cell.mean, cell.std, cell.low, cell.high)
+            assert (other.value, other.mean, other.std, other.low, other.high) == pytest.approx(ends)
+
+
+def test_the_best_is_who_is_best_under_the_seeds_that_all_have_not_who_had_a_lucky_seed_more():
+    scores = {"lora": 0.5, "glia": 0.6, "vpt": 0.4}
+    specs = [s for s in plan(methods=tuple(scores)) if s.recipe.seed == 0 or s.method == "lora"]
+    lucky = [with_srcc(s, (scores[s.method] if s.recipe.seed == 0 else 0.9) + 0.01 * s.split) for s in specs]
+    table = tables_of("strategies", lucky)["strategies_study"]
+    values = {row.lead[0].split(" (")[0]: row.cells[0].value for row in table.rows}
+    assert values == pytest.approx({"LoRA": (0.53 + 0.93 + 0.93) / 3, "GLIA": 0.63, "VPT": 0.43})
+    ranks = {row.lead[0].split(" (")[0]: row.cells[0].rank for row in table.rows}
+    assert ranks == {"GLIA": 1, "LoRA": 2, "VPT": 0}
+
+
+def test_two_folds_under_many_seeds_are_two_splits_and_nothing_is_marked():
+    specs = [
+        replace(s, split_rule="kfold:2", recipe=replace(s.recipe, seed=seed))
+        for s in plan(methods=("lora", "glia"))
+        if s.recipe.seed == 0 and s.split < 2
+        for seed in range(3)
+    ]
+    (table,) = tables_of("strategies", records_of(specs)).values()
+    assert {(cell.n, cell.of) for row in table.rows for cell in row.cells} == {(6, 6)}
+    assert set.union(*marks(table).values()) == {(0, False)}
+    assert "Nothing is marked" in table.notes[0]
+
+
+def test_beside_a_set_in_folds_one_that_is_split_at_random_has_its_own_count():
+    folds = plan(methods=("lora", "glia"), protocols=("main",), datasets=("study",))
+    own = make_plan(Ask(("lora", "glia"), ("main",), "study", datasets=("holiday",), splits=7)).specs
+    first = [s for s in own if s.recipe.seed == 0]
+    table = tables_of("main", records_of([*(s for s in folds if s.recipe.seed < 2), *first]))["main_study"]
+    assert counts(table) == {"LoRA": {(14, 14), (7, 7)}, "GLIA": {(14, 14), (7, 7)}}
+    assert {cell.rank for row in table.rows for cell in row.cells} == {1, 2}
 
 
 def test_a_row_may_have_more_seeds_in_one_column_than_in_another():

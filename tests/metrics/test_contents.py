@@ -180,6 +180,13 @@ def test_the_standard_error_of_a_split_is_not_that_of_the_mean_over_splits():
     assert standard_error([a_model(named(0, 1), 30, seed=0)]) is None
 
 
+@pytest.mark.parametrize("contents", [1, 2])
+def test_where_folds_have_too_few_contents_to_leave_one_out_there_is_no_standard_error(contents):
+    folds = [a_model(named(*range(contents * k, contents * k + contents)), 30, seed=k) for k in range(8)]
+    assert standard_error(folds) is None
+    assert interval(folds, "srcc").low is not None, "folds as they are give an interval"
+
+
 @pytest.mark.parametrize("metric", ["srcc", "plcc", "krcc", "rmse", "plcc_raw"])
 def test_every_metric_is_the_record_s_own(metric: str):
     for turned in (1, -1):

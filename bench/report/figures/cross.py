@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -89,10 +88,10 @@ def _figure(scene: Scene, source: str, pairs: list[Experiment], subjects: list[S
 def _matrix(scene: Scene, subject: Subject, pairs: list[Experiment], trains: list[str], tests: list[str]) -> np.ndarray:
     values = np.full((len(trains), len(tests)), np.nan)
     for experiment in pairs:
-        known = list(scene.cell(subject.arm, experiment).values.values())
-        if known and experiment.train in trains:
+        median = scene.cell(subject.arm, experiment).median
+        if median is not None and experiment.train in trains:
             row, column = trains.index(experiment.train), tests.index(experiment.tested)
-            values[row, column] = statistics.median(known)
+            values[row, column] = median
     return values
 
 

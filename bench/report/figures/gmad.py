@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
@@ -72,8 +71,8 @@ class Gmad(Figure):
 
 
 def _srcc(scene: Scene, subject: Subject, experiment: Experiment) -> float:
-    values = scene.cell(subject.arm, experiment).values.values()
-    return statistics.median(values) if values else -1.0  # of a constant, which no other can attack
+    median = scene.cell(subject.arm, experiment).median
+    return -1.0 if median is None else median  # of a constant, which no other can attack
 
 
 def _match(scene: Scene, first: Subject, second: Subject, experiment: Experiment) -> Match | None:

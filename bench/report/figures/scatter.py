@@ -10,7 +10,7 @@ import numpy as np
 from bench.core.errors import RunError
 from bench.metrics.agreement import fit_logistic
 from bench.records.results import Experiment, Predictions, Record
-from bench.report.cells import Cell
+from bench.report.cells import nearest_to_median
 from bench.report.figures.figure import Figure
 from bench.report.figures.scene import Drawing, Scene, Subject, title_of
 from bench.report.figures.style import outer_labels, panels, printed, wrapped
@@ -29,20 +29,12 @@ class Scatter(Figure):
             cell = scene.cell(subject.arm, experiment)
             if not cell.values:  # a constant: there is no curve to show
                 continue
-            record = median_run(cell)
+            record = nearest_to_median(cell)
             predictions = record.predictions(experiment.target)
             if predictions is not None:
                 shown.append((subject, record, predictions))
         if shown:
             yield _figure(scene, experiment, shown)
-
-
-def median_run(cell: Cell) -> Record:
-    """The run whose number is nearest to the median over splits; of two, the earlier split."""
-    values = cell.values
-    middle = float(np.median(list(values.values())))
-    split = min(values, key=lambda number: (round(abs(values[number] - middle), 12), number))
-    return cell.by_split[split]
 
 
 def _figure(scene: Scene, experiment: Experiment, shown: list[tuple[Subject, Record, Predictions]]) -> Drawing:

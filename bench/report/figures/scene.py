@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -322,8 +321,8 @@ def title_of(experiment: Experiment) -> str:
 
 def spread(cell: Cell) -> tuple[float, float, float] | None:
     """Median, lowest and highest over the splits; None where no split has the number."""
-    values = list(cell.values.values())
-    return (statistics.median(values), min(values), max(values)) if values else None
+    values = cell.scores().values()
+    return None if cell.median is None else (cell.median, min(values), max(values))
 
 
 def _preference(arm: Arm) -> tuple[int, bool]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -188,9 +187,3 @@ def _heading(experiment: Experiment) -> str:
 
 def _only_numbers(cells: Mapping[str, Number | str]) -> dict[str, Number]:
     return {name: cell for name, cell in cells.items() if isinstance(cell, Number)}
-
-
-def nearest_to_median(cell: Cell) -> Record:
-    """The run whose number is nearest to the median over splits; of two, the earlier split."""
-    middle = statistics.median(cell.values.values())
-    return cell.by_split[min(cell.values, key=lambda split: (round(abs(cell.values[split] - middle), 12), split))]

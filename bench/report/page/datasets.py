@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,8 +12,9 @@ from bench.core.errors import StoreError
 from bench.core.spec import Target
 from bench.records.results import Predictions, Record
 from bench.report.breakdown import srcc_by_group
+from bench.report.cells import nearest_to_median
 from bench.report.figures.scene import Subject
-from bench.report.page.chapters import Chapter, Contest, nearest_to_median
+from bench.report.page.chapters import Chapter, Contest
 from bench.report.page.charts import curves, histogram, lollipops, ranks, split_dots
 from bench.report.page.sentences import short
 from bench.report.tables.fill import dataset_title
@@ -170,9 +170,9 @@ def _efficiency(chapter: Chapter, name: str) -> list[Drawn]:
     lines: dict[Subject, dict[float, float]] = {}
     for subject in chapter.scene.subjects([e for e in own if e.fraction < 0.8]):
         for experiment in own:
-            values = list(chapter.scene.cell(subject.arm, experiment).values.values())
-            if values:
-                lines.setdefault(subject, {})[experiment.fraction] = statistics.median(values)
+            median = chapter.scene.cell(subject.arm, experiment).median
+            if median is not None:
+                lines.setdefault(subject, {})[experiment.fraction] = median
     title = f"Less of {dataset_title(name)}"
     words = "Median SRCC on the same test parts, by the share of the set that was trained on."
     return [Drawn(title, words, curves(lines, title), tuple(lines))] if lines else []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -92,7 +91,7 @@ def _row(
     cost: Sequence[float | None],
     texts: Texts,
 ) -> list[Any]:
-    cell = Cell.of(records, experiment, "srcc")
+    cell, *others = (Cell.of(records, experiment, metric) for metric in METRICS)
     words = (
         label,
         method_title(stem_of(arm.method)),
@@ -103,10 +102,10 @@ def _row(
         _setting(experiment),
     )
     low, high = _interval(cell)
-    others = [_median(cell, metric) for metric in METRICS[1:]]
     look = look_of(arm.method)
     runs = [[split, r.key, rounded(r.value(experiment.target, "srcc"))] for split, r in cell.by_split.items()]
-    numbers = [len(cell.values), cell.failed, _median(cell, "srcc"), low, high, *others, *cost]
+    medians = [rounded(one.median) for one in (cell, *others)]
+    numbers = [len(cell.values), cell.failed, medians[0], low, high, *medians[1:], *cost]
     return [*map(texts.number, words), *numbers, [look.hue, texts.number(look.glyph)], runs]
 
 
@@ -118,16 +117,8 @@ def _setting(experiment: Experiment) -> str:
     return ", ".join(said)
 
 
-def _median(cell: Cell, metric: str) -> float | None:
-    target = cell.experiment.target
-    values = [value for r in cell.records if (value := r.value(target, metric)) is not None]
-    return rounded(statistics.median(values)) if values else None
-
-
 def _interval(cell: Cell) -> tuple[float | None, float | None]:
-    from bench.metrics.comparisons import FEWEST_SPLITS
-
-    ends = interval_of_mean(list(cell.values.values()), cell, fewest=FEWEST_SPLITS)
+    ends = interval_of_mean(list(cell.scores().values()), cell)
     return (rounded(ends[0]), rounded(ends[1])) if ends else (None, None)
 
 

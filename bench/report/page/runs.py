@@ -10,7 +10,8 @@ from bench.core.errors import RunError, StoreError
 from bench.core.registry import stem_of
 from bench.records.results import Record
 from bench.report.arms import Arm, method_title
-from bench.report.page.chapters import Chapter, nearest_to_median
+from bench.report.cells import nearest_to_median
+from bench.report.page.chapters import Chapter
 from bench.report.page.commands import commands_of
 from bench.report.page.explorer import Texts, rounded
 from bench.report.page.svg import look_of

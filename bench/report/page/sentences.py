@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bench.core.progress import counted
 from bench.metrics.comparisons import FEWEST_SPLITS, PairedTest, corrected_paired_test
+from bench.report.cells import paired_scores
 from bench.report.page.chapters import Contest, Entry
 from bench.report.tables.fill import dataset_title
 
@@ -60,9 +61,8 @@ def short(value: float, *, sign: bool = False) -> str:
 
 def paired(best: Entry, other: Entry) -> PairedTest:
     """The difference of two entries over the splits that both have."""
-    common = sorted(set(best.cell.values) & set(other.cell.values))
-    differences = [best.cell.values[split] - other.cell.values[split] for split in common]
-    return corrected_paired_test(differences, best.cell.overlap())
+    first, second = paired_scores([best.cell, other.cell])
+    return corrected_paired_test([first[split] - second[split] for split in first], best.cell.overlap())
 
 
 def _placed(contest: Contest, text: str, more: str = "") -> str:

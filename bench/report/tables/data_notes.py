@@ -28,14 +28,14 @@ def seed_notes(labels: Sequence[str], columns: Sequence[Column], cells: Sequence
     groups: dict[int, list[str]] = {}
     left = Counter[str]()
     for label, row in zip(labels, cells, strict=True):
-        known = {n: _sets_under(n, columns, row) for n in sorted({cell.seeds for cell in row if cell.by_split})}
+        known = {n: _sets_under(n, columns, row) for n in sorted({cell.seeds for cell in row if cell.folds})}
         for n, sets in known.items():
             groups.setdefault(n, []).append(f"{label} on {' and '.join(sets)}" if len(known) > 1 else label)
         left[label] += len({record.key for cell in row for record in cell.left_out})
     *fewer, others = sorted(groups, key=lambda n: len(groups[n])) or [0]
     if fewer:
         named = "".join(f"Under {counted(n, 'seed')}: {'; '.join(dict.fromkeys(groups[n]))}. " for n in fewer)
-        yield f"{named}The others: {counted(others, 'seed')}. What is compared are the seeds that all rows have."
+        yield f"{named}The others: {counted(others, 'seed')}. Bold, underline and ≈ go by the seeds that all rows have."
     if named := "; ".join(f"{label} ({counted(n, 'run')})" for label, n in left.items() if n):
         yield f"Left out until all folds of their seed are in: {named}."
     if max(groups, default=0) > 1:
@@ -44,7 +44,8 @@ def seed_notes(labels: Sequence[str], columns: Sequence[Column], cells: Sequence
 
 def _sets_under(seeds: int, columns: Sequence[Column], row: Sequence[Cell]) -> list[str]:
     """Where a row's numbers have so many seeds."""
-    return list(dict.fromkeys(_title_of(c) for c, cell in zip(columns, row, strict=True) if cell.seeds == seeds))
+    under = [column for column, cell in zip(columns, row, strict=True) if cell.folds and cell.seeds == seeds]
+    return list(dict.fromkeys(map(_title_of, under)))
 
 
 def _spread_notes(labels: Sequence[str], columns: Sequence[Column], cells: Sequence[Sequence[Cell]]) -> Iterator[str]:
@@ -201,7 +202,7 @@ def _standard_error(cells: Sequence[Cell]) -> str:
     known = [cell for cell in cells if cell.values and all(fact_of(r.spec.method, "ranked") for r in cell.records)]
     if not known:
         return ""
-    best = max(known, key=lambda cell: statistics.median(cell.values.values()))
+    best = max(known, key=lambda cell: cell.median or 0.0)
     tests = [test for _, _, test in _data_of(best)]
     images = min((int(test["n"]) for test in tests if test.get("n")), default=0)
     contents = min((int(test["contents"]) for test in tests if test.get("contents")), default=0)
@@ -214,8 +215,8 @@ def _independent(cell: Cell, images: int) -> str:
     """By a formula for images that have nothing to do with one another."""
     from bench.metrics.comparisons import srcc_standard_error
 
-    median = statistics.median(cell.values.values())
-    return f"{srcc_standard_error(images, median):.3f}" if images > 3 and -1 <= median <= 1 else ""
+    median = cell.median
+    return "" if median is None or images <= 3 else f"{srcc_standard_error(images, median):.3f}"
 
 
 def _by_contents(cell: Cell) -> str:
@@ -224,9 +225,9 @@ def _by_contents(cell: Cell) -> str:
 
     try:
         tested = list(cell.predictions().values())
-    except StoreError:
+        error = standard_error(tested) if tested else None
+    except (StoreError, RunError):
         return ""
     if not tested:
         return ""
-    error = standard_error(tested)
     return UNKNOWN if error is None else f"{error:.3f}"

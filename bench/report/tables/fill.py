@@ -141,7 +141,7 @@ def fill(results: PresetResults, layout: Layout) -> Table:
     rules = results.rules
     records = runs_behind(cell for row in cells for cell in row)
     folds = _folds_of(records)
-    asked = _asked(rules.planned(results.preset), cells, folds)
+    asked = _asked(rules.planned(results.preset), cells)
     of = max([rules.planned(results.preset), *(n for row in asked for n in row)])
     contests = [_contest_of(layout, line) for line in layout.lines]
     numbers = summarise(cells, asked, contests, intervals=results.intervals)
@@ -174,7 +174,7 @@ def fill(results: PresetResults, layout: Layout) -> Table:
             *layout.notes,
             *data_notes(layout.columns, cells),
             *learning_note(labels, cells),
-            *(seed_notes(labels, layout.columns, cells) if folds else ()),
+            *seed_notes(labels, layout.columns, cells),
             *filter(None, _on_published(layout, sources)),
         ),
         footer=(*conditions(records, results.preset, common, of), *(f"Mixed: {line}." for line in mixed)),
@@ -211,10 +211,10 @@ def _raw(column: Column) -> Column:
     return replace(column, metric=column.metric.replace("plcc", RAW, 1), name=name)
 
 
-def _asked(planned: int, cells: Sequence[Sequence[Cell]], folds: int) -> list[list[int]]:
+def _asked(planned: int, cells: Sequence[Sequence[Cell]]) -> list[list[int]]:
     """How many runs a complete number of each cell has: in k-fold all folds under the cell's own seeds."""
-    most = max([planned, *(cell.splits for row in cells for cell in row)])
-    return [[folds * max(1, cell.seeds) if folds else most for cell in row] for row in cells]
+    most = max([planned, *(cell.splits for row in cells for cell in row if not cell.folds)])
+    return [[cell.folds * cell.seeds or most for cell in row] for row in cells]
 
 
 def _folds_of(records: Sequence[Record]) -> int:

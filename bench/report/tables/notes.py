@@ -68,7 +68,8 @@ def legend(rows: Sequence[Row], of: int, preset: Preset, datasets: Iterable[str]
     splits = of if most == of else f"{most} of {of}"
     notes = [f"Medians over {splits} splits." if of > 1 else "One split."]
     if folds:
-        notes = [f"Medians over {splits} models: {folds} folds{f' under {of // folds} seeds' * (of > folds)}."]
+        several = f"{folds} folds, each fold's number the mean under {of // folds} seeds"
+        notes, of = [f"Medians over {several if of > folds else f'{splits} folds'}."], folds
     if any(number.rank for number in numbers):
         notes[0] += " Best in bold, second underlined."
     elif of < FEWEST_SPLITS and len({row.lead for row in rows if row.block == MEASURED}) > 1:

@@ -8,9 +8,8 @@ import pytest
 
 from bench.core.errors import UsageError
 from bench.records.results import Experiment, Results
-from bench.report.cells import Cell
+from bench.report.cells import Cell, nearest_to_median
 from bench.report.figures import FIGURES, facts, make_figure, make_figures
-from bench.report.figures.scatter import median_run
 from tests.report.figures.drawn import FROM_RECORDS, words
 from tests.report.records import record_of, records_of
 from tests.report.results import results_of, specs_of
@@ -140,7 +139,7 @@ def test_a_method_under_several_settings_is_shown_with_the_plainest(tmp_path):
 def test_the_scatter_shows_the_split_nearest_to_the_median():
     records = [record_of(spec) for spec in specs_of("main", "demo", "glia", ["demo_a"], splits=3)]
     cell = Cell.of(records, Experiment("demo_a", "demo_a:test"), "srcc")
-    chosen = median_run(cell).value("demo_a:test", "srcc")
+    chosen = nearest_to_median(cell).value("demo_a:test", "srcc")
     assert chosen == np.median([record.value("demo_a:test", "srcc") for record in records])
 
 

@@ -210,6 +210,11 @@ def test_without_predictions_the_error_is_at_least_that_of_pictures_that_stand_a
         ("split", {"n": 600, "n_train": 48, "n_test": 120}, 0.25),  # an old record; a tenth is learned from
         ("split", {"n": 600, "n_test": 110, "contents": 30, "contents_test": 6}, 0.25),  # unequal groups
         ("split", {"n": 600, "n_test": 120, "contents": 30, "contents_test": 10}, 0.5),
+        (
+            "split",
+            {"n": 300, "n_train": 240, "n_test": 60, "contents": 100, "contents_train": 98, "contents_test": 52},
+            0.25,
+        ),  # pictures were dealt: contents stand on both sides
         ("split", {}, 0.25),  # nothing is known
         ("all", {"n": 600, "n_test": 120, "contents": 30, "contents_test": 6}, 0.0),
     ],
