@@ -67,6 +67,10 @@ class ModelScores:
                 scores = -scores
         return ModelScores(scores, labels, names)
 
+    def whole(self, metric: str) -> float:
+        """The metric over all images."""
+        return self.measured(metric, np.ones(len(self.contents), dtype=bool))
+
     def measured(self, metric: str, kept: Kept) -> float:
         """The metric over the images that are kept."""
         return MEASURES[metric](self.predicted[kept], self.human[kept])
@@ -103,7 +107,7 @@ def interval(models: Sequence[ModelScores], metric: str, *, level: float = 0.95)
         return to(model.measured(metric, kept))
 
     over = _jackknife([_Part(model.contents, partial(value, model)) for model in models], level, 0.5)
-    mean = float(np.mean([model.measured(metric, np.ones(len(model.contents), dtype=bool)) for model in models]))
+    mean = float(np.mean([model.whole(metric) for model in models]))
     if over.low is None or over.high is None:
         return replace(over, estimate=mean)
     half = over.high - over.estimate

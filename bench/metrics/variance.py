@@ -1,7 +1,8 @@
-"""What moves one content's score: the content itself, the seed of its training, or which of its pictures were shown.
+"""What moves a score in k-fold, where each content is tested by one model per seed.
 
-Fits k-fold, where each content is tested by one model per seed. Every number is a score (or the difference of two
-methods' scores) inside one model and one content.
+One content's score (or the difference of two methods' scores of it) is moved by the content itself, by the seed of its
+training, and by which of its pictures were shown. What a comparison is tested by are whole folds, whose contents share
+a model: what such a test can see is told from the folds' own numbers.
 """
 
 from __future__ import annotations
@@ -21,33 +22,41 @@ GROUPS = 20
 
 @dataclass(frozen=True)
 class Spread:
-    """The variances of one content's score under one seed, and how many contents and seeds they were seen in."""
+    """The variances of one content's score under one seed, and how many contents and seeds they were seen in.
+
+    `by_fold` and `fold_seed` are those of a whole fold's score: from fold to fold, and of one fold from seed to seed.
+    """
 
     content: float
     seed: float
     picture: float
     contents: int
     seeds: int
+    folds: int
+    by_fold: float
+    fold_seed: float
 
     @property
     def text(self) -> str:
         """The three standard deviations."""
         return "/".join(f"{math.sqrt(max(part, 0.0)):.3f}" for part in (self.content, self.seed, self.picture))
 
-    def error(self, contents: int, seeds: int) -> float:
-        """The standard error of the mean over so many contents and seeds; pictures are the same under every seed."""
-        across = max(self.content, 0.0) + self.picture
-        return math.sqrt((across + self.seed / seeds) / contents)
+    def error(self, folds: int, seeds: int) -> float:
+        """The standard error of the mean over so many folds and seeds; contents and pictures stay under every seed."""
+        return math.sqrt((max(self.by_fold, 0.0) + self.fold_seed / seeds) / folds)
 
-    def detectable(self, contents: int, seeds: int, *, alpha: float = 0.05, power: float = 0.8) -> float:
-        """The smallest true mean that a t-test over contents finds with this power."""
-        freedom = contents - 1.0
-        return (t_quantile(freedom, 1 - alpha / 2) + t_quantile(freedom, power)) * self.error(contents, seeds)
+    def detectable(self, folds: int, seeds: int, *, alpha: float = 0.05, power: float = 0.8) -> float:
+        """The smallest true mean that a t-test over folds finds with this power."""
+        freedom = folds - 1.0
+        return (t_quantile(freedom, 1 - alpha / 2) + t_quantile(freedom, power)) * self.error(folds, seeds)
 
 
 def spread_of(models: Mapping[int, Sequence[ModelScores]], metric: str = "srcc") -> Spread | None:
     """The spread of one method's scores, its models by seed; None with fewer than two seeds or three contents."""
-    return _spread({seed: [_scores(model, metric) for model in tested] for seed, tested in models.items()})
+    return _spread(
+        {seed: [_scores(model, metric) for model in tested] for seed, tested in models.items()},
+        {seed: [model.whole(metric) for model in tested] for seed, tested in models.items()},
+    )
 
 
 def spread_of_difference(
@@ -61,7 +70,13 @@ def spread_of_difference(
                 for one, other in zip(first[seed], second[seed], strict=True)
             ]
             for seed in first
-        }
+        },
+        {
+            seed: [
+                one.whole(metric) - other.whole(metric) for one, other in zip(first[seed], second[seed], strict=True)
+            ]
+            for seed in first
+        },
     )
 
 
@@ -121,16 +136,21 @@ def _jackknifed(count: int, score: Score) -> _Content:
     return _Content(score(np.ones(count, dtype=bool)), float((n - 1) / n * np.square(without - without.mean()).sum()))
 
 
-def _spread(by_seed: Mapping[int, Sequence[dict[str, tuple[int, Score]]]]) -> Spread | None:
-    """Variances by the method of moments, over the contents that all seeds have tested."""
+def _spread(
+    by_seed: Mapping[int, Sequence[dict[str, tuple[int, Score]]]], whole: Mapping[int, Sequence[float]]
+) -> Spread | None:
+    """Variances by the method of moments, over the contents that all seeds have tested and over their folds."""
     scores_by_seed = [
         {name: _jackknifed(*score) for scores in parts for name, score in scores.items()} for parts in by_seed.values()
     ]
     names = sorted(set.intersection(*(set(one) for one in scores_by_seed))) if scores_by_seed else []
-    if len(scores_by_seed) < 2 or len(names) < 3:
+    if len(scores_by_seed) < 2 or len(names) < 3 or len({len(folds) for folds in whole.values()} | {1}) != 2:
         return None
     values = np.array([[one[name].value for one in scores_by_seed] for name in names])
     picture = float(np.mean([one[name].picture for one in scores_by_seed for name in names]))
     seed = float(values.var(axis=1, ddof=1).mean())
     content = float(values.mean(axis=1).var(ddof=1)) - seed / len(scores_by_seed) - picture
-    return Spread(content, seed, picture, len(names), len(scores_by_seed))
+    folds = np.array(list(whole.values()))  # seeds × folds
+    fold_seed = float(folds.var(axis=0, ddof=1).mean())
+    by_fold = float(folds.mean(axis=0).var(ddof=1)) - fold_seed / len(folds)
+    return Spread(content, seed, picture, len(names), len(folds), folds.shape[1], by_fold, fold_seed)

@@ -247,7 +247,15 @@ def _seeded(request: Request, seeds: int) -> list[Request]:
     if seeds == 1:
         return [request]
     first = int(request.recipe.get("seed", 0))
-    return [replace(request, recipe={**request.recipe, "seed": first + i}) for i in range(seeds)]
+    own = {method: int(recipe["seed"]) for method, recipe in request.recipes.items() if "seed" in recipe}
+    return [
+        replace(
+            request,
+            recipe={**request.recipe, "seed": first + i},
+            recipes={**request.recipes, **{m: {**request.recipes[m], "seed": seed + i} for m, seed in own.items()}},
+        )
+        for i in range(seeds)
+    ]
 
 
 def _planned(name: str, request: Request, options: Mapping[str, Scalar]) -> list[RunSpec]:

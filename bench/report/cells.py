@@ -38,9 +38,13 @@ class Cell:
 
     @staticmethod
     def of(records: Sequence[Record], experiment: Experiment, metric: str) -> Cell:
-        """The cell of all records of an arm in an experiment; several of one split are one training: the first."""
+        """The cell of all records of an arm in an experiment; of several of one split the newest counts.
+
+        Such are one training that was tested twice, or trainings at rates that were tuned twice.
+        """
+        newest = sorted(records, key=lambda r: (str(r.section("run").get("finished", "")), r.key), reverse=True)
         chosen: dict[int, Record] = {}
-        for record in sorted(records, key=lambda record: (record.other_code != "", not record.done, record.key)):
+        for record in sorted(newest, key=lambda record: (record.other_code != "", not record.done)):
             chosen.setdefault(record.spec.repetition, record)
         runs = Counter(record.spec.recipe.seed for record in chosen.values() if record.spec.folds)
         whole = {seed for seed, count in runs.items() if count == max(runs.values())}

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 
 from bench.core.code import told_apart
 from bench.core.errors import RunError, StoreError, UsageError
-from bench.core.progress import counted
-from bench.core.registry import METHODS
 from bench.records.results import Experiment, Results
 from bench.report.arms import Arm, shared_changes
 from bench.report.cells import Cell
 from bench.report.mixing import Named, mixtures
+from bench.report.opponents import any_seed, fitting, paired, why_none
 from bench.report.selection import by_split_rule
 from bench.report.tables.fill import PresetResults, dataset_title
 from bench.report.tables.notes import EXTERNAL_NOTE
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from bench.metrics.variance import Spread
 
 LOWER_IS_BETTER = ("rmse",)
+UNLIKE = "the two were tested on other pictures, or under other labels"
 PROMISES = (
     "Over splits: trainings repeated on other pictures of this kind (of a whole source: with other seeds), if what is "
     "learned from moves a score at most half as far as the seed does (Nadeau–Bengio).",
@@ -53,6 +53,8 @@ class PairedDifference:
     """The same difference over contents; None where predictions are missing."""
     spread: Spread | None = None
     """What moves it, in k-fold under several seeds."""
+    seeds: int = 1
+    """Under how many seeds both were trained."""
 
     @property
     def title(self) -> str:
@@ -80,20 +82,27 @@ class PairedDifference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What can be said of two arms under one preset: a row an experiment, a sentence a training set."""
+    """What can be said of two arms under one preset and split rule: a row an experiment, a sentence a training set."""
 
     preset: str
+    rules: str
+    """What is unusual about how sets were split; "" where nothing is."""
     a: str
     b: str
     shared: tuple[str, ...]
     """What both changed alike, which their names do not say."""
-    seeds: int
     rows: tuple[PairedDifference, ...]
     sentences: tuple[str, ...]
     summary: str
     cautions: tuple[str, ...] = ()
     mixed: tuple[str, ...] = ()
     """What differs in how the two were made (bench.report.mixing)."""
+
+    @property
+    def seeds(self) -> tuple[int, int]:
+        """The fewest and the most seeds that a row is a mean over."""
+        counts = [row.seeds for row in self.rows]
+        return min(counts), max(counts)
 
 
 def compare(results: Results, a: str, b: str, *, metric: str = "srcc") -> list[Comparison]:
@@ -105,74 +114,33 @@ def compare(results: Results, a: str, b: str, *, metric: str = "srcc") -> list[C
     """
     comparisons = []
     for part in by_split_rule(results):
-        pairs = _pairs(part, _fitting(part, a), _fitting(part, b))
-        if rows := _rows(part, pairs, metric):
-            comparisons.append(_comparison(part, pairs, rows))
+        if comparison := compare_arms(part, fitting(part, a), fitting(part, b), metric):
+            comparisons.append(comparison)
     if not comparisons:
-        raise UsageError(_why_none(results, a, b))
+        raise UsageError(why_none(results, a, b))
     return comparisons
 
 
+def compare_arms(part: PresetResults, first: Sequence[Arm], second: Sequence[Arm], metric: str) -> Comparison | None:
+    """What can be said of two methods that some arms stand for; None where they have nothing in common."""
+    pairs = paired(part, first, second)
+    rows = _rows(part, pairs, metric)
+    return _comparison(part, pairs, rows) if rows else None
+
+
 def _comparison(part: PresetResults, pairs: Sequence[tuple[Arm, Arm]], rows: Sequence[PairedDifference]) -> Comparison:
-    first, second = pairs[0] if len(pairs) == 1 else map(_any_seed, pairs[0])
+    first, second = pairs[0] if len(pairs) == 1 else map(any_seed, pairs[0])
     names = _names(first, second)
     return Comparison(
         part.preset.name,
+        part.rules.title,
         *names,
         () if first.external or second.external else _shared(first, second),
-        _seeds(part, pairs, rows),
         tuple(rows),
         sentences(names, rows),
         summary(names, rows),
         (*_cautions(*pairs[0]), *_older(part, pairs, rows)),
         mixtures(column for pair in pairs for column in _columns(part, pair, rows)),
-    )
-
-
-def _seeds(part: PresetResults, pairs: Sequence[tuple[Arm, Arm]], rows: Sequence[PairedDifference]) -> int:
-    """Under how many seeds the two were trained alike."""
-    columns = (column for pair in pairs for column in _columns(part, pair, rows))
-    return len({record.spec.recipe.seed for column in columns for _, record in column})
-
-
-def _fitting(part: PresetResults, wish: str) -> list[Arm]:
-    """The arms of a method that have the wanted settings, the plainest first."""
-    name, settings = _parsed(wish)
-    fitting = [
-        arm for arm in part.arms if arm.method == name and settings <= {*arm.option_changes(), *arm.run_changes()}
-    ]
-    return sorted(fitting, key=Arm.order)
-
-
-def _parsed(wish: str) -> tuple[str, set[str]]:
-    """Method and settings of "name,option=value,…", the values as tables write them."""
-    name, *settings = [piece.strip() for piece in wish.split(",")]
-    written = {"true": "yes", "false": "no"}
-    pairs = [setting.partition("=") for setting in settings]
-    return name, {f"{key}={written.get(value.lower(), value)}" for key, _, value in pairs}
-
-
-def _pairs(part: PresetResults, first: Sequence[Arm], second: Sequence[Arm]) -> list[tuple[Arm, Arm]]:
-    """The plainest two that differ in nothing but method and options, once per seed; failing that, the plainest two."""
-    shared = [(one, other) for one in first for other in second if one != other and _meet(part, one, other)]
-    alike = [(one, other) for one, other in shared if one.run_changes() == other.run_changes()]
-    if not alike:
-        return shared[:1]
-    plainest = [_any_seed(arm) for arm in alike[0]]
-    return [pair for pair in alike if [_any_seed(arm) for arm in pair] == plainest]
-
-
-def _any_seed(arm: Arm) -> Arm:
-    """The arm whatever its seed."""
-    return replace(arm, recipe=tuple((name, value) for name, value in arm.recipe if name != "seed"))
-
-
-def _meet(part: PresetResults, one: Arm, other: Arm) -> bool:
-    """Whether both have a finished run of one experiment and split."""
-    return any(
-        {r.spec.repetition for r in part.runs(one, e) if r.done}
-        & {r.spec.repetition for r in part.runs(other, e) if r.done}
-        for e in part.experiments()
     )
 
 
@@ -207,28 +175,6 @@ def _older(part: PresetResults, pairs: Sequence[tuple[Arm, Arm]], rows: Sequence
     runs = {record.key: record.other_code for column in columns for _, record in column}
     makers = [maker for maker in runs.values() if maker]
     return [f"Warning: {told_apart(makers)}."] if makers else []
-
-
-def _why_none(results: Results, a: str, b: str) -> str:
-    """Why two wishes cannot be compared, and what to do."""
-    if _parsed(a) == _parsed(b):
-        return f"Both are {a}: name two different methods, or one with two settings (METHOD,OPTION=VALUE)."
-    arms = [arm for part in by_split_rule(results) for arm in part.arms]
-    for wish in (a, b):
-        name, settings = _parsed(wish)
-        of_method = [{*arm.option_changes(), *arm.run_changes()} for arm in arms if arm.method == name]
-        if not of_method:
-            METHODS.target(name)  # an unknown name is an error of its own
-        elif not any(settings <= changes for changes in of_method):
-            there = sorted({", ".join(sorted(changes)) or "none changed" for changes in of_method})
-            return f"No record of {name} has {', '.join(sorted(settings))}. Settings with records: {'; '.join(there)}."
-    known = sorted({arm.method for arm in arms})
-    failed = sum(not record.done for record in results.records)
-    names = (", ".join(known) or "none") + (f" ({counted(failed, 'run')} failed: see bench status)" if failed else "")
-    return (
-        f"There are no two finished runs of {a} and {b} on the same data and split. Methods with records: {names}. "
-        f"This command makes them: bench run -m {_parsed(a)[0]},{_parsed(b)[0]}"
-    )
 
 
 def _rows(part: PresetResults, pairs: Sequence[tuple[Arm, Arm]], metric: str) -> list[PairedDifference]:
@@ -267,19 +213,24 @@ def _row(shared: Sequence[_Shared]) -> PairedDifference:
     from bench.metrics.comparisons import FEWEST_SPLITS, corrected_paired_test
 
     by_split: dict[int, list[float]] = {}
+    seeds: set[int] = set()
     for runs in shared:
         for split in runs.splits:
-            by_split.setdefault(runs.one.by_split[split].spec.split, []).append(runs.difference(split))
+            spec = runs.one.by_split[split].spec
+            by_split.setdefault(spec.split, []).append(runs.difference(split))
+            seeds.add(spec.recipe.seed)
     cell = shared[0].one
     test = corrected_paired_test([fmean(values) for values in by_split.values()], cell.overlap())
     over, spread = _over_contents(shared), _spread(shared)
-    row = PairedDifference(cell.experiment, cell.metric, test.effect, test.n, contents=over, spread=spread)
+    row = PairedDifference(
+        cell.experiment, cell.metric, test.effect, test.n, contents=over, spread=spread, seeds=len(seeds)
+    )
     return row if test.n < FEWEST_SPLITS else replace(row, low=test.low, high=test.high, p=test.p)
 
 
 def _over_contents(shared: Sequence[_Shared]) -> OverContents | None:
     """The difference over contents, from the predictions that both have stored for the common splits and seeds."""
-    from bench.metrics.contents import paired_interval
+    from bench.metrics.contents import OverContents, paired_interval
 
     first, second = [], []
     for runs in shared:
@@ -291,7 +242,10 @@ def _over_contents(shared: Sequence[_Shared]) -> OverContents | None:
             return None
         first += [one[split] for split in runs.splits]
         second += [other[split] for split in runs.splits]
-    return paired_interval(first, second, shared[0].one.metric)
+    try:
+        return paired_interval(first, second, shared[0].one.metric)
+    except RunError:  # tested on other pictures, or under other labels
+        return OverContents(float("nan"), None, None, 0, UNLIKE)
 
 
 def _spread(shared: Sequence[_Shared]) -> Spread | None:

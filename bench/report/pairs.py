@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 from bench.core.errors import UsageError
 from bench.core.progress import counted
 from bench.records.results import Experiment, Results
-from bench.report.arms import method_title
-from bench.report.compare import PairedDifference, compare
+from bench.report.cells import Cell
+from bench.report.compare import PairedDifference, compare_arms
+from bench.report.mixing import mixtures
+from bench.report.opponents import Opponents, alike, none_of_all
+from bench.report.selection import PresetResults, by_split_rule
 from bench.report.verdicts import ALPHA
 
 OVER_CONTENTS, OVER_SPLITS = "contents", "splits"
@@ -41,12 +44,16 @@ class Pairs:
     """
 
     preset: str
+    rules: str
+    """What is unusual about how sets were split; "" where nothing is."""
     experiment: Experiment
     title: str
     metric: str
     over: str
     count: int
     pairs: tuple[Pair, ...]
+    shared: tuple[str, ...] = ()
+    """What all changed alike, which their names do not say."""
     mixed: tuple[str, ...] = ()
 
     @property
@@ -71,35 +78,29 @@ def all_pairs(results: Results, wishes: Sequence[str], *, metric: str = "srcc") 
     """
     if len(set(wishes)) < len(wishes):
         raise UsageError("A method is named twice: name each once.")
-    known: dict[tuple[str, Experiment], list[tuple[str, str, PairedDifference]]] = {}
-    mixed: dict[str, list[str]] = {}
-    names = names_of(wishes)
-    for a, b in combinations(wishes, 2):
-        for one in compare(results, a, b, metric=metric):
-            mixed.setdefault(one.preset, []).extend(one.mixed)
-            for row in one.rows:
-                known.setdefault((one.preset, row.experiment), []).append((names[a], names[b], row))
-    whole = len(wishes) * (len(wishes) - 1) // 2
-    tables = [
-        _pairs(preset, rows, tuple(dict.fromkeys(mixed[preset])))
-        for (preset, _), rows in known.items()
-        if len(rows) == whole
-    ]
+    tables = [table for part in by_split_rule(results) for table in _of_part(part, wishes, metric)]
     if not tables:
-        raise UsageError("No set has finished runs of all these methods on the same splits: compare two at a time.")
+        raise none_of_all(results, wishes)
     return tables
 
 
-def names_of(wishes: Sequence[str]) -> dict[str, str]:
-    """What each is called: its method's title, with its settings where several are of one method."""
-    methods = [wish.partition(",")[0].strip() for wish in wishes]
-    return {
-        wish: method_title(method) + (f", {wish.partition(',')[2]}" if methods.count(method) > 1 else "")
-        for wish, method in zip(wishes, methods, strict=True)
-    }
+def _of_part(part: PresetResults, wishes: Sequence[str], metric: str) -> Iterator[Pairs]:
+    """The experiments of one preset and split rule in which every two of the methods can be compared."""
+    opponents = alike(part, wishes)
+    if opponents is None:
+        return
+    arms, names = opponents.arms, opponents.names
+    known: dict[Experiment, list[tuple[str, str, PairedDifference]]] = {}
+    for a, b in combinations(wishes, 2):
+        found = compare_arms(part, arms[a], arms[b], metric)
+        for row in found.rows if found else ():
+            known.setdefault(row.experiment, []).append((names[a], names[b], row))
+    for rows in known.values():
+        if len(rows) == len(wishes) * (len(wishes) - 1) // 2:
+            yield _pairs(part, rows, opponents)
 
 
-def _pairs(preset: str, rows: Sequence[tuple[str, str, PairedDifference]], mixed: tuple[str, ...]) -> Pairs:
+def _pairs(part: PresetResults, rows: Sequence[tuple[str, str, PairedDifference]], opponents: Opponents) -> Pairs:
     from bench.metrics.comparisons import holm
 
     one = rows[0][2]
@@ -111,7 +112,14 @@ def _pairs(preset: str, rows: Sequence[tuple[str, str, PairedDifference]], mixed
     pairs = [_pair(a, b, row.sign(1.0), ends, p) for (a, b, row), ends, p in zip(rows, found, corrected, strict=True)]
     pairs.sort(key=lambda pair: -abs(pair.difference))
     over = OVER_CONTENTS if by_contents else OVER_SPLITS
-    return Pairs(preset, one.experiment, one.title, one.metric, over, count, tuple(pairs), mixed)
+    about = (part.preset.name, part.rules.title, one.experiment, one.title, one.metric)
+    runs = [
+        (opponents.names[wish], record)
+        for wish, arms in opponents.arms.items()
+        for arm in arms
+        for record in Cell.of(part.runs(arm, one.experiment), one.experiment, one.metric).records
+    ]
+    return Pairs(*about, over, count, tuple(pairs), opponents.shared, mixtures([runs]))
 
 
 def _ends(row: PairedDifference, by_contents: bool) -> tuple[float, float | None, float | None, float | None]:

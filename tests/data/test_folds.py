@@ -130,3 +130,13 @@ def test_folds_over_images_test_each_picture_once_and_need_no_contents():
 def test_contents_and_images_are_dealt_in_as_many_folds(rule, other):
     assert other_unit(rule) == other
     assert other_unit("official") == other_unit("loda") == ""
+
+
+def test_a_methods_own_seed_is_moved_by_seeds_too():
+    ask = Ask(
+        ("linear_probe", "lora"), ("main",), "paper", datasets=("live",), splits=1, seeds=3, settings=("lora.seed=5",)
+    )
+    seeds = {
+        name: [s.recipe.seed for s in make_plan(ask).specs if s.method == name] for name in ("linear_probe", "lora")
+    }
+    assert seeds == {"linear_probe": [0, 1, 2], "lora": [5, 6, 7]}

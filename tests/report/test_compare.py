@@ -7,10 +7,12 @@ import pytest
 from bench.core.code import NUMERICS
 from bench.core.errors import UsageError
 from bench.metrics.comparisons import corrected_paired_test
-from bench.records.results import Results
+from bench.planning.plan import Ask, make_plan
+from bench.records.results import Experiment, Record, Results
 from bench.records.store import Store
+from bench.report.cells import Cell
 from bench.report.compare import compare
-from tests.report.records import body_of, record_of, records_of
+from tests.report.records import body_of, predictions, record_of, records_of
 from tests.report.results import results_of, specs_of
 
 
@@ -74,7 +76,7 @@ def test_compare_takes_the_mean_over_the_seeds_that_both_have():
         compare(Results(records_of(alone)), "glia", "lora"),
         compare(Results(records_of(alone)), "glia,seed=1", "lora"),
     )
-    assert (both.seeds, one.seeds) == (2, 1)
+    assert (both.seeds, one.seeds) == ((2, 2), (1, 1))
     values = {
         (r.spec.method, r.spec.split, r.spec.recipe.seed): r.value("live:test", "srcc") for r in records_of(alone)
     }
@@ -173,3 +175,51 @@ def test_one_common_split_says_nothing():
 def test_compare_without_common_runs_names_the_command(results):
     with pytest.raises(UsageError, match="bench run -m glia,vpt"):
         compare(results, "glia", "vpt")
+
+
+def test_each_set_says_how_many_seeds_it_is_a_mean_over():
+    plan = make_plan(Ask(("glia", "lora"), ("main",), "study", datasets=("study", "study_metric"), seeds=2)).specs
+    some = [s for s in plan if s.train == "study" or s.recipe.seed == 0]
+    (found,) = compare(Results(records_of(some)), "glia", "lora")
+    assert {row.experiment.train: row.seeds for row in found.rows} == {"study": 2, "study_metric": 1}
+    assert found.seeds == (1, 2)
+
+
+def test_folds_of_seeds_that_are_not_whole_are_said_to_be_left_out_and_not_to_be_missing():
+    plan = make_plan(Ask(("glia", "lora"), ("main",), "study", datasets=("study",), seeds=2)).specs
+    whole = {"glia": 0, "lora": 1}
+    some = [s for s in plan if s.recipe.seed == whole[s.method] or s.split < 5]
+    with pytest.raises(UsageError, match="no seed of which both have all folds"):
+        compare(Results(records_of(some)), "glia", "lora")
+
+
+def test_a_set_whose_labels_differ_between_two_methods_takes_no_other_set_down():
+    specs = specs_of("main", "demo", "glia,lora", ["demo_a", "demo_b"], splits=3)
+    arrays = {s.key: predictions(s) for s in specs}
+    for s in specs:
+        if (s.method, s.train) == ("lora", "demo_b"):
+            arrays[s.key]["demo_b:test/human"] = arrays[s.key]["demo_b:test/human"][::-1]
+    records = [Record.from_dict(body_of(s), lambda key=s.key: arrays[key]) for s in specs]
+    (found,) = compare(Results(records), "glia", "lora")
+    why = {row.experiment.train: row.contents.why for row in found.rows}
+    assert why == {"demo_a": "", "demo_b": "the two were tested on other pictures, or under other labels"}
+
+
+def test_a_constant_that_has_no_number_is_said_to_have_none():
+    specs = specs_of("main", "demo", "mean,glia", ["demo_a"], splits=3)
+    records = [
+        record_of(s, metrics={"demo_a:test": {"srcc": None}}) if s.method == "mean" else record_of(s) for s in specs
+    ]
+    with pytest.raises(UsageError, match="a constant correlates with nothing"):
+        compare(Results(records), "glia", "mean")
+
+
+def test_of_two_searches_the_later_one_counts():
+    specs = specs_of("main", "study", "glia", ["study"], splits=7)
+    tuned = [
+        replace(s, recipe_from="transferred:lr", recipe=replace(s.recipe, lr=lr)) for s in specs for lr in (1e-3, 3e-3)
+    ]
+    days = {1e-3: "2026-11-02T00:00:00+00:00", 3e-3: "2026-11-01T00:00:00+00:00"}
+    records = [record_of(s, run={"finished": days[s.recipe.lr]}) for s in tuned]
+    cell = Cell.of(records, Experiment("study", "study:test"), "srcc")
+    assert {record.spec.recipe.lr for record in cell.records} == {1e-3}

@@ -13,9 +13,9 @@ from bench.metrics.comparisons import holm
 from bench.records.results import Results
 from bench.records.store import Store
 from bench.report.compare import compare
-from bench.report.pairs import all_pairs, names_of
+from bench.report.pairs import all_pairs
 from bench.report.readme import CLOSE, CROSS_CLOSE, CROSS_OPEN, OPEN, cross_lines, study_lines, write_readme
-from tests.report.records import body_of, predictions
+from tests.report.records import body_of, predictions, records_of
 from tests.report.results import results_of, specs_of
 
 SEVEN = "linear_probe,full_finetune,adapter,lora,vpt,loda,glia"
@@ -65,12 +65,45 @@ def test_a_summary_counts_the_pairs_that_are_told_apart_and_says_how_far_the_res
     assert "may be equal, or differ by up to 0." in table.summary
 
 
+def with_options(specs, **options):
+    return [replace(spec, options={**spec.options, **options}) for spec in specs]
+
+
 def test_settings_are_named_where_several_are_of_one_method():
-    assert names_of(["glia", "lora,rank=4", "lora,rank=8"]) == {
-        "glia": "GLIA",
-        "lora,rank=4": "LoRA, rank=4",
-        "lora,rank=8": "LoRA, rank=8",
-    }
+    lora = specs_of("strategies", "study", "lora", splits=7)
+    plan = [*specs_of("strategies", "study", "glia", splits=7), *lora, *with_options(lora, rank=2)]
+    (table,) = all_pairs(Results(records_of(plan)), ["glia", "lora,rank=2", "lora"])
+    names = {name for pair in table.pairs for name in (pair.better, pair.worse)}
+    assert names == {"GLIA", "LoRA", "LoRA, rank=2"}
+
+
+def at_rate(specs, lr):
+    return [replace(spec, recipe=replace(spec.recipe, lr=lr)) for spec in specs]
+
+
+def test_a_method_stands_in_all_pairs_as_one_and_the_same_trained_like_the_others():
+    adapter, vpt = (specs_of("strategies", "study", name, splits=7) for name in ("adapter", "vpt"))
+    ridge = specs_of("strategies", "study", "ridge", splits=7)
+    found = Results(records_of([*adapter, *at_rate(adapter, 0.003), *at_rate(vpt, 0.003), *ridge]))
+    (table,) = all_pairs(found, ["ridge", "adapter", "vpt"])
+    assert table.shared == ("lr=0.003",)
+    by_pair = {frozenset((p.better, p.worse)): p for p in table.pairs}
+    assert set(by_pair) == {frozenset(pair) for pair in (("Ridge", "Adapter"), ("Ridge", "VPT"), ("Adapter", "VPT"))}
+    lead = {name: by_pair[frozenset(("Ridge", name))] for name in ("Adapter", "VPT")}
+    signed = {name: pair.difference if pair.better == name else -pair.difference for name, pair in lead.items()}
+    third = by_pair[frozenset(("Adapter", "VPT"))]
+    between = third.difference if third.better == "VPT" else -third.difference
+    assert between == pytest.approx(signed["VPT"] - signed["Adapter"]), "three means of the same three rows"
+
+
+def test_pairs_of_other_split_rules_are_another_family():
+    both = [*specs_of("strategies", "study", "lora,glia,vpt", splits=7)]
+    other = [replace(s, split_rule="kfold:6") for s in both if s.split < 6]
+    tables = all_pairs(Results(records_of([*both, *other])), ["lora", "glia", "vpt"])
+    assert [(table.count, bool(table.rules)) for table in tables] == [(12, False), (12, True)]
+    parted = [s for s in other if s.method != "vpt"] + [s for s in both if s.method != "glia"]
+    with pytest.raises(UsageError):
+        all_pairs(Results(records_of(parted)), ["lora", "glia", "vpt"])
 
 
 def test_without_intervals_over_contents_pairs_are_over_splits(study):

@@ -13,7 +13,8 @@ from bench.cli.console import friendly, grid, note, say
 
 if TYPE_CHECKING:
     from bench.records.results import Results
-    from bench.report.compare import PairedDifference
+    from bench.report.compare import Comparison, PairedDifference
+    from bench.report.pairs import Pairs
 
 
 def attach(app: App) -> None:
@@ -75,8 +76,9 @@ def _two(records: Results, a: str, b: str, metric: str, strict: bool) -> None:
     compared = pairs(records, a, b, metric=metric)
     _refuse_mixed([line for comparison in compared for line in comparison.mixed], strict)
     for comparison in compared:
-        title = f"{comparison.a} minus {comparison.b}, {metric.upper()}, preset {comparison.preset}"
-        title += f", means over {comparison.seeds} seeds" if comparison.seeds > 1 else ""
+        title = f"{comparison.a} minus {comparison.b}, {metric.upper()}, {_under(comparison)}"
+        fewest, most = comparison.seeds
+        title += f", means over {most if fewest == most else f'{fewest} to {most}'} seeds" if most > 1 else ""
         both = [f"Both: {', '.join(comparison.shared)}."] if comparison.shared else []
         heads = ("", "difference", "splits", "95% over splits", "p", "p (Holm)", "contents", "95% over contents")
         grid(heads, [_compared(row) for row in comparison.rows], title=title)
@@ -95,15 +97,22 @@ def _every_two(records: Results, methods: list[str], metric: str, strict: bool) 
     tables = all_pairs(records, methods, metric=metric)
     _refuse_mixed([line for table in tables for line in table.mixed], strict)
     for table in tables:
-        title = f"{table.title}: every two methods, {metric.upper()}, preset {table.preset}"
+        title = f"{table.title}: every two methods, {metric.upper()}, {_under(table)}"
         rows = [
             (pair.better, pair.worse, f"{pair.difference:+.3f}", _span(pair.low, pair.high), _p(pair.p))
             for pair in table.pairs
         ]
         grid(("better", "than", "by", f"95% over {table.over}", "p (Holm)"), rows, title=title)
+        if table.shared:
+            say(f"All: {', '.join(table.shared)}.")
         say(table.summary)
         for line in table.mixed:
             say(f"Mixed: {line}.")
+
+
+def _under(of: Comparison | Pairs) -> str:
+    """The preset, and what is unusual about how sets were split."""
+    return f"preset {of.preset}" + (f", {of.rules}" if of.rules else "")
 
 
 def _refuse_mixed(mixed: list[str], strict: bool) -> None:
@@ -118,10 +127,13 @@ def _power(row: PairedDifference) -> str:
     spread = row.spread
     if spread is None:
         return ""
-    seen, more = (spread.detectable(contents, spread.seeds) for contents in (spread.contents, 2 * spread.contents))
+    seeds = spread.seeds
+    seen, longer = (spread.detectable(spread.folds, number) for number in (seeds, seeds + 1))
+    larger = spread.detectable(2 * spread.folds, seeds)
     return (
-        f"{row.title}: one content's difference has standard deviations of {spread.text} by content/seed/pictures; "
-        f"{spread.contents} contents under {spread.seeds} seeds show {seen:.3f} at 80% power, twice as many {more:.3f}."
+        f"{row.title}: one content's difference has standard deviations of {spread.text} by content/seed/pictures. "
+        f"{spread.folds} folds of {spread.contents} contents under {seeds} seeds show {seen:.3f} at 80% power; with a "
+        f"seed more it would be {longer:.3f}, with twice the contents {larger:.3f}."
     )
 
 

@@ -223,7 +223,8 @@ def logistic_notes(columns: Sequence[Column], cells: Sequence[Cell]) -> tuple[st
     unfitted: list[str] = []
     for column, cell in zip(columns, cells, strict=True):
         metrics = [record.section("metrics").get(cell.experiment.target, {}) for record in cell.records]
-        bad = [each for each in metrics if column.metric == "plcc" and each.get("logistic_ok") is False]
+        known = [each for each in metrics if column.metric == "plcc" and each.get("plcc") is not None]
+        bad = [each for each in known if each.get("logistic_ok") is False]
         raw = sum(each.get("plcc") == each.get("plcc_raw") for each in bad)
         for into, count in ((stopped, len(bad) - raw), (unfitted, raw)):
             into += [f"{count} of {counted(cell.splits, 'split')} of {column.group}"] * bool(count)

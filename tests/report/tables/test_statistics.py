@@ -253,6 +253,13 @@ def test_a_logistic_that_did_not_converge_is_a_footnote_of_its_row(results):
     assert not any(note.startswith("PLCC") for note in lora.notes)
 
 
+def test_of_a_constant_nothing_is_said_of_a_logistic(results):
+    nothing = {"demo_a:test": {"srcc": None, "plcc": None, "plcc_raw": None, "logistic_ok": False}}
+    records = [record_of(s, metrics=nothing) for s in specs_of("main", "demo", "mean", ["demo_a"], splits=3)]
+    ((row,),) = (table.rows for table in tables_of("main", records).values())
+    assert not any(note.startswith("PLCC") for note in row.notes)
+
+
 def test_below_three_splits_nothing_is_marked_and_the_legend_says_so():
     two, three = (
         tables_of("main", results_of("main", "paper", "glia,loda", ["live"], n, split_rule="official"))["main_official"]
