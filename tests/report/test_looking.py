@@ -325,7 +325,7 @@ def test_seeds_that_a_comparison_averages_over_are_in_no_name():
     specs = specs_of("main", "demo", "glia,lora", ["demo_a"], splits=3)
     several = [replace(s, recipe=replace(s.recipe, seed=seed, epochs=2)) for s in specs for seed in (1, 2)]
     (found,) = compare(Results([record_of(spec) for spec in several]), "glia", "lora")
-    assert (found.seeds, found.a, found.b, found.shared) == (2, "GLIA", "LoRA", ("epochs=2",))
+    assert (found.seeds, found.a, found.b, found.shared) == ((2, 2), "GLIA", "LoRA", ("epochs=2",))
 
 
 def test_records_of_a_plugin_are_verified_and_compared_with_it(home, monkeypatch):
