@@ -50,7 +50,8 @@ class Contest:
 
     experiment: Experiment
     entries: tuple[Entry, ...]
-    of: int
+    splits: int
+    """How many splits (in k-fold: folds) a complete number is over."""
     ranked: bool
     """Whether its numbers may be compared at all; those of epochs chosen on the test part may not."""
 
@@ -59,11 +60,6 @@ class Contest:
         """The sets as tables spell them."""
         source, target = dataset_title(self.experiment.train), dataset_title(self.experiment.tested)
         return source if self.experiment.is_own_test else f"{source} → {target}"
-
-    @property
-    def splits(self) -> list[int]:
-        """Every split (in k-fold: repetition) that some method has a number of."""
-        return sorted({split for entry in self.entries for split in entry.cell.values})
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,8 +171,8 @@ def _filled(
         shown = [entry for entry in entries if entry.cell.records]
         if any(entry.cell.values for entry in shown):
             order = sorted(shown, key=lambda entry: (not entry.subject.ranked, -entry.value))
-            of = max(entry.number.of for entry in order)
-            contests.append(Contest(experiment, tuple(order), of, scene.part.rules.ranked))
+            splits = max(entry.cell.folds or entry.number.of for entry in order)
+            contests.append(Contest(experiment, tuple(order), splits, scene.part.rules.ranked))
     return table, tuple(contests)
 
 

@@ -97,7 +97,7 @@ def _front(chapter: Chapter) -> FrontChapter:
 def _summary(chapter: Chapter) -> str:
     """What was run, in one line: preset, runs, splits, backbones."""
     done = [record for record in chapter.records if record.done]
-    splits = max((len(entry.cell.values) for c in chapter.all_contests for entry in c.entries), default=0)
+    splits = max((len(entry.cell.scores()) for c in chapter.all_contests for entry in c.entries), default=0)
     backbones = sorted({record.spec.backbone for record in done} - {""})
     shown = backbones if len(backbones) < 3 else [counted(len(backbones), "backbone")]
     return " · ".join([chapter.title, counted(len(done), "run"), counted(splits, "split"), *shown])

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from bench.core.progress import counted
-from bench.metrics.comparisons import FEWEST_SPLITS, PairedTest, corrected_paired_test
+from bench.metrics.comparisons import PairedTest, corrected_paired_test
 from bench.report.cells import paired_scores
 from bench.report.page.chapters import Contest, Entry
 from bench.report.tables.fill import dataset_title
@@ -42,7 +42,8 @@ def finding(contest: Contest) -> Finding:
         return Finding(_optimistic(contest, entries[0]), OPEN)
     if len(entries) == 1:
         return Finding(_alone(contest, entries[0]), OPEN)
-    if contest.of < FEWEST_SPLITS or len(complete) < 2:
+    complete.sort(key=lambda entry: -(entry.number.compared or 0.0))
+    if not any(entry.number.rank for entry in complete):  # too few splits, or no two that may be compared
         return Finding(_so_far(contest, entries), OPEN)
     best, others = complete[0], complete[1:]
     tied = [entry for entry in others if entry.number.tied or entry.number.rank == 1]
@@ -110,14 +111,15 @@ def _tied(contest: Contest, best: Entry, tied: list[Entry], behind: int) -> str:
         said = f"{_name(best)} and {_name(tied[0])} cannot be told apart"
         return _placed(contest, said, f": {_gap(best, tied[0])}{rest}")
     said = f"{_name(best)} has the highest median SRCC"
-    more = f" ({short(best.value)}), but {_names(tied)} cannot be told from it; the mean difference to "
+    value = short(best.number.compared or best.value)
+    more = f" ({value}), but {_names(tied)} cannot be told from it; the mean difference to "
     return _placed(contest, said, f"{more}the nearest, {_name(tied[0])}, is {_gap(best, tied[0])}.")
 
 
 def _alone(contest: Contest, entry: Entry) -> str:
     number = entry.number
-    about = _count(number.n, contest.of)
-    if number.n >= FEWEST_SPLITS and number.low is not None and number.high is not None:
+    about = _count(entry, contest)
+    if number.low is not None and number.high is not None:
         about = f"median of {about}; 95% interval of the mean {short(number.low)} to {short(number.high)}"
     return _placed(contest, f"{_name(entry)} reaches an SRCC of {short(entry.value)}", f" ({about}).")
 
@@ -125,14 +127,15 @@ def _alone(contest: Contest, entry: Entry) -> str:
 def _so_far(contest: Contest, entries: list[Entry]) -> str:
     """Too few splits for a test: what the numbers are, and that nothing follows from them."""
     best, second = entries[0], entries[1]
-    count = min(entry.number.n for entry in entries)
+    fewest = min(entries, key=lambda entry: len(entry.cell.scores()))
     more = f", {short(best.value)} against {_name(second)}'s {short(second.value)}"
     said = f"{_name(best)} has the highest SRCC so far"
-    return _placed(contest, said, f"{more}; {_count(count, contest.of)} cannot tell them apart.")
+    return _placed(contest, said, f"{more}; {_count(fewest, contest)} cannot tell them apart.")
 
 
-def _count(n: int, of: int) -> str:
-    return _splits(n) if n >= of else f"{n} of {_splits(of)}"
+def _count(entry: Entry, contest: Contest) -> str:
+    n = len(entry.cell.scores())
+    return _splits(n) if n >= contest.splits else f"{n} of {_splits(contest.splits)}"
 
 
 def _optimistic(contest: Contest, entry: Entry) -> str:

@@ -270,3 +270,26 @@ def test_of_many_records_all_have_rows_and_the_most_read_have_details():
     place = rows["columns"].index("runs")
     assert {key for row in rows["rows"] for _, key, _ in row[place]} == {record.key for record in results.records}
     assert all(run["label"] is not None for run in details["runs"])
+
+
+def study_page(scores, seeds, split_rule="kfold:7"):
+    """The page of made-up scores by method and seed on the folds of the study."""
+    folds = int(split_rule.partition(":")[2])
+    specs = [
+        replace(s, split_rule=split_rule, recipe=replace(s.recipe, seed=seed))
+        for s in specs_of("main", "study", ",".join(scores), ["study"], splits=folds)
+        for seed in range(seeds[s.method])
+    ]
+    metrics = {s.key: {"srcc": scores[s.method][s.recipe.seed] + 0.01 * s.split} for s in specs}
+    return make_page(Results([record_of(s, metrics={"study:test": metrics[s.key]}) for s in specs]))
+
+
+def test_who_leads_a_sentence_leads_under_the_seeds_that_all_have():
+    page = study_page({"lora": [0.5, 0.9], "glia": [0.6, 0.6], "vpt": [0.4]}, {"lora": 2, "glia": 2, "vpt": 1})
+    assert "GLIA is ahead on Study" in page.sentences[0]
+    assert "7 splits" in page.sentences[0]
+
+
+def test_two_folds_under_three_seeds_tell_nothing_and_are_called_two():
+    page = study_page({"lora": [0.5] * 3, "glia": [0.6] * 3}, {"lora": 3, "glia": 3}, "kfold:2")
+    assert "2 splits cannot tell them apart" in page.sentences[0]
