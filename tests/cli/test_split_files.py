@@ -78,6 +78,20 @@ def test_exported_splits_come_back_whatever_the_pictures_are_called(desk):
     assert (code, "odd.csv has the splits of random." in said) == (0, True), said
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--check", "theirs.csv", "--export", "never.csv"], "lists none: leave out --export."),
+        (["--check", "theirs.csv", "--split", "0", "--splits", "5"], "lists none: leave out --split and --splits."),
+        (["--splits", "3", "--split", "1"], "--split 1 lists one split and --splits 3 the first 3: leave one out."),
+    ],
+)
+def test_flags_that_would_do_nothing_beside_others_are_refused(words, said, desk):
+    code, output = bench("splits", "near", *words)
+    assert (code, said in output) == (2, True), output
+    assert not (desk / "never.csv").exists()
+
+
 def test_a_files_splits_are_listed(desk):
     code, said = bench("splits", "near", "--rule", "file:theirs.csv")
     assert code == 0
