@@ -219,6 +219,16 @@ def test_one_of_a_folders_files_stands_for_all(tmp_path):
         assert read_sides(small(), tmp_path / file)[0].rows("V").tolist() == TWO[0]["val"]
 
 
+@pytest.mark.parametrize("names", [("Train.txt", "Test.txt"), ("A_TRAIN.txt", "A_test.txt"), ("train.txt", "Test.txt")])
+def test_one_of_a_folders_files_stands_for_all_in_whatever_case_the_parts_are_written(names, tmp_path):
+    (tmp_path / names[0]).write_text("\n".join(NAMES[:20]))
+    (tmp_path / names[1]).write_text("\n".join(NAMES[20:]))
+    (tmp_path / "a_test.txt").write_text("\n".join(NAMES[:2]))
+    for name in names:
+        (only,) = read_sides(small(), tmp_path / name)
+        assert "".join(only.letters) == "T" * 20 + "E" * 4
+
+
 def test_a_second_part_is_tested_whatever_it_is_called(tmp_path):
     (tmp_path / "a.pkl").write_bytes(pickle.dumps({1: {"train": list(range(20)), "val": [20, 21, 22, 23]}}))
     assert read_sides(small(), tmp_path / "a.pkl")[0].rows("E").tolist() == [20, 21, 22, 23]
