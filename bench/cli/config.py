@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.cli.config_file import FILE, find_file, read_file, shown
+from bench.cli.config_file import FILE, find_file, option_placed, read_file, shown
 from bench.core.cards import COUNT_OR_AUTO, Option
 from bench.core.errors import UsageError, suggest
 from bench.core.runtime import CACHE_VARIABLE, default_cache
@@ -164,12 +164,20 @@ def file_settings(config: Config) -> Settings:
         for method, own in config.methods.items():
             section = f"method.{method}"
             METHODS.target(method)
-            sorted_ones = sort_settings(_texts(method, own), [method], [])
+            sorted_ones = sort_settings(_texts(method, _with_files(method, own, config.path)), [method], [])
             settings.methods |= sorted_ones.methods
             settings.recipes |= sorted_ones.recipes
     except UsageError as error:
         raise UsageError(f"{name}: [{section}] {error}") from None
     return settings
+
+
+def _with_files(method: str, section: Mapping[str, Any], path: Path | None) -> Mapping[str, Any]:
+    """A method's section, with the files that its options name meant from the folder of the file that says so."""
+    from bench.core.registry import METHODS
+
+    files = METHODS.card(method).facts["files"]
+    return {key: option_placed(value, path) if path and key in files else value for key, value in section.items()}
 
 
 def _texts(owner: str, section: Mapping[str, Any]) -> list[str]:

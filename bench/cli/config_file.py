@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.errors import UsageError, suggest
+from bench.core.hashes import TOKEN
 
 FILE = "bench.toml"
 SECTIONS: Mapping[str, str] = {
@@ -65,10 +66,17 @@ def _placed(written: dict[str, Any], path: Path) -> dict[str, Any]:
     if folder == Path.cwd():
         return placed
     run, data = written.get("run", {}), written.get("data", {})
-    placed["run"] = run | {name: _seen(run[name], folder) for name in FOLDERS if name in run}
+    names = (*FOLDERS, "log") if str(run.get("log")).endswith(".py") else FOLDERS
+    placed["run"] = run | {name: _seen(run[name], folder) for name in names if name in run}
     sets = {name: _seen_in_set(entry, folder) for name, entry in data.items()}
     placed["data"] = sets | ({"root": _seen(data["root"], folder)} if "root" in data else {})
     return placed
+
+
+def option_placed(value: Any, path: Path) -> Any:
+    """A file that a method's option names, as seen from the working folder; a hash names none, and stays."""
+    folder = path.resolve().parent
+    return value if folder == Path.cwd() or str(value).startswith(TOKEN) else _seen(value, folder)
 
 
 def _seen_in_set(entry: Any, folder: Path) -> Any:

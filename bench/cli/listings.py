@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -34,21 +36,23 @@ def print_splits(
             few = counted(dataset.table["group"].nunique(), "content")
             note(f"{name} has {few} and so only {count} different test parts: these are all its splits.")
     names = dataset.table["image"].tolist()
-    rows, lines = [], ["split,side,image"]
+    rows, sides = [], [("split", "side", "image")]
     for number in numbers:
         split = make_split(dataset, number, split_rule=split_rule, results=Path(config["results"]))
         groups = dataset.table["group"]
         contents = (groups.iloc[split.train].nunique(), groups.iloc[split.test].nunique())
         rows.append((number, len(split.train), len(split.test), *contents, split.hash(names)))
         for side, part in (("train", split.train), ("test", split.test)):
-            lines += [f"{number},{side},{names[i]}" for i in part]
+            sides += [(str(number), side, names[i]) for i in part]
     grid(
         ("split", "train images", "test images", "train contents", "test contents", "hash"),
         rows,
         title=f"{dataset.name}, {split_rule}",
     )
     if export is not None:
-        write_text(export, "\n".join(lines) + "\n")
+        text = io.StringIO(newline="")
+        csv.writer(text, lineterminator="\n").writerows(sides)
+        write_text(export, text.getvalue())
         say(f"Written: {export}")
 
 

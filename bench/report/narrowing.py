@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bench.core.errors import UsageError
+from bench.core.mixes import sets_of
 from bench.core.progress import counted
 from bench.core.registry import stem_of
 from bench.records.results import Record, Results
@@ -30,8 +31,10 @@ class Narrowing:
 def narrowed(results: Results, wish: Narrowing, data: Mapping[str, Any], tell: Callable[[str], object]) -> Results:
     """The results that were asked for; a name that no record has is told of, and one that nobody knows is an error.
 
-    With datasets named, what is left trains and tests on these alone, as a plan with the same names would.
+    With datasets named, what is left trains and tests on these alone, as a plan with the same names would. The name of
+    several sets trained on together (a+b) names each of them.
     """
+    wish = replace(wish, datasets=tuple(dict.fromkeys(name for one in wish.datasets for name in sets_of(one))))
     _look_at_names(results, wish, data, tell)
     chosen = results.where(lambda record: _is_wanted(record, wish))
     if wish.datasets:
@@ -66,7 +69,7 @@ def _is_wanted(record: Record, wish: Narrowing) -> bool:
 def _within(record: Record, datasets: set[str]) -> Record | None:
     """A record with only those of its tests that are of these sets; None where it is of others."""
     tests = tuple(test for test in record.spec.tests if test.dataset in datasets)
-    if record.spec.train not in datasets or not tests:
+    if not set(record.spec.trained_on) <= datasets or not tests:
         return None
     return record if tests == record.spec.tests else replace(record, spec=record.spec.with_tests(tests))
 

@@ -197,6 +197,12 @@ def test_a_script_for_no_runs_is_not_written(home):
     assert not (home / "job.sh").exists()
 
 
+def test_a_script_and_a_dry_run_are_not_asked_for_at_once(home):
+    result = tiny_run("--splits", 1, "--dry-run", "--emit-slurm", "job.sh", methods="linear_probe")
+    assert result.exit_code == 2
+    assert "--dry-run writes nothing, and --emit-slurm only a script: leave one of them out." in result.stderr
+
+
 @pytest.mark.parametrize("flags", [frozenset(), frozenset({"avx2", "avx512_bf16"})])
 def test_bf16_on_a_cpu_that_only_emulates_it_comes_with_a_warning(home, monkeypatch, flags):
     monkeypatch.setattr("bench.core.machine._cpu_flags", lambda: flags)

@@ -256,6 +256,31 @@ def test_the_file_is_found_above_and_its_paths_are_its_own(home, monkeypatch):
     assert read_config(Path.cwd(), {})["results"] == "results"
 
 
+def test_a_tracker_and_the_files_of_methods_are_meant_from_the_files_own_folder_too(home, monkeypatch):
+    text = '[run]\nlog = "tracker.py"\n[method.rali]\ncaptions = "texts.jsonl"\ntext_weights = "sha256:0123"\n'
+    (home / "bench.toml").write_text(text)
+    (home / "below").mkdir()
+    monkeypatch.chdir(home / "below")
+    config = read_config(Path.cwd(), {})
+    assert config["log"] == str(home / "tracker.py")
+    own = {"captions": str(home / "texts.jsonl"), "text_weights": "sha256:0123"}
+    assert file_settings(config).methods == {"rali": own}
+    (home / "bench.toml").write_text('[run]\nlog = "wandb"\n[method.rali]\ncaptions = "/elsewhere/texts.jsonl"')
+    config = read_config(Path.cwd(), {})
+    assert (config["log"], file_settings(config).methods["rali"]) == ("wandb", {"captions": "/elsewhere/texts.jsonl"})
+
+
+def test_a_plugins_method_finds_its_files_from_a_folder_below(home, own_methods, monkeypatch):
+    (home / "reader.py").write_text(
+        'from bench.models.method import Method\nclass Reader(Method):\n    """Reads."""\n    name = "reader"\n'
+        '    files = {"words": ""}\n    words: str = ""\n    """A list of words."""\n'
+    )
+    (home / "bench.toml").write_text('plugins = ["reader.py"]\n[method.reader]\nwords = "words.txt"\n')
+    (home / "below").mkdir()
+    monkeypatch.chdir(home / "below")
+    assert f"method.reader.words = {home / 'words.txt'}" in bench("config", COLUMNS="300").stdout
+
+
 def test_the_nearest_file_counts(home, monkeypatch):
     (home / "bench.toml").write_text("[run]\nsplits = 3")
     (home / "a").mkdir()

@@ -1,6 +1,7 @@
 """Other people's splits on the command line: a run on a file's splits, kept, verified, and held against a rule."""
 
 import re
+import shutil
 
 import pytest
 from typer.testing import CliRunner
@@ -60,6 +61,35 @@ def test_a_file_is_held_against_a_rule(desk):
     assert (code, "does not have the splits of random" in said) == (1, True)
     code, said = bench("splits", "near", "--rule", "loda", "--check", "three.csv")
     assert (code, "LoDa's splits of near cannot be made again: its code does not split it" in said) == (1, True)
+
+
+def test_exported_splits_come_back_whatever_the_pictures_are_called(desk):
+    (desk / "odd").mkdir()
+    names = ["a,1.png", 'the "best".png', "c;3.png", "d.png", "é.png"]
+    for name in names:
+        shutil.copy(desk / "sets" / "near" / "g0_0.png", desk / "odd" / name)
+    rows = ['"a,1.png",1', '"the ""best"".png",2', "c;3.png,3", "d.png,4", "é.png,5"]
+    (desk / "odd" / "labels.csv").write_text("\n".join(["image,score", *rows]) + "\n")
+    with (desk / "bench.toml").open("a") as toml:
+        toml.write(f'\n[data.odd]\nloader = "folder"\npath = "{desk / "odd"}"\ncsv = "labels.csv"\n')
+    code, said = bench("splits", "odd", "--splits", "3", "--export", "odd.csv")
+    assert code == 0, said
+    code, said = bench("splits", "odd", "--check", "odd.csv")
+    assert (code, "odd.csv has the splits of random." in said) == (0, True), said
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--check", "theirs.csv", "--export", "never.csv"], "lists none: leave out --export."),
+        (["--check", "theirs.csv", "--split", "0", "--splits", "5"], "lists none: leave out --split and --splits."),
+        (["--splits", "3", "--split", "1"], "--split 1 lists one split and --splits 3 the first 3: leave one out."),
+    ],
+)
+def test_flags_that_would_do_nothing_beside_others_are_refused(words, said, desk):
+    code, output = bench("splits", "near", *words)
+    assert (code, said in output) == (2, True), output
+    assert not (desk / "never.csv").exists()
 
 
 def test_a_files_splits_are_listed(desk):

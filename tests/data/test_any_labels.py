@@ -42,6 +42,22 @@ def test_whatever_a_csv_holds_only_our_errors_come_out(tmp_path_factory, data):
     only_our_errors(read, path, data)
 
 
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        ("image;score (1,5)\na.png;1\n", ["image", "score (1,5)"]),
+        ("image\tscore, mean; all\na.png\t1\n", ["image", "score, mean; all"]),
+        ('"image; name",score\na.png,1\n', ["image; name", "score"]),
+        ("\nimage;score\na.png;1\n", ["image", "score"]),
+        (" \t \r\n\r\nimage\tscore\r\na.png\t1\r\n", ["image", "score"]),
+        ("image,a;b\na.png,1\n", ["image", "a;b"]),
+    ],
+)
+def test_a_csv_is_separated_by_the_mark_that_its_header_holds_first(text, columns, tmp_path):
+    (tmp_path / "labels.csv").write_bytes(text.encode())
+    assert read_csv("set", tmp_path / "labels.csv").columns == dict(zip(columns, (["a.png"], ["1"]), strict=True))
+
+
 @settings(max_examples=500)
 @given(data=st.binary(max_size=200))
 def test_whatever_a_text_file_holds_only_our_errors_come_out(tmp_path_factory, data):

@@ -63,14 +63,26 @@ def test_16_bit_grey_keeps_its_high_byte(tmp_path):
         assert decode(saved(tmp_path, Image.fromarray(values), name), "x")[0, :, 0].tolist() == [0, 0, 1, 128, 255]
 
 
-def test_16_bit_colour_keeps_its_high_byte(tmp_path):
-    raw = b"\0" + struct.pack(">6H", 0x1234, 0xFFFF, 0, 0x00FF, 0x8000, 0xABCD)
-    chunks = [(b"IHDR", struct.pack(">IIBBBBB", 2, 1, 16, 2, 0, 0, 0)), (b"IDAT", zlib.compress(raw)), (b"IEND", b"")]
+def png(path, width, kind, row, **chunks):
+    """A picture of one row of 16-bit samples, with further chunks before its pixels."""
+    head = struct.pack(">IIBBBBB", width, 1, 16, kind, 0, 0, 0)
     data = b"\x89PNG\r\n\x1a\n"
-    for kind, body in chunks:
-        data += struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-    (tmp_path / "a.png").write_bytes(data)
-    assert decode(tmp_path / "a.png", "x").tolist() == [[[0x12, 0xFF, 0], [0, 0x80, 0xAB]]]
+    for name, body in {"IHDR": head, **chunks, "IDAT": zlib.compress(b"\0" + row), "IEND": b""}.items():
+        whole = name.encode() + body
+        data += struct.pack(">I", len(body)) + whole + struct.pack(">I", zlib.crc32(whole))
+    path.write_bytes(data)
+    return path
+
+
+def test_16_bit_colour_keeps_its_high_byte(tmp_path):
+    path = png(tmp_path / "a.png", 2, 2, struct.pack(">6H", 0x1234, 0xFFFF, 0, 0x00FF, 0x8000, 0xABCD))
+    assert decode(path, "x").tolist() == [[[0x12, 0xFF, 0], [0, 0x80, 0xAB]]]
+
+
+def test_the_transparent_value_of_16_bit_grey_shows_the_stated_background_and_its_neighbours_do_not(tmp_path):
+    row = struct.pack(">4H", 0x0A00, 0x0A01, 0x0AFF, 0xFFFF)
+    path = png(tmp_path / "a.png", 4, 0, row, tRNS=struct.pack(">H", 0x0A01))
+    assert decode(path, "x")[0].tolist() == [[10] * 3, list(BACKGROUND), [10] * 3, [255] * 3]
 
 
 def test_cmyk_is_converted(tmp_path):

@@ -219,6 +219,16 @@ def test_one_of_a_folders_files_stands_for_all(tmp_path):
         assert read_sides(small(), tmp_path / file)[0].rows("V").tolist() == TWO[0]["val"]
 
 
+@pytest.mark.parametrize("names", [("Train.txt", "Test.txt"), ("A_TRAIN.txt", "A_test.txt"), ("train.txt", "Test.txt")])
+def test_one_of_a_folders_files_stands_for_all_in_whatever_case_the_parts_are_written(names, tmp_path):
+    (tmp_path / names[0]).write_text("\n".join(NAMES[:20]))
+    (tmp_path / names[1]).write_text("\n".join(NAMES[20:]))
+    (tmp_path / "a_test.txt").write_text("\n".join(NAMES[:2]))
+    for name in names:
+        (only,) = read_sides(small(), tmp_path / name)
+        assert "".join(only.letters) == "T" * 20 + "E" * 4
+
+
 def test_a_second_part_is_tested_whatever_it_is_called(tmp_path):
     (tmp_path / "a.pkl").write_bytes(pickle.dumps({1: {"train": list(range(20)), "val": [20, 21, 22, 23]}}))
     assert read_sides(small(), tmp_path / "a.pkl")[0].rows("E").tolist() == [20, 21, 22, 23]
@@ -259,6 +269,33 @@ def test_a_content_on_both_sides_is_told_and_a_picture_on_both_sides_is_refused(
 def test_a_file_of_another_set_is_refused(rows, said, tmp_path):
     with pytest.raises(DataError, match=re.escape(said)):
         read_sides(small(), written(tmp_path / "a.csv", *rows))
+
+
+def test_pictures_of_another_folder_are_not_of_this_set_though_their_files_are_called_the_same(tmp_path):
+    rows = [f"{name},{'test' if name[10] == '5' else 'train'}" for name in NAMES]
+    strange = [f"others/{name[9:]},train" for name in NAMES[:4]]
+    (only,) = read_sides(small(), written(tmp_path / "a.csv", *rows, *strange))
+    assert only.remarks == ("4 of its names are not in the set: others/g0_0.png, others/g0_1.png, others/g0_2.png, …",)
+    with pytest.raises(DataError, match="has no training picture of this set, whose names begin with others/g0_0.png"):
+        read_sides(small(), written(tmp_path / "b.csv", *(row.replace("pictures", "others") for row in rows)))
+
+
+@pytest.mark.parametrize(
+    ("source", "here", "listed"),
+    [
+        ("koniq10k", "512x384/{}.jpg", "1024x768/{}.jpg"),
+        ("csiq", "dst_imgs_all/{}.AWGN.1.png", "dst_imgs/awgn/{}.AWGN.1.png"),
+        ("bid", "BID/DatabaseImage000{}.JPG", "ImageDatabase/DatabaseImage000{}.JPG"),
+    ],
+)
+def test_published_lists_of_sets_that_lie_in_several_ways_are_read_by_the_files_names(source, here, listed, tmp_path):
+    table = pd.DataFrame({"image": [here.format(i) for i in range(4)], "group": list("abcd")})
+    rows = [f"{listed.format(i)},{'test' if i == 3 else 'train'}" for i in range(4)]
+    file = written(tmp_path / "a.csv", *rows)
+    (only,) = read_sides(Dataset("copy", None, table, grouped=False, source=source), file)
+    assert ("".join(only.letters), only.remarks) == ("TTTE", ())
+    with pytest.raises(DataError, match="has no training picture of this set"):
+        read_sides(Dataset("copy", None, table, grouped=False, source="folder"), file)
 
 
 def test_a_name_that_may_mean_two_pictures_is_refused(tmp_path):

@@ -40,6 +40,24 @@ def test_a_picture_without_a_score_is_missing_and_a_name_of_no_picture_is_unknow
     assert found.missing(np.arange(4)).tolist() == [1, 3]
 
 
+def test_a_picture_of_another_folder_is_unknown_though_its_file_is_called_the_same(dataset, tmp_path):
+    found = read(dataset, tmp_path, "a/2.png,2", "c/2.png,7", "b/3.png,1", "other/a/3.png,8")
+    assert found.values[[1, 3]].tolist() == [2, 1]
+    assert found.unknown == ("c/2.png", "other/a/3.png")
+
+
+def test_scores_of_another_sets_pictures_are_no_scores_of_this_one(dataset, tmp_path):
+    with pytest.raises(DataError, match=r"none of its 2 names \(c/2.png, c/3.png\) is a picture of holiday"):
+        read(dataset, tmp_path, "c/2.png,1", "c/3.png,2")
+
+
+def test_where_one_path_is_the_end_of_another_each_name_means_the_picture_it_agrees_with_furthest(tmp_path):
+    table = pd.DataFrame({"image": ["1.png", "a/1.png", "b/a/1.png"], "score": [1.0, 2, 3]})
+    dataset = Dataset("nested", tmp_path, table, grouped=False)
+    assert read(dataset, tmp_path, "1.png,1", "a/1.png,2", "b/a/1.png,3").values.tolist() == [1, 2, 3]
+    assert read(dataset, tmp_path, "x/1.png,1", "x/a/1.png,2", "x/b/a/1.png,3").values.tolist() == [1, 2, 3]
+
+
 @pytest.mark.parametrize(
     ("rows", "said"),
     [

@@ -10,6 +10,7 @@ from bench.planning.presets import DEMO, PAPER, STUDY
 from bench.planning.protocol import MethodChoice, Request
 from bench.planning.which_sets import WhichSets
 from bench.report.arms import arm_of
+from bench.report.narrowing import Narrowing, narrowed
 from bench.report.page.commands import commands_of
 from tests.protocols.test_field import FLAGS, bench, desk  # noqa: F401 (a fixture)
 from tests.report.results import results_of, tables_of
@@ -98,6 +99,23 @@ def test_its_table_says_which_sets_are_in_the_mix_and_which_are_not():
     found = [r.value("demo_wild:test", "srcc") for r in results.records if r.spec.method == "glia"]
     (row,) = [row for row in table.rows if row.lead[0].startswith("GLIA")]
     assert row.cells[1].value == pytest.approx(np.median(found))
+
+
+@pytest.mark.parametrize(
+    "named", ["demo_a,demo_wild,demo_b", "demo_a+demo_wild,demo_b", "demo_wild+demo_a@size,demo_b"]
+)
+def test_a_mix_is_shown_where_all_of_its_sets_are_named_one_by_one_or_as_the_mix(named):
+    results = results_of("joint", "demo", "lora,glia", splits=3)
+    chosen = narrowed(results, Narrowing(datasets=tuple(named.split(","))), {}, pytest.fail)
+    assert [record.spec for record in chosen.records] == [record.spec for record in results.records]
+
+
+def test_of_a_mix_only_the_tests_on_the_named_sets_are_shown_and_nothing_where_one_of_its_sets_is_not_named():
+    results = results_of("joint", "demo", "lora,glia", splits=3)
+    chosen = narrowed(results, Narrowing(datasets=("demo_a", "demo_wild")), {}, pytest.fail)
+    assert {record.spec.tests for record in chosen.records} == {("demo_a:test", "demo_wild:test")}
+    with pytest.raises(UsageError, match="Nothing to show: .* and none of --dataset demo_a,demo_b"):
+        narrowed(results, Narrowing(datasets=("demo_a", "demo_b")), {}, pytest.fail)
 
 
 def test_no_other_table_takes_a_mix_for_a_set():

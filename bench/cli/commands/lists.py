@@ -311,6 +311,7 @@ def splits(
     """Print or export the splits of a dataset. With --check, the exit status is 1 where a file has others."""
     from bench.cli.listings import print_splits
 
+    _refuse_idle(number, count, export, check)
     config = configure(plugin)
     if check is not None:
         from bench.cli.split_files import print_check
@@ -319,3 +320,15 @@ def splits(
         loaded = load_dataset(dataset, config.data, config.cache)
         raise typer.Exit(print_check(loaded, split_rule, check, config))
     print_splits(config, dataset, [number] if number is not None else range(count or 0), export, split_rule)
+
+
+def _refuse_idle(number: int | None, count: int | None, export: Path | None, check: Path | None) -> None:
+    """Refuse flags of `bench splits` that would do nothing beside the others."""
+    from bench.core.errors import UsageError
+
+    given = {"--split": number, "--splits": count, "--export": export}
+    idle = [flag for flag, value in given.items() if value is not None]
+    if check is not None and idle:
+        raise UsageError(f"--check looks at every split of its file and lists none: leave out {' and '.join(idle)}.")
+    if number is not None and count is not None:
+        raise UsageError(f"--split {number} lists one split and --splits {count} the first {count}: leave one out.")

@@ -101,6 +101,8 @@ def run(
 
     if as_json and (dry_run or emit_slurm):
         raise UsageError("--json tells of runs that are made: leave it out with --dry-run and --emit-slurm.")
+    if dry_run and emit_slurm:
+        raise UsageError("--dry-run writes nothing, and --emit-slurm only a script: leave one of them out.")
     typed: dict[str, Any] = {"method": _joined(method), "protocol": _joined(protocol), "preset": preset}
     typed |= {
         "backbone": backbone,

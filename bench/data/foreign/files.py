@@ -65,13 +65,15 @@ def _part_of(path: Path, suffix: str) -> str:
 
 
 def _siblings(name: str, path: Path) -> dict[str, Path]:
-    """The files of all parts, where one of them is given; they differ in the part's name alone."""
+    """The files of all parts, where one of them is given; they differ in the part's name alone, in whatever case."""
     own = _part_of(path, path.suffix.lower())
     if not own:
         raise DataError(f"{name}: {path.name} says in its name neither train nor val nor test; give the folder.")
     at = path.name.lower().rindex(own)
-    names = {part: f"{path.name[:at]}{part}{path.name[at + len(own) :]}" for part in PARTS}
-    files = {part: path.with_name(each) for part, each in names.items() if path.with_name(each).is_file()}
+    start, end = re.escape(path.name[:at]), re.escape(path.name[at + len(own) :])
+    found = {each: re.fullmatch(f"{start}(?i:(train|val|test)){end}", each.name) for each in path.parent.iterdir()}
+    named = {match[1].lower(): each for each, match in sorted(found.items()) if match and each.is_file()} | {own: path}
+    files = {part: named[part] for part in PARTS if part in named}
     if "train" not in files or len(files) < 2:
         raise DataError(f"{name}: beside {path.name} there are not both a training and a test part.")
     return files

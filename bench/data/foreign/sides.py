@@ -10,11 +10,14 @@ import numpy as np
 from bench.core.errors import DataError
 from bench.core.progress import counted
 from bench.data.dataset import PLACE, Dataset
-from bench.data.labels.columns import alike
+from bench.data.labels.naming import Naming
 
 TRAIN, VALIDATION, TEST, NONE = "T", "V", "E", "-"
 """On which side a picture stands, a letter each."""
 PARTS = {TRAIN: "train", VALIDATION: "val", TEST: "test"}
+REFOLDERED = frozenset({"bid", "csiq", "koniq10k"})
+"""Sets whose pictures may lie in other folders than a published list says, and whose files' names alone tell them:
+KonIQ-10k has two sizes, CSIQ also one folder for all, and BID any."""
 SHOWN = 3
 """How many names a message lists."""
 
@@ -39,10 +42,7 @@ class Finder:
 
     def __init__(self, dataset: Dataset) -> None:
         self.dataset = dataset
-        self.paths = [tuple(alike(name).split("/")) for name in dataset.table["image"]]
-        self._by_last: dict[str, list[int]] = {}
-        for row, path in enumerate(self.paths):
-            self._by_last.setdefault(path[-1], []).append(row)
+        self._naming = Naming(dataset.table["image"].tolist())
         self._places: dict[int, int] = {}
         if PLACE in dataset.table:
             self._places = {int(place): row for row, place in enumerate(dataset.table[PLACE])}
@@ -51,16 +51,13 @@ class Finder:
         """The row of a picture; None where the set has none of that name. A name that may mean two is an error."""
         if isinstance(name, int):
             return self._places.get(name)
-        path = tuple(part for part in alike(name.replace("\\", "/")).split("/") if part not in ("", "."))
-        candidates = self._by_last.get(path[-1], []) if path else []
-        for depth in range(2, len(path) + 1):
-            if len(candidates) < 2:
-                break
-            candidates = [row for row in candidates if self.paths[row][-depth:] == path[-depth:]]
-        if len(candidates) > 1:
-            both = " or ".join(self.dataset.table["image"].iloc[candidates[:2]])
+        rows = self._naming.rows(name)
+        if not rows and self.dataset.source in REFOLDERED:
+            rows = self._naming.rows_of_last(name)
+        if len(rows) > 1:
+            both = " or ".join(self.dataset.table["image"].iloc[rows[:2]])
             raise DataError(f"{self.dataset.name}: {name!r} may be {both}: the split names too little of the path.")
-        return candidates[0] if candidates else None
+        return rows[0] if rows else None
 
 
 def sides_of(finder: Finder, listed: Listed, where: str) -> Sides:

@@ -191,8 +191,7 @@ def _decoded(dataset: str, path: Path) -> str:
 def read_csv(dataset: str, path: Path) -> Sheet:
     """A csv with a header row, separated by commas, semicolons or tabs (whichever the header holds first)."""
     text = _decoded(dataset, path)
-    header = text.split("\n", 1)[0]
-    separator = next((mark for mark in ",;\t" if mark in header), ",")
+    separator = _separator(text)
     rows: list[list[str]] = []
     numbers: list[int] = []
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
@@ -205,6 +204,13 @@ def read_csv(dataset: str, path: Path) -> Sheet:
         raise DataError(f"{dataset}: {path}, row {reader.line_num}: this is not csv ({error}).") from None
     longer = ' (a decimal comma? write a point; a name with a comma belongs between ")' if separator == "," else ""
     return _sheet(dataset, path, rows, numbers, longer)
+
+
+def _separator(text: str) -> str:
+    """The mark that comes first in the header, the first line that is not blank; what stands between quotes is none."""
+    line = next(filter(str.strip, io.StringIO(text, newline="")), "")
+    header = re.sub(r'"[^"]*"', "", line)
+    return min((mark for mark in ",;\t" if mark in header), key=header.index, default=",")
 
 
 def read_words(dataset: str, path: Path, columns: Sequence[str], separator: str | None = None) -> Sheet:

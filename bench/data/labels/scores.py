@@ -11,7 +11,8 @@ import numpy as np
 
 from bench.core.errors import DataError
 from bench.core.progress import counted
-from bench.data.labels.columns import Sheet, alike, read_csv
+from bench.data.labels.columns import Sheet, read_csv
+from bench.data.labels.naming import Naming
 
 if TYPE_CHECKING:
     from bench.data.dataset import Dataset
@@ -44,12 +45,12 @@ def read_scores(dataset: Dataset, path: Path, image: str = "image", score: str =
         if not sheet.has(column):
             raise DataError(f"{path} has no column {column!r}; it has {', '.join(sheet.columns)}. {option} names one.")
     names, numbers = sheet.text(image), sheet.numbers_of(score)
-    ends = _Ends(dataset.table["image"].tolist())
+    naming = Naming(dataset.table["image"].tolist())
     values = np.full(len(dataset), np.nan)
     first: dict[int, int] = {}
     unknown, doubled = [], []
     for index, name in enumerate(names):
-        row = ends.row(name, sheet, index)
+        row = _row(naming, dataset, sheet, index, name)
         if row is None:
             unknown.append(name)
         elif row in first:
@@ -66,35 +67,13 @@ def read_scores(dataset: Dataset, path: Path, image: str = "image", score: str =
     return Scores(values, tuple(unknown))
 
 
-class _Ends:
-    """The pictures of a set by every end of their paths: "b.png" and "a/b.png" of "a/b.png"."""
-
-    def __init__(self, images: Sequence[str]) -> None:
-        self.images = images
-        self._rows: dict[str, list[int]] = {}
-        for row, name in enumerate(images):
-            for end in _ends(name):
-                self._rows.setdefault(end, []).append(row)
-
-    def row(self, name: str, sheet: Sheet, index: int) -> int | None:
-        """The row that a name means; None for no picture of the set, an error where it fits several."""
-        for end in _ends(name):
-            candidates = self._rows.get(end, [])
-            exact = [row for row in candidates if alike(self.images[row]) == end] if len(candidates) > 1 else candidates
-            if len(exact) == 1:
-                return exact[0]
-            if candidates:
-                listed = listing([self.images[row] for row in candidates])
-                raise sheet.wrong(
-                    index, f"{name!r} fits {len(candidates)} pictures ({listed}): write their folders too"
-                )
-        return None
-
-
-def _ends(name: str) -> list[str]:
-    """A path and every end of it, the longest first, in one spelling."""
-    parts = [part for part in alike(name).replace("\\", "/").split("/") if part not in ("", ".")]
-    return ["/".join(parts[at:]) for at in range(len(parts))]
+def _row(naming: Naming, dataset: Dataset, sheet: Sheet, index: int, name: str) -> int | None:
+    """The row of the set that a name means; None for no picture of it, an error where it fits several."""
+    rows = naming.rows(name)
+    if len(rows) > 1:
+        listed = listing(dataset.table["image"].iloc[rows].tolist())
+        raise sheet.wrong(index, f"{name!r} fits {len(rows)} pictures ({listed}): write their folders too")
+    return rows[0] if rows else None
 
 
 def listing(names: Sequence[str]) -> str:

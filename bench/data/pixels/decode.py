@@ -107,7 +107,7 @@ def _rgb(image: Image.Image) -> Image.Image:
     if image.mode == "RGB" and "transparency" not in image.info:
         return image
     if image.mode.startswith("I"):
-        return _grey_16(image).convert("RGB")
+        return _grey_16(image)
     if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
         # a mode with premultiplied alpha converts only to its straight twin first
         straight = image.convert({"La": "LA", "RGBa": "RGBA"}.get(image.mode, "RGBA")).convert("RGBA")
@@ -119,11 +119,15 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 
 def _grey_16(image: Image.Image) -> Image.Image:
-    """16-bit grey to its high byte, which is what Pillow does with 16-bit colour."""
+    """16-bit grey to its high byte, as Pillow does with 16-bit colour; the one value that is transparent to white."""
     values = np.asarray(image)
     if values.min() < 0 or values.max() > 65_535:
         raise ValueError("its values do not fit 16 bits")
-    return Image.fromarray((values.astype(np.uint16) >> 8).astype(np.uint8))
+    grey = Image.fromarray((values.astype(np.uint16) >> 8).astype(np.uint8)).convert("RGB")
+    clear = image.info.get("transparency")
+    if isinstance(clear, int):
+        grey.paste(BACKGROUND, mask=Image.fromarray(values == clear))
+    return grey
 
 
 def _looks_like(path: Path) -> str:
