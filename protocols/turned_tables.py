@@ -288,7 +288,7 @@ def _metric(value: Value) -> str:
 
 def _median(cell: Cell, facts: dict[str, object]) -> Number:
     undefined = not cell.values and any(record.done for record in cell.records)
-    return Number(cell.median, n=len(cell.values), of=cell.splits, failed=cell.failed, undefined=undefined, facts=facts)
+    return Number(cell.median, n=len(cell.values), of=cell.runs, failed=cell.failed, undefined=undefined, facts=facts)
 
 
 def _difference(before: Cell, after: Cell, facts: dict[str, object] | None = None) -> Number:
@@ -296,7 +296,7 @@ def _difference(before: Cell, after: Cell, facts: dict[str, object] | None = Non
     from bench.metrics.comparisons import FEWEST_SPLITS, corrected_paired_test
 
     first, second = paired_scores([before, after])
-    of = max(before.splits, after.splits)
+    of = max(before.runs, after.runs)
     if not first:
         return Number(None, of=of, facts=facts or {})
     test = corrected_paired_test([second[split] - first[split] for split in first], before.overlap())

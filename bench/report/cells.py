@@ -59,8 +59,18 @@ class Cell:
 
     @property
     def splits(self) -> int:
-        """How many splits there is a record for, done or failed."""
+        """How many splits (in k-fold: folds) there is a record for, done or failed."""
+        return len({record.spec.split for record in self.records})
+
+    @property
+    def runs(self) -> int:
+        """How many runs there are: in k-fold one for each fold and seed."""
         return len(self.by_split)
+
+    def name_of(self, repetition: int) -> str:
+        """What a run of it is called: by its split, and by its seed where there are several."""
+        spec = self.by_split[repetition].spec
+        return f"split {spec.split}" + (f", seed {spec.recipe.seed}" if spec.folds and self.seeds > 1 else "")
 
     @property
     def seeds(self) -> int:

@@ -349,8 +349,8 @@ def _incomplete(cells: Mapping[Subject, Sequence[Cell]], of: int) -> list[str]:
         shown = [cell for cell in row if cell.splits]
         if count := sum(cell.failed for cell in shown):
             failed.append(f"{subject.label} ({count})")
-        elif numbers := {len(cell.values) for cell in shown} - {of}:
-            most = max(len(cell.values) for cell in shown)
+        elif numbers := {len(cell.scores()) for cell in shown} - {of}:
+            most = max(len(cell.scores()) for cell in shown)
             missing.append(f"{subject.label} ({min(numbers)}{f' to {most}' if most > min(numbers) else ''})")
     lines = [f"Failed runs left out: {', '.join(failed)}."] if failed else []
     return lines + ([f"Not all {of} splits are there: {', '.join(missing)}."] if missing else [])

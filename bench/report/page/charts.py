@@ -42,11 +42,11 @@ def lane(entry: Entry, scale: Scale) -> Markup:
     interval = interval_of(entry)
     if interval:
         parts.append(line(scale.at(interval[0]), middle, scale.at(interval[1]), middle, f"interval hue{_hue(method)}"))
-    for split, value in entry.cell.values.items():
-        parts.append(dot(scale.at(value), middle, method, f"{label}, split {split}: {short(value)}"))
+    for run, value in entry.cell.values.items():
+        parts.append(dot(scale.at(value), middle, method, f"{label}, {entry.cell.name_of(run)}: {short(value)}"))
     said = f"{label}: no finished run"
     if entry.number.value is not None:
-        said = f"{label}: median SRCC {short(entry.value)} of {len(entry.cell.values)}"
+        said = f"{label}: median SRCC {short(entry.value)} of {len(entry.cell.scores())}"
         said += f", 95% interval {short(interval[0])} to {short(interval[1])}" if interval else ""
         parts.append(mark(scale.at(entry.value), middle, method, said))
     return drawing(said, LANE, *_grid(scale, LANE), *parts, kind="lane")
@@ -96,10 +96,9 @@ def split_dots(contest: Contest) -> Markup:
     for entry in entries:
         method, y = entry.subject.arm.method, places[id(entry)]
         parts.append(text(0, y - 14, entry.subject.label, "name"))
-        for split, value in entry.cell.values.items():
-            parts.append(
-                dot(scale.at(value), y, method, f"{entry.subject.label}, split {split}: {short(value)}", "dot big")
-            )
+        for run, value in entry.cell.values.items():
+            said = f"{entry.subject.label}, {entry.cell.name_of(run)}: {short(value)}"
+            parts.append(dot(scale.at(value), y, method, said, "dot big"))
     height = top + step * (len(entries) - 1) + 20
     ticks = scale.ticks()
     parts += [text(scale.at(t), height + 10, _tick(t, ticks), "tick", _anchor(scale.at(t))) for t in ticks]

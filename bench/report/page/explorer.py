@@ -103,9 +103,9 @@ def _row(
     )
     low, high = _interval(cell)
     look = look_of(arm.method)
-    runs = [[split, r.key, rounded(r.value(experiment.target, "srcc"))] for split, r in cell.by_split.items()]
+    runs = [[cell.name_of(n), r.key, rounded(r.value(experiment.target, "srcc"))] for n, r in cell.by_split.items()]
     medians = [rounded(one.median) for one in (cell, *others)]
-    numbers = [len(cell.values), cell.failed, medians[0], low, high, *medians[1:], *cost]
+    numbers = [len(cell.scores()), cell.failed, medians[0], low, high, *medians[1:], *cost]
     return [*map(texts.number, words), *numbers, [look.hue, texts.number(look.glyph)], runs]
 
 

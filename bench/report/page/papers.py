@@ -55,8 +55,13 @@ def paper_tables(chapters: Sequence[Chapter]) -> list[PaperTable]:
     """The papers' tables that are about sets or methods of these chapters; without paper runs, the two main ones."""
     named = {name for chapter in chapters for e in chapter.experiments for name in e.datasets}
     shown = [source for source in SOURCES if _concerns(source, named)] or list(SOURCES)[:2]
-    like_theirs = [chapter for chapter in chapters if not chapter.part.preset.made and chapter.part.rules.published]
+    like_theirs = [chapter for chapter in chapters if _is_like_theirs(chapter)]
     return [_table(source, like_theirs) for source in shown]
+
+
+def _is_like_theirs(chapter: Chapter) -> bool:
+    """Whether its numbers may stand beside the papers': of the papers' sets, split as there, and of all pictures."""
+    return not chapter.part.preset.made and chapter.part.rules.published and not chapter.scene.smoke
 
 
 def _concerns(source: Source, names: set[str]) -> bool:

@@ -227,7 +227,8 @@ def logistic_notes(columns: Sequence[Column], cells: Sequence[Cell]) -> tuple[st
         bad = [each for each in known if each.get("logistic_ok") is False]
         raw = sum(each.get("plcc") == each.get("plcc_raw") for each in bad)
         for into, count in ((stopped, len(bad) - raw), (unfitted, raw)):
-            into += [f"{count} of {counted(cell.splits, 'split')} of {column.group}"] * bool(count)
+            unit = "split" if cell.runs == cell.splits else "run"
+            into += [f"{count} of {counted(cell.runs, unit)} of {column.group}"] * bool(count)
     notes = []
     if stopped:
         notes.append(f"PLCC: the logistic did not converge in {', '.join(stopped)}: its best curve is used.")

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -148,3 +149,12 @@ def test_the_registry_of_figures_loads_no_matplotlib():
         "import sys, bench.report.figures, bench.cli; sys.exit('matplotlib' in sys.modules or 'numpy' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_fold_under_several_seeds_is_one_split_of_a_figure(tmp_path):
+    specs = specs_of("main", "study", "lora,glia", ["study"], splits=7)
+    seeds = [replace(s, recipe=replace(s.recipe, seed=seed)) for s in specs for seed in (0, 1)]
+    some = [record_of(s) for s in seeds if (s.method, s.recipe.seed) != ("lora", 1)]
+    said = words(make_figure("parameters", Results(some), tmp_path, formats=("svg",))[0])
+    assert "Medians over 7 splits." in said
+    assert "Not all" not in said

@@ -96,6 +96,11 @@ def test_published_tables_stand_beside_what_the_paper_preset_measured_and_never_
     assert "Measured here" not in make_page(demo()).parts["published"]
 
 
+def test_smoke_runs_never_stand_beside_what_the_papers_printed():
+    smoke = [record_of(spec) for spec in specs_of("main", "paper", "lora", ["koniq10k"], splits=3, limit=40)]
+    assert "Measured here" not in make_page(Results(smoke)).parts["published"]
+
+
 def test_presets_and_smoke_runs_stand_in_chapters_of_their_own():
     smoke = records = specs_of("main", "demo", "glia,lora", ["demo_b"], splits=1, limit=40)
     records = [*demo().records, *paper().records, *map(record_of, smoke)]
@@ -288,6 +293,19 @@ def test_who_leads_a_sentence_leads_under_the_seeds_that_all_have():
     page = study_page({"lora": [0.5, 0.9], "glia": [0.6, 0.6], "vpt": [0.4]}, {"lora": 2, "glia": 2, "vpt": 1})
     assert "GLIA is ahead on Study" in page.sentences[0]
     assert "7 splits" in page.sentences[0]
+
+
+def test_runs_of_one_fold_go_by_its_number_and_their_seed_and_folds_are_counted_once():
+    page = study_page({"lora": [0.5, 0.7], "glia": [0.6, 0.6]}, {"lora": 2, "glia": 2})
+    assert "LoRA, split 6, seed 1: .760" in page.parts["front"]
+    assert "split 13" not in page.parts["front"]
+    assert "median SRCC .630 of 7," in page.parts["front"]
+    data = json.loads(page.parts["explorer"])
+    rows = [dict(zip(data["columns"], row, strict=True)) for row in data["rows"]]
+    assert {row["splits"] for row in rows} == {7}
+    assert {name for row in rows for name, _, _ in row["runs"]} == {
+        f"split {fold}, seed {seed}" for fold in range(7) for seed in range(2)
+    }
 
 
 def test_two_folds_under_three_seeds_tell_nothing_and_are_called_two():

@@ -157,7 +157,7 @@ function shown(row, name) {
 }
 
 function openedRow(row, span) {
-  const items = row.runs.map(([split, key, value]) => make("li", {}, make("a", { href: `#runs/${key}` }, `split ${split}`), ` ${value === null ? "failed" : score(value)}`));
+  const items = row.runs.map(([name, key, value]) => make("li", {}, make("a", { href: `#runs/${key}` }, name), ` ${value === null ? "failed" : score(value)}`));
   return make("tr", { class: "opened" }, make("td", { colspan: span }, make("ul", {}, ...items)));
 }
 
