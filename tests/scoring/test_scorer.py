@@ -225,9 +225,13 @@ def test_methods_that_learn_or_look_otherwise_score_as_their_test_does(tmp_path,
     assert np.allclose(scorer.raw([root / name for name in names]), stored["near:test/predicted"], atol=1e-4, rtol=1e-4)
 
 
-def test_a_method_that_is_told_the_distortion_scores_no_other_pictures(made):
+@pytest.mark.parametrize(
+    ("method", "why"),
+    [("distortion_oracle", "is told the distortion"), ("ensemble", "looks at no picture: name these")],
+)
+def test_a_method_that_needs_more_than_a_picture_is_refused_with_the_reason(made, method, why):
     runtime, _ = made
-    spec = tiny_spec("distortion_oracle")
+    spec = tiny_spec(method)
     networks = build_networks(spec, runtime, silent, torch.device("cpu"), Shared())
-    with pytest.raises(UsageError, match="is told the distortion"):
+    with pytest.raises(UsageError, match=why):
         Scorer(About(spec, networks.weights_hash(), "", 1), networks)
