@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.cli.config import SETTINGS, Config, file_settings, read_config
 from bench.core.errors import UsageError
+from bench.core.files import expanded
 
 if TYPE_CHECKING:
     from bench.core.runtime import Runtime
@@ -84,6 +85,6 @@ def runtime_of(config: Config, plugins: Sequence[Path] | None = None, **more: An
         "cache_limit_bytes": int(config["cache_limit_gb"] * 2**30),
         "keep_weights": config["keep_weights"],
         "checkpoint_seconds": config["checkpoint_minutes"] * 60,
-        "log": str(Path(config["log"]).resolve()) if config["log"].endswith(".py") else config["log"],
+        "log": str(expanded(config["log"]).resolve()) if config["log"].endswith(".py") else config["log"],
     }
     return Runtime(**(settings | more))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.errors import UsageError
+from bench.core.files import expanded
 from bench.data.labels.columns import Sheet, alike, read_csv
 from bench.data.locate import name_for
 
@@ -50,7 +51,7 @@ def _configured(folder: Path, data: Mapping[str, Any]) -> str:
     there = folder.resolve()
     for name, entry in data.items():
         path = entry.get("path") if isinstance(entry, Mapping) else None
-        if isinstance(path, str) and Path(path).expanduser().resolve() == there:
+        if isinstance(path, str) and expanded(path).resolve() == there:
             return name
     return ""
 
@@ -58,12 +59,12 @@ def _configured(folder: Path, data: Mapping[str, Any]) -> str:
 def _labels_file(folder: Path, wish: str) -> str:
     """The table of scores: the one named, else the only one there is."""
     if wish:
-        path = Path(wish).expanduser()
+        path = expanded(wish)
         if not (folder / path).is_file():
             if path.is_file():
                 return str(path.resolve())
             raise UsageError(f"--csv {wish}: there is no such file in {folder} or here.")
-        return wish
+        return str(path)
     names = sorted(path.name for path in folder.iterdir() if path.suffix.lower() in TABLES)
     if "labels.csv" in names:
         return "labels.csv"

@@ -77,6 +77,23 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(home):
     assert not (home / "results").exists()
 
 
+def test_a_table_below_the_home_is_found(home, monkeypatch):
+    monkeypatch.setenv("HOME", str(home))
+    renamed(home / "holiday", "image,score,group")
+    for wish in ("~/holiday/votes.csv", "votes.csv"):
+        assert bench("finetune", "holiday", f"--csv={wish}", "--weights", "random", "--dry-run", *QUICK).exit_code == 0
+
+
+def test_a_set_below_the_home_of_nobody_stops_no_other(home):
+    with (home / "bench.toml").open("a") as file:
+        file.write('[data.trip]\nloader = "folder"\npath = "~nosuch/trip"\n')
+    result = bench("finetune", "holiday", "--weights", "random", "--dry-run", *QUICK)
+    assert result.exit_code == 0, result.stderr
+    named = bench("run", "-m", "mean", "-d", "trip", "--dry-run")
+    assert named.exit_code == 1
+    assert "there is no folder ~nosuch/trip; correct [data.trip]" in " ".join(named.stderr.split())
+
+
 def spoilt(folder: Path, how: str) -> None:
     labels = folder / "labels.csv"
     text = labels.read_text()
