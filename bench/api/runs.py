@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.api.settings import File, Names, Places, settings_for, with_sets, words
+from bench.api.settings import File, Names, Places, pictures, settings_for, with_sets, words
 from bench.core.errors import BenchError
 from bench.core.progress import counted
 
@@ -64,7 +64,7 @@ def run(
     whole = settings_for(config, plugins, results=None if folder is None else str(folder), **flags)
     if isinstance(data, Mapping):
         whole, data = with_sets(whole, data), tuple(data)
-    asked = {"methods": words(methods), "protocols": words(protocol), "datasets": words(data), "limit": limit}
+    asked = {"methods": words(methods), "protocols": words(protocol), "datasets": words(data), "limit": pictures(limit)}
     asked |= {"train_on": words(train_on), "test_on": words(test_on), "weights": str(weights)}
     with contextlib.redirect_stderr(io.StringIO()) if quiet else contextlib.nullcontext():
         plan, runtime = _planned(whole, asked, settings or {}, backbone, plugins)

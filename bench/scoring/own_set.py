@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,13 @@ class Columns:
     group: str = ""
     lower_is_better: bool = False
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The same as a section of bench.toml has it."""
+        said: dict[str, Any] = {"csv": self.labels, "image": self.image, "score": self.score, "group": self.group}
+        turned = {"higher_is_better": False} if self.lower_is_better else {}
+        return {name: text for name, text in said.items() if text} | turned
+
 
 def own_set(folder: Path, wish: Columns, data: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """(the set's name, its section as bench.toml would have it); one that is configured already is that one."""
@@ -37,6 +45,9 @@ def own_set(folder: Path, wish: Columns, data: Mapping[str, Any]) -> tuple[str, 
         return known, dict(data[known])
     file = _labels_file(folder, wish.labels)
     name = name_for(folder.resolve())
+    if name in data and name == known:
+        said = ", ".join(f"{setting} = {json.dumps(value)}" for setting, value in wish.settings.items())
+        raise UsageError(f"bench.toml has this folder as [data.{name}]: write {said} there instead of the flags here.")
     if name in data:
         raise UsageError(f"bench.toml has another [data.{name}]: rename the folder, or use bench run -d {name}.")
     entry: dict[str, Any] = {"loader": "folder", "path": str(folder.resolve()), "csv": str(file)}

@@ -24,9 +24,9 @@ as an exponential, would go on for ever."""
 
 
 def levelled(scores: Any, within: Any, margin: Any) -> Any:
-    """Scores, numpy's or torch's, of which those beyond the nearest ones `within` come ever less close to the margin.
+    """Scores, numpy's or torch's, brought nearer than a margin to what they are `within` the allowed ones.
 
-    Those within are left as they are, and the order of the others is kept.
+    Those that are within stay as they are, and the order of all is kept.
     """
     beyond = scores - within
     return within + beyond / (1 + abs(beyond) / margin)

@@ -247,6 +247,10 @@ def test_what_makes_no_sense_is_refused_before_anything_is_run(home, holiday):
         {"data": {"holiday": {"path": "holiday", "colour": "red"}}},
         {"device": "abacus"},
         {"methods": [1]},
+        {"splits": 1.5},
+        {"splits": True},
+        {"limit": 3.5},
+        {"limit": -4},
     ):
         with pytest.raises(UsageError):
             bench.run(**({"methods": "linear_probe", "data": holiday, "quiet": True} | TOY | wrong))

@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bench.cli import app
+from bench.core.errors import UsageError
 from bench.planning.plan import Ask, make_plan
 from bench.records.store import Store
 from bench.scoring.own_set import Columns, own_set
@@ -156,6 +157,19 @@ def test_a_folder_that_bench_toml_knows_keeps_its_name_and_settings(home):
     assert own_set(home / "holiday", Columns(), data) == ("trip", data["trip"])
     name, entry = own_set(home / "holiday", Columns(lower_is_better=True), {})
     assert (name, entry["csv"], entry["higher_is_better"]) == ("holiday", "labels.csv", False)
+
+
+def test_flags_about_a_folder_that_bench_toml_knows_are_to_be_written_there(home):
+    with (home / "bench.toml").open("a") as file:
+        file.write('[data.holiday]\nloader = "folder"\npath = "holiday"\n')
+    result = bench("finetune", "holiday", "--lower-is-better", "--group-column", "group", "--dry-run")
+    assert result.exit_code == 2
+    said = " ".join(result.stderr.split())
+    assert 'has this folder as [data.holiday]: write group = "group", higher_is_better = false there' in said
+    (home / "elsewhere").mkdir()
+    other = {"holiday": {"loader": "folder", "path": str(home / "elsewhere")}}
+    with pytest.raises(UsageError, match=r"has another \[data.holiday\]: rename the folder"):
+        own_set(home / "holiday", Columns(lower_is_better=True), other)
 
 
 def test_the_method_is_the_one_that_did_best_on_most_sets_here(tmp_path):

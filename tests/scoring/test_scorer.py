@@ -162,6 +162,11 @@ def test_what_is_no_picture_is_refused_in_a_sentence(scorers, what, why):
         scorers["adapter"](what)
 
 
+def test_a_picture_without_pixels_is_refused_by_its_name(scorers):
+    with pytest.raises(DataError, match=r"picture 1 cannot be used: it has no pixels \(0×5\)"):
+        scorers["adapter"](Image.new("RGB", (0, 5)))
+
+
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (300, 2)])
 def test_tiny_and_narrow_pictures_have_scores(scorers, size):
     picture = Image.new("RGB", size, (90, 120, 30))
