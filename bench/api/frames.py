@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.api.settings import File, Names, settings_for, words
 from bench.core.errors import UsageError, suggest
+from bench.core.files import expanded
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -172,7 +173,7 @@ def _records(folder: File, config: File, plugins: Sequence[str | Path]) -> Resul
     from bench.records.store import Store
 
     settings = settings_for(config, plugins)
-    root = Path(settings["results"]) if folder is None else Path(folder)
+    root = Path(settings["results"]) if folder is None else expanded(folder)
     if not root.is_dir():
         raise UsageError(f"There is no results folder {root}. bench.run() makes it; folder= names another.")
     store = Store(root)

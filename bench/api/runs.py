@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.api.settings import File, Names, Places, settings_for, with_sets, words
+from bench.api.settings import File, Names, Places, pictures, settings_for, with_sets, words
 from bench.core.errors import BenchError
 from bench.core.progress import counted
 
@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
     from bench.cli.config import Config
     from bench.core.runtime import Runtime
+    from bench.core.spec import RunSpec
     from bench.planning.plan import Plan
     from bench.records.results import Record
+    from bench.records.store import Store
 
 STOPPED = 130
 """What an execution ends with that somebody stopped."""
@@ -62,7 +64,7 @@ def run(
     whole = settings_for(config, plugins, results=None if folder is None else str(folder), **flags)
     if isinstance(data, Mapping):
         whole, data = with_sets(whole, data), tuple(data)
-    asked = {"methods": words(methods), "protocols": words(protocol), "datasets": words(data), "limit": limit}
+    asked = {"methods": words(methods), "protocols": words(protocol), "datasets": words(data), "limit": pictures(limit)}
     asked |= {"train_on": words(train_on), "test_on": words(test_on), "weights": str(weights)}
     with contextlib.redirect_stderr(io.StringIO()) if quiet else contextlib.nullcontext():
         plan, runtime = _planned(whole, asked, settings or {}, backbone, plugins)
@@ -119,23 +121,34 @@ def _numbers_of(plan: Plan, runtime: Runtime) -> pd.DataFrame:
     from bench.records.results import Results
     from bench.records.store import Store
 
-    known = Results.read(Store(runtime.results))
-    records = list(_answers(plan, known.records))
-    failed = [record for record in records if not record.done]
-    if failed:
-        said = f"{len(failed)} of {counted(len(plan.specs), 'run')} failed: {failed[0].error}"
-        if len(failed) == len(records):
+    store = Store(runtime.results)
+    answers = list(_answers(plan, Results.read(store).records))
+    records = [record for _, record in answers if record is not None]
+    reasons = [record.error for record in records if not record.done]
+    reasons += _without_record([spec for spec, record in answers if record is None], store)
+    if reasons:
+        said = f"{len(reasons)} of {counted(len(plan.specs), 'run')} failed: {reasons[0]}"
+        if not any(record.done for record in records):
             raise BenchError(said)
         warnings.warn(said, stacklevel=3)
     return tidy(records)
 
 
-def _answers(plan: Plan, records: Sequence[Record]) -> Iterator[Record]:
-    """The record of each wanted run with the wanted tests: one by today's code, and done, goes before others."""
+def _answers(plan: Plan, records: Sequence[Record]) -> Iterator[tuple[RunSpec, Record | None]]:
+    """Each wanted run with its record, of the wanted tests alone: one by today's code, and done, goes before others."""
     by_training: dict[str, list[Record]] = {}
     for record in sorted(records, key=lambda record: (record.other_code != "", not record.done)):
         by_training.setdefault(record.spec.training_key, []).append(record)
     for spec in plan.specs:
         answers = (record for record in by_training.get(spec.training_key, []) if record.spec.covers(spec))
-        if (first := next(answers, None)) is not None:
-            yield replace(first, spec=first.spec.with_tests(spec.tests))
+        first = next(answers, None)
+        yield spec, None if first is None else replace(first, spec=first.spec.with_tests(spec.tests))
+
+
+def _without_record(specs: Sequence[RunSpec], store: Store) -> list[str]:
+    """Why runs failed that left no record, because their cause can be mended. What others are making has not failed."""
+    from bench.records.plans import failures
+
+    noted = {note.get("key"): str(note["why"]) for note in failures(store)}
+    held = store.claims.held() if specs else {}
+    return [noted.get(spec.key, "it left no record") for spec in specs if spec.training_key not in held]

@@ -25,7 +25,8 @@ def settings_for(config: File = None, plugins: Sequence[Union[str, Path]] = (), 
 
     chosen = CHOSEN_FILE.set(Path(config) if config is not None else None)
     try:
-        return configure([Path(path) for path in plugins], **parsed(flags))
+        texts = {name: None if value is None else str(value) for name, value in flags.items()}
+        return configure([Path(path) for path in plugins], **parsed(texts))
     finally:
         CHOSEN_FILE.reset(chosen)
 
@@ -60,3 +61,10 @@ def words(given: Names | None) -> tuple[str, ...]:
     if given is not None and not isinstance(given, str) and not all(isinstance(one, str) for one in given):
         raise UsageError(f"Names are texts, not {given!r}.")
     return words_of(given)
+
+
+def pictures(limit: object) -> int:
+    """The pictures of each set that a smoke run is to use, 0 for all; what is no such number is refused."""
+    from bench.core.cards import Option
+
+    return int(Option("limit", "int", 0, 0).parse(str(limit)))

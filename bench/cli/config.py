@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bench.cli.config_file import FILE, find_file, option_placed, read_file, shown
 from bench.core.cards import COUNT_OR_AUTO, Option
 from bench.core.errors import UsageError, suggest
+from bench.core.files import expanded
 from bench.core.runtime import CACHE_VARIABLE, default_cache
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ class Config:
     @property
     def cache(self) -> Path:
         """Where stores, caches and converted weights are kept."""
-        return Path(self.values["cache"]).expanduser() if self.values["cache"] else default_cache()
+        return expanded(self.values["cache"]) if self.values["cache"] else default_cache()
 
 
 def read_config(folder: Path, flags: Mapping[str, Any], chosen: Path | None = None) -> Config:
@@ -148,6 +149,7 @@ def read_config(folder: Path, flags: Mapping[str, Any], chosen: Path | None = No
     for name, value in flags.items():
         if value is not None:
             values[name], origins[name] = value, f"--{name.replace('_', '-')}"
+    values["results"] = str(expanded(values["results"]))
     sections = (written.get(section, {}) for section in ("recipe", "method"))
     return Config(values, origins, written.get("data", {}), tuple(written.get("plugins", ())), path, *sections)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.errors import UsageError, suggest
+from bench.core.files import expanded
 from bench.core.hashes import TOKEN
 
 FILE = "bench.toml"
@@ -62,7 +63,7 @@ def _placed(written: dict[str, Any], path: Path) -> dict[str, Any]:
     if not isinstance(plugins, list) or not all(isinstance(file, str) for file in plugins):
         name = shown(path)
         raise UsageError(f'{name}: plugins must be a list of files, as in plugins = ["mine.py"], not {plugins!r}.')
-    placed = {**written, "plugins": [str((folder / Path(file).expanduser()).resolve()) for file in plugins]}
+    placed = {**written, "plugins": [str((folder / expanded(file)).resolve()) for file in plugins]}
     if folder == Path.cwd():
         return placed
     run, data = written.get("run", {}), written.get("data", {})
@@ -88,5 +89,4 @@ def _seen(value: Any, folder: Path) -> Any:
     """A path of the file as seen from anywhere; what is no path is left for whoever refuses it."""
     if not isinstance(value, str) or not value.strip() or "\0" in value:
         return value
-    path = Path(value).expanduser()
-    return value if path.is_absolute() else str(folder / path)
+    return str(folder / expanded(value))

@@ -73,7 +73,7 @@ def _check(name: str, runtime: Runtime) -> None:
 
 
 def _best_here(runtime: Runtime, preset: str) -> str:
-    """The method that did best in this results folder, where something was compared."""
+    """The method that did best in this results folder of those that any folder can train, if any were compared."""
     return best_method(Store(runtime.results), preset) if runtime.results.is_dir() else ""
 
 

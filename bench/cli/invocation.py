@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.cli.config import SETTINGS, Config, file_settings, read_config
 from bench.core.errors import UsageError
+from bench.core.files import expanded
 
 if TYPE_CHECKING:
     from bench.core.runtime import Runtime
@@ -70,6 +71,7 @@ def results_folder(config: Config, command: str = "bench run") -> Path:
 def runtime_of(config: Config, plugins: Sequence[Path] | None = None, **more: Any) -> Runtime:
     """The machine's side of the runs, from what is in force."""
     from bench.core.runtime import Runtime
+    from bench.data.caches import bytes_of
 
     settings = {
         "results": Path(config["results"]),
@@ -81,9 +83,9 @@ def runtime_of(config: Config, plugins: Sequence[Path] | None = None, **more: An
         "compiled": config["compile"],
         "graphs": config["graphs"],
         "plugins": (*config.plugins, *(str(p.resolve()) for p in plugins or [])),
-        "cache_limit_bytes": int(config["cache_limit_gb"] * 2**30),
+        "cache_limit_bytes": bytes_of(config["cache_limit_gb"]),
         "keep_weights": config["keep_weights"],
         "checkpoint_seconds": config["checkpoint_minutes"] * 60,
-        "log": str(Path(config["log"]).resolve()) if config["log"].endswith(".py") else config["log"],
+        "log": str(expanded(config["log"]).resolve()) if config["log"].endswith(".py") else config["log"],
     }
     return Runtime(**(settings | more))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.cli.console import grid, note, say
 from bench.core.errors import UsageError
+from bench.core.files import expanded
 from bench.core.mixes import is_mix
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def _kept(text: str, sets: Sequence[str], config: Config, *, partial: bool) -> s
 def _read(dataset: Dataset, rule: str) -> list[Sides]:
     from bench.data.foreign.kept import read_sides
 
-    return read_sides(dataset, Path(rule.removeprefix(FILE)).expanduser())
+    return read_sides(dataset, expanded(rule.removeprefix(FILE)))
 
 
 def _tell_remarks(name: str, sides: Sequence[Sides]) -> None:
@@ -83,7 +84,7 @@ def print_check(dataset: Dataset, rule: str, file: Path, config: Config) -> int:
     """Say of each split of a file whether it is the rule's; 1 where one is not."""
     from bench.data.foreign.kept import read_sides
 
-    sides = read_sides(dataset, file.expanduser())
+    sides = read_sides(dataset, expanded(file))
     _tell_remarks(dataset.name, sides)
     rows = [(number, *_held_against(dataset, rule, number, each, config)) for number, each in enumerate(sides)]
     grid(

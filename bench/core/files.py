@@ -1,4 +1,4 @@
-"""Files that are whole or absent: temporary file, fsync, rename; and hashes of what they hold."""
+"""Files that are whole or absent: temporary file, fsync, rename; hashes of what they hold; and paths as typed."""
 
 from __future__ import annotations
 
@@ -14,6 +14,14 @@ from typing import IO
 
 from bench.core.errors import StoreError
 from bench.core.processes import is_dead, mark
+
+
+def expanded(path: str | Path) -> Path:
+    """A path with `~` and `~user` as a shell reads them: as it is where there is no such user."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ recently used first, unless a process uses or builds them: frozen inputs to make
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import re
 import shutil
@@ -18,6 +19,8 @@ import weakref
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from bench.core.errors import UsageError
 
 RECOMPUTABLE = ("frozen", "pixels")
 FOREIGN_SECONDS = 24 * 3600.0
@@ -78,6 +81,13 @@ def remove(entry: Entry) -> None:
         else:
             gone.unlink()
             _sidecar(entry.path).unlink(missing_ok=True)
+
+
+def bytes_of(gigabytes: float) -> int:
+    """A limit in bytes; one that no disk could reach is refused."""
+    if not math.isfinite(gigabytes * 2**30):
+        raise UsageError(f"A cache's limit is a number of gigabytes, such as 20, not {gigabytes:g}.")
+    return int(gigabytes * 2**30)
 
 
 def why_not_less(cache: Path) -> str:

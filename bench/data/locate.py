@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.errors import UsageError, suggest
+from bench.core.files import expanded
 from bench.core.mixes import is_mix, sets_of
 from bench.core.progress import Report, silent
 from bench.core.registry import DATASETS
@@ -230,4 +231,4 @@ def _folder(
 def _path(what: str, value: Any) -> Path:
     if not isinstance(value, str) or not value.strip() or "\0" in value:
         raise UsageError(f"{what} must be a folder's path, not {value!r}.")
-    return Path(value).expanduser()
+    return expanded(value)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from bench.core.errors import UsageError
+from bench.core.files import expanded
 from bench.core.hashes import TOKEN, file_token
 from bench.core.registry import METHODS
 from bench.core.spec import Scalar
@@ -18,7 +19,7 @@ def weights_token(wish: str, flag: str = "--weights") -> tuple[dict[str, Path], 
     """What a spec says of the weights, and the file behind it where the user gave one."""
     if wish in ("pretrained", "random"):
         return {}, wish
-    path = Path(wish).expanduser()
+    path = expanded(wish)
     if not path.is_file():
         raise UsageError(f"{flag} {wish}: there is no such file (and it is neither 'pretrained' nor 'random').")
     token = file_token(path)
@@ -46,7 +47,7 @@ def with_tokens(options: Options) -> tuple[dict[str, dict[str, Scalar]], dict[st
             given = str(own.get(name, ""))
             if not given or given.startswith(TOKEN):
                 continue
-            path = Path(given).expanduser()
+            path = expanded(given)
             if not path.is_file():
                 raise UsageError(f"{method}.{name}={given}: there is no such file.")
             told[method][name] = file_token(path)

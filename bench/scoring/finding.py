@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
 import glob
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from bench.core.errors import DataError, UsageError
+from bench.core.files import expanded
 
 ENDINGS = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".bmp", ".dib", ".tif", ".tiff", ".gif", ".webp"}
@@ -36,24 +39,28 @@ def _all(words: Iterable[str], read: Callable[[], bytes], leave_out: Path | None
         if word == LIST:
             yield from _all(listed(read()), lambda: b"", leave_out)
             continue
-        path = Path(word).expanduser()
-        if path.is_dir():
+        path = expanded(word)
+        if os.path.isdir(path):  # noqa: PTH112 (no error where a name is too long: who opens it says so)
             yield from _below(path, leave_out)
-        elif not path.exists() and glob.has_magic(word):
+        elif glob.has_magic(word) and not os.path.exists(path):  # noqa: PTH110
             yield from _matching(word, leave_out)
         else:
             yield path
 
 
 def listed(data: bytes) -> list[str]:
-    """The names of a list: split at NUL bytes where there is one, so that a name may hold a newline; else at lines."""
+    """The names of a list: split at NUL bytes where there is one, so that a name may hold a newline; else at lines.
+
+    What an editor of another system puts before the first name, to say that the list is UTF-8, belongs to none.
+    """
+    data = data.removeprefix(codecs.BOM_UTF8)
     end = b"\0" if b"\0" in data else b"\n"
     names = (name.decode("utf-8", "surrogateescape") for name in data.split(end))
     return [stripped for name in names if (stripped := name.rstrip("\r") if end == b"\n" else name)]
 
 
 def _matching(pattern: str, leave_out: Path | None) -> Iterator[Path]:
-    paths = sorted(glob.glob(str(Path(pattern).expanduser()), recursive=True))  # noqa: PTH207 (a pattern may be absolute)
+    paths = sorted(glob.glob(str(expanded(pattern)), recursive=True))  # noqa: PTH207 (a pattern may be absolute)
     if not paths:
         raise UsageError(f"Nothing is called {pattern}.")
     for name in paths:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from bench.core.code import NUMERICS, code_of, same_code
 from bench.core.errors import BenchError, StoreError, UsageError, WeightsError
+from bench.core.files import expanded
 from bench.core.hashes import file_token
 from bench.core.machine import PACKAGES, describe, pick_device, refuse_precision, set_up
 from bench.core.mixes import flags_of, is_mix
@@ -55,8 +56,8 @@ def load(
     scale its scores are brought to; raw numbers without it.
     """
     files = {file_token(weights): weights} if weights is not None else {}
-    where = Path(cache) if cache is not None else default_cache()
-    runtime = Runtime(Path(results), where, dict(data or {}), device, weight_files=files)
+    where = expanded(cache) if cache is not None else default_cache()
+    runtime = Runtime(expanded(results), where, dict(data or {}), device, weight_files=files)
     return load_scorer(source, runtime, scale=scale)
 
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from bench.core.errors import UsageError
 from bench.core.files import write_bytes
 from bench.scoring.model_file import KIND
+from bench.scoring.scale import levelled
 from bench.scoring.scorer import Scorer
 
 EXTRA = "ONNX needs further packages: pip install 'glia-bench[export]'."
@@ -28,14 +29,17 @@ class FromViews(nn.Module):
     """The whole way from bytes: normalisation, frozen inputs, the model, the mean over views, the scale."""
 
     mapping: Tensor
+    ends: Tensor
 
     def __init__(self, scorer: Scorer) -> None:
         super().__init__()
         self.scorer, self.model = scorer, scorer.model
         self.names = sorted(scorer.views)
-        mapping = scorer.scale.mapping if scorer.scale is not None else None
-        numbers = () if mapping is None else mapping.curve or mapping.line
+        scale = scorer.scale
+        numbers = () if scale is None else scale.mapping.curve or scale.mapping.line
+        ends = (scale.low, scale.high, scale.margin) if scale is not None and scale.margin else ()
         self.register_buffer("mapping", torch.tensor(numbers, dtype=torch.float64))  # a plain number would lose digits
+        self.register_buffer("ends", torch.tensor(ends, dtype=torch.float64))
 
     def forward(self, *views: Tensor) -> tuple[Tensor, Tensor]:
         """Views in the order of their names, uint8 [count, size, size, 3] → (raw, score)."""
@@ -45,7 +49,16 @@ class FromViews(nn.Module):
         return raw, self.on_scale(raw.double()).float()
 
     def on_scale(self, raw: Tensor) -> Tensor:
-        """The scale's mapping in tensors: a logistic of four numbers, a line of three, or none."""
+        """The scale in tensors."""
+        score = self._mapped(raw)
+        if not len(self.ends):
+            return score
+        low, high, margin = self.ends.unbind()
+        levels: Tensor = levelled(score, torch.minimum(torch.maximum(score, low), high), margin)
+        return levels
+
+    def _mapped(self, raw: Tensor) -> Tensor:
+        """The scale's mapping: a logistic of four numbers, a line of three, or none."""
         if len(self.mapping) == 4:
             high, low, middle, width = self.mapping.unbind()
             return low + (high - low) * torch.sigmoid((raw - middle) / width.abs())

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench.core.errors import UsageError
+from bench.core.files import expanded
 from bench.data.labels.columns import Sheet, alike, read_csv
 from bench.data.locate import name_for
 
@@ -26,6 +28,13 @@ class Columns:
     group: str = ""
     lower_is_better: bool = False
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The same as a section of bench.toml has it."""
+        said: dict[str, Any] = {"csv": self.labels, "image": self.image, "score": self.score, "group": self.group}
+        turned = {"higher_is_better": False} if self.lower_is_better else {}
+        return {name: text for name, text in said.items() if text} | turned
+
 
 def own_set(folder: Path, wish: Columns, data: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """(the set's name, its section as bench.toml would have it); one that is configured already is that one."""
@@ -36,6 +45,9 @@ def own_set(folder: Path, wish: Columns, data: Mapping[str, Any]) -> tuple[str, 
         return known, dict(data[known])
     file = _labels_file(folder, wish.labels)
     name = name_for(folder.resolve())
+    if name in data and name == known:
+        said = ", ".join(f"{setting} = {json.dumps(value)}" for setting, value in wish.settings.items())
+        raise UsageError(f"bench.toml has this folder as [data.{name}]: write {said} there instead of the flags here.")
     if name in data:
         raise UsageError(f"bench.toml has another [data.{name}]: rename the folder, or use bench run -d {name}.")
     entry: dict[str, Any] = {"loader": "folder", "path": str(folder.resolve()), "csv": str(file)}
@@ -50,7 +62,7 @@ def _configured(folder: Path, data: Mapping[str, Any]) -> str:
     there = folder.resolve()
     for name, entry in data.items():
         path = entry.get("path") if isinstance(entry, Mapping) else None
-        if isinstance(path, str) and Path(path).expanduser().resolve() == there:
+        if isinstance(path, str) and expanded(path).resolve() == there:
             return name
     return ""
 
@@ -58,12 +70,12 @@ def _configured(folder: Path, data: Mapping[str, Any]) -> str:
 def _labels_file(folder: Path, wish: str) -> str:
     """The table of scores: the one named, else the only one there is."""
     if wish:
-        path = Path(wish).expanduser()
+        path = expanded(wish)
         if not (folder / path).is_file():
             if path.is_file():
                 return str(path.resolve())
             raise UsageError(f"--csv {wish}: there is no such file in {folder} or here.")
-        return wish
+        return str(path)
     names = sorted(path.name for path in folder.iterdir() if path.suffix.lower() in TABLES)
     if "labels.csv" in names:
         return "labels.csv"

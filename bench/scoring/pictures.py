@@ -50,6 +50,8 @@ def name_of(source: Source, place: int = 0) -> str:
 
 
 def _of_pil(image: Image.Image) -> Image.Image:
+    if 0 in image.size:
+        raise DataError(f"{name_of(image)} cannot be used: it has no pixels ({image.width}×{image.height}).")
     if image.width * image.height > MAX_PIXELS:
         raise DataError(
             f"{name_of(image)} cannot be used: it has {image.width}×{image.height} pixels; the limit is {MAX_PIXELS:,}."

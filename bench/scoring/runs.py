@@ -10,6 +10,7 @@ from bench.core.errors import StoreError, UsageError
 from bench.core.mixes import flags_of, sets_of
 from bench.core.registry import METHODS
 from bench.core.spec import Target
+from bench.planning.usual import fact_of
 from bench.records.results import Experiment, Record, Results
 from bench.records.store import Store
 from bench.report.arms import Arm
@@ -71,8 +72,9 @@ def best_of(store: Store, wish: str) -> Best:
 
 
 def kept_runs(store: Store) -> list[Record]:
-    """Every finished run whose trained tensors are kept."""
-    return [record for record in Results.read(store).records if _is_kept(store, record)]
+    """Every finished run whose trained tensors are kept, of methods that score any picture."""
+    records = Results.read(store).records
+    return [record for record in records if _scores_any_picture(record.spec.method) and _is_kept(store, record)]
 
 
 def _all_best(store: Store, method: str) -> list[Best]:
@@ -81,14 +83,25 @@ def _all_best(store: Store, method: str) -> list[Best]:
     for part in by_preset(Results.read(store)):
         if not part.rules.ranked:
             continue
-        sets = {name for arm in part.arms for name in part.trained_on(arm)}
-        for dataset in sorted(sets):
-            candidates = [best for arm in part.arms if (best := _measured(store, part, arm, dataset)) is not None]
-            if method:
-                candidates = [best for best in candidates if best.arm.method == method]
+        arms = [arm for arm in part.arms if _scores_any_picture(arm.method) and method in ("", arm.method)]
+        for dataset in sorted({name for arm in arms for name in part.trained_on(arm)}):
+            candidates = [best for arm in arms if (best := _measured(store, part, arm, dataset)) is not None]
             if candidates:
                 best_of_sets.append(max(candidates, key=lambda best: (not best.arm.limit, best.srcc)))
     return best_of_sets
+
+
+def _scores_any_picture(method: str) -> bool:
+    """Whether a method that takes part in ranks scores a picture of which only the pixels are known."""
+    told, others = "distortion" in fact_of(method, "needs"), fact_of(method, "stands_on") == "runs"
+    return bool(fact_of(method, "ranked")) and not told and not others
+
+
+def _learns_from_any_folder(method: str) -> bool:
+    """Whether a method learns from rated pictures alone, and something of each of them: without files or originals."""
+    needs = fact_of(method, "needs") or any(fact_of(method, "files").values())
+    idle = fact_of(method, "learns") == "nothing" or fact_of(method, "constant")
+    return method in METHODS and _scores_any_picture(method) and not needs and not idle
 
 
 def _measured(store: Store, part: PresetResults, arm: Arm, dataset: str) -> Best | None:
@@ -129,7 +142,7 @@ def _not_kept(record: Record) -> str:
 def _those_there(store: Store) -> str:
     runs = kept_runs(store)
     if not runs:
-        return f"No run there has kept weights: {KEEPING}, and `bench run` makes runs."
+        return f"No run there has kept weights that score pictures: {KEEPING}, and `bench run` makes runs."
     return f"Kept there: {'; '.join(map(_line, runs[:5]))}{f' and {len(runs) - 5} more' if len(runs) > 5 else ''}."
 
 
@@ -142,12 +155,16 @@ def _of(dataset: str, method: str) -> str:
 
 
 def best_method(store: Store, preset: str) -> str:
-    """The method that did best on most sets of a preset, each as it is; "" where nothing was compared."""
+    """Of the methods that any folder can train, each as it is, the one that did best on most sets of a preset.
+
+    "" where nothing was compared.
+    """
     wins: Counter[str] = Counter()
     for part in by_preset(Results.read(store)):
         if part.preset.name != preset or not part.rules.ranked:
             continue
-        plain = [arm for arm in part.arms if not (arm.options or arm.recipe or arm.limit) and arm.method in METHODS]
+        plain = [arm for arm in part.arms if not (arm.options or arm.recipe or arm.limit)]
+        plain = [arm for arm in plain if _learns_from_any_folder(arm.method)]
         for dataset in part.own_test_sets():
             experiment = Experiment(dataset, Target.of(dataset))
             cells = {arm.method: Cell.of(part.runs(arm, experiment), experiment, "srcc") for arm in plain}

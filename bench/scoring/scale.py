@@ -18,6 +18,19 @@ FEWEST_PICTURES = 8
 STEEPEST = 0.1
 """Of the raw numbers' deviation: a narrower logistic is a step, which would give most pictures one of two scores."""
 
+MARGIN = 0.1
+"""Of the training scores' range: no score comes farther beyond them. A line, or the tail of a logistic that was fitted
+as an exponential, would go on for ever."""
+
+
+def levelled(scores: Any, within: Any, margin: Any) -> Any:
+    """Scores, numpy's or torch's, brought nearer than a margin to what they are `within` the allowed ones.
+
+    Those that are within stay as they are, and the order of all is kept.
+    """
+    beyond = scores - within
+    return within + beyond / (1 + abs(beyond) / margin)
+
 
 @dataclass(frozen=True)
 class Scale:
@@ -31,10 +44,15 @@ class Scale:
     """The least and the largest score of the training part."""
     pictures: int
     """How many of them the mapping was fitted on."""
+    margin: float = 0.0
+    """How far beyond these scores its own can come; 0: as far as the mapping goes, as in files of before."""
 
     def __call__(self, raw: ArrayLike) -> NDArray[np.float64]:
         """Raw numbers on the scale."""
-        return self.mapping(np.asarray(raw, dtype=np.float64))
+        scores = self.mapping(np.asarray(raw, dtype=np.float64))
+        if not self.margin:
+            return scores
+        return np.asarray(levelled(scores, np.clip(scores, self.low, self.high), self.margin), dtype=np.float64)
 
     @property
     def said(self) -> str:
@@ -45,7 +63,8 @@ class Scale:
     def to_json(self) -> dict[str, Any]:
         """Plain types, for a header or a file."""
         curve = list(self.mapping.curve) if self.mapping.curve is not None else None
-        plain = {name: getattr(self, name) for name in ("dataset", "higher_is_better", "low", "high", "pictures")}
+        names = ("dataset", "higher_is_better", "low", "high", "pictures", "margin")
+        plain = {name: getattr(self, name) for name in names}
         return plain | {"curve": curve, "line": list(self.mapping.line)}
 
     @staticmethod
@@ -53,8 +72,10 @@ class Scale:
         """Read back; a KeyError, TypeError or ValueError where it is none."""
         fields: dict[str, Any] = json.loads(plain) if isinstance(plain, str) else dict(plain)
         curve, line = fields.pop("curve"), fields.pop("line")
-        numbers = [*line, *(curve or ()), fields["low"], fields["high"]]
-        if len(line) != 3 or (curve is not None and len(curve) != 4) or not np.isfinite(numbers).all():
+        margin = fields.get("margin", 0.0)
+        numbers = [*line, *(curve or ()), fields["low"], fields["high"], margin]
+        sound = len(line) == 3 and (curve is None or len(curve) == 4) and np.isfinite(numbers).all() and margin >= 0
+        if not sound:
             raise ValueError("no mapping")
         return Scale(mapping=Logistic(None if curve is None else tuple(curve), tuple(line), True), **fields)
 
@@ -84,4 +105,5 @@ def fit_scale(dataset: str, raw: Sequence[float], labels: np.ndarray, oriented: 
     mapping = logistic if logistic.ok and not steep and logistic.decreasing != rises else line
     if mapping.decreasing == rises or not np.ptp(mapping(numbers)) > 0:
         return None
-    return Scale(dataset, mapping, rises, float(labels.min()), float(labels.max()), len(numbers))
+    low, high = float(labels.min()), float(labels.max())
+    return Scale(dataset, mapping, rises, low, high, len(numbers), MARGIN * (high - low))

@@ -40,6 +40,11 @@ class Scorer:
         self.about, self.networks = about, networks
         self.model, self.device = networks.model.eval(), networks.device
         recipe, features = about.spec.recipe, self.model.features
+        if networks.method.stands_on == "runs":
+            raise UsageError(
+                f"{about.spec.method} makes its scores of those of other runs and looks at no picture: name these, as "
+                "in --run A,B, for their mean."
+            )
         if features.knows:
             raise UsageError(
                 f"{about.spec.method} is told the {' and the '.join(features.knows)} of each picture: it can score the "

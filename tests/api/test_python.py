@@ -247,6 +247,10 @@ def test_what_makes_no_sense_is_refused_before_anything_is_run(home, holiday):
         {"data": {"holiday": {"path": "holiday", "colour": "red"}}},
         {"device": "abacus"},
         {"methods": [1]},
+        {"splits": 1.5},
+        {"splits": True},
+        {"limit": 3.5},
+        {"limit": -4},
     ):
         with pytest.raises(UsageError):
             bench.run(**({"methods": "linear_probe", "data": holiday, "quiet": True} | TOY | wrong))
@@ -264,6 +268,35 @@ def test_failed_runs_are_warned_of_and_are_the_error_where_there_is_nothing_else
     with pytest.warns(UserWarning, match="1 of 2 runs failed"):
         frame = bench.run("linear_probe", data=holiday, splits=2, quiet=True, **TOY)
     assert set(frame["split"]) == {1}
+
+
+def test_runs_that_fail_for_what_can_be_mended_are_warned_of_too_until_it_is(home, holiday):
+    make_set(home / "far", 4)
+    both = holiday | {"far": {"path": home / "far", "group": "group"}}
+    picture = home / "far" / "g0_0.png"
+    sound = picture.read_bytes()
+    picture.write_text("words")
+    with pytest.raises(bench.BenchError, match=r"^1 of 1 run failed: .*g0_0\.png cannot be used: it is not a picture"):
+        bench.run("linear_probe", "main", {"far": both["far"]}, splits=1, quiet=True, **TOY)
+    with pytest.warns(UserWarning, match=r"^1 of 2 runs failed: .*g0_0\.png"):
+        frame = bench.run("linear_probe", "main", both, splits=1, quiet=True, **TOY)
+    assert set(frame["train"]) == {"holiday"}
+    picture.write_bytes(sound)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        frame = bench.run("linear_probe", "main", both, splits=1, quiet=True, **TOY)
+    assert set(frame["train"]) == {"holiday", "far"}
+
+
+def test_a_run_that_another_process_is_making_has_not_failed(home, holiday, monkeypatch):
+    def other_takes(plan, runtime, *_, **__):
+        Store(runtime.results).claims.take(plan.specs[0].training_key, "", run=plan.specs[0].key)
+        return 0
+
+    monkeypatch.setattr("bench.cli.execute.execute", other_takes)
+    assert bench.run("linear_probe", data=holiday, splits=1, quiet=True, **TOY).empty
+    with pytest.raises(bench.BenchError, match="1 of 2 runs failed: it left no record"):
+        bench.run("linear_probe", data=holiday, splits=2, quiet=True, **TOY)
 
 
 # The page ------------------------------------------------------------------------------------------------------------

@@ -59,3 +59,15 @@ def test_plugins_are_files_beside_the_configuration(tmp_path):
 def test_a_wrong_file_is_named_with_what_is_wrong(tmp_path, text, says):
     with pytest.raises(UsageError, match=says):
         written(tmp_path, text)
+
+
+@pytest.mark.parametrize("below", [False, True])
+def test_a_tilde_in_the_file_or_a_flag_is_the_home(tmp_path, monkeypatch, below):
+    monkeypatch.setenv("HOME", "/home/me")
+    folder = tmp_path / "below" if below else tmp_path
+    folder.mkdir(exist_ok=True)
+    monkeypatch.chdir(folder)
+    (tmp_path / "bench.toml").write_text('[run]\nresults = "~/x"\ncache = "~/c"\n')
+    config = read_config(folder, {})
+    assert (config["results"], str(config.cache)) == ("/home/me/x", "/home/me/c")
+    assert read_config(folder, {"results": "~/y"})["results"] == "/home/me/y"

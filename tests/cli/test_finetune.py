@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bench.cli import app
+from bench.core.errors import UsageError
 from bench.planning.plan import Ask, make_plan
 from bench.records.store import Store
 from bench.scoring.own_set import Columns, own_set
@@ -77,6 +78,23 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(home):
     assert not (home / "results").exists()
 
 
+def test_a_table_below_the_home_is_found(home, monkeypatch):
+    monkeypatch.setenv("HOME", str(home))
+    renamed(home / "holiday", "image,score,group")
+    for wish in ("~/holiday/votes.csv", "votes.csv"):
+        assert bench("finetune", "holiday", f"--csv={wish}", "--weights", "random", "--dry-run", *QUICK).exit_code == 0
+
+
+def test_a_set_below_the_home_of_nobody_stops_no_other(home):
+    with (home / "bench.toml").open("a") as file:
+        file.write('[data.trip]\nloader = "folder"\npath = "~nosuch/trip"\n')
+    result = bench("finetune", "holiday", "--weights", "random", "--dry-run", *QUICK)
+    assert result.exit_code == 0, result.stderr
+    named = bench("run", "-m", "mean", "-d", "trip", "--dry-run")
+    assert named.exit_code == 1
+    assert "there is no folder ~nosuch/trip; correct [data.trip]" in " ".join(named.stderr.split())
+
+
 def spoilt(folder: Path, how: str) -> None:
     labels = folder / "labels.csv"
     text = labels.read_text()
@@ -139,6 +157,19 @@ def test_a_folder_that_bench_toml_knows_keeps_its_name_and_settings(home):
     assert own_set(home / "holiday", Columns(), data) == ("trip", data["trip"])
     name, entry = own_set(home / "holiday", Columns(lower_is_better=True), {})
     assert (name, entry["csv"], entry["higher_is_better"]) == ("holiday", "labels.csv", False)
+
+
+def test_flags_about_a_folder_that_bench_toml_knows_are_to_be_written_there(home):
+    with (home / "bench.toml").open("a") as file:
+        file.write('[data.holiday]\nloader = "folder"\npath = "holiday"\n')
+    result = bench("finetune", "holiday", "--lower-is-better", "--group-column", "group", "--dry-run")
+    assert result.exit_code == 2
+    said = " ".join(result.stderr.split())
+    assert 'has this folder as [data.holiday]: write group = "group", higher_is_better = false there' in said
+    (home / "elsewhere").mkdir()
+    other = {"holiday": {"loader": "folder", "path": str(home / "elsewhere")}}
+    with pytest.raises(UsageError, match=r"has another \[data.holiday\]: rename the folder"):
+        own_set(home / "holiday", Columns(lower_is_better=True), other)
 
 
 def test_the_method_is_the_one_that_did_best_on_most_sets_here(tmp_path):

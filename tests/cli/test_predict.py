@@ -166,6 +166,36 @@ def test_odd_but_sound_pictures_are_scored(home, keys, tmp_path):
     assert listed.exit_code == 0, listed.stderr
 
 
+def odd_names(folder: Path) -> list[str]:
+    """Pictures whose names begin with "~", one of them there, and a name that is too long to be one."""
+    shutil.copy("far/g0_0.png", folder / "~tmp.png")
+    return ["~tmp.png", "~gone.png", "a" * 300 + ".png", str(Path("far/g0_1.png").resolve())]
+
+
+@pytest.mark.parametrize("how", ["named", "lines", "NUL bytes"])
+def test_names_that_no_home_or_file_system_knows_stop_no_other(home, keys, tmp_path, monkeypatch, how):
+    names = odd_names(tmp_path)
+    where = ("--results", home / "results", "--run", keys["adapter", 0])
+    shutil.copy("bench.toml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    if how == "named":
+        result = predict(*names, *where)
+    else:
+        result = predict("-", *where, stdin=("\0" if how == "NUL bytes" else "\n").join(names))
+    assert result.exit_code == 1
+    assert [name for _, name in rows(result)] == [names[0], names[3]]
+    said = [line for line in result.stderr.splitlines() if line.startswith("Not scored: ")]
+    assert len(said) == 2
+    assert "there is no such file" in said[0]
+    assert "File name too long" in said[1]
+
+
+def test_a_mark_of_utf_8_before_a_list_belongs_to_no_name(home, keys):
+    result = predict("-", "--run", keys["adapter", 0], stdin="\ufefffar/g0_0.png\nfar/g0_1.png\n".encode())
+    assert result.exit_code == 0, result.stderr
+    assert [name for _, name in rows(result)] == ["far/g0_0.png", "far/g0_1.png"]
+
+
 @pytest.mark.parametrize(
     ("words", "why"),
     [

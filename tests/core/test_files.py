@@ -1,10 +1,11 @@
-"""Files are whole or absent, and what a killed writer leaves is taken away by the next run."""
+"""Files are whole or absent, what a killed writer leaves is taken away by the next run, and `~` is a home."""
 
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
-from bench.core.files import atomic, sweep
+from bench.core.files import atomic, expanded, sweep
 from bench.records.store import Store
 
 KILLED = """
@@ -44,3 +45,10 @@ def test_files_of_writers_that_live_or_are_of_another_machine_stay(tmp_path):
     assert (tmp_path / "other.json").read_bytes() == b"whole"
     assert elsewhere.exists()
     assert unmarked.exists()
+
+
+def test_a_tilde_stands_for_a_home_and_for_itself_where_there_is_no_such_user(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    assert expanded("~/x") == Path("/home/me/x")
+    for name in ("~tmp.jpg", "~nosuch/x", "a/~/x", "x"):
+        assert expanded(name) == Path(name)

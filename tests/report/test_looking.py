@@ -289,6 +289,17 @@ def test_a_limit_that_is_not_reached_says_why(cache):
     assert "are left" not in bench("cache", "limit", "1").stdout
 
 
+@pytest.mark.parametrize("size", ["inf", "1e308"])
+def test_a_limit_that_no_disk_could_reach_is_refused_in_a_line(home, size):
+    refused = bench("cache", "limit", size)
+    assert refused.exit_code == 2
+    assert f"a number of gigabytes, such as 20, not {float(size):g}" in refused.stderr
+    (home / "bench.toml").write_text("[run]\ncache_limit_gb = 1e308\n")
+    refused = bench("run", "-m", "mean", "-d", "demo_a", "--dry-run")
+    assert refused.exit_code == 2
+    assert "a number of gigabytes" in refused.stderr
+
+
 @pytest.fixture
 def changed(home):
     """Records of two methods with one recipe of their own in common, in a folder of their own."""

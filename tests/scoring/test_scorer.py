@@ -162,6 +162,11 @@ def test_what_is_no_picture_is_refused_in_a_sentence(scorers, what, why):
         scorers["adapter"](what)
 
 
+def test_a_picture_without_pixels_is_refused_by_its_name(scorers):
+    with pytest.raises(DataError, match=r"picture 1 cannot be used: it has no pixels \(0×5\)"):
+        scorers["adapter"](Image.new("RGB", (0, 5)))
+
+
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (300, 2)])
 def test_tiny_and_narrow_pictures_have_scores(scorers, size):
     picture = Image.new("RGB", size, (90, 120, 30))
@@ -225,9 +230,13 @@ def test_methods_that_learn_or_look_otherwise_score_as_their_test_does(tmp_path,
     assert np.allclose(scorer.raw([root / name for name in names]), stored["near:test/predicted"], atol=1e-4, rtol=1e-4)
 
 
-def test_a_method_that_is_told_the_distortion_scores_no_other_pictures(made):
+@pytest.mark.parametrize(
+    ("method", "why"),
+    [("distortion_oracle", "is told the distortion"), ("ensemble", "looks at no picture: name these")],
+)
+def test_a_method_that_needs_more_than_a_picture_is_refused_with_the_reason(made, method, why):
     runtime, _ = made
-    spec = tiny_spec("distortion_oracle")
+    spec = tiny_spec(method)
     networks = build_networks(spec, runtime, silent, torch.device("cpu"), Shared())
-    with pytest.raises(UsageError, match="is told the distortion"):
+    with pytest.raises(UsageError, match=why):
         Scorer(About(spec, networks.weights_hash(), "", 1), networks)

@@ -95,6 +95,7 @@ def prepare(
     from bench.cli.invocation import configure
     from bench.core.progress import Display, counted
     from bench.core.spec import Recipe
+    from bench.data.caches import bytes_of
     from bench.data.locate import load_dataset
     from bench.data.pixels.build import estimate_bytes
     from bench.data.pixels.store import open_store
@@ -103,7 +104,7 @@ def prepare(
     from bench.planning.presets import preset_named
 
     config = configure(plugin, preset=preset)
-    settings, limit = preset_named(config.preset), int(config["cache_limit_gb"] * 2**30)
+    settings, limit = preset_named(config.preset), bytes_of(config["cache_limit_gb"])
     ready = []  # all stay open, and so in use: none is deleted to make room for the next
     with Display() as display:
         for name in names:
@@ -233,13 +234,13 @@ def cache_limit(
 ) -> None:
     """Delete what was not used for longest until all fits. `cache_limit_gb` in bench.toml bounds frozen inputs."""
     from bench.cli.invocation import configure
-    from bench.data.caches import cache_entries, limit, why_not_less
+    from bench.data.caches import bytes_of, cache_entries, limit, why_not_less
 
-    config = configure()
-    gone = limit(config.cache, int(gigabytes * 2**30))
+    config, most = configure(), bytes_of(gigabytes)
+    gone = limit(config.cache, most)
     say(f"{_entries(gone)} deleted, {_size(sum(e.bytes for e in gone))} freed.")
     left = sum(entry.bytes for entry in cache_entries(config.cache))
-    if left > gigabytes * 2**30:
+    if left > most:
         say(f"{_size(left)} are left, more than asked for: {why_not_less(config.cache)}.")
 
 

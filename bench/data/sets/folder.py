@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from bench.core.errors import UsageError
+from bench.core.files import expanded
 from bench.data.dataset import Dataset, DatasetSource
 from bench.data.labels.columns import Sheet, read_csv
 from bench.data.labels.match import Labels, Row, assemble, label_file
@@ -96,7 +97,7 @@ class Folder(DatasetSource):
     def _path(self, setting: str, default: str) -> str:
         """A setting that names a file or a folder, with "/" between folders as label files have it."""
         text = self._text(setting, default)
-        whole = Path(text).expanduser()
+        whole = expanded(text)
         return str(whole) if whole.is_absolute() else text.replace("\\", "/")
 
     def _text(self, setting: str, default: str) -> str:
