@@ -143,7 +143,7 @@ def test_a_table_holds_the_medians_that_the_command_prints(made_up):
     assert frame.index.name == "Method"
     assert frame.attrs["name"] == "main_demo"
     assert frame.attrs["tables"] == ["main_ranking_demo"]
-    assert any("Medians over 3 models: 3 folds" in line for line in frame.attrs["notes"])
+    assert any("Medians over 3 folds" in line for line in frame.attrs["notes"])
     assert any(line.startswith("Preset: demo") for line in frame.attrs["footer"])
 
 
@@ -177,7 +177,7 @@ def test_a_notebook_shows_title_table_and_first_notes_and_pieces_are_plain_frame
     shown = frame._repr_html_()
     assert shown.startswith("<p><b>Demo. Performance comparison")
     assert "<table" in shown
-    assert "Medians over 3 models: 3 folds" in shown
+    assert "Medians over 3 folds" in shown
     assert "<li>2 more in <code>attrs['notes']</code>" in shown
     assert type(frame.head(1)) is pd.DataFrame
 
