@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from bench.core.errors import UsageError
 from bench.core.spec import RunSpec, Target
 from bench.planning.protocol import Protocol, Request
-from bench.records.results import Results
+from bench.records.results import Experiment, Results
+from bench.report.cells import Cell
 from bench.report.table import Table
 from bench.report.tables.fill import Layout, Line, PresetResults, by_preset, fill, own_columns
 from protocols.variants import base_of
@@ -17,7 +19,7 @@ FULL = 0.8
 
 
 class DataEfficiency(Protocol):
-    """Training parts of 20, 40 and 60% of a set, nested, its 20% test part fixed (GLIA Table 3, LoDa Table 5)."""
+    """Training parts of 20, 40 and 60% of a set, nested, its test part fixed (GLIA Table 3, LoDa Table 5)."""
 
     title: ClassVar[str] = "Data efficiency"
 
@@ -26,13 +28,20 @@ class DataEfficiency(Protocol):
 
     def plan(self, request: Request) -> list[RunSpec]:
         """Every fraction of every split, and the full training part."""
-        return [
+        specs = [
             request.spec(method, dataset, [Target.of(dataset)], split, fraction=fraction)
             for split in range(request.splits)
             for dataset in request.wanted(request.preset.data_efficiency)
             for fraction in _parse(self.fractions)
             for method in request.chosen("linear_probe", "loda", "glia")
         ]
+        for spec in specs:
+            if spec.folds and 1 - 1 / spec.folds <= spec.fraction < FULL:
+                raise UsageError(
+                    f"fractions={self.fractions!r}: {spec.fraction:g} of {spec.train} is no part of what "
+                    f"{spec.split_rule} trains on, which is {_percent(1 - 1 / spec.folds)}."
+                )
+        return specs
 
     def tables(self, results: Results) -> list[Table]:
         """One table a preset, of whatever fractions there are."""
@@ -56,10 +65,12 @@ def _table(part: PresetResults) -> Table | None:
     datasets = [name for name in part.own_test_sets(part.preset.main) if name in {e.train for e in smaller}]
     lines = []
     compared = {arm for e in smaller for arm in part.arms if part.runs(arm, e)}
+    full = _full(part, datasets)
     for fraction in sorted({e.fraction for e in smaller} | {FULL}):
         arms = part.arms_in(own_columns(datasets, fraction=fraction))
+        mode = full if fraction == FULL else _percent(fraction)
         lines += [
-            Line((_percent(fraction), arm.title), arm, arm, fraction=fraction)
+            Line((mode, arm.title), arm, arm, fraction=fraction)
             for arm in arms
             if arm in compared and base_of(arm) == arm
         ]
@@ -77,11 +88,19 @@ def _table(part: PresetResults) -> Table | None:
         published_lead=lambda row: (_percent(row.fraction), row.label),
         notes=(
             "Mode: training images in percent of the whole set; a smaller part lies inside a larger one, and the test "
-            "part is always the same 20%.",
+            "part is always the same.",
         ),
     )
     return fill(part, layout)
 
 
+def _full(part: PresetResults, datasets: Sequence[str]) -> str:
+    """How the full training parts are called: by their share, where all sets have the same."""
+    whole = [Experiment(name, Target.of(name)) for name in datasets]
+    cells = (Cell.of(part.runs(arm, e), e, "srcc") for e in whole for arm in part.arms)
+    shares = {cell.share for cell in cells if cell.runs}
+    return _percent(shares.pop()) if len(shares) == 1 else "all but the test part"
+
+
 def _percent(fraction: float) -> str:
-    return f"{100 * fraction:g}%"
+    return f"{100 * fraction:.3g}%"

@@ -192,6 +192,10 @@ class RunSpec:
         self._refuse_unknown_split()
         if not 0 < self.fraction <= 0.8:
             raise UsageError(f"fraction={self.fraction} must lie in (0, 0.8]: 20% of a set is always kept for tests.")
+        if self.source == "all" and self.recipe.selection == "oracle":
+            raise UsageError(
+                "selection=oracle chooses an epoch on the test part, which source=all trains on: leave one of them out."
+            )
         if is_mix(self.train):
             object.__setattr__(self, "train", str(mix_of(self.train)))
             self._refuse_mixed_scales()

@@ -61,12 +61,12 @@ def make_split(
     `fraction` is of the whole set's images (LoDa's data-efficiency protocol): the test part stays, and a smaller
     training part is the head of a larger one, so subsets are nested. Contents come whole but for the last, which is
     cut to give the share exactly. `source="all"` trains on everything (cross-dataset).
-    `validate` takes every eighth training content for model selection. By `split_rule` "kfold:7" the number is one of
-    seven folds, and each content is tested in exactly one of them; "official" is the authors' split, always whole: the
-    number then only orders what is taken for validation where the authors name nothing for it. So it is with other
-    people's splits ("loda", "pyiqa", and "file:…", which is kept in the folder `results`). "images" and "images:7" deal
-    pictures instead of contents, which gives away what the test part shows. Of a dataset of several sets each is split
-    by itself.
+    `validate` takes every eighth content of what is learned from for model selection: a share is never exceeded.
+    By `split_rule` "kfold:7" the number is one of seven folds, and each content is tested in exactly one of them;
+    "official" is the authors' split, always whole: the number then only orders what is taken for validation where the
+    authors name nothing for it. So it is with other people's splits ("loda", "pyiqa", and "file:…", which is kept in
+    the folder `results`). "images" and "images:7" deal pictures instead of contents, which gives away what the test
+    part shows. Of a dataset of several sets each is split by itself.
     """
     if dataset.parts:
         common: dict[str, Any] = {"fraction": fraction, "source": source, "validate": validate}
@@ -85,14 +85,18 @@ def make_split(
     images = round(fraction * len(dataset)) if fraction < TRAIN_SHARE else len(dataset)
     if source == "all":
         train = train + test
-    held = _held_out(train) if validate else []
-    kept_out = set(held)
-    train = [content for content in train if content not in kept_out]
+    head = _head(dataset, train, number, images)
+    held = _held_out_of(groups, train, head) if validate else head[:0]
     unit = "reference contents" if dataset.grouped else "images, whatever they show" if whatever else "images"
     rule = f"{folds}-fold over {unit}" if folds else f"random {TRAIN_SHARE:.0%}/{1 - TRAIN_SHARE:.0%} of {unit}"
     rule = rule if source == "split" else f"all {unit}"
-    head = _head(dataset, train, number, images)
-    return Split(head, _rows(groups, test), _rows(groups, held), rule)
+    return Split(np.setdiff1d(head, held), _rows(groups, test), held, rule)
+
+
+def _held_out_of(groups: np.ndarray, contents: Sequence[str], rows: np.ndarray) -> np.ndarray:
+    """Those of the rows that are for validation: of every eighth of their contents, in the order given."""
+    seen = set(groups[rows].tolist())
+    return np.intersect1d(rows, _rows(groups, _held_out([content for content in contents if content in seen])))
 
 
 def _ungrouped(dataset: Dataset) -> Dataset:
@@ -253,8 +257,8 @@ def _fixed(dataset: Dataset, number: int, split_rule: str, validate: bool, resul
     train, test, held, rule = _parts_of(dataset, number, split_rule, results)
     if validate and not len(held):
         groups = dataset.table["group"].to_numpy()
-        chosen = _rows(groups, _held_out(order_contents(set(groups[train].tolist()), number)))
-        held, train = np.intersect1d(train, chosen), np.setdiff1d(train, chosen)
+        held = _held_out_of(groups, order_contents(set(groups[train].tolist()), number), train)
+        train = np.setdiff1d(train, held)
     return Split(train, test, held, rule)
 
 

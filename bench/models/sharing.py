@@ -17,7 +17,15 @@ from bench.core.spec import RunSpec
 from bench.models.method import Method
 from bench.models.texts import ClipTexts, Encode, random_texts
 from bench.models.vit import Vit
-from bench.models.weights.load import CNN_FILE, CnnToolbox, LoadedWeights, load_vit, no_weights, toolbox
+from bench.models.weights.load import (
+    CNN_FILE,
+    CnnToolbox,
+    LoadedWeights,
+    load_vit,
+    no_weights,
+    tensors_hash,
+    toolbox,
+)
 
 Network = TypeVar("Network", bound=nn.Module)
 Load = Callable[[], tuple[Network, LoadedWeights]]
@@ -28,6 +36,8 @@ class _Loaded:
     key: tuple[object, ...]
     network: nn.Module
     weights: LoadedWeights
+    sums: tuple[int, ...]
+    """What its parameters summed up to when it was loaded."""
 
 
 class SharedNetworks:
@@ -59,9 +69,21 @@ class SharedNetworks:
         """A copy of the network of a kind, which is loaded where the last one was another."""
         if kind not in self._loaded or self._loaded[kind].key != key:
             self._loaded.pop(kind, None)  # before the next is loaded, or both would be in memory
-            self._loaded[kind] = _Loaded(key, *load())
+            network, weights = load()
+            self._loaded[kind] = _Loaded(key, network, weights, _sums(network))
         loaded = self._loaded[kind]
         return _copy(loaded.network), loaded.weights
+
+    def written_on(self) -> str:
+        """Give up the networks that a method has written on while it built its model; a hash of them, "" of none.
+
+        The method may do so (some ways to start an adapter subtract it from the frozen weights). No other run may see
+        it, and what the method's frozen part computes is no longer that of the weights as they were loaded.
+        """
+        changed = {kind: loaded for kind, loaded in self._loaded.items() if _sums(loaded.network) != loaded.sums}
+        for kind in changed:
+            del self._loaded[kind]
+        return "+".join(tensors_hash(loaded.network.state_dict()) for _, loaded in sorted(changed.items()))
 
 
 class SharedToolbox:
@@ -126,6 +148,13 @@ def _copy(network: Any) -> Any:
     """The same network as new modules and new parameters that share their memory; buffers are copied."""
     memo: dict[int, Any] = {id(p): nn.Parameter(p.detach(), requires_grad=False) for p in network.parameters()}
     return copy.deepcopy(network, memo)
+
+
+def _sums(network: nn.Module) -> tuple[int, ...]:
+    """For each parameter the sum of the bits of its numbers: quick to make, and another where it was written on."""
+    whole = {8: torch.int64, 4: torch.int32, 2: torch.int16, 1: torch.uint8}
+    bits = (p.detach().view(whole[p.element_size()]) for p in network.parameters())
+    return tuple(int(numbers.sum(dtype=torch.int64)) for numbers in bits)
 
 
 def _origin(runtime: Runtime, token: str) -> tuple[object, ...]:

@@ -18,6 +18,8 @@ from bench.report.table import UNRANKED, Cost, Number
 if TYPE_CHECKING:
     from bench.metrics.contents import ModelScores
 
+USUAL_SHARE = 0.8
+"""Of a set: the training part where nobody asks for less."""
 DIGITS = 3
 """Numbers that print the same are the same for ranking."""
 NO_INTERVAL = "no interval"
@@ -81,6 +83,12 @@ class Cell:
     def folds(self) -> int:
         """To how many folds its set was dealt; 0 where it was split otherwise, or nothing was run."""
         return max((record.spec.folds for record in self.records), default=0)
+
+    @property
+    def share(self) -> float:
+        """The share of the set that was learned from: all but a fold in k-fold, where nothing else was asked for."""
+        whole = self.folds and self.experiment.fraction == USUAL_SHARE
+        return 1 - 1 / self.folds if whole else self.experiment.fraction
 
     @property
     def failed(self) -> int:

@@ -64,6 +64,8 @@ class Networks:
     model: QualityModel
     weights: LoadedWeights
     further: Mapping[str, LoadedWeights]
+    written_on: str
+    """A hash of the loaded networks that the method has written on; "" of none."""
 
     @property
     def autocast(self) -> Autocast:
@@ -77,11 +79,14 @@ class Networks:
         """
         further = (f"{name}={loaded.hash}" for name, loaded in sorted(self.further.items()))
         own = [f"{self.spec.backbone}={self.weights.hash}"] if self.spec.backbone else []
-        return "+".join([*own, *further])
+        return "+".join([*own, *further, *([f"written on: {self.written_on}"] if self.written_on else [])])
 
     def normalisation(self) -> tuple[Sequence[float], Sequence[float]]:
-        """Mean and deviation of the pixels that the networks see."""
-        return IMAGENET if self.spec.recipe.norm == "imagenet" else (self.weights.mean, self.weights.std)
+        """Mean and deviation of the pixels that networks see; by norm=timm, without a ViT, the first network's own."""
+        if self.spec.recipe.norm == "imagenet":
+            return IMAGENET
+        own = self.weights if self.spec.backbone else next(iter(self.further.values()), self.weights)
+        return own.mean, own.std
 
 
 @dataclass(frozen=True)
@@ -224,7 +229,7 @@ def build_networks(spec: RunSpec, runtime: Runtime, report: Report, device: torc
     tools = SharedToolbox(shared.networks, spec, runtime, report)
     model = method.build(vit, spec.recipe, tools)
     own_what_is_trained(model.to(device))
-    return Networks(spec, device, method, model, weights, tools.loaded)
+    return Networks(spec, device, method, model, weights, tools.loaded, shared.networks.written_on())
 
 
 def open_feeds(built: BuiltModel, shared: Shared, beside: Session | None = None) -> Session:

@@ -151,6 +151,10 @@ def test_a_wrong_field_is_named(change, named):
 @pytest.mark.parametrize(
     ("make", "says"),
     [
+        (
+            lambda: RunSpec("glia", "livec", ("csiq:all",), source="all", recipe=Recipe(selection="oracle")),
+            "which source=all trains on",
+        ),
         (lambda: Recipe(selection="foo"), "selection='foo' is none of last, val, oracle"),
         (lambda: replace(SPEC, precision="fp8"), "precision='fp8' is none of fp32, bf16"),
         (lambda: replace(SPEC, source="half"), "source='half' is none of split, all"),

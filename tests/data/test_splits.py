@@ -43,6 +43,16 @@ def test_smaller_parts_have_exactly_their_share_and_lie_inside_larger_ones(group
         before = set(split.train)
 
 
+@given(st.integers(16, 30), st.integers(1, 9), st.integers(0, 20), st.sampled_from([0.2, 0.4, 0.6]))
+def test_what_is_held_out_to_choose_an_epoch_lies_inside_the_share_that_is_learned_from(groups, each, number, fraction):
+    data = dataset(groups, each)
+    share = make_split(data, number, fraction=fraction)
+    split = make_split(data, number, fraction=fraction, validate=True)
+    assert sorted({*split.train, *split.validation}) == sorted(share.train)
+    assert len(split.validation)
+    assert np.array_equal(split.test, share.test)
+
+
 def test_the_order_of_rows_and_files_changes_nothing():
     data = dataset(12)
     mixed = Dataset("made", None, data.table.sample(frac=1, random_state=3).reset_index(drop=True), grouped=True)

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from bench.core.errors import RunError, UsageError
 from bench.core.registry import METHODS, add_plugin_file
@@ -17,6 +18,8 @@ from bench.planning.protocol import MethodChoice, Request
 from bench.records.store import Store
 from bench.report.verify import verify
 from bench.training.run import make_run
+from bench.training.session import build_networks
+from bench.training.shared import Shared
 from tests.world import make_world, tiny_runtime, tiny_spec
 
 OWN_NETWORK = '''
@@ -158,6 +161,18 @@ def test_a_method_with_a_network_of_its_own_is_trained_without_the_runs_vit(worl
     assert record["parameters"]["trainable"] == record["parameters"]["total"] > 80_000
     assert np.isfinite(arrays["near:test/predicted"]).all()
     assert len(record["loss"]) == 2
+
+
+def test_by_norm_timm_a_network_of_its_own_gets_its_own_normalisation(world, plugins):
+    home, data = world
+    runtime = tiny_runtime(home, data)
+    means = {}
+    for norm in ("imagenet", "timm"):
+        options = {"cnn": "tf_efficientnet_lite0"}
+        spec = tiny_spec("ridge_cnn", recipe={"norm": norm}, options=options)
+        built = build_networks(spec, runtime, lambda *_: None, torch.device("cpu"), Shared())
+        means[norm] = tuple(built.normalisation()[0])
+    assert means == {"imagenet": (0.485, 0.456, 0.406), "timm": (0.5, 0.5, 0.5)}
 
 
 def test_its_own_recipe_loss_schedule_and_optimiser_are_used_when_asked_for_and_only_then(world, plugins):

@@ -79,6 +79,13 @@ def test_impossible_fractions_are_refused(fractions):
         DataEfficiency(fractions=fractions).plan(Request(DEMO, splits=1))
 
 
+def test_in_folds_a_share_that_is_no_part_of_what_they_train_on_is_refused():
+    specs = plan("data_efficiency", DEMO, methods="glia", splits=1, options={"fractions": "0.6"})
+    assert {spec.fraction for spec in specs} == {0.6, 0.8}
+    with pytest.raises(UsageError, match="0.7 of demo_a is no part of what kfold:3 trains on, which is 66.7%"):
+        plan("data_efficiency", DEMO, methods="glia", splits=1, options={"fractions": "0.7"})
+
+
 def test_components_are_the_three_of_glias_table_4():
     specs = plan("components", splits=1, datasets=("csiq",))
     assert [(spec.options["glr"], spec.options["lgf"]) for spec in specs] == [

@@ -51,6 +51,12 @@ def test_data_efficiency_ranks_within_each_part():
     ]
 
 
+def test_the_full_part_of_folds_is_called_by_what_they_train_on():
+    (table,) = tables_of("data_efficiency", results_of("data_efficiency", "demo", "loda,glia", splits=3)).values()
+    assert [lead[0] for lead in leads(table)][::2] == ["20%", "40%", "60%", "66.7%"]
+    assert not any("20%." in note for note in table.notes)
+
+
 def test_pretraining_shows_lodas_four_kinds_and_ours():
     table = tables_of("pretraining", results_of("pretraining", "paper", splits=10))["pretraining"]
     assert [lead[1] for lead in leads(table)] == [

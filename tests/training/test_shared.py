@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from bench.core.registry import METHODS, add_plugin_file
 from bench.core.runtime import Runtime
 from bench.execution.attempt import SPLIT_PARTS
 from bench.execution.cluster.worker import shared_by_worker
@@ -11,7 +12,7 @@ from bench.execution.orders import ExecutionOptions
 from bench.execution.serial import execute_serial
 from bench.models import sharing as lending
 from bench.training.run import make_run
-from bench.training.session import build_model, load_data, open_feeds, prepare
+from bench.training.session import build_model, build_networks, load_data, open_feeds, prepare
 from bench.training.shared import Shared
 from tests.survive.makers import record_of, specs
 from tests.world import make_world, tiny_runtime, tiny_spec
@@ -99,3 +100,60 @@ def test_runs_of_a_pack_share_their_feeds_and_sets_are_opened_once(tmp_path, dat
     assert other.feed is one.feed
     assert other.dataset is one.dataset
     assert other.target("far:all")[0] is one.feed_of("far")
+
+
+WRITER = """
+from torch import nn
+
+from bench.models.method import Method, ViewFeature
+
+
+class WriterOnWeights(Method):
+    "Draws the last block anew, and trains it."
+
+    name = "writer_on_weights"
+    title = "Writer on weights"
+    vit_b = 1
+
+    def assemble(self, vit, toolbox):
+        for part in vit.blocks[-1].modules():
+            if isinstance(part, nn.Linear):
+                nn.init.trunc_normal_(part.weight, std=0.02)
+                part.weight.requires_grad_(True)
+        return ViewFeature(vit)
+
+    def size(self, shape):
+        return 1
+"""
+
+
+@pytest.fixture
+def writer(tmp_path, monkeypatch):
+    monkeypatch.setattr(METHODS, "_targets", dict(METHODS._table()))  # forgotten after
+    path = tmp_path / "writer_on_weights.py"
+    path.write_text(WRITER)
+    add_plugin_file(path)
+    return "writer_on_weights"
+
+
+def networks(name, shared, tmp_path, data, **changes):
+    runtime = tiny_runtime(tmp_path, data)
+    return build_networks(tiny_spec(name, **changes), runtime, lambda *_: None, torch.device("cpu"), shared)
+
+
+@pytest.mark.parametrize("changes", [{}, {"options": {"config": "init_lora_weights=olora"}}])
+def test_what_a_method_writes_on_frozen_weights_no_other_run_sees(tmp_path, data, loads, writer, changes):
+    shared, pictures = Shared(), torch.rand(2, 3, 32, 32)
+
+    def seen():
+        probe = networks("linear_probe", shared, tmp_path, data)
+        with torch.no_grad():
+            return probe.model.features.frozen["feature"].compute(pictures), probe.weights_hash()
+
+    features, key = seen()
+    written = networks("peft:lora" if changes else writer, shared, tmp_path, data, **changes)
+    assert written.weights_hash() != key, "what it computes frozen is kept under a name of its own"
+    again, same = seen()
+    assert torch.equal(again, features)
+    assert same == key
+    assert len(loads) == 2

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from bench.core.split_rules import AT_RANDOM, folds_of
 from bench.records.results import Experiment
 from bench.report.figures.figure import Figure
 from bench.report.figures.scene import Drawing, Scene, Subject
@@ -79,7 +80,8 @@ def _figure(scene: Scene, source: str, pairs: list[Experiment], subjects: list[S
     outer_labels(every, "tested on", "trained on")
     title = "SRCC across datasets, without fine-tuning on the target"
     framed = any(np.isfinite(maps[:, row, column]).any() for column, row in own)
-    held_out = "official test part" if scene.part.rules.split_rule == "official" else "held-out 20%"
+    rule = scene.part.rules.split_rule
+    held_out = "held-out 20%" if rule in AT_RANDOM else "held-out fold" if folds_of(rule) else "test part"
     how = f"Framed: the training set's own {held_out}; all others: the whole target set." if framed else ""
     how += " White: not run." if np.isnan(maps).any() else ""
     return scene.drawing((STEMS[source],), figure, title, subjects, pairs, how=how)

@@ -57,7 +57,8 @@ def _line(axes: Any, scene: Scene, subject: Subject, experiments: list[Experimen
     look = subject.look
     gap = min(b.fraction - a.fraction for a, b in zip(experiments, experiments[1:], strict=False)) * 100
     shift = gap * DODGE * (order - (count - 1) / 2) * min(1.0, 4 / count)
-    points = [(e.fraction, spread(scene.cell(subject.arm, e))) for e in experiments]
+    cells = [scene.cell(subject.arm, e) for e in experiments]
+    points = [(cell.share, spread(cell)) for cell in cells]
     known = [(100 * fraction + shift, *values) for fraction, values in points if values is not None]
     if not known:
         return

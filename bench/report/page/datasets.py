@@ -170,9 +170,9 @@ def _efficiency(chapter: Chapter, name: str) -> list[Drawn]:
     lines: dict[Subject, dict[float, float]] = {}
     for subject in chapter.scene.subjects([e for e in own if e.fraction < 0.8]):
         for experiment in own:
-            median = chapter.scene.cell(subject.arm, experiment).median
-            if median is not None:
-                lines.setdefault(subject, {})[experiment.fraction] = median
+            cell = chapter.scene.cell(subject.arm, experiment)
+            if cell.median is not None:
+                lines.setdefault(subject, {})[cell.share] = cell.median
     title = f"Less of {dataset_title(name)}"
     words = "Median SRCC on the same test parts, by the share of the set that was trained on."
     return [Drawn(title, words, curves(lines, title), tuple(lines))] if lines else []

@@ -2,7 +2,8 @@
 
 Strengths are those of the KADIS generator. What stands in for what: total variation for the DnCNN denoiser
 (15), Pillow's median cut for MATLAB's minimum-variance palette (6), Gaussian speckle for imnoise's uniform
-one (14). Kernels, patches and blocks have KADID's sizes in pixels whatever the size of the picture.
+one (14). The disk of the lens blur (2) is a quarter of a pixel wider than KADIS' radius. Kernels, patches and
+blocks have KADID's sizes in pixels whatever the size of the picture.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ def gaussian_blur(image: Array, sigma: float, rng: Rng) -> Array:
 
 
 def lens_blur(image: Array, radius: float, rng: Rng) -> Array:
-    """2: an evenly bright disk of `radius` pixels, its rim weighted by the covered part of each pixel."""
+    """2: an evenly bright disk of `radius` pixels and a quarter, its rim weighted by the covered part of each pixel."""
     half = int(np.ceil(radius))
     fine = (np.arange((2 * half + 1) * 9) + 0.5) / 9 - half - 0.5
     inside = (fine[:, None] ** 2 + fine[None, :] ** 2 <= (radius + 0.25) ** 2).astype(np.float64)
