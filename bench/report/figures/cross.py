@@ -81,7 +81,8 @@ def _figure(scene: Scene, source: str, pairs: list[Experiment], subjects: list[S
     title = "SRCC across datasets, without fine-tuning on the target"
     framed = any(np.isfinite(maps[:, row, column]).any() for column, row in own)
     rule = scene.part.rules.split_rule
-    held_out = "held-out 20%" if rule in AT_RANDOM else "held-out fold" if folds_of(rule) else "test part"
+    named = "official test part" if rule == "official" else "test part"
+    held_out = "held-out 20%" if rule in AT_RANDOM else "held-out fold" if folds_of(rule) else named
     how = f"Framed: the training set's own {held_out}; all others: the whole target set." if framed else ""
     how += " White: not run." if np.isnan(maps).any() else ""
     return scene.drawing((STEMS[source],), figure, title, subjects, pairs, how=how)

@@ -54,7 +54,7 @@ def test_published_numbers_of_random_splits_do_not_stand_beside_official_ones(tm
 def test_an_official_test_part_is_not_called_a_fifth_of_the_set(tmp_path):
     records = made("glia", protocols="main,cross", splits=1)
     usual, official = drawings("cross", [*records, *under(records, **OFFICIAL)], tmp_path)
-    assert "Framed: the training set's own held-out 20%;" in usual.words[0]
+    assert "Framed: the training set's own held-out fold;" in usual.words[0]
     assert "Framed: the training set's own official test part;" in official.words[0]
 
 
