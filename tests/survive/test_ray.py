@@ -91,6 +91,18 @@ def test_runs_of_little_memory_share_a_card(two_cards, runtime, monkeypatch):
     assert any(a["begin"] < b["end"] and b["begin"] < a["end"] for a, b in pairs)
 
 
+def test_a_run_that_failed_elsewhere_has_failed(two_cards, runtime):
+    execute_serial(specs(2), runtime, ExecutionOptions(), make=makers.failing)
+    summary = execute_ray(specs(2), runtime, ExecutionOptions(), make=makers.instant)
+    assert (summary.elsewhere, list(summary.failed)) == ([specs(2)[0].key], [specs(2)[1].key])
+
+
+def test_a_run_whose_worker_is_lost_after_it_recorded_the_failure_has_failed(two_cards, runtime):
+    summary = execute_ray(specs(1), runtime, ExecutionOptions(), make=makers.failed_and_lost)
+    assert summary.done == []
+    assert list(summary.failed.values()) == ["RunError: no, recorded by a worker that was lost afterwards"]
+
+
 @pytest.fixture
 def own_folders(monkeypatch):
     """Workers that do not share the results folder."""

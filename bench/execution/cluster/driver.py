@@ -41,7 +41,7 @@ from bench.execution.orders import (
     tell_elsewhere,
     watched,
 )
-from bench.execution.outcome import Result, describe_run, failure
+from bench.execution.outcome import Result, describe_run, failure, recorded
 from bench.execution.watching import Underway
 from bench.records.store import Store
 
@@ -154,7 +154,7 @@ class ClusterExecution:
                 mark, anew = self.store.progress_mark(spec), spec.key in self.answers.anew
                 self._send(InFlight(spec, claim, claim.deaths, mark, anew=anew))
             elif self.answers.given(spec):
-                tell_elsewhere([spec], self.options, self.summary)
+                tell_elsewhere([spec], self.store, self.options, self.summary)
             else:
                 self.waiting.append(spec)
 
@@ -213,7 +213,9 @@ class ClusterExecution:
     def _lost(self, flight: InFlight, error: Exception, memory: bool) -> None:
         """A worker is gone: its run is done if its record is there, and sent again if not."""
         if self.answers.given(flight.spec):
-            self._settle(flight, Result("done", said="recorded by a worker that was lost afterwards"))
+            result = recorded(self.store, flight.spec)
+            said = ", ".join(filter(None, [result.said, "recorded by a worker that was lost afterwards"]))
+            self._settle(flight, replace(result, said=said))
             return
         mark = self.store.progress_mark(flight.spec)
         before = flight.deaths if mark == flight.mark else Deaths()
