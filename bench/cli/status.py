@@ -75,15 +75,18 @@ def read_status(store: Store) -> Status:
 
 
 def _standing(store: Store) -> Iterator[tuple[Mapping[str, Any], RunSpec, str, bool]]:
-    """Every record, its spec, whose other code made it, and whether a record by today's code answers for it then."""
+    """Every record, its spec, whose other code made it, and whether another answers for its run.
+
+    A record by today's code answers for one by other code, and a done one for a failed one.
+    """
     records = [(record, spec, made_by_other_code(record)) for record, spec in store.sound()]
-    todays: dict[str, list[RunSpec]] = {}
-    for _, spec, other in records:
-        if not other:
-            todays.setdefault(spec.training_key, []).append(spec)
+    todays: dict[str, list[tuple[RunSpec, str]]] = {}
     for record, spec, other in records:
-        newer = todays.get(spec.training_key, []) if other else []
-        yield record, spec, other, any(one.covers(spec) for one in newer)
+        if not other:
+            todays.setdefault(spec.training_key, []).append((spec, record["status"]))
+    for record, spec, other in records:
+        statuses = {status for one, status in todays.get(spec.training_key, []) if one.covers(spec)}
+        yield record, spec, other, bool(statuses) if other else record["status"] == "failed" and "done" in statuses
 
 
 def print_status(root: Path) -> None:

@@ -235,12 +235,22 @@ class Store:
         pending, self.made_by = [], []
         index = self.index()
         for spec in specs:
-            covering = [known for known in index.get(spec.training_key, []) if known.spec.covers(spec)]
+            covering = _covering(index, spec)
             if covering and all(known.other_code for known in covering):
                 self.made_by.append(covering[0].other_code)
             if not _answered(covering, overwrite):
                 pending.append(spec)
         return pending
+
+    def failed(self, specs: Iterable[RunSpec]) -> list[RunSpec]:
+        """The runs that have failed: there are records of them, by today's code where any is, and none is done."""
+        index, failed = self.index(), []
+        for spec in specs:
+            covering = _covering(index, spec)
+            todays = [known for known in covering if not known.other_code] or covering
+            if todays and all(known.status == "failed" for known in todays):
+                failed.append(spec)
+        return failed
 
 
 class Specs:
@@ -281,6 +291,11 @@ def _checked(path: Path | str, name: str, specs: Specs) -> tuple[dict[str, Any],
     except (OSError, ValueError, RecursionError) as error:
         raise StoreError(f"is not readable JSON ({error})") from error
     return record, check_record(record, name, text, specs)
+
+
+def _covering(index: Mapping[str, list[Known]], spec: RunSpec) -> list[Known]:
+    """The records that answer for a run."""
+    return [known for known in index.get(spec.training_key, []) if known.spec.covers(spec)]
 
 
 def _answered(covering: list[Known], overwrite: str) -> bool:

@@ -71,6 +71,23 @@ def test_failed_runs_are_made_again_only_when_asked(store):
     assert store.pending([SPEC], "failed") == [SPEC]
 
 
+def test_a_run_has_failed_where_records_answer_for_it_and_none_is_done(store):
+    more, other = SPEC.with_tests(("demo_a:test", "demo_b:all")), replace(SPEC, split=1)
+    assert store.failed([SPEC, more]) == []
+    store.write(record(more, status="failed"))
+    assert store.failed([SPEC, more, other]) == [SPEC, more]
+    store.write(record(SPEC))
+    assert store.failed([SPEC, more]) == [more]
+
+
+def test_what_other_code_has_done_says_nothing_of_a_run_that_todays_has_failed_in(store):
+    more = SPEC.with_tests(("demo_a:test", "demo_b:all"))
+    store.write(record(more, code={"method": "0" * 20, "numerics": 1}))
+    assert store.failed([SPEC]) == []
+    store.write(record(SPEC, status="failed"))
+    assert store.failed([SPEC]) == [SPEC]
+
+
 @pytest.mark.parametrize(
     ("damage", "why"),
     [

@@ -47,6 +47,14 @@ def test_a_failed_run_says_why_and_how_to_try_again(store, capsys):
     assert "1 done, 1 failed, 1 running, 2 pending" in said
 
 
+def test_a_failed_run_is_no_news_once_one_of_more_tests_is_done(tmp_path, capsys):
+    store, (spec,) = Store(tmp_path), specs(1)
+    store.write(failed_record(spec, RunError("the loss is [nan]")))
+    store.write(record_of(spec.with_tests(("demo_a:test", "demo_b:all"))))
+    print_status(tmp_path)
+    assert "1 done, 0 failed" in capsys.readouterr().out
+
+
 def test_a_running_run_says_where_since_when_and_how_long_still():
     facts = {"method": "glia", "train": "koniq10k", "split": 3, "host": "node7", "pid": 12, "since": 1000.0}
     facts |= {"doing": "training", "at": 25, "of": 100}
