@@ -129,7 +129,8 @@ class Store:
     ) -> Path:
         """Write one run's record; its predictions and its log first, so that a record never lacks them.
 
-        What stood under its name is put aside, sound or not, unless it is the very same.
+        What stood under its name is put aside, sound or not, unless it is the very same. It is gone before the first of
+        its successors is written: whoever is killed then leaves no record rather than one beside other predictions.
         """
         body = {k: v if k == "spec" else meaningful(v) for k, v in record.items() if k != "sha256"}
         path, data = self.runs / f"{record['key']}.json", _npz(predictions) if predictions else b""
@@ -138,22 +139,21 @@ class Store:
         body["sha256"] = record_hash(body)
         text = record_text(body)
         if path.exists() and path.read_bytes() != text.encode():
-            self.put_aside(path, path.with_suffix(".npz"), self.log_path(record["key"]))
-            self.log_path(record["key"]).unlink(missing_ok=True)
+            self.set_aside(record["key"])
         if data:
             write_bytes(path.with_suffix(".npz"), data)
         if log is not None:
             self._put_beside(log, record["key"])
         write_text(path, text)
-        if not data:  # a run that was done by other code has failed by today's
+        if not data:  # of one who was killed before his record was written
             path.with_suffix(".npz").unlink(missing_ok=True)
         return path
 
     def put_aside(self, first: Path, *others: Path, within: str = "") -> None:
         """Keep files that are about to go in set_aside/, under a number that no other file there has.
 
-        They stand where they stood, too, until their successors are written. What was kept already (the writer was
-        killed before it wrote) is not kept twice.
+        They stand where they stood, too. What was kept already (its writer was killed before it wrote) is not kept
+        twice.
         """
         folder = self.root / "set_aside" / within
         number = 0
@@ -175,7 +175,7 @@ class Store:
                 path.unlink(missing_ok=True)
 
     def set_aside(self, key: str) -> None:
-        """Keep a run's record and predictions elsewhere, so that their place can be taken."""
+        """Keep a run's record and predictions elsewhere, so that their place can be taken; the record goes first."""
         record, *others = self.runs / f"{key}.json", self.runs / f"{key}.npz", self.log_path(key)
         self.put_aside(record, *others)
         for path in (record, *others):

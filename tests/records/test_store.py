@@ -116,6 +116,24 @@ def test_a_damaged_record_is_set_aside_when_its_run_is_made_again(store):
     assert [p.read_text() for p in (store.root / "set_aside").iterdir()] == ["half a rec"]
 
 
+@pytest.mark.parametrize("step", ["write_bytes", "write_text"])
+def test_a_record_that_could_not_be_replaced_leaves_none_beside_other_predictions(store, monkeypatch, step):
+    store.write(record(), {"a": np.arange(3.0)})
+    old = {path.read_bytes() for path in store.runs.iterdir()}
+
+    def full(path, _content):
+        raise explain(OSError(28, "No space left on device"), path)
+
+    with monkeypatch.context() as patched, pytest.raises(StoreError, match="disk is full"):
+        patched.setattr(f"bench.records.store.{step}", full)
+        store.write(record(note="new"), {"a": np.arange(4.0)})
+    assert store.pending([SPEC]) == [SPEC]
+    assert {path.read_bytes() for path in (store.root / "set_aside").iterdir()} == old
+    store.write(record(note="new"), {"a": np.arange(4.0)})
+    assert store.pending([SPEC]) == []
+    assert len(store.predictions(SPEC.key)["a"]) == 4
+
+
 def test_runs_read_one_after_another_do_not_borrow_from_each_other(store):
     made = [replace(SPEC, split=split) for split in (0, 3, 1)] + [SPEC.with_tests(("demo_b:all",))]
     made += [replace(SPEC, options={"rank": rank}, split=3) for rank in (64, 64.0, True)]
