@@ -27,6 +27,7 @@ from bench.execution.cluster.shares import Cluster as BenchCluster  # noqa: E402
 from bench.execution.cluster.worker import Delivery  # noqa: E402
 from bench.execution.orders import ExecutionOptions  # noqa: E402
 from bench.execution.serial import execute_serial  # noqa: E402
+from bench.execution.watching import Watcher  # noqa: E402
 from bench.records.store import Store  # noqa: E402
 from tests.survive import makers  # noqa: E402
 from tests.survive.makers import specs  # noqa: E402
@@ -78,6 +79,25 @@ def test_every_run_has_a_card_of_its_own(two_cards, runtime):
     for times in by_card.values():
         times.sort()
         assert all(a[1] <= b[0] for a, b in zip(times, times[1:], strict=False))
+
+
+class Taken(Watcher):
+    """How long each run took."""
+
+    def __init__(self):
+        self.seconds = []
+
+    def ended(self, spec, result, seconds, where=""):
+        self.seconds.append(seconds)
+
+
+def test_the_time_of_a_run_is_its_workers_and_not_what_it_waited_for_one(two_cards, runtime):
+    taken, begin = Taken(), time.monotonic()
+    execute_ray(specs(6), runtime, ExecutionOptions(watch=taken), make=makers.noting)
+    on_two_cards = 2 * (time.monotonic() - begin)
+    assert len(taken.seconds) == 6
+    assert min(taken.seconds) > 0.3
+    assert sum(taken.seconds) <= on_two_cards
 
 
 def test_runs_of_little_memory_share_a_card(two_cards, runtime, monkeypatch):
