@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -160,10 +161,17 @@ def describe_holder(facts: Mapping[str, Any], now: float) -> str:
         shown = f", {facts['shown']}" if facts.get("shown") else ""
         text += f", {facts.get('doing', '')} {at:.0f}/{of:.0f}{shown}"
         if facts.get("doing") == "training":
-            text += f", about {clock(age / at * (of - at))} left"
+            text += _left(facts, now)
     if _number(facts, "silent", 0) > LEASE_SECONDS:
         text += f"; no sign of life for {clock(_number(facts, 'silent', 0))}, another `bench run` will take it over"
     return text
+
+
+def _left(facts: Mapping[str, Any], now: float) -> str:
+    """How long a training still takes, by the steps since it was begun or taken up; nothing where those are none."""
+    at, of, first = _number(facts, "at", 0), _number(facts, "of", 0), _number(facts, "first", math.inf)
+    seconds = max(0.0, now - _number(facts, "doing_since", now))
+    return f", about {clock(seconds / (at - first) * (of - at))} left" if at > first and seconds else ""
 
 
 def _number(facts: Mapping[str, Any], name: str, otherwise: float) -> float:

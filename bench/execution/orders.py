@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -129,11 +130,14 @@ def report_of(runs: Underway, options: ExecutionOptions) -> Report:
 
 
 def watched(report: Report, *claims: Claim) -> Report:
-    """A report that also lets `bench status` of other processes see how far the runs are."""
+    """A report that also lets `bench status` of other processes see how far the runs are, and since when at what."""
 
     def both(done: int, total: int, what: str, facts: Facts = NO_FACTS, /) -> None:
         for claim in claims:
-            claim.note(doing=what, of=total, at=done, shown=", ".join(in_words(facts)[:EPOCH_AND_LOSS]))
+            goes_on = what == claim.facts.get("doing") and done >= claim.facts["at"]
+            begun = {} if goes_on else {"doing_since": time.time(), "first": done}
+            shown = ", ".join(in_words(facts)[:EPOCH_AND_LOSS])
+            claim.note(doing=what, of=total, at=done, shown=shown, **begun)
         report(done, total, what, facts)
 
     return both
