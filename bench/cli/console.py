@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from bench.core.errors import BenchError
-from bench.core.streams import fitting, flush_streams, terminal_width, write_as_it_is, write_line
+from bench.core.errors import BenchError, StoreError
+from bench.core.streams import fitting, flush_streams, terminal_width, write_as_it_is, write_line, written_to
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -39,6 +40,12 @@ def note(text: str) -> None:
     flush_streams()
 
 
+def last_note(text: str) -> None:
+    """A line before the end; where it cannot be written, the exit status alone says it."""
+    with suppress(StoreError):
+        note(text)
+
+
 def silenced(_text: str) -> None:
     """In place of `note` where only what is wrong is wanted."""
 
@@ -48,7 +55,7 @@ def show(drawn: RenderableType) -> None:
     from rich.console import Console
 
     console = Console(width=terminal_width())
-    with console.capture() as captured:  # rich itself would end the program where the reader has gone
+    with written_to(sys.stdout), console.capture() as captured:  # rich itself would end the program without a reader
         console.print(drawn)
     lines = captured.get().split("\n")  # a colour may stand behind the blanks that fill a cell: those stay
     write_as_it_is("\n".join(line.rstrip() for line in lines), sys.stdout)
@@ -148,16 +155,16 @@ def friendly(command: Command) -> Command:
         except BenchError as error:
             if DEBUG["on"]:
                 raise
-            note(f"Error: {error}")
+            last_note(f"Error: {error}")
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
-            note("Stopped. What is finished is kept; the same command goes on.")
+            last_note("Stopped. What is finished is kept; the same command goes on.")
             raise typer.Exit(130) from None
         except Exception as error:
             if DEBUG["on"] or type(error).__module__.partition(".")[0] in ("typer", "click"):  # its own exits
                 raise
-            note(f"Error: {type(error).__name__}: {error}".splitlines()[0])
-            note("This should not happen: `bench --debug …` shows where it did; please report it.")
+            last_note(f"Error: {type(error).__name__}: {error}".splitlines()[0])
+            last_note("This should not happen: `bench --debug …` shows where it did; please report it.")
             raise typer.Exit(70) from None
 
     return wrapped  # type: ignore[return-value]

@@ -122,8 +122,9 @@ def _executed(pending: Sequence[RunSpec], runtime: Runtime, options: ExecutionOp
 
 def _failed_before(plan: Plan, store: Store, pending: Sequence[RunSpec]) -> int:
     """How many of the wanted runs failed and are not to be repeated."""
-    keys = {spec.key for spec in plan.specs} - {spec.key for spec in pending}
-    return sum(record["status"] == "failed" and record["key"] in keys for record in store.records()) if keys else 0
+    keys = {spec.key for spec in pending}
+    answered = [spec for spec in plan.specs if spec.key not in keys]
+    return len(store.failed(answered)) if answered else 0
 
 
 def write_slurm(

@@ -9,9 +9,10 @@ import typer
 
 from bench import __version__
 from bench.cli.app import App, ConfigFile
-from bench.cli.console import DEBUG, say
+from bench.cli.console import DEBUG, last_note, say
 from bench.cli.help import HelpGroup
 from bench.cli.invocation import CHOSEN_FILE
+from bench.core.errors import StoreError
 from bench.core.streams import ReaderGone, flush_streams, leave_quietly, prepare_streams, reader_may_leave
 
 
@@ -30,15 +31,25 @@ class Bench(HelpGroup):
             return super().invoke(ctx)
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the command; when the reader of its output has gone, end without a word."""
+        """Run the command; when the reader of its output has gone, end without a word, and never well if it is lost."""
         prepare_streams()
+        status: Any = 0
         try:
             try:
                 return super().main(*args, **kwargs)
+            except SystemExit as end:
+                status = end.code
+                raise
             finally:
                 flush_streams()
         except (ReaderGone, BrokenPipeError):
             leave_quietly()
+        except StoreError as error:
+            if DEBUG["on"]:
+                raise
+            if not status:
+                last_note(f"Error: {error}")
+            leave_quietly(status or error.exit_code)
 
 
 app = App(

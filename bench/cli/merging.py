@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from bench.core.errors import StoreError, UsageError
-from bench.core.files import write_bytes
+from bench.core.files import atomic, write_bytes, write_out
 from bench.core.progress import Report, counted, silent
 from bench.core.spec import RunSpec
 from bench.execution.outcome import describe_run
@@ -85,16 +85,29 @@ def _take(ours: Store, theirs: Store, record: Mapping[str, Any], spec: RunSpec, 
     if own is not None and keep == "mine":
         merged.mine += 1
         return
-    ours.set_aside(record["key"])
-    if predictions is not None:
-        write_bytes(ours.runs / f"{record['key']}.npz", predictions)
-    name = f"{record['key']}.json"
-    write_bytes(ours.runs / name, (theirs.runs / name).read_bytes())
+    _put_in_place(ours, record["key"], (theirs.runs / f"{record['key']}.json").read_bytes(), predictions)
     _take_log(ours, theirs, record["key"])
     if own is None:
         merged.taken += 1
     else:
         merged.theirs += 1
+
+
+def _put_in_place(ours: Store, key: str, record: bytes, predictions: bytes | None) -> None:
+    """Put a record and its predictions where ours stand, which are set aside.
+
+    Both are on the disk before ours go, so that a full one costs no run of ours. Ours go before either has its name,
+    and the record has it last: at no moment a record stands beside another's predictions.
+    """
+    path = ours.runs / f"{key}.json"
+    with ExitStack() as named_at_the_end:
+        files = [(named_at_the_end.enter_context(atomic(path)), record)]
+        if predictions is not None:
+            files.append((named_at_the_end.enter_context(atomic(path.with_suffix(".npz"))), predictions))
+        for handle, data in files:
+            handle.write(data)
+            write_out(handle)
+        ours.set_aside(key)
 
 
 def _take_log(ours: Store, theirs: Store, key: str) -> None:

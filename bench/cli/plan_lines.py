@@ -80,6 +80,12 @@ class Quiet(PlanView):
         if result.status == "failed":
             note(describe_result(spec, result, seconds) + (f"  ({where})" if where else ""))
 
+    def elsewhere(self, spec: RunSpec, result: Result) -> None:
+        """Say so of one that failed in another process, too."""
+        super().elsewhere(spec, result)
+        if result.status == "failed":
+            note(describe_result(spec, result, None))
+
 
 class JsonLines(PlanView):
     """One JSON object an event on stdout (docs/watching.md says which); `quiet` leaves out how far runs are."""
@@ -133,10 +139,11 @@ class JsonLines(PlanView):
         facts |= {"error": result.said} if result.status == "failed" else {}
         self._write("end", facts | _place(where))
 
-    def elsewhere(self, spec: RunSpec) -> None:
-        """An event of a run that another process has made."""
-        super().elsewhere(spec)
-        self._write("end", {"run": spec.key, "status": "elsewhere"})
+    def elsewhere(self, spec: RunSpec, result: Result) -> None:
+        """An event of a run that another process has made, or failed in."""
+        super().elsewhere(spec, result)
+        failed = {"status": "failed", "error": result.said}
+        self._write("end", {"run": spec.key} | (failed if result.status == "failed" else {"status": "elsewhere"}))
 
     def _write(self, event: str, facts: Facts) -> None:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")

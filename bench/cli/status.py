@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -75,15 +76,18 @@ def read_status(store: Store) -> Status:
 
 
 def _standing(store: Store) -> Iterator[tuple[Mapping[str, Any], RunSpec, str, bool]]:
-    """Every record, its spec, whose other code made it, and whether a record by today's code answers for it then."""
+    """Every record, its spec, whose other code made it, and whether another answers for its run.
+
+    A record by today's code answers for one by other code, and a done one for a failed one.
+    """
     records = [(record, spec, made_by_other_code(record)) for record, spec in store.sound()]
-    todays: dict[str, list[RunSpec]] = {}
-    for _, spec, other in records:
-        if not other:
-            todays.setdefault(spec.training_key, []).append(spec)
+    todays: dict[str, list[tuple[RunSpec, str]]] = {}
     for record, spec, other in records:
-        newer = todays.get(spec.training_key, []) if other else []
-        yield record, spec, other, any(one.covers(spec) for one in newer)
+        if not other:
+            todays.setdefault(spec.training_key, []).append((spec, record["status"]))
+    for record, spec, other in records:
+        statuses = {status for one, status in todays.get(spec.training_key, []) if one.covers(spec)}
+        yield record, spec, other, bool(statuses) if other else record["status"] == "failed" and "done" in statuses
 
 
 def print_status(root: Path) -> None:
@@ -157,10 +161,17 @@ def describe_holder(facts: Mapping[str, Any], now: float) -> str:
         shown = f", {facts['shown']}" if facts.get("shown") else ""
         text += f", {facts.get('doing', '')} {at:.0f}/{of:.0f}{shown}"
         if facts.get("doing") == "training":
-            text += f", about {clock(age / at * (of - at))} left"
+            text += _left(facts, now)
     if _number(facts, "silent", 0) > LEASE_SECONDS:
         text += f"; no sign of life for {clock(_number(facts, 'silent', 0))}, another `bench run` will take it over"
     return text
+
+
+def _left(facts: Mapping[str, Any], now: float) -> str:
+    """How long a training still takes, by the steps since it was begun or taken up; nothing where those are none."""
+    at, of, first = _number(facts, "at", 0), _number(facts, "of", 0), _number(facts, "first", math.inf)
+    seconds = max(0.0, now - _number(facts, "doing_since", now))
+    return f", about {clock(seconds / (at - first) * (of - at))} left" if at > first and seconds else ""
 
 
 def _number(facts: Mapping[str, Any], name: str, otherwise: float) -> float:

@@ -39,7 +39,7 @@ class MixedError(BenchError):
 
 
 class StoreError(PlanError):
-    """The results folder cannot be read or written."""
+    """The results folder, or what the command writes to, cannot be read or written."""
 
 
 class Interrupted(Exception):

@@ -37,8 +37,7 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
     try:
         with handle:
             yield handle
-            handle.flush()
-            os.fsync(handle.fileno())
+            write_out(handle)
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
         _sync_folder(path.parent)
@@ -47,6 +46,12 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
         if isinstance(error, OSError):
             raise explain(error, path) from error
         raise
+
+
+def write_out(handle: IO[bytes]) -> None:
+    """Have what was written so far on the disk, or the error that says why it is not."""
+    handle.flush()
+    os.fsync(handle.fileno())
 
 
 def sweep(folder: Path) -> None:

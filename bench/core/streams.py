@@ -10,7 +10,10 @@ import textwrap
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import NoReturn, TextIO
+
+from bench.core.files import explain
 
 WIDTH_OF_A_FILE = 120
 """How wide tables are where there is no terminal and no COLUMNS."""
@@ -69,23 +72,31 @@ def write_line(text: str, stream: TextIO | None) -> None:
 
 
 def write_as_it_is(text: str, stream: TextIO | None) -> None:
-    """Write a text; a reader that has gone ends the command."""
+    """Write a text; a reader that has gone ends the command, and a full disk under it the plan."""
     if stream is None:  # the shell closed it (`>&-`)
         return
-    try:
+    with written_to(stream):
         stream.write(text)
-    except BrokenPipeError:
-        raise ReaderGone from None
 
 
 def flush_streams() -> None:
     """Write out what is still held back."""
     for stream in (sys.stdout, sys.stderr):
-        try:
-            if stream is not None and not stream.closed:
+        if stream is not None and not stream.closed:
+            with written_to(stream):
                 stream.flush()
-        except BrokenPipeError:
-            raise ReaderGone from None
+
+
+@contextmanager
+def written_to(stream: TextIO) -> Iterator[None]:
+    """What is written to a stream in here and cannot be: no run is to blame for that, be it in the middle of one."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise ReaderGone from None
+    except OSError as error:
+        name = "standard error" if stream is sys.stderr else "standard output"
+        raise explain(error, Path(name)) from error
 
 
 @contextmanager
@@ -97,16 +108,16 @@ def reader_may_leave() -> Iterator[None]:
         raise ReaderGone from None
 
 
-def leave_quietly() -> NoReturn:
-    """End the command whose reader has gone: what the streams still hold goes nowhere, or the exit would complain."""
+def leave_quietly(status: int = READER_GONE) -> NoReturn:
+    """End the command whose output goes nowhere: what the streams still hold goes there, or the exit would complain."""
     with open(os.devnull, "w") as nowhere:  # noqa: PTH123 (a device, no path)
         for stream in (sys.stdout, sys.stderr):
             try:
                 stream.flush()
-            except (BrokenPipeError, AttributeError):
+            except (OSError, AttributeError):
                 with suppress(AttributeError, ValueError, OSError):
                     os.dup2(nowhere.fileno(), stream.fileno())
-    raise SystemExit(READER_GONE)
+    raise SystemExit(status)
 
 
 def _is_terminal(stream: TextIO | None) -> bool:

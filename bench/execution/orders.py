@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field
 from bench.core.claims import Claim
 from bench.core.progress import EPOCH_AND_LOSS, NO_FACTS, Facts, Report, Say, in_words, of_run, silent
 from bench.core.spec import RunSpec
-from bench.execution.outcome import Result, describe_result, reason
+from bench.execution.outcome import Result, describe_result, reason, recorded
 from bench.execution.watching import Position, Underway, Watcher
 from bench.records.store import Store
 
@@ -28,6 +29,7 @@ class Summary:
     mendable: list[str] = field(default_factory=list)
     """Failed runs without a record; the next `bench run` tries them again."""
     elsewhere: list[str] = field(default_factory=list)
+    """Runs that other processes have done; those that failed there are among the failed."""
     interrupted: bool = False
     last_reason: str = ""
     """Why the last failed run failed: what is true of the next one too is not written out again."""
@@ -36,6 +38,16 @@ class Summary:
     def finished(self) -> int:
         """How many runs are over, here or elsewhere."""
         return len(self.done) + len(self.failed) + len(self.elsewhere)
+
+    def knows(self, spec: RunSpec, result: Result) -> bool:
+        """Whether a run failed for the reason that was said last."""
+        return result.status == "failed" and reason(spec, result) == self.last_reason
+
+    def add_failure(self, spec: RunSpec, result: Result) -> None:
+        """Take note of a failed run."""
+        self.failed[spec.key], self.last_reason = result.said, reason(spec, result)
+        if result.mendable:
+            self.mendable.append(spec.key)
 
 
 @dataclass(frozen=True)
@@ -80,25 +92,30 @@ def tell(
     if options.debug and result.trace:
         options.say(result.trace)
     beside = options.beside.get(spec.key, "")
-    known = result.status == "failed" and reason(spec, result) == summary.last_reason
     options.watch.ended(spec, result, seconds, where)
     if options.watch.in_words:
+        known = summary.knows(spec, result)
         options.say(describe_result(spec, result, seconds, beside, known=known) + (f"  ({where})" if where else ""))
     if result.status == "done":
         summary.done.append(spec.key)
     elif result.status == "failed":
-        summary.failed[spec.key], summary.last_reason = result.said, reason(spec, result)
-        if result.mendable:
-            summary.mendable.append(spec.key)
+        summary.add_failure(spec, result)
     elif result.status == "lost":
         summary.elsewhere.append(spec.key)
 
 
-def tell_elsewhere(specs: Sequence[RunSpec], options: ExecutionOptions, summary: Summary) -> None:
-    """Note runs that other processes have made."""
+def tell_elsewhere(specs: Sequence[RunSpec], store: Store, options: ExecutionOptions, summary: Summary) -> None:
+    """Note runs that other processes have made; one that has failed there has failed, and that is said."""
     for spec in specs:
-        summary.elsewhere.append(spec.key)
-        options.watch.elsewhere(spec)
+        result = recorded(store, spec)
+        options.watch.elsewhere(spec, result)
+        if result.status != "failed":
+            summary.elsewhere.append(spec.key)
+            continue
+        if options.watch.in_words:
+            beside, known = options.beside.get(spec.key, ""), summary.knows(spec, result)
+            options.say(describe_result(spec, result, None, beside, known=known))
+        summary.add_failure(spec, result)
 
 
 def report_of(runs: Underway, options: ExecutionOptions) -> Report:
@@ -113,11 +130,14 @@ def report_of(runs: Underway, options: ExecutionOptions) -> Report:
 
 
 def watched(report: Report, *claims: Claim) -> Report:
-    """A report that also lets `bench status` of other processes see how far the runs are."""
+    """A report that also lets `bench status` of other processes see how far the runs are, and since when at what."""
 
     def both(done: int, total: int, what: str, facts: Facts = NO_FACTS, /) -> None:
         for claim in claims:
-            claim.note(doing=what, of=total, at=done, shown=", ".join(in_words(facts)[:EPOCH_AND_LOSS]))
+            goes_on = what == claim.facts.get("doing") and done >= claim.facts["at"]
+            begun = {} if goes_on else {"doing_since": time.time(), "first": done}
+            shown = ", ".join(in_words(facts)[:EPOCH_AND_LOSS])
+            claim.note(doing=what, of=total, at=done, shown=shown, **begun)
         report(done, total, what, facts)
 
     return both

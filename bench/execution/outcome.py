@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from bench.core.errors import BenchError, ClaimLost, DataError, Interrupted, PlanError, UsageError
+from bench.core.errors import BenchError, ClaimLost, DataError, Interrupted, PlanError, StoreError, UsageError
 from bench.core.progress import clock, counted
 from bench.core.spec import RunSpec
 from bench.records.plans import forget_failure, note_failure
 from bench.records.results import FEW_PICTURES
+from bench.records.results import Record as Kept
 from bench.records.store import Store
 from bench.training.record import Outcome, Predictions, Record, failed_record
 
@@ -60,6 +61,15 @@ def failure(spec: RunSpec, error: Exception) -> Result:
     return Result("failed", None if mendable else failed_record(spec, error), None, said, trace, mendable)
 
 
+def recorded(store: Store, spec: RunSpec) -> Result:
+    """How a run ended that another process has recorded: nothing of it is to be written again."""
+    try:
+        kept = Kept.from_dict(store.read(store.runs / f"{spec.key}.json"))
+    except StoreError:  # it was there, and is being replaced in this moment
+        return Result("done")
+    return Result("done") if kept.done else Result("failed", said=kept.error)
+
+
 def write_result(store: Store, spec: RunSpec, result: Result) -> None:
     """Keep the record of a run that is done or failed; what was kept of it while unfinished goes.
 
@@ -90,15 +100,21 @@ def describe_group(specs: Sequence[RunSpec]) -> str:
     return f"{counted(len(specs), 'run')} of {specs[0].method} on {specs[0].train}"
 
 
-def describe_result(spec: RunSpec, result: Result, seconds: float, beside: str = "", *, known: bool = False) -> str:
-    """What is said of a run when it ends; `beside` follows its name. A reason that is `known` is not said again."""
+def describe_result(
+    spec: RunSpec, result: Result, seconds: float | None, beside: str = "", *, known: bool = False
+) -> str:
+    """What is said of a run when it ends; `beside` follows its name. A reason that is `known` is not said again.
+
+    A run of another process has no `seconds`.
+    """
     run = ", ".join(filter(None, [describe_run(spec), beside]))
     if result.status == "stopped":
         return f"stopped {run}: kept where it was; the same command goes on from there."
     if result.status == "lost":
         return f"left    {run}: another process took it over."
     said = "for the same reason" if known else reason(spec, result)
-    return f"{result.status:<7} {run}  {said}  {clock(seconds)}"
+    took = "(by another process)" if seconds is None else clock(seconds)
+    return f"{result.status:<7} {run}  {said}  {took}"
 
 
 def reason(spec: RunSpec, result: Result) -> str:

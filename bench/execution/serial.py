@@ -152,7 +152,7 @@ class SerialExecution:
             if claimed.claims:
                 self._make(claimed)
             self.queue.extendleft([spec] for spec in reversed(claimed.abandon()))
-        tell_elsewhere(elsewhere, self.options, self.summary)
+        tell_elsewhere(elsewhere, self.store, self.options, self.summary)
         return [spec for spec in left if spec not in elsewhere]
 
     def _make(self, claimed: ClaimedRuns) -> None:

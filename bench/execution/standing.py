@@ -109,10 +109,13 @@ class Standing(Watcher):
             self._waiting[spec.key] = kind_of(spec)
             self._kinds[self._waiting[spec.key]] += 1
 
-    def elsewhere(self, spec: RunSpec) -> None:
-        """Another process made it."""
+    def elsewhere(self, spec: RunSpec, result: Result) -> None:
+        """Another process made it, or failed in it."""
         self._wait_no_more(spec)
-        self.made_elsewhere += 1
+        if result.status == "failed":
+            self.failed += 1
+        else:
+            self.made_elsewhere += 1
 
     def time_left(self) -> TimeLeft | None:
         """How long the rest takes, with as many runs at once as there are now; nothing where nothing is known of it."""

@@ -58,8 +58,8 @@ class Watcher:
     def over(self, runs: Underway) -> None:
         """They are under way no more: all have ended, or what is left of them is made in another way."""
 
-    def elsewhere(self, spec: RunSpec) -> None:
-        """A run that was wanted was made by another process."""
+    def elsewhere(self, spec: RunSpec, result: Result) -> None:
+        """A run that was wanted was made by another process; `result` says whether it failed there, and why."""
 
     def waiting(self) -> None:
         """Nothing is left to begin here; others are making the rest."""

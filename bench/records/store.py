@@ -129,7 +129,8 @@ class Store:
     ) -> Path:
         """Write one run's record; its predictions and its log first, so that a record never lacks them.
 
-        What stood under its name is put aside, sound or not, unless it is the very same.
+        What stood under its name is put aside, sound or not, unless it is the very same. It is gone before the first of
+        its successors is written: whoever is killed then leaves no record rather than one beside other predictions.
         """
         body = {k: v if k == "spec" else meaningful(v) for k, v in record.items() if k != "sha256"}
         path, data = self.runs / f"{record['key']}.json", _npz(predictions) if predictions else b""
@@ -138,22 +139,21 @@ class Store:
         body["sha256"] = record_hash(body)
         text = record_text(body)
         if path.exists() and path.read_bytes() != text.encode():
-            self.put_aside(path, path.with_suffix(".npz"), self.log_path(record["key"]))
-            self.log_path(record["key"]).unlink(missing_ok=True)
+            self.set_aside(record["key"])
         if data:
             write_bytes(path.with_suffix(".npz"), data)
         if log is not None:
             self._put_beside(log, record["key"])
         write_text(path, text)
-        if not data:  # a run that was done by other code has failed by today's
+        if not data:  # of one who was killed before his record was written
             path.with_suffix(".npz").unlink(missing_ok=True)
         return path
 
     def put_aside(self, first: Path, *others: Path, within: str = "") -> None:
         """Keep files that are about to go in set_aside/, under a number that no other file there has.
 
-        They stand where they stood, too, until their successors are written. What was kept already (the writer was
-        killed before it wrote) is not kept twice.
+        They stand where they stood, too. What was kept already (its writer was killed before it wrote) is not kept
+        twice.
         """
         folder = self.root / "set_aside" / within
         number = 0
@@ -175,7 +175,7 @@ class Store:
                 path.unlink(missing_ok=True)
 
     def set_aside(self, key: str) -> None:
-        """Keep a run's record and predictions elsewhere, so that their place can be taken."""
+        """Keep a run's record and predictions elsewhere, so that their place can be taken; the record goes first."""
         record, *others = self.runs / f"{key}.json", self.runs / f"{key}.npz", self.log_path(key)
         self.put_aside(record, *others)
         for path in (record, *others):
@@ -235,12 +235,22 @@ class Store:
         pending, self.made_by = [], []
         index = self.index()
         for spec in specs:
-            covering = [known for known in index.get(spec.training_key, []) if known.spec.covers(spec)]
+            covering = _covering(index, spec)
             if covering and all(known.other_code for known in covering):
                 self.made_by.append(covering[0].other_code)
             if not _answered(covering, overwrite):
                 pending.append(spec)
         return pending
+
+    def failed(self, specs: Iterable[RunSpec]) -> list[RunSpec]:
+        """The runs that have failed: there are records of them, by today's code where any is, and none is done."""
+        index, failed = self.index(), []
+        for spec in specs:
+            covering = _covering(index, spec)
+            todays = [known for known in covering if not known.other_code] or covering
+            if todays and all(known.status == "failed" for known in todays):
+                failed.append(spec)
+        return failed
 
 
 class Specs:
@@ -281,6 +291,11 @@ def _checked(path: Path | str, name: str, specs: Specs) -> tuple[dict[str, Any],
     except (OSError, ValueError, RecursionError) as error:
         raise StoreError(f"is not readable JSON ({error})") from error
     return record, check_record(record, name, text, specs)
+
+
+def _covering(index: Mapping[str, list[Known]], spec: RunSpec) -> list[Known]:
+    """The records that answer for a run."""
+    return [known for known in index.get(spec.training_key, []) if known.spec.covers(spec)]
 
 
 def _answered(covering: list[Known], overwrite: str) -> bool:

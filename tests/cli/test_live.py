@@ -137,6 +137,18 @@ def test_objects_are_one_a_line_and_tell_the_whole_story(tmp_path, capsys):
     assert events[1]["run"] == events[0]["run"] == specs(1)[0].key
 
 
+def test_a_run_that_failed_in_another_process_is_told_of_whoever_listens(tmp_path, capsys):
+    execute_serial(specs(2), Runtime(tmp_path, tmp_path), ExecutionOptions(), failing)
+    for how in ({"as_json": True}, {"quiet": True}):
+        with view_of(specs(2), Times(), **how) as view:
+            execute_serial(specs(2), Runtime(tmp_path, tmp_path), ExecutionOptions(say=view.say, watch=view), failing)
+        assert view.failed == 1
+    out, err = capsys.readouterr()
+    ends = [(event["status"], event.get("error")) for event in map(json.loads, out.splitlines())]
+    assert ends == [("elsewhere", None), ("failed", "RunError: split 1 is odd")]
+    assert err == "failed  glia on demo_a, split 1  RunError: split 1 is odd  (by another process)\n"
+
+
 def test_progress_objects_come_every_two_seconds_and_hold_no_word_that_json_lacks(clock, monkeypatch, capsys):
     monkeypatch.setattr("bench.cli.plan_lines.time.monotonic", lambda: clock[0])
     for quiet in (False, True):

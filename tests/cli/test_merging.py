@@ -1,6 +1,9 @@
 """`bench merge`: what is taken of another results folder, what is refused by name, and that nothing here is lost."""
 
+import hashlib
 import json
+import tempfile
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,7 +12,7 @@ from typer.testing import CliRunner
 
 from bench.cli import app
 from bench.cli.merging import merge
-from bench.core.errors import UsageError
+from bench.core.errors import StoreError, UsageError
 from bench.core.spec import SCHEMA
 from bench.records.store import Store
 from bench.training.states import state_hash
@@ -80,6 +83,59 @@ def test_keep_decides_and_what_gives_way_is_set_aside(tmp_path, ours):
     assert files(ours) == files(theirs)
     aside = {path.read_bytes() for path in (ours.root / "set_aside").iterdir()}
     assert aside == set(before.values())
+
+
+def otherwise(path, wanted):
+    """The same runs with other predictions, made on node9."""
+    store = Store(path)
+    for spec in wanted:
+        changed = {name: values[::-1] for name, values in predictions(spec).items()}
+        store.write(body_of(spec, run={"host": "node9"}), changed)
+    return store
+
+
+def sound(store):
+    """The hosts of the runs of a store, of which no record stands beside another's predictions."""
+    records = list(store.records())
+    for record in records:
+        data = (store.runs / f"{record['key']}.npz").read_bytes()
+        assert hashlib.sha256(data).hexdigest() == record["predictions_sha256"]
+    return [record["run"]["host"] for record in records]
+
+
+@pytest.mark.parametrize("ending", [".npz", ".json"])
+def test_a_disk_that_fills_up_while_theirs_are_taken_costs_no_run_of_ours(tmp_path, ours, monkeypatch, ending):
+    theirs, before = otherwise(tmp_path / "theirs", specs(2)), files(ours)
+    make = tempfile.NamedTemporaryFile
+
+    def full(*args, prefix, **more):
+        if f"{ending}." in prefix:
+            raise OSError(28, "No space left on device")
+        return make(*args, prefix=prefix, **more)
+
+    with monkeypatch.context() as patched, pytest.raises(StoreError, match="disk is full"):
+        patched.setattr("tempfile.NamedTemporaryFile", full)
+        merge(ours, theirs, keep="theirs")
+    assert files(ours) == before
+    assert merge(ours, theirs, keep="theirs").theirs == 2
+    assert sound(ours) == ["node9", "node9"]
+
+
+@pytest.mark.parametrize("ending", [".npz", ".json"])
+def test_a_merge_that_is_killed_leaves_no_record_beside_other_predictions(tmp_path, ours, monkeypatch, ending):
+    theirs, rename = otherwise(tmp_path / "theirs", specs(2)), Path.replace
+
+    def killed(path, target):
+        if target.suffix == ending:
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("pathlib.Path.replace", killed)
+        merge(ours, theirs, keep="theirs")
+    assert len(sound(ours)) == 1
+    merge(ours, theirs, keep="theirs")
+    assert files(ours) == files(theirs)
 
 
 def test_an_edited_record_is_refused_by_name_and_the_others_are_taken(tmp_path, ours):

@@ -5,6 +5,10 @@ from typer.testing import CliRunner
 
 from bench.cli import app
 from bench.cli.console import DEBUG
+from bench.core.errors import RunError
+from bench.records.plans import note_plan
+from bench.training.record import failed_record
+from tests.survive.makers import record_of
 from tests.world import RECIPE, TINY, make_world, toml_of
 
 RECIPE_FLAGS = [word for key, value in RECIPE.items() for word in ("--set", f"{key}={value}")]
@@ -112,6 +116,56 @@ def test_own_sets_are_paired_and_the_tables_of_cross_and_gmad_show_them(home):
     assert "SRCC results on cross-dataset evaluation." in tables.output
     assert "→ far" in tables.output
     assert "gMAD competition: trained on near, tested on far." in tables.output
+
+
+@pytest.fixture
+def meanwhile(monkeypatch):
+    """What another process writes of every run that is wanted here, before any of them begins."""
+
+    def set_to(record):
+        def noted(store, specs):
+            for spec in specs:
+                store.write(record(spec))
+            return note_plan(store, specs)
+
+        monkeypatch.setattr("bench.cli.execute.note_plan", noted)
+
+    return set_to
+
+
+def gone_wrong(spec):
+    return failed_record(spec, RunError("it went wrong"))
+
+
+WIDE = ["run", "-m", "linear_probe", "-p", "main,cross", "-d", "near,far", "--splits", 1, *TINY_FLAGS]
+NARROW = ["run", "-m", "linear_probe", "-p", "main", "-d", "near", "--splits", 1, *TINY_FLAGS]
+
+
+def test_a_run_that_fails_in_another_process_ends_the_command_with_status_1(home, meanwhile):
+    meanwhile(gone_wrong)
+    result = bench(*NARROW)
+    assert result.exit_code == 1
+    assert "0 done, 1 failed. `bench status` says why" in result.stderr
+    assert "RunError: it went wrong" in result.stderr
+
+
+def test_runs_of_more_tests_that_failed_are_said_to_have_failed_before(home, meanwhile):
+    meanwhile(gone_wrong)
+    bench(*WIDE)
+    again = bench(*NARROW)
+    assert "1 run planned, 0 done before, 1 failed before, 0 to run." in again.stderr
+    assert again.exit_code == 1
+
+
+def test_a_run_that_failed_is_done_once_one_of_more_tests_is(home, meanwhile, monkeypatch):
+    monkeypatch.setattr("bench.cli.execute.refuse_other_data", lambda *_: None)  # those records are of no data
+    meanwhile(gone_wrong)
+    bench(*NARROW)
+    meanwhile(record_of)
+    bench(*WIDE)
+    again = bench(*NARROW)
+    assert "1 run planned, 1 done before, 0 to run." in again.stderr
+    assert again.exit_code == 0
 
 
 def test_pairs_are_refused_for_protocols_that_do_not_pair(home):

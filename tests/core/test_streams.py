@@ -1,5 +1,6 @@
 """Output as it is met with: pipes whose reader leaves, encodings that lack signs, terminals of any width."""
 
+import errno
 import io
 import os
 import subprocess
@@ -13,6 +14,8 @@ from typer.testing import CliRunner
 
 from bench.cli import app
 from bench.cli.console import LONGEST_WORD, column_widths, grid
+from bench.cli.plan_lines import PlainLines
+from bench.core.errors import StoreError
 from bench.core.progress import Display
 from bench.core.runtime import Runtime
 from bench.core.streams import ReaderGone, fitting, write_line
@@ -24,9 +27,10 @@ from bench.training.shared import Shared
 from bench.training.signals import Signals
 from tests.report.records import body_of, predictions
 from tests.report.results import specs_of
-from tests.survive.makers import failing, specs
+from tests.survive.makers import failing, record_of, specs
 
 ROOT = Path(__file__).resolve().parents[2]
+FULL = Path("/dev/full")
 OWN = '[data.mine]\nloader = "folder"\npath = "/nowhere"\ntitle = "Meine Bilder – Übung"\n'
 
 
@@ -45,10 +49,18 @@ def bench(*words, charset="utf-8", **environment):
     return CliRunner(charset=charset, env=environment).invoke(app, list(words))
 
 
+def command(*words):
+    return [sys.executable, "-m", "bench.cli", *words]
+
+
+def at_home(**more):
+    return os.environ | {"PYTHONPATH": str(ROOT)} | more
+
+
 def started(*words, **environment):
     return subprocess.Popen(
-        [sys.executable, "-m", "bench.cli", *words],
-        env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,
+        command(*words),
+        env=at_home(**environment),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
@@ -95,6 +107,60 @@ def test_a_run_whose_output_nobody_reads_is_not_a_failed_run(tmp_path, monkeypat
             )
     assert [record["status"] for record in Store(tmp_path).records()] == ["done"]
     assert not Store(tmp_path).claims.held()
+
+
+class OnFullDisk(io.StringIO):
+    """A file that takes no more, at once or when what is held back is written out."""
+
+    def __init__(self, fails):
+        super().__init__()
+        self.fails = fails
+
+    def write(self, text):
+        self._grow("write")
+        return len(text)
+
+    def flush(self):
+        self._grow("flush")
+
+    def _grow(self, how):
+        if how == self.fails:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def telling(spec, _runtime, report, *_rest):
+    """A run that says how far it is."""
+    for step in range(3):
+        report(step, 10, "training")
+    return record_of(spec), {}
+
+
+@pytest.mark.parametrize("fails", ["write", "flush"])
+def test_a_run_whose_log_lies_on_a_full_disk_is_not_a_failed_run(tmp_path, monkeypatch, fails):
+    monkeypatch.setattr("sys.stderr", OnFullDisk(fails))
+    view = PlainLines(specs(2))
+    options = ExecutionOptions(say=view.say, watch=view)
+    with pytest.raises(StoreError, match="Cannot write standard error: the disk is full"):
+        execute_serial(specs(2), Runtime(results=tmp_path, cache=tmp_path), options, make=telling)
+    assert list(Store(tmp_path).records()) == []
+    assert not Store(tmp_path).claims.held()
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("words", ["methods", "--version"])
+def test_output_that_a_full_disk_does_not_take_is_an_error_in_a_line(words):
+    with FULL.open("w") as full:
+        done = subprocess.run(command(words), env=at_home(), stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("Error: Cannot write standard output: the disk is full")
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="no /dev/full here")
+def test_an_error_that_a_full_disk_does_not_take_keeps_its_exit_status(tmp_path):
+    with FULL.open("w") as full:
+        wrong = command("table", "--results", str(tmp_path / "nowhere"))
+        assert subprocess.run(wrong, env=at_home(), stderr=full).returncode == 2
 
 
 @pytest.mark.parametrize("charset", ["ascii", "latin-1", "cp1252"])

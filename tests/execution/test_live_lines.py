@@ -50,5 +50,6 @@ def test_the_loss_that_is_told_is_the_mean_of_the_epoch_so_far(tmp_path, monkeyp
 
 def test_status_says_epoch_and_loss_of_a_run_elsewhere():
     facts = {"method": "glia", "train": "near", "split": 1, "since": 0.0, "at": 3, "of": 8, "doing": "training"}
+    facts |= {"doing_since": 0.0, "first": 0}
     text = describe_holder(facts | {"shown": "epoch 1/2, loss 0.400"}, now=60.0)
     assert "training 3/8, epoch 1/2, loss 0.400, about" in text

@@ -39,8 +39,8 @@ class Notes(Watcher):
     def over(self, runs):
         self.told.append(("over", runs.place()))
 
-    def elsewhere(self, spec):
-        self.told.append(("elsewhere", spec.split))
+    def elsewhere(self, spec, result):
+        self.told.append(("elsewhere", spec.split, result.status))
 
 
 def run(number=1, *specs, of=3):
@@ -60,9 +60,9 @@ def test_an_executor_tells_how_each_run_begins_and_ends(tmp_path):
 
 def test_runs_that_others_made_meanwhile_are_told_of(tmp_path):
     notes, runtime = Notes(), Runtime(tmp_path, tmp_path)
-    execute_serial(specs(1), runtime, ExecutionOptions(), instant)
-    execute_serial(specs(2), runtime, ExecutionOptions(watch=notes), instant)
-    assert ("elsewhere", 0) in notes.told
+    execute_serial(specs(2), runtime, ExecutionOptions(), failing)
+    execute_serial(specs(3), runtime, ExecutionOptions(watch=notes), instant)
+    assert {("elsewhere", 0, "done"), ("elsewhere", 1, "failed")} <= set(notes.told)
 
 
 def test_a_watcher_of_facts_needs_no_lines(tmp_path):
@@ -73,16 +73,17 @@ def test_a_watcher_of_facts_needs_no_lines(tmp_path):
 
 
 def test_counts_go_with_the_runs(clock):
-    one, two, three = (tiny_spec(split=split) for split in range(3))
-    standing = Standing([one, two, three])
+    one, two, three, four = (tiny_spec(split=split) for split in range(4))
+    standing = Standing([one, two, three, four])
     standing.begun(run(1, one))
     assert (standing.finished, len(standing.making)) == (0, 1)
     standing.ended(one, Result("done"), 5.0)
     standing.over(run(1, one))
     standing.begun(run(2, two))
     standing.ended(two, Result("failed"), 5.0)
-    standing.elsewhere(three)
-    assert (standing.done, standing.failed, standing.made_elsewhere, standing.making) == (1, 1, 1, {})
+    standing.elsewhere(three, Result("done"))
+    standing.elsewhere(four, Result("failed"))
+    assert (standing.done, standing.failed, standing.made_elsewhere, standing.making) == (1, 2, 1, {})
     assert standing.finished == standing.wanted
 
 

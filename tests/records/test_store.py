@@ -71,6 +71,23 @@ def test_failed_runs_are_made_again_only_when_asked(store):
     assert store.pending([SPEC], "failed") == [SPEC]
 
 
+def test_a_run_has_failed_where_records_answer_for_it_and_none_is_done(store):
+    more, other = SPEC.with_tests(("demo_a:test", "demo_b:all")), replace(SPEC, split=1)
+    assert store.failed([SPEC, more]) == []
+    store.write(record(more, status="failed"))
+    assert store.failed([SPEC, more, other]) == [SPEC, more]
+    store.write(record(SPEC))
+    assert store.failed([SPEC, more]) == [more]
+
+
+def test_what_other_code_has_done_says_nothing_of_a_run_that_todays_has_failed_in(store):
+    more = SPEC.with_tests(("demo_a:test", "demo_b:all"))
+    store.write(record(more, code={"method": "0" * 20, "numerics": 1}))
+    assert store.failed([SPEC]) == []
+    store.write(record(SPEC, status="failed"))
+    assert store.failed([SPEC]) == [SPEC]
+
+
 @pytest.mark.parametrize(
     ("damage", "why"),
     [
@@ -97,6 +114,24 @@ def test_a_damaged_record_is_set_aside_when_its_run_is_made_again(store):
     store.write(record())
     assert len(list(store.records())) == 1
     assert [p.read_text() for p in (store.root / "set_aside").iterdir()] == ["half a rec"]
+
+
+@pytest.mark.parametrize("step", ["write_bytes", "write_text"])
+def test_a_record_that_could_not_be_replaced_leaves_none_beside_other_predictions(store, monkeypatch, step):
+    store.write(record(), {"a": np.arange(3.0)})
+    old = {path.read_bytes() for path in store.runs.iterdir()}
+
+    def full(path, _content):
+        raise explain(OSError(28, "No space left on device"), path)
+
+    with monkeypatch.context() as patched, pytest.raises(StoreError, match="disk is full"):
+        patched.setattr(f"bench.records.store.{step}", full)
+        store.write(record(note="new"), {"a": np.arange(4.0)})
+    assert store.pending([SPEC]) == [SPEC]
+    assert {path.read_bytes() for path in (store.root / "set_aside").iterdir()} == old
+    store.write(record(note="new"), {"a": np.arange(4.0)})
+    assert store.pending([SPEC]) == []
+    assert len(store.predictions(SPEC.key)["a"]) == 4
 
 
 def test_runs_read_one_after_another_do_not_borrow_from_each_other(store):

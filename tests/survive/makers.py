@@ -105,6 +105,15 @@ def failing_and_logged(spec, runtime, _report, *_rest):
     raise RunError("it cannot be done")
 
 
+def failed_and_lost(spec, runtime, *_rest):
+    """A run whose failure is recorded before its process is killed."""
+    from bench.records.store import Store
+
+    error = {"kind": "RunError", "message": "no"}
+    Store(runtime.results).write(record_of(spec, status="failed", error=error, metrics={}))
+    os.kill(os.getpid(), 9)
+
+
 def log(runtime, line):
     """Append a whole line."""
     with (runtime.results / "log").open("a") as handle:

@@ -49,6 +49,16 @@ def test_a_failed_run_is_recorded_with_its_reason_and_the_others_go_on(runtime):
     assert any("split 1 is odd" in line for line in said)
 
 
+def test_a_run_that_failed_in_another_process_has_failed_here_too(runtime):
+    execute_serial(specs(4), runtime, ExecutionOptions(), failing)
+    said = []
+    summary = execute_serial(specs(4), runtime, ExecutionOptions(say=said.append), instant)
+    assert summary.elsewhere == [specs(4)[split].key for split in (0, 2)]
+    assert summary.failed == {specs(4)[split].key: f"RunError: split {split} is odd" for split in (1, 3)}
+    assert said[0] == "failed  glia on demo_a, split 1  RunError: split 1 is odd  (by another process)"
+    assert summary.finished == 4
+
+
 @pytest.mark.parametrize("error", [DataError("labels.csv, row 2: no picture"), UsageError("no such column")])
 def test_what_the_user_can_mend_is_no_answer_and_is_tried_again_by_the_next_plan(runtime, error):
     store, said = Store(runtime.results), []

@@ -194,8 +194,9 @@ def test_a_container_s_share_of_the_processor_counts(tmp_path, monkeypatch):
         assert crews._cores() == cores
 
 
-def test_runs_that_a_stranger_holds_are_waited_for_and_counted_as_theirs(runtime):
+def test_runs_that_a_stranger_holds_are_waited_for_and_counted_as_theirs_or_as_failed(runtime):
     theirs = specs(3)[0]
+    execute_serial(specs(4)[3:], runtime, ExecutionOptions(), failing)
     held = Claims(runtime.results / "claims").take(theirs.training_key)
     done = []
 
@@ -205,8 +206,10 @@ def test_runs_that_a_stranger_holds_are_waited_for_and_counted_as_theirs(runtime
             Store(runtime.results).write(record_of(theirs))
             held.release()
 
-    summary = execute_jobs(specs(3), runtime, ExecutionOptions(say=say), TWO, brief)
+    summary = execute_jobs(specs(4), runtime, ExecutionOptions(say=say), TWO, brief)
     assert (len(summary.done), summary.elsewhere) == (2, [theirs.key])
+    assert summary.failed == {specs(4)[3].key: "RunError: split 3 is odd"}
+    assert sum(line.startswith("failed") for line in done) == 1
 
 
 def test_a_member_of_an_array_leaves_a_stranger_s_run_to_them(runtime):

@@ -27,6 +27,7 @@ from bench.execution.cluster.shares import Cluster as BenchCluster  # noqa: E402
 from bench.execution.cluster.worker import Delivery  # noqa: E402
 from bench.execution.orders import ExecutionOptions  # noqa: E402
 from bench.execution.serial import execute_serial  # noqa: E402
+from bench.execution.watching import Watcher  # noqa: E402
 from bench.records.store import Store  # noqa: E402
 from tests.survive import makers  # noqa: E402
 from tests.survive.makers import specs  # noqa: E402
@@ -80,6 +81,25 @@ def test_every_run_has_a_card_of_its_own(two_cards, runtime):
         assert all(a[1] <= b[0] for a, b in zip(times, times[1:], strict=False))
 
 
+class Taken(Watcher):
+    """How long each run took."""
+
+    def __init__(self):
+        self.seconds = []
+
+    def ended(self, spec, result, seconds, where=""):
+        self.seconds.append(seconds)
+
+
+def test_the_time_of_a_run_is_its_workers_and_not_what_it_waited_for_one(two_cards, runtime):
+    taken, begin = Taken(), time.monotonic()
+    execute_ray(specs(6), runtime, ExecutionOptions(watch=taken), make=makers.noting)
+    on_two_cards = 2 * (time.monotonic() - begin)
+    assert len(taken.seconds) == 6
+    assert min(taken.seconds) > 0.3
+    assert sum(taken.seconds) <= on_two_cards
+
+
 def test_runs_of_little_memory_share_a_card(two_cards, runtime, monkeypatch):
     known = makers.record_of(specs(9)[8], memory_peak_bytes=1 << 30, numerics={"trained": {"device_type": "cuda"}})
     Store(runtime.results).write(known)
@@ -89,6 +109,18 @@ def test_runs_of_little_memory_share_a_card(two_cards, runtime, monkeypatch):
     assert len(made) == 4
     pairs = [(a, b) for a in made for b in made if a is not b and a["card"] == b["card"]]
     assert any(a["begin"] < b["end"] and b["begin"] < a["end"] for a, b in pairs)
+
+
+def test_a_run_that_failed_elsewhere_has_failed(two_cards, runtime):
+    execute_serial(specs(2), runtime, ExecutionOptions(), make=makers.failing)
+    summary = execute_ray(specs(2), runtime, ExecutionOptions(), make=makers.instant)
+    assert (summary.elsewhere, list(summary.failed)) == ([specs(2)[0].key], [specs(2)[1].key])
+
+
+def test_a_run_whose_worker_is_lost_after_it_recorded_the_failure_has_failed(two_cards, runtime):
+    summary = execute_ray(specs(1), runtime, ExecutionOptions(), make=makers.failed_and_lost)
+    assert summary.done == []
+    assert list(summary.failed.values()) == ["RunError: no, recorded by a worker that was lost afterwards"]
 
 
 @pytest.fixture

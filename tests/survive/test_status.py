@@ -12,7 +12,9 @@ from bench.cli.problems import report_problems
 from bench.cli.status import describe_holder, print_status, read_status
 from bench.core.claims import LEASE_SECONDS, Claims
 from bench.core.errors import DataError, RunError
+from bench.core.progress import silent
 from bench.execution.attempt import AnswersSincePlan, claim_run
+from bench.execution.orders import watched
 from bench.execution.outcome import Result, failure, write_result
 from bench.records.plans import forget_plans, note_failure, note_plan
 from bench.records.store import Problem, Store
@@ -47,12 +49,40 @@ def test_a_failed_run_says_why_and_how_to_try_again(store, capsys):
     assert "1 done, 1 failed, 1 running, 2 pending" in said
 
 
+def test_a_failed_run_is_no_news_once_one_of_more_tests_is_done(tmp_path, capsys):
+    store, (spec,) = Store(tmp_path), specs(1)
+    store.write(failed_record(spec, RunError("the loss is [nan]")))
+    store.write(record_of(spec.with_tests(("demo_a:test", "demo_b:all"))))
+    print_status(tmp_path)
+    assert "1 done, 0 failed" in capsys.readouterr().out
+
+
 def test_a_running_run_says_where_since_when_and_how_long_still():
     facts = {"method": "glia", "train": "koniq10k", "split": 3, "host": "node7", "pid": 12, "since": 1000.0}
-    facts |= {"doing": "training", "at": 25, "of": 100}
+    facts |= {"doing": "training", "at": 25, "of": 100, "doing_since": 1000.0, "first": 0}
     said = describe_holder(facts, now=1060.0)
     assert said == "glia on koniq10k, split 3: on node7 (process 12) for 60 s, training 25/100, about 3 min left"
     assert "on node9 GPU 1 for" in describe_holder(facts | {"where": "node9 GPU 1"}, now=1060.0)
+
+
+def test_the_time_left_is_by_the_steps_of_this_training_alone():
+    facts = {"since": 1000.0, "doing": "training", "at": 910, "of": 1000, "doing_since": 1300.0, "first": 900}
+    assert describe_holder(facts, now=1310.0).endswith("training 910/1000, about 2 min left")
+    for unknown in ({"first": 910}, {"first": None, "doing_since": None}):
+        assert describe_holder(facts | unknown, now=1310.0).endswith("training 910/1000")
+
+
+def test_a_note_says_since_when_a_run_does_what_it_does_and_at_which_step_it_began(tmp_path, monkeypatch):
+    now = [1000.0]
+    monkeypatch.setattr("bench.execution.orders.time.time", lambda: now[0])
+    claim = Claims(tmp_path).take("key")
+    noted = []
+    for what, done in (("reading", 0), ("training", 900), ("training", 910), ("training", 400), ("testing", 0)):
+        watched(silent, claim)(done, 1000, what)  # a cluster's driver asks for it anew each time
+        noted.append((claim.facts["doing_since"], claim.facts["first"], claim.facts["at"]))
+        now[0] += 10
+    claim.release()
+    assert noted == [(1000, 0, 0), (1010, 900, 900), (1010, 900, 910), (1030, 400, 400), (1040, 0, 0)]
 
 
 def test_a_holder_that_fell_silent_is_said_to_be():
@@ -60,7 +90,8 @@ def test_a_holder_that_fell_silent_is_said_to_be():
 
 
 def test_a_clock_that_went_backwards_gives_no_negative_times():
-    assert "-" not in describe_holder({"since": 2000.0, "doing": "training", "at": 1, "of": 2}, now=1000.0)
+    facts = {"since": 2000.0, "doing": "training", "at": 1, "of": 2, "doing_since": 2000.0, "first": 0}
+    assert "-" not in describe_holder(facts, now=1000.0)
 
 
 def test_claims_and_plans_that_are_damaged_do_not_stop_it(tmp_path, capsys):

@@ -41,7 +41,7 @@ from bench.execution.orders import (
     tell_elsewhere,
     watched,
 )
-from bench.execution.outcome import Result, describe_run, failure
+from bench.execution.outcome import Result, describe_run, failure, recorded
 from bench.execution.watching import Underway
 from bench.records.store import Store
 
@@ -77,6 +77,7 @@ class InFlight:
     deaths: Deaths
     mark: str
     begin: float = field(default_factory=time.monotonic)
+    """When a worker began with it, as far as that is known; before, when it was claimed."""
     where: str = ""
     runs: Underway | None = None
     """How the plan's watcher knows it, once a worker has begun with it."""
@@ -154,7 +155,7 @@ class ClusterExecution:
                 mark, anew = self.store.progress_mark(spec), spec.key in self.answers.anew
                 self._send(InFlight(spec, claim, claim.deaths, mark, anew=anew))
             elif self.answers.given(spec):
-                tell_elsewhere([spec], self.options, self.summary)
+                tell_elsewhere([spec], self.store, self.options, self.summary)
             else:
                 self.waiting.append(spec)
 
@@ -208,12 +209,14 @@ class ClusterExecution:
             flight.where = delivery.where
             if delivery.log:
                 write_bytes(self.store.training_log(flight.spec), delivery.log)
-            self._settle(flight, delivery.result)
+            self._settle(flight, delivery.result, delivery.seconds)
 
     def _lost(self, flight: InFlight, error: Exception, memory: bool) -> None:
         """A worker is gone: its run is done if its record is there, and sent again if not."""
         if self.answers.given(flight.spec):
-            self._settle(flight, Result("done", said="recorded by a worker that was lost afterwards"))
+            result = recorded(self.store, flight.spec)
+            said = ", ".join(filter(None, [result.said, "recorded by a worker that was lost afterwards"]))
+            self._settle(flight, replace(result, said=said))
             return
         mark = self.store.progress_mark(flight.spec)
         before = flight.deaths if mark == flight.mark else Deaths()
@@ -229,10 +232,14 @@ class ClusterExecution:
         else:
             self._send(flight)
 
-    def _settle(self, flight: InFlight, result: Result) -> None:
-        """The end of a run: write what a worker could not, let go of the claim, say so."""
+    def _settle(self, flight: InFlight, result: Result, seconds: float | None = None) -> None:
+        """The end of a run: write what a worker could not, let go of the claim, say so.
+
+        `seconds`: what its worker took, who alone knows how long the run had waited before.
+        """
         result = finish(self.store, flight.spec, flight.claim, result)
-        tell(flight.spec, result, time.monotonic() - flight.begin, self.options, self.summary, flight.where)
+        taken = time.monotonic() - flight.begin if seconds is None else seconds
+        tell(flight.spec, result, taken, self.options, self.summary, flight.where)
         self.options.report(self.summary.finished, self.wanted, "runs")
 
     def _look(self) -> None:
@@ -261,7 +268,7 @@ class ClusterExecution:
         """A run that a worker has begun with, as the plan's watcher knows it; told of when it is new."""
         if flight.runs is None:
             flight.claim.note(where=where)
-            flight.where = where
+            flight.where, flight.begin = where, time.monotonic()
             if not flight.number:  # else it is sent again
                 self.begun = flight.number = self.begun + 1
             flight.runs = Underway((flight.spec,), flight.number, self.wanted, where)

@@ -300,7 +300,7 @@ class JobsExecution:
         for spec in [spec for spec, since in self.answered.items() if since <= old and spec not in making]:
             del self.answered[spec]
             self.ended.add(spec.key)
-            tell_elsewhere([spec], self.options, self.summary)
+            tell_elsewhere([spec], self.store, self.options, self.summary)
 
 
 def _code(worker: Worker) -> str:

@@ -141,7 +141,7 @@ class Relay(Watcher):
         """They are under way no more."""
         self.line.tell("over")
 
-    def elsewhere(self, spec: RunSpec) -> None:
+    def elsewhere(self, spec: RunSpec, result: Result) -> None:
         """Another process made it: one beside this, or a stranger."""
         self.line.tell("elsewhere", spec)
 

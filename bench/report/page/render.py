@@ -82,13 +82,13 @@ class Page:
                 style=Markup(style),
                 script=Markup(script),
                 policy=_policy(style, script, live=self.live),
-                live=self.live,
+                live=as_json(self.hashes()) if self.live else "",
                 glyphs=glyphs(),
             )
         )
 
     def hashes(self) -> dict[str, str]:
-        """A hash of each part: whoever shows the page asks for those that have changed."""
+        """A hash of each part: whoever shows the page has those that it was made of, and asks for what has changed."""
         return {name: hashlib.sha256(text.encode()).hexdigest()[:16] for name, text in self.parts.items()}
 
 

@@ -282,6 +282,24 @@ def test_a_served_page_shows_new_runs_without_being_asked_and_keeps_its_place(vi
         running.shutdown()
 
 
+class JustBefore(LivePage):
+    """A folder in which runs end between the making of the page and its first question."""
+
+    def news(self):
+        for spec in specs_of("main", "demo", "glia,lora", ["demo_a"], splits=1):
+            self.watcher.store.write(body_of(spec), predictions(spec))
+        return super().news()
+
+
+def test_a_run_that_ends_before_the_pages_first_question_is_shown(visit, tmp_path):
+    with server(JustBefore(Watcher(Store(tmp_path / "results")), lambda results: results, Ask()), 0) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        page = visit(f"http://127.0.0.1:{running.server_address[1]}/", "#explorer")
+        page.locator("#live-state", has_text="Live: 2 runs").wait_for()
+        page.locator("#results tbody tr[data-row]").nth(1).wait_for(timeout=5000)
+        running.shutdown()
+
+
 # --- for everybody -------------------------------------------------------------------------------------------------
 
 

@@ -2,13 +2,16 @@
 
 import http.client
 import json
+import re
 import threading
 from contextlib import contextmanager
+from html import unescape
 
 import pytest
 
+from bench.records.results import Results
 from bench.records.store import Store
-from bench.report.page.render import Ask
+from bench.report.page.render import Ask, make_page
 from bench.report.page.serve import HOST, LivePage, Watcher, server
 from tests.report.records import body_of, predictions
 from tests.report.results import specs_of
@@ -56,6 +59,19 @@ def test_a_folder_without_runs_is_served_and_shows_them_as_they_come(store):
         assert "published" not in changed
         assert news["said"] == "Live: 6 runs"
         assert "GLIA" in ask(port, "/part/front")[1]
+
+
+def test_the_page_knows_of_which_parts_it_was_made_and_a_file_of_none(store):
+    write(store, SPECS[:4])
+    with served(store) as port:
+        html = ask(port, "/")[1]
+        (known,) = re.findall(r'<body data-live="([^"]*)">', html)
+        write(store, SPECS[4:])
+        news = json.loads(ask(port, "/parts.json")[1])["parts"]
+    known = json.loads(unescape(known))
+    assert known.keys() == news.keys()
+    assert {"front", "explorer", "runs"} <= {name for name in news if news[name] != known[name]}
+    assert "<body>" in make_page(Results.read(store)).html
 
 
 def test_nothing_has_changed_where_nothing_was_written(store):

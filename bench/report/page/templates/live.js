@@ -5,15 +5,15 @@ function readAll() {
 }
 
 const EVERY = 2000;
-let hashes = null;
+let hashes = JSON.parse(document.body.dataset.live || "{}");  // of the parts that are shown
 
 async function askForNews() {
   const answer = await fetch("/parts.json", { cache: "no-store" });
   const news = await answer.json();
-  const changed = Object.keys(news.parts).filter((name) => hashes && hashes[name] !== news.parts[name]);
-  hashes = news.parts;
+  const changed = Object.keys(news.parts).filter((name) => hashes[name] !== news.parts[name]);
   byId("live-state").textContent = news.said;
   for (const name of changed) await takePart(name);
+  hashes = news.parts;
   if (changed.length) {
     readAll();
     show();
