@@ -96,6 +96,8 @@ def make_split(
 def _held_out_of(groups: np.ndarray, contents: Sequence[str], rows: np.ndarray) -> np.ndarray:
     """Those of the rows that are for validation: of every eighth of their contents, in the order given."""
     seen = set(groups[rows].tolist())
+    if len(seen) < 2:
+        raise DataError("One content is all that would be learned from: none is left to choose an epoch by.")
     return np.intersect1d(rows, _rows(groups, _held_out([content for content in contents if content in seen])))
 
 

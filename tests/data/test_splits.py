@@ -53,6 +53,12 @@ def test_what_is_held_out_to_choose_an_epoch_lies_inside_the_share_that_is_learn
     assert np.array_equal(split.test, share.test)
 
 
+def test_a_share_of_one_content_leaves_none_to_choose_an_epoch_by():
+    assert len(make_split(dataset(10), 0, fraction=0.1).train) == 5
+    with pytest.raises(DataError, match="One content is all"):
+        make_split(dataset(10), 0, fraction=0.1, validate=True)
+
+
 def test_the_order_of_rows_and_files_changes_nothing():
     data = dataset(12)
     mixed = Dataset("made", None, data.table.sample(frac=1, random_state=3).reset_index(drop=True), grouped=True)

@@ -144,7 +144,7 @@ def test_the_record_counts_the_contents_of_each_part(runtime):
     spec = tiny_spec("linear_probe", fraction=0.5, tests=("near:test", "far:all"), recipe={"selection": "val"})
     data = make_run(spec, runtime)[0]["data"]
     train = data["train"]
-    assert [train[f"contents{part}"] for part in ("", "_train", "_validation", "_test")] == [6, 3, 1, 1]
+    assert [train[f"contents{part}"] for part in ("", "_train", "_validation", "_test")] == [6, 2, 1, 1]
     assert {target: test["contents"] for target, test in data["tests"].items()} == {"near:test": 1, "far:all": 6}
 
 
