@@ -106,13 +106,11 @@ class Cell:
         """The number that a table shows: the median over splits, in k-fold of each fold's mean over its seeds."""
         return _median(self.scores().values())
 
-    def scores(self, seeds: Collection[int] | None = None) -> dict[int, float]:
-        """The metric by split; in k-fold each fold's mean over its seeds, or over those of them that are named."""
+    def scores(self) -> dict[int, float]:
+        """The metric by split; in k-fold each fold's mean over its seeds."""
         found: dict[int, list[float]] = {}
         for repetition, value in self.values.items():
-            spec = self.by_split[repetition].spec
-            if seeds is None or not spec.folds or spec.recipe.seed in seeds:
-                found.setdefault(spec.split, []).append(value)
+            found.setdefault(self.by_split[repetition].spec.split, []).append(value)
         return {split: statistics.fmean(values) for split, values in found.items()}
 
     def overlap(self) -> float:
@@ -176,9 +174,8 @@ def _whole(record: Record, experiment: Experiment) -> bool:
 
 
 def paired_scores(cells: Sequence[Cell]) -> list[dict[int, float]]:
-    """The scores of several cells on the splits that all have; in k-fold under the seeds that all have."""
-    seeds = set.intersection(*({record.spec.recipe.seed for record in cell.records} for cell in cells))
-    scores = [cell.scores(seeds) for cell in cells]
+    """The scores of several cells on the splits that all have."""
+    scores = [cell.scores() for cell in cells]
     common = sorted(set.intersection(*map(set, scores)))
     return [{split: known[split] for split in common} for known in scores]
 
@@ -211,8 +208,8 @@ def summarise(
             complete = [i for i in rows if numbers[i][j].complete]
             if len(complete) > 1:
                 marks = _marks([cells[i][j] for i in complete])
-                for i, (compared, rank, tied) in zip(complete, marks, strict=True):
-                    numbers[i][j] = replace(numbers[i][j], compared=compared, rank=rank, tied=tied)
+                for i, (rank, tied) in zip(complete, marks, strict=True):
+                    numbers[i][j] = replace(numbers[i][j], rank=rank, tied=tied)
     return numbers
 
 
@@ -324,8 +321,8 @@ def _ranks(values: Sequence[float | None]) -> list[int]:
     return [0 if value is None else places.get(value, 0) for value in rounded]
 
 
-def _marks(cells: Sequence[Cell]) -> list[tuple[float | None, int, bool]]:
-    """Of each of a column's complete cells: the median that it is compared by, its rank, and whether it is marked.
+def _marks(cells: Sequence[Cell]) -> list[tuple[int, bool]]:
+    """Of each of a column's complete cells its rank, and whether it is marked.
 
     Marked is what the splits cannot tell from the best, the best itself aside. Of fewer than three splits nothing is
     ranked: no test of the differences can be made, and an order would claim one.
@@ -334,11 +331,10 @@ def _marks(cells: Sequence[Cell]) -> list[tuple[float | None, int, bool]]:
 
     scores = [list(known.values()) for known in paired_scores(cells)]
     if len(scores[0]) < FEWEST_SPLITS:
-        return [(_median(values), 0, False) for values in scores]
-    medians = [_median(values) for values in scores]
-    ranks = _ranks(medians)
+        return [(0, False)] * len(cells)
+    ranks = _ranks([cell.median for cell in cells])
     best = best_set({str(i): values for i, values in enumerate(scores)}, cells[0].overlap()) or frozenset()
-    return [(medians[i], rank, str(i) in best and rank != 1) for i, rank in enumerate(ranks)]
+    return [(rank, str(i) in best and rank != 1) for i, rank in enumerate(ranks)]
 
 
 def _median(values: Iterable[object]) -> float | None:

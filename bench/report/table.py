@@ -24,8 +24,6 @@ class Number:
     high: float | None = None
     interval: str = ""
     """What `low` and `high` are; empty where there is no interval."""
-    compared: float | None = None
-    """What it is ranked and compared by: in k-fold its value under the seeds that its whole column has."""
     rank: int = 0
     """1 best (bold), 2 second (underlined) among the complete numbers of its column and block."""
     tied: bool = False

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bench.core.errors import RunError, StoreError
 from bench.records.results import Experiment
-from bench.report.cells import Cell
 from bench.report.figures.figure import Figure
 from bench.report.figures.scene import Drawing, Scene, Subject, title_of
 from bench.report.figures.style import GREY, INK, panels
@@ -33,12 +32,8 @@ class Ranks(Figure):
         from bench.metrics.comparisons import critical_difference
         from bench.metrics.contents import FEWEST_CONTENTS
 
-        cells = {s: scene.cell(s.arm, experiment) for s in scene.subjects([experiment]) if s.ranked}
-        cells = {subject: cell for subject, cell in cells.items() if cell.values}
-        if len(cells) < 2:
-            return
-        seeds = set.intersection(*({record.spec.recipe.seed for record in cell.records} for cell in cells.values()))
-        known = {subject: _by_content(cell, seeds) for subject, cell in cells.items()}
+        subjects = [subject for subject in scene.subjects([experiment]) if subject.ranked]
+        known = {subject: _by_content(scene, subject, experiment) for subject in subjects}
         scores = {subject: values for subject, values in known.items() if values}
         contents = sorted(set.intersection(*map(set, scores.values()))) if scores else []
         if len(scores) < 2 or len(contents) < FEWEST_CONTENTS:
@@ -46,9 +41,9 @@ class Ranks(Figure):
         labels = {subject.label: subject for subject in scores}
         difference = critical_difference({s.label: [scores[s][name] for name in contents] for s in scores})
         how = (
-            f"In each of {len(contents)} contents methods are ranked by the SRCC inside it, the mean over the seeds "
-            "that all have; 1 is best. Methods under one bar differ by less than the critical difference (Nemenyi, "
-            f"α = 0.05; Friedman p = {difference.p:.2g}), if contents are independent of one another."
+            f"In each of {len(contents)} contents methods are ranked by the SRCC inside it, the mean over seeds; 1 is "
+            "best. Methods under one bar differ by less than the critical difference (Nemenyi, α = 0.05; "
+            f"Friedman p = {difference.p:.2g}), if contents are independent of one another."
         )
         title = f"Mean ranks over the contents of {title_of(experiment)}"
         figure = _drawn(difference, labels)
@@ -57,12 +52,12 @@ class Ranks(Figure):
         )
 
 
-def _by_content(cell: Cell, seeds: Collection[int]) -> dict[str, float]:
+def _by_content(scene: Scene, subject: Subject, experiment: Experiment) -> dict[str, float]:
     """A method's SRCC inside each content, the mean over seeds; empty where one has none, or nothing is stored."""
     from bench.metrics.variance import content_scores
 
     try:
-        scores = content_scores({seed: models for seed, models in cell.by_seed().items() if seed in seeds})
+        scores = content_scores(scene.cell(subject.arm, experiment).by_seed())
     except (StoreError, RunError):
         return {}
     return scores if np.isfinite(list(scores.values())).all() else {}

@@ -208,9 +208,9 @@ def ranking(chapter: Chapter) -> Drawn | None:
     names, methods = {}, {}
     for contest in contests:
         for entry in contest.entries:
-            if entry.number.compared is not None and entry.subject.ranked:
+            if entry.number.complete and entry.subject.ranked:
                 key = str(chapter.part.arms.index(entry.subject.arm))
-                scores.setdefault(key, []).append(entry.number.compared)
+                scores.setdefault(key, []).append(entry.value)
                 names[key], methods[key] = entry.subject.label, entry.subject.arm.method
     scores = {key: values for key, values in scores.items() if len(values) == len(contests)}
     if len(contests) < 2 or len(scores) < 2 or min(contest.splits for contest in contests) < FEWEST_SPLITS:

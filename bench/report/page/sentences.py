@@ -42,7 +42,6 @@ def finding(contest: Contest) -> Finding:
         return Finding(_optimistic(contest, entries[0]), OPEN)
     if len(entries) == 1:
         return Finding(_alone(contest, entries[0]), OPEN)
-    complete.sort(key=lambda entry: -(entry.number.compared or 0.0))
     if not any(entry.number.rank for entry in complete):  # too few splits, or no two that may be compared
         return Finding(_so_far(contest, entries), OPEN)
     best, others = complete[0], complete[1:]
@@ -111,8 +110,7 @@ def _tied(contest: Contest, best: Entry, tied: list[Entry], behind: int) -> str:
         said = f"{_name(best)} and {_name(tied[0])} cannot be told apart"
         return _placed(contest, said, f": {_gap(best, tied[0])}{rest}")
     said = f"{_name(best)} has the highest median SRCC"
-    value = short(best.number.compared or best.value)
-    more = f" ({value}), but {_names(tied)} cannot be told from it; the mean difference to "
+    more = f" ({short(best.value)}), but {_names(tied)} cannot be told from it; the mean difference to "
     return _placed(contest, said, f"{more}the nearest, {_name(tied[0])}, is {_gap(best, tied[0])}.")
 
 

@@ -35,7 +35,7 @@ def seed_notes(labels: Sequence[str], columns: Sequence[Column], cells: Sequence
     *fewer, others = sorted(groups, key=lambda n: len(groups[n])) or [0]
     if fewer:
         named = "".join(f"Under {counted(n, 'seed')}: {'; '.join(dict.fromkeys(groups[n]))}. " for n in fewer)
-        yield f"{named}The others: {counted(others, 'seed')}. Bold, underline and ≈ go by the seeds that all rows have."
+        yield f"{named}The others: {counted(others, 'seed')}."
     if named := "; ".join(f"{label} ({counted(n, 'run')})" for label, n in left.items() if n):
         yield f"Left out until all folds of their seed are in: {named}."
     if max(groups, default=0) > 1:

@@ -64,5 +64,5 @@ def _srcc(row: Row) -> list[float] | None:
     if row.contest == UNRANKED:
         return None
     numbers = [cell for cell in row.cells if isinstance(cell, Number) and cell.facts.get("metric") == "srcc"]
-    values = [number.compared for number in numbers if number.complete and number.compared is not None]
+    values = [number.value for number in numbers if number.complete and number.value is not None]
     return values if row.block == MEASURED and values and len(values) == len(numbers) else None
