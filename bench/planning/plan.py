@@ -242,20 +242,17 @@ def _refuse_parts_of_fixed_splits(specs: Sequence[RunSpec]) -> None:
 
 
 def _seeded(request: Request, seeds: int) -> list[Request]:
-    """The request once for each seed: all runs of a seed before those of the next, so that an early end leaves whole
-    comparisons."""
+    """The request once for each seed, one after the other, so that an early end leaves whole comparisons."""
     if seeds == 1:
         return [request]
-    first = int(request.recipe.get("seed", 0))
-    own = {method: int(recipe["seed"]) for method, recipe in request.recipes.items() if "seed" in recipe}
-    return [
-        replace(
-            request,
-            recipe={**request.recipe, "seed": first + i},
-            recipes={**request.recipes, **{m: {**request.recipes[m], "seed": seed + i} for m, seed in own.items()}},
-        )
-        for i in range(seeds)
-    ]
+    recipe, own = {"seed": 0, **request.recipe}, request.recipes
+    later = [{name: _later(own[name], i) for name in own} for i in range(seeds)]
+    return [replace(request, recipe=_later(recipe, i), recipes=each) for i, each in enumerate(later)]
+
+
+def _later(recipe: Mapping[str, Scalar], more: int) -> dict[str, Scalar]:
+    """What a recipe changes, with a later seed where it names one."""
+    return {**recipe, **({"seed": int(recipe["seed"]) + more} if "seed" in recipe else {})}
 
 
 def _planned(name: str, request: Request, options: Mapping[str, Scalar]) -> list[RunSpec]:
