@@ -101,7 +101,7 @@ class Cell:
         numbers = {split: record.value(self.experiment.target, self.metric) for split, record in self.by_split.items()}
         return {split: value for split, value in numbers.items() if value is not None}
 
-    @property
+    @cached_property
     def median(self) -> float | None:
         """The number that a table shows: the median over splits, in k-fold of each fold's mean over its seeds."""
         return _median(self.scores().values())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bench.core.registry import stem_of
@@ -91,7 +91,8 @@ def _row(
     cost: Sequence[float | None],
     texts: Texts,
 ) -> list[Any]:
-    cell, *others = (Cell.of(records, experiment, metric) for metric in METRICS)
+    cell = Cell.of(records, experiment, METRICS[0])
+    others = [replace(cell, metric=metric) for metric in METRICS[1:]]  # of the same runs
     words = (
         label,
         method_title(stem_of(arm.method)),
