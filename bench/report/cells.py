@@ -281,17 +281,19 @@ def _interval(cell: Cell, values: list[float], *, intervals: bool) -> tuple[floa
     """A 95% interval: of the mean over splits from their spread, or (on request) of these models on other contents."""
     if intervals:
         return _over_contents(cell)
-    if cell.experiment.part == "all" and cell.records[0].spec.external:
-        return None, None, ""  # the same scores of the same pictures in each split are one number
     ends = interval_of_mean(values, cell)
     return (*ends, "95% of the mean (Nadeau-Bengio)") if ends else (None, None, "")
 
 
 def interval_of_mean(values: Sequence[float], cell: Cell) -> tuple[float, float] | None:
-    """The 95% interval of the mean over splits, within what the metric can be; None of too few splits."""
+    """The 95% interval of the mean over splits, within what the metric can be; None of too few splits.
+
+    Nor of imported scores of a whole set: the same scores of the same pictures in each split are one number.
+    """
     from bench.metrics.comparisons import FEWEST_SPLITS, corrected_paired_test
 
-    if len(values) < FEWEST_SPLITS:
+    external = cell.experiment.part == "all" and cell.records[0].spec.external
+    if external or len(values) < FEWEST_SPLITS:
         return None
     least, most = (0.0, math.inf) if cell.metric == "rmse" else (-1.0, 1.0)
     test = corrected_paired_test(values, cell.overlap())

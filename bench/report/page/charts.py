@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 LANE = 26
 """Pixels of the height of one method's row."""
+LONGEST_NAME = 36
+"""Letters of a name that stand beside a mark in a drawing."""
 
 
 def interval_of(entry: Entry) -> tuple[float, float] | None:
@@ -123,10 +125,15 @@ def ranks(difference: CriticalDifference, names: Mapping[str, str], methods: Map
         parts.append(line(scale.left, y, scale.at(rank), y, "stem"))
         parts.append(mark(scale.at(rank), y, methods[key], f"{names[key]}: mean rank {rank:.2f}"))
         after = scale.at(rank) < 55
-        words = f"{names[key]}  {rank:.2f}"
+        words = f"{shorten(names[key])}  {rank:.2f}"
         parts.append(text(scale.at(rank) + (2.2 if after else -2.2), y + 4, words, "name", "start" if after else "end"))
     height = top + step * len(order)
     return drawing("Mean ranks over datasets", height, *parts)
+
+
+def shorten(name: str) -> str:
+    """A name as far as a drawing has room for it; its mark has the whole."""
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
 
 
 def curves(lines: Mapping[Subject, Mapping[float, float]], label: str) -> Markup:

@@ -58,7 +58,7 @@ def _settings(spec: RunSpec, arm: Arm) -> Iterator[str]:
         if value != UNSET and not (spec.budget and name == facts["sized_by"]):
             yield f"{spec.method}.{name}={'FILE' if name in facts['files'] and value else _typed(value)}"
     if spec.fraction != 0.8:
-        yield f"fraction={spec.fraction:g}"
+        yield f"fraction={spec.fraction!r}"
     if spec.source != "split":
         yield f"source={spec.source}"
     if spec.split_rule != preset_named(spec.preset).rule_for(spec.train):
@@ -73,4 +73,4 @@ def _seed(spec: RunSpec, arm: Arm) -> list[tuple[str, Scalar]]:
 def _typed(value: Scalar) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return str(value)

@@ -12,7 +12,7 @@ from bench.core.errors import StoreError
 from bench.core.spec import Target
 from bench.records.results import Predictions, Record
 from bench.report.breakdown import srcc_by_group
-from bench.report.cells import nearest_to_median
+from bench.report.cells import DIGITS, nearest_to_median
 from bench.report.figures.scene import Subject
 from bench.report.page.chapters import Chapter, Contest
 from bench.report.page.charts import curves, histogram, lollipops, ranks, split_dots
@@ -210,7 +210,7 @@ def ranking(chapter: Chapter) -> Drawn | None:
         for entry in contest.entries:
             if entry.number.complete and entry.subject.ranked:
                 key = str(chapter.part.arms.index(entry.subject.arm))
-                scores.setdefault(key, []).append(entry.value)
+                scores.setdefault(key, []).append(round(entry.value, DIGITS))
                 names[key], methods[key] = entry.subject.label, entry.subject.arm.method
     scores = {key: values for key, values in scores.items() if len(values) == len(contests)}
     if len(contests) < 2 or len(scores) < 2 or min(contest.splits for contest in contests) < FEWEST_SPLITS:

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bench.core.registry import stem_of
+from bench.planning.usual import fact_of
 from bench.records.results import Experiment, Record, Results
 from bench.report.arms import Arm, method_title, shared_changes
-from bench.report.cells import Cell, cost_of, interval_of_mean
+from bench.report.cells import DIGITS, Cell, cost_of, interval_of_mean
 from bench.report.page.svg import look_of
 from bench.report.selection import PresetResults, by_preset
 from bench.report.tables.fill import dataset_title
@@ -21,7 +22,7 @@ METRICS = ("srcc", "plcc", "plcc_raw", "krcc", "rmse")
 COSTS = ("trainable", "total", "disk", "seconds", "speed", "gflops", "memory")
 WORDS = ("method", "family", "preset", "backbone", "train", "test", "setting")
 """The columns whose cells are texts, written as numbers of a list of texts."""
-COLUMNS = (*WORDS, "splits", "failed", "srcc", "low", "high", *METRICS[1:], *COSTS, "look", "runs")
+COLUMNS = (*WORDS, "splits", "failed", "srcc", "low", "high", *METRICS[1:], *COSTS, "look", "ranked", "runs")
 
 
 @dataclass
@@ -104,10 +105,11 @@ def _row(
     )
     low, high = _interval(cell)
     look = look_of(arm.method)
-    runs = [[cell.name_of(n), r.key, rounded(r.value(experiment.target, "srcc"))] for n, r in cell.by_split.items()]
-    medians = [rounded(one.median) for one in (cell, *others)]
+    runs = [[cell.name_of(n), r.key, as_printed(r.value(experiment.target, "srcc"))] for n, r in cell.by_split.items()]
+    medians = [as_printed(one.median) for one in (cell, *others)]
+    ranked = bool(fact_of(arm.method, "ranked"))
     numbers = [len(cell.scores()), cell.failed, medians[0], low, high, *medians[1:], *cost]
-    return [*map(texts.number, words), *numbers, [look.hue, texts.number(look.glyph)], runs]
+    return [*map(texts.number, words), *numbers, [look.hue, texts.number(look.glyph)], ranked, runs]
 
 
 def _setting(experiment: Experiment) -> str:
@@ -120,7 +122,7 @@ def _setting(experiment: Experiment) -> str:
 
 def _interval(cell: Cell) -> tuple[float | None, float | None]:
     ends = interval_of_mean(list(cell.scores().values()), cell)
-    return (rounded(ends[0]), rounded(ends[1])) if ends else (None, None)
+    return (as_printed(ends[0]), as_printed(ends[1])) if ends else (None, None)
 
 
 def _costs(records: Sequence[Record]) -> list[float | None]:
@@ -135,6 +137,11 @@ def _costs(records: Sequence[Record]) -> list[float | None]:
         cost.memory_bytes,
     )
     return [rounded(value, 10) for value in costs]
+
+
+def as_printed(value: float | None) -> float | None:
+    """A metric with the digits of a table: cut twice, as for the page and then for the eye, it would say another."""
+    return None if value is None or not math.isfinite(value) else float(f"{value:.{DIGITS}f}")
 
 
 def rounded(value: float | None, digits: int = 4) -> float | None:

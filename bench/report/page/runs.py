@@ -13,7 +13,7 @@ from bench.report.arms import Arm, method_title
 from bench.report.cells import nearest_to_median
 from bench.report.page.chapters import Chapter
 from bench.report.page.commands import commands_of
-from bench.report.page.explorer import Texts, rounded
+from bench.report.page.explorer import Texts, as_printed, rounded
 from bench.report.page.svg import look_of
 from bench.report.tables.fill import dataset_title
 
@@ -126,7 +126,7 @@ def _on(target: str) -> str:
 def _selection(record: Record) -> dict[str, Any]:
     selection = record.section("selection")
     curve = [rounded(float(value), 3) for value in selection.get("curve") or () if isinstance(value, int | float)]
-    return {"rule": selection.get("rule"), "epoch": selection.get("epoch"), "curve": curve[:EPOCHS]}
+    return {"rule": selection.get("rule"), "epoch": selection.get("epoch"), "curve": _thinned(curve, EPOCHS)}
 
 
 def _facts(record: Record) -> list[list[str]]:
@@ -189,7 +189,7 @@ def _thinned(values: Sequence[Any], most: int) -> list[Any]:
 
 def _test(record: Record, target: str) -> dict[str, Any]:
     """What a run did on one target: its metrics, and where its predictions are there, what they look like."""
-    metrics = {name: rounded(record.value(target, name)) for name in METRICS}
+    metrics = {name: as_printed(record.value(target, name)) for name in METRICS}
     plain: dict[str, Any] = {
         "metrics": metrics,
         "n": 0,

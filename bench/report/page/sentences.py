@@ -6,16 +6,17 @@ import re
 from dataclasses import dataclass
 
 from bench.core.progress import counted
-from bench.metrics.comparisons import PairedTest, corrected_paired_test
+from bench.metrics.comparisons import FEWEST_SPLITS, PairedTest, corrected_paired_test
 from bench.report.cells import paired_scores
 from bench.report.page.chapters import Contest, Entry
 from bench.report.tables.fill import dataset_title
 
-TOLD, TIED, OPEN = "told", "tied", "open"
+TOLD, TIED, OPEN, PARTIAL = "told", "tied", "open", "partial"
 VERDICTS = {
     TOLD: "One method is ahead",
     TIED: "Cannot be told apart",
     OPEN: "Too few splits to tell",
+    PARTIAL: "Not all splits are in",
 }
 """What the splits say of a contest, in a few words."""
 
@@ -43,12 +44,13 @@ def finding(contest: Contest) -> Finding:
     if len(entries) == 1:
         return Finding(_alone(contest, entries[0]), OPEN)
     if not any(entry.number.rank for entry in complete):  # too few splits, or no two that may be compared
-        return Finding(_so_far(contest, entries), OPEN)
+        return _so_far(contest, entries)
     best, others = complete[0], complete[1:]
     tied = [entry for entry in others if entry.number.tied or entry.number.rank == 1]
+    ahead = _ahead_of_complete(contest, entries, best)
     if not tied:
-        return Finding(_told(contest, best, others), TOLD)
-    return Finding(_tied(contest, best, tied, len(others) - len(tied)), TIED)
+        return Finding(_told(contest, best, others) + ahead, TOLD)
+    return Finding(_tied(contest, best, tied, len(others) - len(tied)) + ahead, TIED)
 
 
 def short(value: float, *, sign: bool = False) -> str:
@@ -122,13 +124,28 @@ def _alone(contest: Contest, entry: Entry) -> str:
     return _placed(contest, f"{_name(entry)} reaches an SRCC of {short(entry.value)}", f" ({about}).")
 
 
-def _so_far(contest: Contest, entries: list[Entry]) -> str:
-    """Too few splits for a test: what the numbers are, and that nothing follows from them."""
+def _so_far(contest: Contest, entries: list[Entry]) -> Finding:
+    """Nothing is ranked: what the numbers are, and whether a test could tell them apart at all."""
     best, second = entries[0], entries[1]
-    fewest = min(entries, key=lambda entry: len(entry.cell.scores()))
     more = f", {short(best.value)} against {_name(second)}'s {short(second.value)}"
     said = f"{_name(best)} has the highest SRCC so far"
-    return _placed(contest, said, f"{more}; {_count(fewest, contest)} cannot tell them apart.")
+    fewest = min(entries, key=lambda entry: len(entry.cell.scores()))
+    lacking = f"; {_count(fewest, contest)}"
+    common = len(paired_scores([best.cell, second.cell])[0])
+    if common < FEWEST_SPLITS:
+        return Finding(_placed(contest, said, f"{more}{lacking} cannot tell them apart."), OPEN)
+    known = f"{lacking} of {_name(fewest)} are in, so nothing is ranked yet. The two differ by {_gap(best, second)}."
+    return Finding(_placed(contest, said, f"{more}{known}"), PARTIAL)
+
+
+def _ahead_of_complete(contest: Contest, entries: list[Entry], best: Entry) -> str:
+    """Which methods stand above the best whose splits are all in, and how many they have; nothing if none does."""
+    above = [entry for entry in entries if not entry.number.complete and entry.value > best.value]
+    if not above:
+        return ""
+    said = [f"{_name(entry)} ({short(entry.value)}, {_count(entry, contest)})" for entry in above[:3]]
+    rest = f" and {len(above) - 3} more" if len(above) > 3 else ""
+    return f" Not counted, for splits are missing: {', '.join(said)}{rest}."
 
 
 def _count(entry: Entry, contest: Contest) -> str:

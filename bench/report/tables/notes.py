@@ -237,6 +237,13 @@ def logistic_notes(columns: Sequence[Column], cells: Sequence[Cell]) -> tuple[st
     return tuple(notes)
 
 
+def _splits(done: Sequence[Record], runs: int) -> str:
+    """How many splits there are, or how many of how many; `runs` counts in k-fold a fold anew under each seed."""
+    splits = len({record.spec.split for record in done})
+    whole = max((record.spec.folds for record in done), default=0) or runs
+    return f"{whole}" if splits == whole else f"{splits} of {whole}"
+
+
 def _hardly_trained(record: Record) -> bool:
     """Whether a run has not learned its own training part: a baseline that never trained is none."""
     losses = record.body.get("loss") or [0.0]
@@ -257,12 +264,13 @@ def conditions(records: Sequence[Record], preset: Preset, common: Sequence[str],
     sides = [f"short side resized to {r.short_side} px" if r.short_side else "own size" for r in recipes]
     runs = [record.section("run") for record in done]
     commits = [_commit(run) for run in runs]
-    splits = len({record.spec.repetition for record in done})
+    seeds = len({record.spec.recipe.seed for record in done if record.spec.folds})
     schemas = sorted({int(record.body.get("schema", 0)) for record in done})
     lines = [
         f"Preset: {preset.name}" + (f", changed: {', '.join(common)}" if common else ""),
         f"Backbone: {_all(weights) if on_vits else 'none'}",
-        f"Splits: {of if splits == of else f'{splits} of {of}'}; {_all(t.get('split_rule') for t in trains)}"
+        f"Splits: {_splits(done, of)}{f', under up to {seeds} seeds' if seeds > 1 else ''}; "
+        f"{_all(t.get('split_rule') for t in trains)}"
         f"{first_split_hashes(done)}",
         f"Selection: {_all(SELECTION[r.selection] for r in recipes)}",
         f"Views: {_test_views(recipes)} in test, {_numbers(r.train_views for r in recipes)} per "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from bench.report.cells import DIGITS
 from bench.report.table import MEASURED, UNRANKED, Number, Row, Table
 
 
@@ -60,9 +61,12 @@ def ranking_table(table: Table) -> Table | None:
 
 
 def _srcc(row: Row) -> list[float] | None:
-    """The row's SRCC numbers, or None where one is missing or partial, or the row is not measured or not ranked."""
+    """The row's SRCC numbers as they are printed.
+
+    None where one is missing or partial, or the row is not measured or not ranked.
+    """
     if row.contest == UNRANKED:
         return None
     numbers = [cell for cell in row.cells if isinstance(cell, Number) and cell.facts.get("metric") == "srcc"]
-    values = [number.value for number in numbers if number.complete and number.value is not None]
+    values = [round(number.value, DIGITS) for number in numbers if number.complete and number.value is not None]
     return values if row.block == MEASURED and values and len(values) == len(numbers) else None

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.report.page.render import make_page
-from tests.report.page.worlds import demo, evil, paper
+from tests.report.page.worlds import demo, evil, odd, paper
 
 ROOT = Path(__file__).resolve().parents[3]
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -54,7 +54,7 @@ def pages(tmp_path_factory):
     """The pages of some worlds as files, by name."""
     folder = tmp_path_factory.mktemp("pages")
     made = {}
-    for name, results in (("demo", demo()), ("paper", paper()), ("evil", evil())):
+    for name, results in (("demo", demo()), ("paper", paper()), ("evil", evil()), ("odd", odd())):
         made[name] = folder / f"{name}.html"
         made[name].write_text(make_page(results).html)
     return made

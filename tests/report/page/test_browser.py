@@ -109,7 +109,7 @@ def test_an_address_that_was_sent_shows_the_same_view(visit):
 
 
 def test_the_scatter_names_its_points_and_draws_the_front(visit):
-    page = visit("paper", "#explorer")
+    page = visit("demo", "#explorer")
     points = page.locator("#scatter .point")
     assert points.count() == rows(page)
     best = page.locator("#scatter .point[data-front=yes]").all()
@@ -122,13 +122,37 @@ def test_the_scatter_names_its_points_and_draws_the_front(visit):
     assert page.locator("#tip").inner_text() == points.nth(1).get_attribute("aria-label")
 
 
-def test_the_front_is_what_no_row_beats_in_both(visit):
-    page = visit("paper", "#explorer?x=seconds&y=srcc")
-    read = "p => [p.dataset.front === 'yes', p.getBoundingClientRect().x, p.getBoundingClientRect().y]"
+def test_a_front_is_what_no_row_of_the_same_sets_beats_in_both_and_an_oracle_is_in_none(visit):
+    page = visit("odd", "#explorer?x=seconds&y=srcc")
+    read = "p => [p.ariaLabel, p.dataset.front === 'yes', p.getBoundingClientRect().x, p.getBoundingClientRect().y]"
     data = page.evaluate(f"[...document.querySelectorAll('#scatter .point')].map({read})")
-    for front, x, y in data:
-        beaten = any(a <= x and b <= y and (a, b) != (x, y) for _, a, b in data)
-        assert front == (not beaten)
+    on = {label: label.split(":")[0].rpartition(", ")[2] for label, *_ in data}
+    competing = [point for point in data if not point[0].startswith("Distortion oracle")]
+    assert len(set(on.values())) > 1
+    assert len(competing) < len(data)
+    for label, front, x, y in competing:
+        rivals = [(a, b) for other, _, a, b in competing if on[other] == on[label]]
+        assert front == (not any(a <= x and b <= y and (a, b) != (x, y) for a, b in rivals))
+    assert not any(front for label, front, *_ in data if label.startswith("Distortion oracle"))
+    assert page.locator("#scatter .front-line").count() == len(set(on.values()))
+
+
+def test_more_fronts_than_can_be_followed_are_not_drawn_and_what_is_left_out_is_counted(visit):
+    page = visit("paper", "#explorer")
+    assert page.locator("#scatter .front-line").count() == 0
+    assert "choose a set" in page.locator("#scatter-words").inner_text()
+    page.locator("select[name=set]").select_option("LIVEC")
+    assert page.locator("#scatter .front-line").count() > 0
+    assert (
+        "no other beats in both (less Trainable, more SRCC) on the same sets"
+        in page.locator("#scatter-words").inner_text()
+    )
+
+
+def test_a_method_without_a_backbone_makes_no_nameless_choice(visit):
+    page = visit("odd", "#explorer")
+    assert page.locator("select[name=backbone] option").all_inner_texts()[0] == "All"
+    assert "" not in page.locator("select[name=backbone] option").all_inner_texts()
 
 
 def test_a_row_opens_to_its_runs_and_a_run_to_its_details(visit):
@@ -140,6 +164,18 @@ def test_a_row_opens_to_its_runs_and_a_run_to_its_details(visit):
     assert page.locator("#run svg .spot").count() > 50
     assert page.locator("#run table").first.locator("tbody tr").count() == 10
     assert page.locator("#run pre").first.inner_text().startswith("bench run -m ")
+
+
+def test_a_runs_chosen_epoch_is_counted_as_its_axis_is(visit):
+    page = visit("odd", "#runs")
+    page.locator("#run h2").wait_for()
+    assert "epoch 2 was tested" in page.locator("#run").inner_text()
+
+
+def test_a_set_page_is_as_wide_as_the_screen_whatever_its_hashes_and_names(visit):
+    page = visit("odd", "#sets/demo/demo_a", width=360)
+    page.locator(".set:visible h2").first.wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_of_very_many_rows_the_front_is_whole_and_the_table_is_paged(visit, pages, tmp_path):
@@ -222,7 +258,7 @@ OVERFLOW = """() => {
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("world", ["paper", "evil"])
+@pytest.mark.parametrize("world", ["paper", "evil", "odd"])
 def test_no_text_overflows(visit, world, width, scheme):
     page = visit(world, width=width, scheme=scheme)
     for view in VIEWS:
@@ -254,6 +290,21 @@ def test_printed_all_parts_are_there_but_the_controls(visit):
     assert page.locator(".set").count() == len([one for one in page.locator(".set").all() if one.is_visible()])
 
 
+def test_printed_from_a_dark_screen_marks_are_as_on_a_light_one_and_an_unopened_explorer_is_left_out(visit):
+    page = visit("paper", scheme="dark")
+    colour = "getComputedStyle(document.documentElement).getPropertyValue('--hue6')"
+    dark = page.evaluate(colour)
+    page.emulate_media(media="print", color_scheme="dark")
+    assert page.evaluate(colour) != dark
+    assert not page.locator("[data-view=explorer]").is_visible()
+
+
+def test_an_explorer_that_is_open_is_printed_within_the_paper(visit):
+    page = visit("paper", "#explorer", width=720)
+    page.emulate_media(media="print")
+    assert page.locator("#results").evaluate("table => table.getBoundingClientRect().right <= innerWidth")
+
+
 def test_without_script_the_findings_stand_there(visit):
     page = visit("paper", java_script_enabled=False)
     assert page.locator("article blockquote").count() == 4
@@ -279,6 +330,26 @@ def test_a_served_page_shows_new_runs_without_being_asked_and_keeps_its_place(vi
         page.locator("#results tbody tr[data-row]").nth(before).wait_for()
         address_says(page, "sort=plcc")
         assert column(page, "PLCC") == sorted(column(page, "PLCC"))
+        running.shutdown()
+
+
+def test_a_row_that_was_opened_stays_open_when_others_come_before_it(visit, tmp_path):
+    store = Store(tmp_path / "results")
+    specs = specs_of("main", "demo", "linear_probe,lora", ["demo_a"], splits=3)
+    for spec in (spec for spec in specs if spec.method == "lora"):
+        store.write(body_of(spec), predictions(spec))
+    with server(LivePage(Watcher(store), lambda results: results, Ask()), 0) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        page = visit(f"http://127.0.0.1:{running.server_address[1]}/", "#explorer")
+        page.locator("#live-state", has_text="Live: 3 runs").wait_for()
+        page.locator("#results .runs-of").first.click()
+        for spec in (spec for spec in specs if spec.method != "lora"):
+            store.write(body_of(spec), predictions(spec))
+        page.locator("#live-state", has_text="Live: 6 runs").wait_for()
+        page.locator("#results tbody tr[data-row]").nth(1).wait_for()
+        opened = page.locator("#results .runs-of[aria-expanded=true]")
+        assert opened.count() == 1
+        assert "the runs of LoRA" in opened.get_attribute("aria-label")
         running.shutdown()
 
 

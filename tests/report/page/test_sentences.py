@@ -8,7 +8,7 @@ import pytest
 from bench.records.results import Results
 from bench.report.page.chapters import chapters
 from bench.report.page.datasets import ranking
-from bench.report.page.sentences import OPEN, TIED, TOLD, finding, short
+from bench.report.page.sentences import OPEN, PARTIAL, TIED, TOLD, finding, short
 from tests.report.records import body_of, predictions, record_of
 from tests.report.results import specs_of, tables_of
 
@@ -119,6 +119,29 @@ def test_the_verdict_is_that_of_the_marks_in_the_table(preset):
         column = [row.cells[2 * place] for row in table.rows if not row.block]
         tied = sum(number.tied for number in column)
         assert (finding(contest).verdict == TIED) == bool(tied)
+
+
+def test_where_a_split_is_missing_nothing_is_ranked_but_the_known_difference_is_told():
+    results = with_scores(lambda method, split: {"glia": 0.9, "lora": 0.8}.get(method, 0.2) + split / 100)
+    partly = Results(
+        [record for record in results.records if record.spec.split or record.spec.method == "linear_probe"]
+    )
+    found = said(partly)
+    assert found.verdict == PARTIAL
+    assert (
+        "; 4 of 5 splits of GLIA are in, so nothing is ranked yet. The two differ by +.100 [.100, .100]"
+        in found.sentence
+    )
+    assert "over 4 splits." in found.sentence
+
+
+def test_one_that_stands_higher_over_fewer_splits_is_named():
+    results = with_scores(lambda method, split: {"glia": 0.9, "lora": 0.8}.get(method, 0.2) + split / 100)
+    partly = Results([r for r in results.records if (r.spec.method, r.spec.split) != ("glia", 0)])
+    found = said(partly)
+    assert found.verdict == TOLD
+    assert found.sentence.startswith("LoRA is ahead on Demo A")
+    assert found.sentence.endswith("Not counted, for splits are missing: GLIA (.925, 4 of 5 splits).")
 
 
 def test_a_part_of_the_splits_is_said():

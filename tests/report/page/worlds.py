@@ -11,6 +11,7 @@ from tests.report.results import specs_of
 
 THREE = "glia,lora,linear_probe"
 EVIL_SET = "<script>window.broken=1</script>"
+LONG_NAME = "my_lab_adapter_with_gating_v2_of_the_second_kind_and_more"
 EVIL_PICTURE = "\"'><img src=x onerror=window.broken=1>.png"
 
 
@@ -36,4 +37,17 @@ def evil() -> Results:
         made.append(Record.from_dict(body_of(spec), lambda arrays=arrays: arrays))
     failed = replace(made[0].spec, split=2, source="all", tests=(Target.of("other", "all"),))
     made.append(Record.from_dict(body_of(failed, error=("RunError", "</script><b onclick='x'>no</b>"))))
+    return Results(made)
+
+
+def odd() -> Results:
+    """What is rare on one page: an oracle, a long name of a plugin that is not here, long hashes, a chosen epoch."""
+    made = []
+    for spec in specs_of("main,cross", "demo", f"{THREE},distortion_oracle", ["demo_a", "demo_b"], splits=3):
+        spec = replace(spec, method=LONG_NAME) if spec.method == "linear_probe" else spec
+        body = body_of(spec)
+        body["data"]["train"] |= {"hash": "0123456789abcdef" * 4, "pixels": "fedcba9876543210" * 4}
+        body["selection"] = {"rule": "val", "epoch": 1, "curve": [0.30, 0.55, 0.41, 0.35]}
+        body["loss"] = [0.9, 0.6, 0.4, 0.3]
+        made.append(Record.from_dict(body, lambda spec=spec: predictions(spec)))
     return Results(made)

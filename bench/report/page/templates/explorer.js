@@ -21,6 +21,7 @@ function readExplorer() {
     const row = { number };
     data.columns.forEach((name, place) => { row[name] = data.words.includes(name) ? data.texts[cells[place]] : cells[place]; });
     row.glyph = data.texts[row.look[1]];
+    row.id = data.words.map((name) => row[name]).join("\n"); // what it is: its number changes as runs arrive
     row.all = data.words.map((name) => row[name]).join(" ").toLowerCase();
     return row;
   });
@@ -31,6 +32,7 @@ function readExplorer() {
 function valuesOf(filter) {
   const found = new Set();
   for (const row of explorer.rows) for (const name of filter === "set" ? ["train", "test"] : [filter]) found.add(row[name]);
+  found.delete(""); // a method without a backbone
   return [...found].sort((a, b) => a.localeCompare(b));
 }
 
@@ -137,7 +139,7 @@ function body(rows, columns) {
   const made = [];
   for (const row of rows.slice(0, explorer.most)) {
     made.push(make("tr", { "data-row": row.number }, ...columns.map((name) => cell(row, name))));
-    if (explorer.opened === row.number) made.push(openedRow(row, columns.length));
+    if (explorer.opened === row.id) made.push(openedRow(row, columns.length));
   }
   byId("results").tBodies[0].replaceChildren(...made);
 }
@@ -145,7 +147,7 @@ function body(rows, columns) {
 function cell(row, name) {
   if (name === "method") return make("th", { scope: "row", class: "words" }, make("span", { class: "who" }, swatch(row.look[0], row.glyph), make("span", {}, row.method)));
   if (name === "splits") {
-    const button = make("button", { type: "button", class: "runs-of", "aria-expanded": explorer.opened === row.number, "aria-label": `${row.splits} splits: show the runs of ${row.method} on ${row.test}`, "data-open": row.number }, String(row.splits));
+    const button = make("button", { type: "button", class: "runs-of", "aria-expanded": String(explorer.opened === row.id), "aria-label": `${row.splits} splits: show the runs of ${row.method} on ${row.test}`, "data-open": row.number }, String(row.splits));
     return make("td", { class: "number" }, button);
   }
   return make("td", { class: explorer.words.includes(name) ? "words" : "number" }, shown(row, name));
@@ -188,7 +190,8 @@ function sortBy(name) {
 }
 
 function openRow(number) {
-  explorer.opened = explorer.opened === number ? null : number;
+  const { id } = explorer.rows[number];
+  explorer.opened = explorer.opened === id ? null : id;
   showExplorer(address().state);
   byId("results").querySelector(`[data-open="${number}"]`)?.focus();
 }

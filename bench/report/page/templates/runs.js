@@ -112,7 +112,7 @@ function lossOf(run) {
   const curve = run.chosen.curve;
   if (curve.length) {
     parts.push(figure((place) => trace(place, epochsOf(run, curve.length), curve, "epoch", "SRCC", [])));
-    parts.push(make("p", { class: "key" }, `The SRCC that the epoch was chosen by (${run.chosen.rule === "oracle" ? "on the test part: optimistic" : "on contents kept for it"}); epoch ${run.chosen.epoch} was tested.`));
+    parts.push(make("p", { class: "key" }, `The SRCC that the epoch was chosen by (${run.chosen.rule === "oracle" ? "on the test part: optimistic" : "on contents kept for it"}); epoch ${run.chosen.epoch + 1} was tested.`));
   }
   return make("section", {}, make("h3", { class: "group" }, "Training"), ...parts);
 }

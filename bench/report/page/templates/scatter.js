@@ -1,12 +1,14 @@
 // Two columns of the explorer against one another, and the rows that no other beats in both.
 const MOST_POINTS = 1500; // of more rows so many are drawn, evenly as they are sorted, and all of the front
+const MOST_FRONTS = 8; // more lines than that nobody follows
 
 function scatter(holder, rows, state) {
   const known = rows.filter((row) => Number.isFinite(row[state.x]) && Number.isFinite(row[state.y]));
   const spread = known.map((row) => row[state.x]).filter((value) => value > 0);
   const log = state.log && spread.length > 0 && most(spread) > 20 * least(spread);
   const placed = known.filter((row) => !log || row[state.x] > 0);
-  const best = front(placed, state);
+  const fronts = frontsOf(placed, state);
+  const best = fronts.flat();
   const points = evenly(placed, MOST_POINTS, new Set(best));
   const text = (name) => (value) => (SHOWN_AS[name] || ((v) => String(Number(v.toPrecision(3))).replace("-", "−")))(value);
   const { svg, at } = frame(holder, {
@@ -14,9 +16,10 @@ function scatter(holder, rows, state) {
     xLabel: HEADS[state.x], yLabel: HEADS[state.y], xText: text(state.x), yText: text(state.y), height: 380,
     label: `${HEADS[state.y]} against ${HEADS[state.x]}`,
   });
-  svg.append(polyline(best.map((row) => [row[state.x], row[state.y]]), at, "front-line"));
+  for (const line of fronts) svg.append(polyline(line.map((row) => [row[state.x], row[state.y]]), at, "front-line"));
   for (const row of points) svg.append(pointOf(row, at, state, best.includes(row)));
-  byId("scatter-words").textContent = scatterWords(rows.length, placed.length, points.length, best.length, state);
+  const counts = { lacking: rows.length - known.length, zero: known.length - placed.length, placed: placed.length, drawn: points.length };
+  byId("scatter-words").textContent = scatterWords(counts, fronts, state);
   return svg;
 }
 
@@ -38,11 +41,27 @@ function pointOf(row, at, state, isBest) {
   return point;
 }
 
-function scatterWords(all, placed, drawnRows, best, state) {
+function scatterWords({ lacking, zero, placed, drawn }, fronts, state) {
   const better = (name) => (LESS_IS_BETTER.includes(name) ? "less" : "more");
-  const some = placed > drawnRows ? `${drawnRows} of ${placed} rows, evenly as they are sorted` : `${placed} rows`;
-  const left = all > placed ? ` ${all - placed} further rows lack one of the two.` : "";
-  return `${some}; the dashed line is the Pareto front, ${best} that no other beats in both (${better(state.x)} ${HEADS[state.x]}, ${better(state.y)} ${HEADS[state.y]}).${left}`;
+  const rows = (number) => `${number} row${number === 1 ? "" : "s"}`;
+  const said = [placed > drawn ? `${drawn} of ${rows(placed)}, evenly as they are sorted` : rows(placed)];
+  const ways = `${better(state.x)} ${HEADS[state.x]}, ${better(state.y)} ${HEADS[state.y]}`;
+  const best = `${fronts.flat().length} that no other beats in both (${ways})`;
+  if (fronts.length === 1) said.push(`the dashed line is the Pareto front, ${best}`);
+  else said.push(fronts.length ? `the dashed lines are the Pareto fronts, ${best} on the same sets` : `Pareto fronts are drawn for at most ${MOST_FRONTS} pairs of sets: choose a set`);
+  const left = [lacking ? `${rows(lacking)} lack${lacking === 1 ? "s" : ""} one of the two.` : "", zero ? `${rows(zero)} with 0 ${zero === 1 ? "has" : "have"} no place on a logarithmic axis.` : ""];
+  return [`${said.join("; ")}.`, ...left].filter(Boolean).join(" ");
+}
+
+// A front for all rows that were trained and tested alike: others do not compete, nor what tables leave unranked.
+function frontsOf(rows, state) {
+  const groups = new Map();
+  for (const row of rows.filter((one) => one.ranked)) {
+    const name = [row.train, row.test, row.preset, row.setting].join("\n");
+    if (!groups.has(name)) groups.set(name, []);
+    groups.get(name).push(row);
+  }
+  return groups.size > MOST_FRONTS ? [] : [...groups.values()].map((group) => front(group, state));
 }
 
 // Rows that no other is at least as good as in both columns and better in one, from the cheap end on.

@@ -62,7 +62,8 @@ def latex(table: Table) -> str:
 
 def escape(text: str) -> str:
     """Text from names and files as LaTeX prints it; signs that pdfLaTeX's fonts lack become their code point."""
-    return "".join(_sign(sign) for sign in " ".join(text.split()))
+    printed = "".join(_sign(sign) for sign in " ".join(text.split()))
+    return f"{{}}{printed}" if printed.startswith(("[", "*")) else printed  # a line break before it would take it
 
 
 def _sign(sign: str) -> str:
