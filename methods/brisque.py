@@ -15,6 +15,7 @@ from bench.models.method import Features, Method, QualityModel, Toolbox, put_fit
 from bench.models.part import TrainingPart
 from bench.models.vit import VitShape
 from methods import _natural as natural
+from methods._rounding import without_rounding
 
 COSTS = (1.0, 16.0, 256.0, 1024.0)
 WIDTHS = (0.01, 0.05, 0.25)
@@ -103,7 +104,7 @@ def statistics(pictures: Tensor) -> Tensor:
 
 def _of_scale(grey: Tensor) -> Tensor:
     """Table I of the paper: shape and variance of the MSCN map, then four numbers of each neighbour's product."""
-    found, _ = natural.mscn(grey, edge="constant")
+    found = without_rounding(natural.mscn(grey, edge="constant")[0])
     shape, variance = natural.ggd(found.flatten(1))
     columns = [shape, variance]
     for product in natural.products(found.squeeze(1)):

@@ -57,7 +57,7 @@ class HyperIqa(Method):
     cnn: str = "resnet50.a1_in1k"
     """The CNN, by its timm name; all of it is trained."""
     backbone_rate: float = 0.1
-    """The CNN's learning rate as a share of the others'."""
+    """The learning rate of the CNN and its local distortion features as a share of the others'."""
     squeezed: bool = False
     """Whether crops are cut from pictures squeezed to 384 × 512, whatever their aspect, as the authors' code has it."""
 
@@ -91,13 +91,13 @@ class HyperIqa(Method):
         return None
 
     def parameter_groups(self, model: QualityModel, lr: float) -> list[dict[str, object]]:
-        """Two rates: what is new, and the CNN."""
+        """Two rates: what writes the target network, and what looks at the picture (the CNN and its local features)."""
         features = model.features
         assert isinstance(features, _Written)
-        cnn = list(features.cnn.parameters())
-        known = {id(p) for p in cnn}
-        new = [p for p in model.parameters() if id(p) not in known]
-        return [{"params": new, "lr": lr}, {"params": cnn, "lr": lr * self.backbone_rate}]
+        looking = [p for part in features.looking() for p in part.parameters()]
+        known = {id(p) for p in looking}
+        writing = [p for p in model.parameters() if id(p) not in known]
+        return [{"params": writing, "lr": lr}, {"params": looking, "lr": lr * self.backbone_rate}]
 
     def optimiser(self, groups: list[dict[str, Any]], recipe: Recipe) -> torch.optim.Optimizer | None:
         """Adam under the own recipe, whose weight decay is part of the gradient."""
@@ -106,7 +106,7 @@ class HyperIqa(Method):
         return torch.optim.Adam(groups, lr=recipe.lr, weight_decay=recipe.weight_decay)
 
     def rates(self, step: int, per_epoch: int, recipe: Recipe) -> Sequence[float]:
-        """A tenth for what is new after each six epochs, and once more from the tenth on; the CNN's never falls.
+        """A tenth for what writes after each six epochs, and once more from the tenth on; the other never falls.
 
         The authors' code sets an epoch's rate at the end of the one before, so all falls come one epoch later.
         """
@@ -133,6 +133,10 @@ class _Written(Features):
         self.biases = nn.ModuleList(nn.Linear(HYPER[-1], o, bias=o > 1) for o in (*TARGET[1:], 1))
         for layer in (*self.narrow, *self.local, self.content, *self.weights, self.last, *self.biases):
             nn.init.kaiming_normal_(layer.weight)
+
+    def looking(self) -> tuple[nn.Module, ...]:
+        """What the authors' code trains as one with its CNN."""
+        return self.cnn, self.narrow, self.local, self.content
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """Scores [B]: the target network, written anew for each picture."""

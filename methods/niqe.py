@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from bench.core.cards import Bound
 from bench.core.spec import Recipe
@@ -15,8 +16,13 @@ from bench.models.method import Features, Method, QualityModel, Toolbox, put_fit
 from bench.models.part import TrainingPart
 from bench.models.vit import VitShape
 from methods import _natural as natural
+from methods._rounding import without_rounding
 
 WIDTH = 36
+TWO_SIDED = [18 * scale + 4 * product + side for scale in (0, 1) for product in range(1, 5) for side in (0, 1)]
+"""The columns that are zero where all products of neighbours lie on one side of zero, or all are zero."""
+SMALLEST = 4
+"""Pixels of the least side that has a patch of two pixels; smaller pictures are continued to it."""
 
 
 class Niqe(Method):
@@ -54,12 +60,7 @@ class Niqe(Method):
     def fit(self, model: QualityModel, part: TrainingPart) -> None:
         """Put the sharp patches of all originals together; human scores are not looked at."""
         assert part.originals is not None
-        found = part.originals("moments").double()[:, 1]
-        count, means, scatters = (
-            found[:, 0],
-            found[:, 1 : 1 + WIDTH],
-            found[:, 1 + WIDTH :].unflatten(1, (WIDTH, WIDTH)),
-        )
+        count, means, scatters = _apart(part.originals("moments").double()[:, 1])
         mean = (count[:, None] * means).sum(0) / count.sum()
         off = means - mean
         scatter = scatters.sum(0) + torch.einsum("n,ni,nj->ij", count, off, off)
@@ -69,6 +70,8 @@ class Niqe(Method):
 
 def statistics(pictures: Tensor, patch: int) -> tuple[Tensor, Tensor]:
     """One picture [1,3,H,W] of 0 to 255 → ([patches, 36], each patch's sharpness)."""
+    height, width = pictures.shape[-2:]
+    pictures = F.pad(pictures, [0, max(0, SMALLEST - width), 0, max(0, SMALLEST - height)], mode="replicate")
     patch = min(patch, min(pictures.shape[-2:]) // 2) // 2 * 2
     grey = natural.luma(pictures)
     rows, columns = (side // patch for side in grey.shape[-2:])
@@ -77,7 +80,7 @@ def statistics(pictures: Tensor, patch: int) -> tuple[Tensor, Tensor]:
     for scale, of_scale in enumerate((grey, natural.half(grey))):
         found, deviation = natural.mscn(of_scale, edge="replicate")
         side = patch >> scale
-        parts.append(_of_patches(_patches(found, side)))
+        parts.append(_of_patches(_patches(without_rounding(found), side)))
         if scale == 0:
             sharpness = _patches(deviation, side).mean((1, 2))
     return torch.cat(parts, dim=1), sharpness
@@ -100,11 +103,24 @@ def _of_patches(patches: Tensor) -> Tensor:
 
 
 def moments(found: Tensor) -> Tensor:
-    """[N, width] → [1 + width + width²]: how many, their mean, and the sum of squares about it."""
+    """[N, width] → [1 + width + width²]: how many patches, their mean, and a root of the sum of squares about it.
+
+    Patches without a statistic of their own, as flat ones are, do not count, unless all are so. The root has no more
+    rank than there are patches also in half the digits, which the sum itself would have.
+    """
+    two_sided = (found[:, TWO_SIDED] > 0).all(1)
+    found = found[two_sided] if two_sided.any() else found
     mean = found.mean(0)
-    off = found - mean
+    triangle = torch.linalg.qr(found - mean, mode="r")[1]
+    root = F.pad(triangle, [0, 0, 0, found.shape[1] - len(triangle)])
     count = torch.tensor([float(len(found))], dtype=found.dtype, device=found.device)
-    return torch.cat([count, mean, (off.T @ off).flatten()])
+    return torch.cat([count, mean, root.flatten()])
+
+
+def _apart(kept: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Moments of pictures [B, 1 + width + width²] → how many patches, their means, their sums of squares."""
+    root = kept[:, 1 + WIDTH :].unflatten(1, (WIDTH, WIDTH))
+    return kept[:, 0], kept[:, 1 : 1 + WIDTH], root.mT @ root
 
 
 class _Distance(Features):
@@ -129,8 +145,7 @@ class _Distance(Features):
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """Equation 10 of the paper with its sign turned: near is good."""
-        found = inputs["moments"].double()[:, 0]
-        count, mean, scatter = found[:, 0], found[:, 1 : 1 + WIDTH], found[:, 1 + WIDTH :].unflatten(1, (WIDTH, WIDTH))
+        count, mean, scatter = _apart(inputs["moments"].double()[:, 0])
         own = scatter / (count - 1).clamp_min(1)[:, None, None]
         apart = mean - self.get_buffer("mean")
         inverse = torch.linalg.pinv((own + self.get_buffer("covariance")) / 2, hermitian=True)

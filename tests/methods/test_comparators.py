@@ -94,12 +94,14 @@ def test_hyperiqas_pooling_is_windows_of_seven_at_224():
     assert torch.allclose(F.adaptive_avg_pool2d(stage, 8), F.avg_pool2d(stage, 7, 7), atol=1e-6)
 
 
-def test_hyperiqas_cnn_learns_at_a_tenth_of_the_rate_and_nothing_is_left_out():
+def test_hyperiqas_cnn_and_local_features_learn_at_a_tenth_of_the_rate_and_nothing_is_left_out():
     method, model = hyperiqa()
-    new, cnn = method.parameter_groups(model, 1e-3)
-    assert (new["lr"], cnn["lr"]) == (1e-3, pytest.approx(1e-4))
-    assert {id(p) for p in cnn["params"]} == {id(p) for p in model.features.cnn.parameters()}
-    assert len(new["params"]) + len(cnn["params"]) == len(list(model.parameters()))
+    writing, looking = method.parameter_groups(model, 1e-3)
+    assert (writing["lr"], looking["lr"]) == (1e-3, pytest.approx(1e-4))
+    named = {id(p): name.split(".")[1] for name, p in model.named_parameters()}
+    assert {named[id(p)] for p in looking["params"]} == {"cnn", "narrow", "local", "content"}
+    assert {named[id(p)] for p in writing["params"]} == {"hyper", "weights", "last", "biases"}
+    assert len(writing["params"]) + len(looking["params"]) == len(named)
     assert all(p.requires_grad for p in model.parameters())
 
 

@@ -78,6 +78,64 @@ def test_a_grey_picture_has_finite_statistics():
     assert niqe_statistics(flat, 96)[0].isfinite().all()
 
 
+def half_flat(grey: int) -> torch.Tensor:
+    """A photograph whose left half has one grey."""
+    picture = photograph()
+    picture[..., :160] = grey
+    return picture
+
+
+@pytest.mark.parametrize(
+    ("statistics", "greys"),
+    [(brisque_statistics, (246, 247)), (lambda picture: niqe_statistics(picture, 96)[0], (203, 204))],
+    ids=["brisque", "niqe"],
+)
+def test_the_grey_of_a_flat_zone_hardly_moves_a_statistic(statistics, greys):
+    one, other = (statistics(half_flat(grey)) for grey in greys)
+    assert (one - other).abs().max() < 0.01
+
+
+def test_a_picture_of_a_few_pixels_has_niqes_statistics_too():
+    for height, width in ((1, 1), (2, 2), (3, 50)):
+        assert niqe_statistics(torch.rand(1, 3, height, width) * 255, 96)[0].isfinite().all()
+
+
+def test_patches_without_a_statistic_of_their_own_do_not_count():
+    found = niqe_statistics(half_flat(127), 32)[0]
+    flat = found[:, 1] == 0
+    assert 0 < flat.sum() < len(found)
+    assert torch.equal(moments(found), moments(found[~flat]))
+    assert moments(found[flat]).isfinite().all()
+
+
+def test_of_fewer_patches_than_statistics_the_distance_is_no_rounding():
+    method = METHODS.make("niqe", {"sharpness": 0.0})
+    model = method.build(None, _recipe(), None)
+    original, others = photograph("astronaut.png", 192, 192), torch.cat([photograph(), photograph().flip(-1) / 2])
+    features, scores = model.features, []
+    for precise in (True, False):
+        made = partial(in_double, features) if precise else features.moments
+        part = TrainingPart(
+            np.zeros(1),
+            np.zeros(1),
+            1,
+            lambda *_: {},
+            torch.device("cpu"),
+            originals=lambda _, made=made: made(original),
+        )
+        method.fit(model, part)
+        scores.append(model({"moments": made(others)}))
+    assert int(features.moments(original)[0, 0, 0]) < 36
+    assert (scores[0] < 0).all()
+    assert scores[1].numpy() == pytest.approx(scores[0].numpy(), rel=1e-3)
+
+
+def in_double(features, pictures: torch.Tensor) -> torch.Tensor:
+    """What `moments` gives where all patches are sharp, before it is kept in single precision."""
+    each = [moments(niqe_statistics(one[None], features.patch)[0]) for one in pictures]
+    return torch.stack([torch.stack([one, one]) for one in each])
+
+
 def test_moments_of_parts_are_put_together_to_those_of_the_whole():
     from bench.models.part import TrainingPart
 
