@@ -135,6 +135,10 @@ def test_a_front_is_what_no_row_of_the_same_sets_beats_in_both_and_an_oracle_is_
         assert front == (not any(a <= x and b <= y and (a, b) != (x, y) for a, b in rivals))
     assert not any(front for label, front, *_ in data if label.startswith("Distortion oracle"))
     assert page.locator("#scatter .front-line").count() == len(set(on.values()))
+    assert (
+        f"{len(data) - len(competing)} rows that tables do not rank are in none."
+        in page.locator("#scatter-words").inner_text()
+    )
 
 
 def test_more_fronts_than_can_be_followed_are_not_drawn_and_what_is_left_out_is_counted(visit):

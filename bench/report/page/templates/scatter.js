@@ -18,7 +18,7 @@ function scatter(holder, rows, state) {
   });
   for (const line of fronts) svg.append(polyline(line.map((row) => [row[state.x], row[state.y]]), at, "front-line"));
   for (const row of points) svg.append(pointOf(row, at, state, best.includes(row)));
-  const counts = { lacking: rows.length - known.length, zero: known.length - placed.length, placed: placed.length, drawn: points.length };
+  const counts = { lacking: rows.length - known.length, zero: known.length - placed.length, placed: placed.length, drawn: points.length, unranked: placed.filter((row) => !row.ranked).length };
   byId("scatter-words").textContent = scatterWords(counts, fronts, state);
   return svg;
 }
@@ -41,7 +41,7 @@ function pointOf(row, at, state, isBest) {
   return point;
 }
 
-function scatterWords({ lacking, zero, placed, drawn }, fronts, state) {
+function scatterWords({ lacking, zero, placed, drawn, unranked }, fronts, state) {
   const better = (name) => (LESS_IS_BETTER.includes(name) ? "less" : "more");
   const rows = (number) => `${number} row${number === 1 ? "" : "s"}`;
   const said = [placed > drawn ? `${drawn} of ${rows(placed)}, evenly as they are sorted` : rows(placed)];
@@ -49,7 +49,7 @@ function scatterWords({ lacking, zero, placed, drawn }, fronts, state) {
   const best = `${fronts.flat().length} that no other beats in both (${ways})`;
   if (fronts.length === 1) said.push(`the dashed line is the Pareto front, ${best}`);
   else said.push(fronts.length ? `the dashed lines are the Pareto fronts, ${best} on the same sets` : `Pareto fronts are drawn for at most ${MOST_FRONTS} pairs of sets: choose a set`);
-  const left = [lacking ? `${rows(lacking)} lack${lacking === 1 ? "s" : ""} one of the two.` : "", zero ? `${rows(zero)} with 0 ${zero === 1 ? "has" : "have"} no place on a logarithmic axis.` : ""];
+  const left = [unranked && fronts.length ? `${rows(unranked)} that tables do not rank ${unranked === 1 ? "is" : "are"} in none.` : "", lacking ? `${rows(lacking)} lack${lacking === 1 ? "s" : ""} one of the two.` : "", zero ? `${rows(zero)} with 0 ${zero === 1 ? "has" : "have"} no place on a logarithmic axis.` : ""];
   return [`${said.join("; ")}.`, ...left].filter(Boolean).join(" ");
 }
 
