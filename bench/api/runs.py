@@ -36,6 +36,7 @@ def run(
     folder: File = None,
     preset: str | None = None,
     splits: int | None = None,
+    seeds: int | None = None,
     settings: Mapping[str, Any] | None = None,
     backbone: str | None = None,
     weights: str | Path = "pretrained",
@@ -60,7 +61,7 @@ def run(
     The rows are those of `bench.results()` for these runs. A run that fails is warned of, and has no rows.
     """
     flags = {"preset": preset, "splits": splits, "device": device, "precision": precision, "overwrite": overwrite}
-    flags |= {"jobs": None if jobs is None else str(jobs)}
+    flags |= {"seeds": seeds, "jobs": None if jobs is None else str(jobs)}
     whole = settings_for(config, plugins, results=None if folder is None else str(folder), **flags)
     if isinstance(data, Mapping):
         whole, data = with_sets(whole, data), tuple(data)
@@ -81,13 +82,16 @@ def _planned(
     from bench.cli.console import note
     from bench.cli.invocation import runtime_of
     from bench.cli.preflight import look_ahead
+    from bench.cli.split_files import with_split_rule
     from bench.planning.plan import Ask, make_plan
 
+    texts = tuple(f"{name}={_text(value)}" for name, value in settings.items())
     ask = Ask(
         preset=whole.preset,
         backbone=backbone or whole["backbone"],
         splits=whole["splits"],
-        settings=tuple(f"{name}={_text(value)}" for name, value in settings.items()),
+        seeds=whole["seeds"],
+        settings=with_split_rule(texts, "", asked["train_on"] or asked["datasets"], whole),
         file=file_settings(whole),
         precision=whole["precision"],
         data=whole.data,

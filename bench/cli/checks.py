@@ -20,7 +20,11 @@ from bench.records.store import Store
 
 def check_precision(specs: Sequence[RunSpec], device: str) -> None:
     """Refuse a precision that the device lacks, and say where the other one would be much faster."""
-    precisions = {spec.precision for spec in specs}
+    check_precisions({spec.precision for spec in specs}, device)
+
+
+def check_precisions(precisions: Set[str], device: str) -> None:
+    """The same of precisions by their names."""
     if precisions == {"fp32"} and not (device == "cuda" or (device == "auto" and Path("/dev/nvidiactl").exists())):
         return  # nothing to say, and torch need not be loaded for it
     from bench.core.machine import cpu_computes_in_bf16, pick_device, refuse_precision

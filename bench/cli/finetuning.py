@@ -12,10 +12,12 @@ from bench.cli.data_check import print_check
 from bench.cli.execute import execute
 from bench.cli.preflight import look_ahead
 from bench.cli.preview import preview
+from bench.cli.split_files import with_split_rule
 from bench.core.errors import DataError, UsageError
 from bench.core.progress import Display
 from bench.core.registry import METHODS
 from bench.core.runtime import Runtime
+from bench.core.split_rules import is_fixed
 from bench.data.obtain.check import check
 from bench.data.pixels.store import usable_cores
 from bench.planning.plan import Ask, Plan, make_plan
@@ -86,7 +88,8 @@ def _plan(wish: Wish, config: Config, name: str, method: str, runtime: Runtime) 
         backbone=config["backbone"],
         datasets=(name,),
         splits=wish.splits,
-        settings=wish.settings,
+        seeds=config["seeds"] or 1,
+        settings=with_split_rule(wish.settings, "", (name,), replace(config, data=runtime.data)),
         file=file_settings(config),
         weights=wish.weights,
         precision=config["precision"],
@@ -98,7 +101,10 @@ def _plan(wish: Wish, config: Config, name: str, method: str, runtime: Runtime) 
 def _announce(plan: Plan, method: str, *, chosen: bool) -> None:
     spec = plan.specs[0]
     why = "" if not chosen else ", which did best here" if method else ", the usual choice"
-    held = f"{1 - spec.fraction:.0%} of the contents are held out for an honest number"
+    share = f"{1 - spec.fraction:.0%} of the contents are"
+    if spec.folds or is_fixed(spec.split_rule):
+        share = "the split's test part is"
+    held = f"{share} held out for an honest number"
     say(f"Training {spec.method}{why}, on {spec.backbone} by the {plan.preset.name} preset's recipe; {held}.")
     if plan.preset.made:
         note("This preset is small, for laptops. --preset paper takes ViT-B/16 and the papers' recipe, on a GPU.")

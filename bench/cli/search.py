@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from bench.cli.checks import check_precisions
 from bench.cli.console import grid, note, say
 from bench.cli.execute import execute_here
 from bench.cli.live import view_of
@@ -22,12 +23,12 @@ from bench.core.runtime import Runtime
 from bench.core.spec import Scalar
 from bench.data.locate import loader_name
 from bench.execution.orders import ExecutionOptions
-from bench.planning.choices import Choices, Trial, Trials, best, write_choices
+from bench.planning.choices import Choices, Trial, Trials, best, network_of, write_choices
 from bench.planning.files import weights_token, with_tokens, without_fileless
 from bench.planning.plan import Plan, Settings, expand_methods, merged, recipes_of_methods, sort_settings
 from bench.planning.presets import Preset, preset_named
 from bench.planning.refusals import WHERE_THEY_LIE
-from bench.planning.tuning import Candidate, Search, candidates, trials, usual_rates
+from bench.planning.tuning import Candidate, Search, candidates, trials, usual_rates, why_nothing_to_choose
 from bench.planning.which_sets import WhichSets, sets_here
 from bench.records.store import Store
 from bench.records.times import Times
@@ -48,6 +49,7 @@ class Wish:
     preset: str
     backbone: str
     weights: str
+    precision: str
     settings: tuple[str, ...]
     file: Settings
 
@@ -56,17 +58,35 @@ def run_searches(
     methods: Sequence[str], wish: Wish, results: Path, make_runtime: Callable[..., Runtime], jobs: int | str = 1
 ) -> int:
     """One search for each method; the exit code says whether candidates failed, or that somebody stopped it."""
-    code, names = 0, expand_methods(methods)
+    code, names = 0, _with_something_to_choose(expand_methods(methods), methods, wish)
     options = merged(wish.file.methods, sort_settings(wish.settings, names, []).methods)
     names, fileless = without_fileless(names, methods, options)
     for why in fileless:
         note(f"Left out: {why}.")
+    check_precisions({wish.precision}, make_runtime().device)
     for method in names:
-        outcome = run_search(replace(wish, method=method), results, make_runtime, jobs)
+        try:
+            outcome = run_search(replace(wish, method=method), results, make_runtime, jobs)
+        except RunError as error:  # the others are tuned all the same
+            note(f"Error: {method}: {error}")
+            outcome = error.exit_code
         if outcome == STOPPED:
             return STOPPED
         code = max(code, outcome)
     return code
+
+
+def _with_something_to_choose(names: Sequence[str], typed: Sequence[str], wish: Wish) -> list[str]:
+    """The methods that have candidates. One that was typed is refused, those that came by "all" are left out."""
+    option = wish.option.partition("=")[0]
+    reasons = {name: why_nothing_to_choose(name, wish.rates, option) for name in names}
+    possible = [name for name, why in reasons.items() if not why]
+    refused = [reasons[name] for name in names if reasons[name] and (name in typed or not possible)]
+    if refused:
+        raise UsageError(f"{refused[0]}.")
+    for why in filter(None, reasons.values()):
+        note(f"Left out: {why}.")
+    return possible
 
 
 def run_search(wish: Wish, results: Path, make_runtime: Callable[..., Runtime], jobs: int | str = 1) -> int:
@@ -93,12 +113,9 @@ def run_search(wish: Wish, results: Path, make_runtime: Callable[..., Runtime], 
     outcomes = trials(tried, store, summary.failed)
     _show(search, outcomes)
     standard = search.dataset == search.preset.tuning
-    chosen = (
-        _text(Choices({search.method: {search.dataset: outcomes}}).of(search.method, "", (), 0)[0])
-        if standard
-        else _chosen(outcomes)
-    )
-    path = write_choices(results, search.preset.name, search.method, search.dataset, outcomes)
+    chosen = _chosen_for_all(search, outcomes) if standard else _chosen(outcomes)
+    network = network_of(tried[0].spec)
+    path = write_choices(results, search.preset.name, search.method, search.dataset, outcomes, network)
     say(f"Chosen: {chosen}. Written: {path}")
     if edge := _at_an_edge(search, outcomes):
         say(f"{edge} stands at the edge of what was tried: widen it with --lr.")
@@ -121,7 +138,7 @@ def _search(wish: Wish, data: Mapping[str, Any]) -> tuple[Search, dict[str, Path
         )
     loader_name(dataset, data)
     files, token = weights_token(wish.weights)
-    common = {"weights": token} | ({"backbone": wish.backbone} if wish.backbone else {})
+    common = {"weights": token, "precision": wish.precision} | ({"backbone": wish.backbone} if wish.backbone else {})
     name, _, values = wish.option.partition("=")
     if wish.option and not values:
         raise UsageError(f"--option {wish.option!r} is not of the form NAME=VALUE,VALUE.")
@@ -193,6 +210,14 @@ def _at_an_edge(search: Search, results: Trials) -> str:
         return ""
     rate = float(Choices({search.method: {search.dataset: results}}).of(search.method, "", (), 0)[0]["lr"])
     return f"lr={rate:g}" if rate in (min(search.rates), max(search.rates)) else ""
+
+
+def _chosen_for_all(search: Search, results: Trials) -> str:
+    """What did best over all splits of the set that a preset keeps for tuning."""
+    if all(any(trial.srcc is None for trial in each) for each in zip(*results.values(), strict=True)):
+        why = next(trial.why for tried in results.values() for trial in tried if trial.srcc is None)
+        raise RunError(f"No candidate could be trained in every split: {why}.")
+    return _text(Choices({search.method: {search.dataset: results}}).of(search.method, "", (), 0)[0])
 
 
 def _chosen(results: Trials) -> str:

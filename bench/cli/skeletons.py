@@ -10,7 +10,7 @@ from string import Template
 
 from bench.core.errors import StoreError, UsageError
 from bench.core.files import write_text
-from bench.core.registry import REGISTRIES
+from bench.core.registry import REGISTRIES, no_name
 
 KINDS = ("method", "protocol", "dataset")
 """What there are skeletons of; a figure's is the example in bench.report.figures.Figure."""
@@ -21,9 +21,7 @@ def new_package(kind: str, name: str, folder: Path) -> list[Path]:
     if kind not in KINDS:
         raise UsageError(f"bench new makes a method, a protocol or a dataset, not {kind!r}.")
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
-        raise UsageError(
-            f"{name!r} is no name for a {kind}: use small letters, digits and underscores, a letter first."
-        )
+        raise UsageError(no_name(kind, name))
     if name in REGISTRIES[kind]:
         raise UsageError(f"There is a {kind} {name!r} already ({REGISTRIES[kind].origin(name)}). Choose another name.")
     words = {

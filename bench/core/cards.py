@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -24,6 +25,8 @@ COUNT_OR_AUTO = 'int | Literal["auto"]'
 A_VALUE = {"int": "a whole number", "float": "a number", "bool": "true or false"}
 A_VALUE |= {COUNT_OR_AUTO: "a whole number or auto"}
 """What a type's values are called."""
+KINDS: Mapping[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "bool": (bool,), "str": (str,)}
+"""The types of options, and those of their defaults."""
 
 
 class Bound(TypedDict, total=False):
@@ -124,6 +127,8 @@ class Card:
     facts: dict[str, Any] = field(default_factory=dict)
     methods: dict[str, str] = field(default_factory=dict)
     """Its methods' docstrings."""
+    no_option: str = ""
+    """What is said of a field that is written like an option and can be none."""
 
     @property
     def summary(self) -> str:
@@ -222,20 +227,24 @@ def _card(path: Path, node: ast.ClassDef, module_doc: str) -> Card:
     options: dict[str, Option] = {}
     facts: dict[str, Any] = {}
     methods: dict[str, str] = {}
+    no_option = ""
     for home, base in _bases(path, node):
         inherited = _card(home, base, module_doc)
         options |= inherited.options
         facts |= inherited.facts
         methods |= inherited.methods
+        no_option = no_option or inherited.no_option
     for statement, next_one in zip(node.body, [*node.body[1:], None], strict=True):
         if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
-            kind = ast.unparse(statement.annotation)
-            value = _literal(statement.value)
+            name, kind, value = statement.target.id, _kind(statement.annotation), _literal(statement.value)
             if kind.startswith("ClassVar"):
-                facts[statement.target.id] = value
-            elif value is not MISSING:
-                name, meaning = statement.target.id, _text_below(next_one)
-                options[name] = Option(name, kind.replace("'", '"'), value, meaning=meaning)
+                facts[name] = value
+            elif statement.value is not None and not name.startswith("_"):
+                option = Option(name, kind, value, meaning=_text_below(next_one))
+                if _is_sound(option):
+                    options[name] = option
+                else:
+                    no_option = no_option or f"{node.name} has {ast.unparse(statement)}, and {OPTIONS_ARE}"
         elif isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
             facts[statement.targets[0].id] = _literal(statement.value)
         elif isinstance(statement, ast.FunctionDef):
@@ -243,7 +252,32 @@ def _card(path: Path, node: ast.ClassDef, module_doc: str) -> Card:
     for name, bound in _bounds(node.name, facts).items():
         if name in options:
             options[name] = replace(options[name], **bound)
-    return Card(ast.get_docstring(node) or module_doc, options, facts, methods)
+    return Card(ast.get_docstring(node) or module_doc, options, facts, methods, no_option)
+
+
+OPTIONS_ARE = (
+    "options are int, float, bool, str or Literal[...] with a default of that type, written out; what is none has no "
+    "annotation, or ClassVar."
+)
+
+
+def _kind(annotation: ast.expr) -> str:
+    """A type as it is written, without quotes around it and without the module of ClassVar or Literal."""
+    quoted = annotation.value if isinstance(annotation, ast.Constant) else None
+    text = quoted if isinstance(quoted, str) else ast.unparse(annotation)
+    return re.sub(r"^(?:\w+\.)+(?=(?:ClassVar|Literal)\b)", "", text).replace("'", '"')
+
+
+def _is_sound(option: Option) -> bool:
+    """Whether a user can set it: its values can be read from a text, and its default is one of them."""
+    if option.type in KINDS:
+        kinds = KINDS[option.type]
+        return isinstance(option.default, kinds) and isinstance(option.default, bool) == (kinds == (bool,))
+    try:
+        choices = option.choices
+    except (ValueError, SyntaxError):
+        return False
+    return option.default in choices and all(isinstance(choice, bool | int | float | str) for choice in choices)
 
 
 def _bounds(owner: str, facts: Mapping[str, Any]) -> Mapping[str, Bound]:

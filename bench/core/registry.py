@@ -11,6 +11,7 @@ import ast
 import hashlib
 import importlib
 import importlib.util
+import re
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
@@ -25,6 +26,8 @@ from bench.core.errors import UsageError, suggest
 from bench.core.spec import EXTERNAL
 
 T = TypeVar("T")
+_NAME = re.compile(r"\w+")
+"""What `--set NAME.KEY=VALUE` and lists with commas can name."""
 
 
 def stem_of(name: str) -> str:
@@ -37,14 +40,21 @@ def variant_of(name: str) -> str:
     return name.partition(":")[2]
 
 
+def no_name(kind: str, name: str) -> str:
+    """What is said of a name that nothing can go by."""
+    return f"{name!r} is no name for a {kind}: use small letters, digits and underscores, a letter first."
+
+
 class Registry(Generic[T]):
     """Names of one kind of thing, each with where it comes from.
 
     `package` holds the built-in ones; `base` is the class that all derive from, as "module:Class".
     """
 
-    def __init__(self, kind: str, package: str, base: str, reserved: Mapping[str, str] = {}) -> None:
-        self.kind, self.package, self.base = kind, package, base
+    def __init__(
+        self, kind: str, package: str, base: str, reserved: Mapping[str, str] = {}, *, with_options: bool = True
+    ) -> None:
+        self.kind, self.package, self.base, self.with_options = kind, package, base, with_options
         self.reserved = reserved
         """Names that nothing may be registered by, and what each stands for."""
         self.marker = base.rpartition(":")[2]
@@ -65,6 +75,8 @@ class Registry(Generic[T]):
     def register(self, name: str, target: str, origin: str) -> None:
         """Bind a name; a second binding of the same name to something else is an error."""
         table = self._table()
+        if not _NAME.fullmatch(name):
+            raise UsageError(f"{origin}: {no_name(self.kind, name)}")
         if name in self.reserved:
             raise UsageError(f"{self.kind} {name!r} of {origin}: the name stands for {self.reserved[name]}. Rename it.")
         if name in table and table[name] != target:
@@ -115,9 +127,12 @@ class Registry(Generic[T]):
     def own_card(self, name: str) -> Card:
         """The same without what the base class says."""
         try:
-            return read_card(self.target(name))
+            card = read_card(self.target(name))
         except (ImportError, SyntaxError, OSError) as error:
             raise UsageError(f"The {self.kind} {name!r} cannot be read: {error}") from error
+        if card.no_option and self.with_options:
+            raise UsageError(f"The {self.kind} {name!r} ({self.origin(name)}): {card.no_option}")
+        return card
 
     def load(self, name: str) -> type[T]:
         """The class itself, imported now."""
@@ -167,6 +182,8 @@ class Registry(Generic[T]):
             try:
                 if importlib.util.find_spec(entry.module) is None:
                     raise ImportError(f"no module {entry.module}")
+                if not _NAME.fullmatch(entry.name):
+                    raise ValueError(no_name(self.kind, entry.name))
                 self.register(entry.name, entry.value, owner)
             except (ImportError, ValueError) as error:
                 warnings.warn(f"The {self.kind} plugin {entry.name!r} of {owner} is broken: {error}", stacklevel=2)
@@ -182,16 +199,26 @@ def _classes_in(path: Path, marker: str) -> list[tuple[str, str]]:
     except (OSError, SyntaxError, UnicodeDecodeError) as error:
         why = (error.strerror if isinstance(error, OSError) else None) or error
         raise UsageError(f"The plugin file {path} cannot be read: {why}.") from error
-    return [(_class_name_attribute(node) or path.stem, node.name) for node in derived if not node.name.startswith("_")]
+    public = [node for node in derived if not node.name.startswith("_")]
+    return [(_class_name_attribute(path, node) or path.stem, node.name) for node in public]
 
 
-def _class_name_attribute(node: ast.ClassDef) -> str | None:
+def _class_name_attribute(path: Path, node: ast.ClassDef) -> str | None:
     for statement in node.body:
-        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "name":
-            return str(ast.literal_eval(statement.value))
-        if isinstance(statement, ast.AnnAssign) and ast.unparse(statement.target) == "name" and statement.value:
-            return str(ast.literal_eval(statement.value))
+        targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
+        value = getattr(statement, "value", None)
+        if value and any(isinstance(target, ast.Name) and target.id == "name" for target in targets):
+            return _written_name(path, node.name, value)
     return None
+
+
+def _written_name(path: Path, owner: str, value: ast.expr) -> str:
+    if not isinstance(value, ast.Constant) or not isinstance(value.value, str):
+        raise UsageError(
+            f"{path}: the name of {owner} is read without running the file: write it out, as in "
+            f'name = "{path.stem}", not {ast.unparse(value)}.'
+        )
+    return value.value
 
 
 def _import_file(path: Path) -> Any:
@@ -212,11 +239,18 @@ def _import_file(path: Path) -> Any:
     return module
 
 
-IMPORTED = {EXTERNAL: "scores that `bench import` brought here"}
-METHODS: Registry[Any] = Registry("method", "methods", base="bench.models.method:Method", reserved=IMPORTED)
-PROTOCOLS: Registry[Any] = Registry("protocol", "protocols", base="bench.planning.protocol:Protocol")
-DATASETS: Registry[Any] = Registry("dataset", "bench.data.sets", base="bench.data.dataset:DatasetSource")
-FIGURES: Registry[Any] = Registry("figure", "bench.report.figures", base="bench.report.figures.figure:Figure")
+OF_RECIPE = {"recipe": "the recipe in --set recipe.KEY=VALUE"}
+OF_METHODS = {EXTERNAL: "scores that `bench import` brought here", "all": "every method", **OF_RECIPE}
+METHODS: Registry[Any] = Registry("method", "methods", base="bench.models.method:Method", reserved=OF_METHODS)
+PROTOCOLS: Registry[Any] = Registry(
+    "protocol", "protocols", base="bench.planning.protocol:Protocol", reserved=OF_RECIPE
+)
+DATASETS: Registry[Any] = Registry(
+    "dataset", "bench.data.sets", base="bench.data.dataset:DatasetSource", with_options=False
+)
+FIGURES: Registry[Any] = Registry(
+    "figure", "bench.report.figures", base="bench.report.figures.figure:Figure", with_options=False
+)
 REGISTRIES: Mapping[str, Registry[Any]] = {one.kind: one for one in (METHODS, PROTOCOLS, DATASETS, FIGURES)}
 
 

@@ -17,7 +17,7 @@ from bench.core.errors import UsageError
 from bench.core.files import write_text
 from bench.core.mixes import is_mix, sets_of
 from bench.core.progress import counted
-from bench.core.spec import Scalar
+from bench.core.spec import RunSpec, Scalar
 from bench.planning.presets import preset_named
 
 NESTED, TRANSFERRED = "nested", "transferred"
@@ -37,6 +37,15 @@ class Trial:
 
 Trials = Mapping[int, Sequence[Trial]]
 """By split, every candidate."""
+Network = Mapping[str, str]
+"""What candidates were computed with: backbone, weights, precision."""
+WITH = "with"
+"""As the file calls it, beside the splits of a set."""
+
+
+def network_of(spec: RunSpec) -> Network:
+    """What a run is computed with, apart from recipe and options."""
+    return {"backbone": spec.backbone, "weights": spec.weights, "precision": spec.precision}
 
 
 @dataclass(frozen=True)
@@ -46,6 +55,8 @@ class Choices:
     trials: Mapping[str, Mapping[str, Trials]] = field(default_factory=dict)
     kept: str = ""
     """The set that the preset keeps for tuning: where there is one, what was chosen on others holds for these alone."""
+    networks: Mapping[str, Mapping[str, Network]] = field(default_factory=dict)
+    """By method and dataset; nothing where an earlier `bench tune` did not say."""
 
     def of(self, method: str, train: str, tested: Collection[str], split: int) -> tuple[Mapping[str, Scalar], str]:
         """(the chosen settings, NESTED or TRANSFERRED); nothing for a method that was never tuned."""
@@ -62,7 +73,7 @@ class Choices:
         mixed = sets_of(train) if is_mix(train) else ()
         if mixed and all(split in known.get(name, {}) for name in mixed):
             return _pooled(method, {name: {split: known[name][split]} for name in mixed}), NESTED
-        elsewhere = {name: known[name] for name in known if name not in tested and self.kept in ("", name)}
+        elsewhere = {name: known[name] for name in self._elsewhere(method, tested)}
         if not elsewhere and mixed:
             lacking = next(name for name in mixed if split not in known.get(name, {}))
             raise UsageError(
@@ -75,6 +86,19 @@ class Choices:
                 f"tested: bench tune {method} -d {self.kept or train}"
             )
         return _pooled(method, elsewhere), TRANSFERRED
+
+    def _elsewhere(self, method: str, tested: Collection[str]) -> list[str]:
+        """The sets on which a method was tuned for whatever is tested on others."""
+        return [name for name in self.trials.get(method, {}) if name not in tested and self.kept in ("", name)]
+
+    def otherwise(self, spec: RunSpec) -> list[tuple[str, str, str]]:
+        """(what, as it was when a run's settings were chosen, as the run has it), where these differ."""
+        origin, _ = chosen_keys(spec.recipe_from)
+        tested = {target.dataset for target in spec.tests}
+        sets = spec.trained_on if origin == NESTED else self._elsewhere(spec.method, tested) if origin else ()
+        here, known = network_of(spec), self.networks.get(spec.method, {})
+        each = [(what, then, here[what]) for name in sets for what, then in known.get(name, {}).items()]
+        return [(what, then, now) for what, then, now in dict.fromkeys(each) if then != now]
 
 
 def best(trials: Sequence[Trial]) -> Trial:
@@ -114,12 +138,14 @@ def choices_path(results: Path, preset: str) -> Path:
     return results / "tuned" / f"{preset}{suffix}.json"
 
 
-def write_choices(results: Path, preset: str, method: str, dataset: str, trials: Trials) -> Path:
-    """Add one method's trials on one set, in the place of those that were there of both."""
+def write_choices(
+    results: Path, preset: str, method: str, dataset: str, trials: Trials, network: Network | None = None
+) -> Path:
+    """Add one method's trials on one set and what they were computed with, in the place of those that were there."""
     path = choices_path(results, preset)
     known = _read(path) if path.exists() else {}
     plain = {str(s): [{"settings": dict(t.settings), "srcc": t.srcc} for t in each] for s, each in trials.items()}
-    known.setdefault(method, {})[dataset] = plain
+    known.setdefault(method, {})[dataset] = plain | ({WITH: dict(network)} if network else {})
     write_text(path, json.dumps(known, indent=1, sort_keys=True) + "\n")
     return path
 
@@ -130,21 +156,26 @@ def read_choices(results: Path, preset: str) -> Choices:
     if not path.exists():
         raise UsageError(f"--recipe tuned: there is no {path}. Make it with: bench tune METHOD")
     try:
+        known = _read(path)
         return Choices(
-            {
-                method: {
-                    dataset: {
-                        int(split): [Trial(dict(one["settings"]), one["srcc"]) for one in trials]
-                        for split, trials in splits.items()
-                    }
-                    for dataset, splits in sets.items()
-                }
-                for method, sets in _read(path).items()
-            },
+            {method: {name: _trials(said) for name, said in sets.items()} for method, sets in known.items()},
             kept=preset_named(preset).tuning,
+            networks={
+                method: {name: dict(said.get(WITH, {})) for name, said in sets.items()}
+                for method, sets in known.items()
+            },
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"{path} cannot be read ({error}); make it again with bench tune.") from error
+
+
+def _trials(said: Mapping[str, Any]) -> Trials:
+    """The trials in what the file says of a method on a set."""
+    return {
+        int(split): [Trial(dict(one["settings"]), one["srcc"]) for one in trials]
+        for split, trials in said.items()
+        if split != WITH
+    }
 
 
 def _read(path: Path) -> dict[str, Any]:

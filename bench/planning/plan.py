@@ -15,12 +15,13 @@ from bench.core.registry import METHODS, PROTOCOLS
 from bench.core.spec import RunSpec, Scalar, recipe_options
 from bench.core.split_rules import is_fixed, splits_in
 from bench.data.locate import LEAST_IMAGES, loader_name
+from bench.planning.asking import runs_of, said_by
 from bench.planning.choices import Choices
 from bench.planning.files import weights_token, with_tokens, without_fileless
 from bench.planning.fitting import recipe_value
 from bench.planning.members import refuse_wrong_members, stands_on_runs
 from bench.planning.presets import Preset, preset_named
-from bench.planning.protocol import MethodChoice, Protocol, Request, merge
+from bench.planning.protocol import MethodChoice, Request, merge
 from bench.planning.refusals import Wanted, refuse_what_is_dropped
 from bench.planning.unfit import without_unfit
 from bench.planning.usual import preset_options, usual_backbone
@@ -110,7 +111,7 @@ def make_plan(ask: Ask) -> Plan:
     methods, fileless = without_fileless(methods, ask.methods, merged(ask.file.methods, settings.methods))
     files, request = _request(ask, preset, names, methods, settings)
     planned = [
-        (name, _planned(name, seeded, settings.protocols.get(name, {})))
+        (name, runs_of(name, seeded, settings.protocols.get(name, {})))
         for seeded in _seeded(request, ask.seeds or preset.seeds)
         for name in names
     ]
@@ -118,7 +119,7 @@ def make_plan(ask: Ask) -> Plan:
     planned, unfit = without_unfit(planned, ask.methods, typed_sets, ask.data or {})
     by_protocol = {name: [spec for n, specs in planned if n == name for spec in specs] for name in names}
     refuse_wrong_members(spec for _, some in planned for spec in some)
-    refuse_what_is_dropped(by_protocol, Wanted(request, settings.protocols, _planned), ask.methods)
+    refuse_what_is_dropped(by_protocol, Wanted(request, settings.protocols, runs_of), ask.methods)
     specs = [spec for _, some in planned for spec in some]
     _refuse_parts_of_fixed_splits(specs)
     return Plan(
@@ -133,7 +134,7 @@ def make_plan(ask: Ask) -> Plan:
         said=tuple(
             line
             for name in names
-            for line in PROTOCOLS.make(name, settings.protocols.get(name, {})).says(request, by_protocol[name])
+            for line in said_by(name, request, settings.protocols.get(name, {}), by_protocol[name])
         ),
         unnamed=frozenset(methods) - set(ask.methods) if "all" in ask.methods else frozenset(),
     )
@@ -253,11 +254,6 @@ def _seeded(request: Request, seeds: int) -> list[Request]:
 def _later(recipe: Mapping[str, Scalar], more: int) -> dict[str, Scalar]:
     """What a recipe changes, with a later seed where it names one."""
     return {**recipe, **({"seed": int(recipe["seed"]) + more} if "seed" in recipe else {})}
-
-
-def _planned(name: str, request: Request, options: Mapping[str, Scalar]) -> list[RunSpec]:
-    protocol: Protocol = PROTOCOLS.make(name, options)
-    return protocol.plan(request)
 
 
 def expand_methods(names: Sequence[str]) -> list[str]:

@@ -32,6 +32,16 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+def _targets(tests: Sequence[str]) -> tuple[Target, ...]:
+    """What a protocol tests on; a name that is none is found here, not by every run."""
+    if isinstance(tests, str):
+        raise TypeError(f"tests are a list, as in ['{tests}'], not one text")
+    try:
+        return tuple(map(Target.parse, tests))
+    except UsageError as error:
+        raise ValueError(str(error).rstrip(".")) from None
+
+
 def _items(values: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
     return tuple(sorted(values.items()))
 
@@ -103,6 +113,8 @@ class Request:
 
     def spec(self, method: MethodChoice, train: str, tests: Sequence[str], split: int, **changes: Any) -> RunSpec:
         """One run under this request: the usual recipe, then the tuned one, then what the user set."""
+        if not isinstance(method, MethodChoice):
+            raise TypeError(f"the method is one of request.chosen(), or MethodChoice('ridge'), not {method!r}")
         in_recipe = changes.pop("recipe", {})
         asked = (method.name, train, _items(changes))
         whole = self._once(("read", *asked), lambda: self._read(method.name, train, changes))
@@ -110,7 +122,7 @@ class Request:
         settled_by = ("settled", *asked, _items(in_recipe), _items(method.options), _items(chosen), origin)
         settled = self._once(settled_by, lambda: self._settled(method, train, whole, in_recipe, chosen, origin))
         targets = tuple(map(Target, tests))
-        first = self._once((*settled_by, targets), lambda: RunSpec(tests=targets, split=split, **settled))
+        first = self._once((*settled_by, targets), lambda: RunSpec(tests=_targets(tests), split=split, **settled))
         return first.in_split(split)
 
     def _once(self, key: tuple[Any, ...], make: Callable[[], T]) -> T:

@@ -12,21 +12,40 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.core.code import made_by_other_code
-from bench.core.errors import UsageError
 from bench.core.registry import METHODS, stem_of
 from bench.core.spec import RunSpec, Scalar, Target, recipe_options
 from bench.planning.choices import Trial
 from bench.planning.plan import native_size, sort_settings
 from bench.planning.presets import Preset
 from bench.planning.protocol import MethodChoice, Request
+from bench.planning.usual import fact_of
 from bench.records.store import Store
 
 RATES = (1e-4, 3e-4, 1e-3, 3e-3)
 
 
 def usual_rates(preset: Preset, method: str) -> Sequence[float]:
-    """The rates that a search tries where nobody names any: the preset's for the method, else the usual four."""
-    return preset.rates.get(stem_of(method), RATES)
+    """The rates that a search tries where nobody names any: the preset's for the method, else the usual four.
+
+    None for a method that has no rate.
+    """
+    return preset.rates.get(stem_of(method), RATES) if has_rate(method) else ()
+
+
+def has_rate(method: str) -> bool:
+    """Whether a method learns by gradient descent."""
+    return "descent" in str(fact_of(method, "learns"))
+
+
+def why_nothing_to_choose(method: str, rates: str, option: str) -> str:
+    """Why there are no candidates of a method with the rates and the option that somebody named; else ""."""
+    if not has_rate(method) and (rates or not option):
+        how = "learns by a fit" if fact_of(method, "learns") == "fit" else "learns nothing"
+        instead = "leave out --lr" if option else "--option names another setting"
+        return f"{method} {how}: there is no rate to choose; {instead}"
+    if option and option not in METHODS.card(method).options and option not in recipe_options():
+        return f"{method} and the recipe have no option {option!r}"
+    return ""
 
 
 @dataclass(frozen=True)
@@ -60,15 +79,14 @@ def candidates(search: Search) -> list[Candidate]:
 
 
 def _settings(search: Search) -> list[dict[str, Scalar]]:
-    """Every rate with every value of the further option."""
+    """Every rate, where there are some, with every value of the further option."""
     method, option = search.method, search.option
-    if option and option not in METHODS.card(method).options and option not in recipe_options():
-        raise UsageError(f"{method} and the recipe have no option {option!r}.")
     extras: list[dict[str, Scalar]] = [{}]
     if option:
         parsed = [sort_settings([f"{option}={value}"], [method], []) for value in search.values]
         extras = [{**one.recipe, **one.methods.get(method, {})} for one in parsed]
-    return [{"lr": rate, **extra} for rate in search.rates for extra in extras]
+    rates: list[dict[str, Scalar]] = [{"lr": rate} for rate in search.rates] or [{}]
+    return [{**rate, **extra} for rate in rates for extra in extras]
 
 
 def _candidate(search: Search, settings: Mapping[str, Scalar], split: int) -> Candidate:
@@ -104,5 +122,7 @@ def _trial(candidate: Candidate, record: Mapping[str, Any] | None, failed: Mappi
     if record["status"] == "failed":
         return Trial(candidate.settings, None, record["error"]["message"])
     ((target, metrics),) = record["metrics"].items()
+    if metrics["srcc"] is None:
+        return Trial(candidate.settings, None, "its SRCC is undefined: all its scores, or all labels, are alike")
     count = record.get("data", {}).get("tests", {}).get(target, {}).get("n", 0)
     return Trial(candidate.settings, float(metrics["srcc"]), n=count)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from bench.core.registry import METHODS, stem_of
 from bench.core.spec import Recipe, Scalar
+from bench.planning.fitting import with_native_size
 from bench.planning.presets import Preset
 
 OWN = "own"
@@ -68,6 +69,14 @@ def usual_recipe(preset: Preset, train: str, method: str, *, own: bool = False) 
     """
     changes = own_recipe(method) if own else preset_recipe(preset, method)
     return {**preset.recipe, **preset.dataset_recipe(train), **changes}
+
+
+def recipe_on(
+    preset: Preset, train: str, asked: Mapping[str, Scalar], backbone: str, native: Callable[[str], int]
+) -> Recipe:
+    """The recipe of the runs on a set, before what is changed for one method alone."""
+    usual: dict[str, Any] = {**preset.recipe, **preset.dataset_recipe(train)}
+    return Recipe(**with_native_size({**usual, **asked}, usual, asked, backbone, native))
 
 
 def refuse_foreign_recipe(method: str, recipe: Recipe) -> str:

@@ -314,3 +314,24 @@ def test_the_worked_example_runs_as_it_stands(home, capsys):
     assert "Linear probe" in said
     assert len(names["everything"]) == len(names["numbers"]) == 2 * 3 * len(METRICS)
     assert list(names["difference"]["train"]) == ["holiday"]
+
+
+# What bench.toml and the command have too ----------------------------------------------------------------------------
+
+
+def test_seeds_are_those_of_the_configuration_or_of_the_call(home, holiday):
+    (home / "bench.toml").write_text("[run]\nseeds = 2\n")
+    quick = {**TOY, "splits": 1, "quiet": True}
+    assert bench.run("linear_probe", data=holiday, **quick)["seed"].nunique() == 2
+    assert bench.run("linear_probe", data=holiday, seeds=1, **quick)["seed"].nunique() == 1
+
+
+def test_splits_may_be_those_of_a_file(home, holiday):
+    rows = [f"g{g}_{i}.png,{'test' if g == 5 else 'train'}" for g in range(6) for i in range(4)]
+    (home / "theirs.csv").write_text("\n".join(["image,side", *rows]) + "\n")
+    quick = {**TOY, "settings": {**RECIPE, "split_rule": "file:theirs.csv"}, "quiet": True}
+    numbers = bench.run("linear_probe", data=holiday, **quick)
+    (rule,) = set(numbers["split_rule"])
+    assert rule.startswith("file:1:")
+    with pytest.raises(UsageError, match="is about one set"):
+        bench.run("linear_probe", data={**holiday, "other": holiday["holiday"]}, **quick)

@@ -181,3 +181,29 @@ def test_the_method_is_the_one_that_did_best_on_most_sets_here(tmp_path):
         store.write(body_of(spec, metrics={f"{spec.train}:test": {"srcc": srcc[spec.train, spec.method]}}))
     assert best_method(store, "demo") == "lora"
     assert best_method(store, "paper") == ""
+
+
+def planned(*words):
+    result = bench("finetune", "holiday", "-m", "linear_probe", "--weights", "random", "--dry-run", *words, *QUICK)
+    assert result.exit_code == 0, result.output
+    return " ".join(result.output.split())
+
+
+def test_one_model_is_trained_whatever_the_preset_unless_seeds_are_asked_for(home):
+    assert "1 run planned" in planned("--preset", "study")
+    assert "2 runs planned" in planned("--preset", "study", "--seeds", 2)
+    (home / "bench.toml").write_text(f'[run]\nbackbone = "{TINY}"\ncache = "cache"\nseeds = 3\n')
+    assert "3 runs planned" in planned("--preset", "demo")
+    assert "1 run planned" in planned("--seeds", 1)
+
+
+def test_the_test_part_may_be_what_a_file_says(home):
+    rows = [f"g{g}_{i}.png,{'test' if g == 5 else 'train'}" for g in range(6) for i in range(4)]
+    (home / "theirs.csv").write_text("\n".join(["image,side", *rows]) + "\n")
+    flags = ["-m", "linear_probe", "--weights", "random", "--set", "split_rule=file:theirs.csv", *QUICK]
+    result = bench("finetune", "holiday", *flags)
+    assert result.exit_code == 0, result.output
+    assert "the split's test part is held out for an honest number" in " ".join(result.stdout.split())
+    (record,) = Store(home / "results").records()
+    assert record["spec"]["split_rule"].startswith("file:1:")
+    assert record["data"]["tests"]["holiday:test"]["n"] == 4

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from tests.cli.calls import bench, tiny_run
+from tests.world import TINY
 
 
 def test_a_part_of_a_set_is_announced_with_both_numbers(home):
@@ -225,6 +226,21 @@ def test_pictures_in_their_own_size_are_prepared_when_asked_for(home):
     both = bench("data", "prepare", "near", "--preset", "paper", "--original")
     assert "near: short 0 square 0 min 224" in both.stderr
     assert both.stderr.count("24 pictures ready") == 3
+
+
+def test_pictures_are_prepared_as_runs_read_them_whatever_the_configuration_and_flags_change(home):
+    changes = f'\n[run]\nbackbone = "{TINY}"\n[recipe]\nsize = 32\nshort_side = 48\n'
+    (home / "bench.toml").write_text((home / "bench.toml").read_text() + changes)
+    flags = ["-d", "near", "--preset", "demo", "--splits", 1, "--weights", "random"]
+    for changed in ((), ("--set", "short_side=40"), ("--set", "views=native", "--set", "tokens=4")):
+        prepared = bench("data", "prepare", "near", "--preset", "demo", *changed)
+        assert prepared.exit_code == 0, prepared.output
+        stores = {path.name for path in (home / "cache" / "pixels").iterdir()}
+        run = bench("run", "-m", "linear_probe", *flags, "--set", "epochs=1", *changed)
+        assert run.exit_code == 0, run.output
+        assert {path.name for path in (home / "cache" / "pixels").iterdir()} == stores, "the run made none"
+    wrong = bench("data", "prepare", "near", "--set", "split_rule=official")
+    assert (wrong.exit_code, "whatever the splits are" in " ".join(wrong.output.split())) == (2, True)
 
 
 def test_a_folder_under_the_name_of_a_registered_set_is_refused_everywhere(home):

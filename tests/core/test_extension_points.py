@@ -115,6 +115,14 @@ def test_a_fact_that_nobody_would_read_is_found_by_the_check(blend, line, said):
     assert said_of(blend, line) == said
 
 
+@pytest.mark.parametrize("line", ["layers: list = [1, 2]", "width: int = 2 * 4"])
+def test_a_field_that_can_be_no_option_is_refused_by_the_check(blend, line):
+    with pytest.raises(
+        UsageError, match=r"The method 'blend' \(plugin .*blend.py\): Blend has .*, and options are int"
+    ):
+        said_of(blend, line)
+
+
 def test_a_bound_of_an_option_that_is_not_there_is_found_by_the_check(blend):
     blend.write_text(blend.read_text().replace('{"start":', '{"strat":'))
     (check,) = (check for check in check_method("blend") if check.name == "what it says of itself can be read")

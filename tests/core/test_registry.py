@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.core.errors import UsageError
-from bench.core.registry import Registry
+from bench.core.registry import METHODS, Registry
 
 PLUGIN = '''
 """A plugin."""
@@ -148,3 +148,69 @@ def test_a_class_that_builds_on_something_else_is_no_method(registry, tmp_path, 
     path = tmp_path / "wider.py"
     path.write_text(EXTENSION.format(module=module, cls="JSONDecoder"))
     assert registry.add_plugin(path) == []
+
+
+def written(folder: Path, body: str, name: str = "mine") -> Path:
+    """A plugin file with one method whose class says this."""
+    head = "import typing\nimport typing as t\nfrom typing import ClassVar, Literal, Optional\n"
+    path = folder / f"{name}.py"
+    path.write_text(f"{head}from bench.models.method import Method\n\nclass Mine(Method):\n    {body}\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        "rank: Optional[int] = None",
+        "alpha: int | None = None",
+        "layers: list = [1, 2]",
+        "width: int = 2 * 4",
+        "rank: int = 'four'",
+        "rank: int = True",
+        "mode: Literal['a', 'b'] = 'c'",
+        "mode: Literal[None, 'b'] = None",
+    ],
+)
+def test_a_field_that_can_be_no_option_is_refused_by_name_and_said_what_options_may_be(registry, tmp_path, field):
+    path = written(tmp_path, field)
+    assert registry.add_plugin(path) == ["mine"]
+    with pytest.raises(UsageError, match=r"'mine' \(plugin .*mine.py\): Mine has .*options are int, float") as refused:
+        registry.card("mine")
+    assert field in str(refused.value).replace("(2 * 4)", "2 * 4")
+
+
+@pytest.mark.parametrize("literal", ["typing.Literal", "t.Literal", "Literal"])
+def test_a_literal_is_a_choice_however_it_was_imported(registry, tmp_path, literal):
+    registry.add_plugin(written(tmp_path, f"mode: {literal}['a', 'b'] = 'a'"))
+    option = registry.card("mine").options["mode"]
+    assert option.choices == ("a", "b")
+    with pytest.raises(UsageError, match="mode='c' is none of a, b"):
+        option.parse("c")
+
+
+@pytest.mark.parametrize("field", ["limits: typing.ClassVar[list] = [1]", "_kept: list = [1]", "depth: int"])
+def test_class_variables_names_with_an_underscore_and_fields_without_a_value_are_no_options(registry, tmp_path, field):
+    registry.add_plugin(written(tmp_path, field))
+    assert registry.card("mine").options == {}
+
+
+@pytest.mark.parametrize("name", ["norm-tuning", "norm tuning", "a.b", "a,b", ""])
+def test_a_name_that_no_flag_could_name_is_refused_where_it_is_registered(registry, tmp_path, name):
+    path = written(tmp_path, f"name = {name!r}") if name else written(tmp_path, "pass", "norm-tuning")
+    with pytest.raises(UsageError, match=rf"plugin .*: '{name or 'norm-tuning'}' is no name for a method: use small"):
+        registry.add_plugin(path)
+
+
+@pytest.mark.parametrize(("name", "why"), [("all", "stands for every method"), ("recipe", "stands for the recipe in")])
+def test_a_word_that_means_something_else_on_a_command_line_names_no_method(tmp_path, name, why):
+    with pytest.raises(UsageError, match=f"'{name}' of plugin .*{why}.* Rename it"):
+        METHODS.add_plugin(written(tmp_path, f"name = {name!r}"))
+
+
+@pytest.mark.parametrize("name", ["PREFIX + 'x'", "f'mine'", "3"])
+def test_a_name_that_is_not_written_out_is_refused_with_its_file(registry, tmp_path, name):
+    with pytest.raises(
+        UsageError, match=r"mine.py: the name of Mine is read .*write it out, as in name = .mine."
+    ) as why:
+        registry.add_plugin(written(tmp_path, f"name = {name}"))
+    assert name in str(why.value)

@@ -7,7 +7,9 @@ import pytest
 from bench.core.errors import UsageError
 from bench.core.registry import METHODS
 from bench.planning.fitting import patch_of
-from bench.planning.plan import Ask, make_plan
+from bench.planning.plan import Ask, make_plan, native_size, sort_settings
+from bench.planning.presets import PAPER
+from bench.planning.usual import recipe_on
 from bench.report.arms import arms_of
 from tests.report.records import records_of
 from tests.report.results import specs_of, tables_of
@@ -176,3 +178,11 @@ def test_a_pretraining_table_keeps_native_sizes_in_one_group_and_says_them():
     kinds = [row.lead[1] for row in table.rows if not row.block]
     assert len(kinds) == 11
     assert {"DINOv3, 256 px", "DINOv2, 518 px", "ImageNet-21K"} <= set(kinds)
+
+
+@pytest.mark.parametrize("dataset", ["koniq10k", "livec"])
+@pytest.mark.parametrize("settings", [(), ("size=native",), ("size=336", "epochs=3")])
+def test_the_recipe_of_a_set_is_that_of_its_runs(dataset, settings):
+    asked = sort_settings(settings, [], []).recipe
+    planned = make_plan(Ask(("lora",), ("main",), "paper", CLIP_L, datasets=(dataset,), settings=settings, splits=1))
+    assert recipe_on(PAPER, dataset, asked, CLIP_L, native_size) == planned.specs[0].recipe

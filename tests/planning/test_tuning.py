@@ -2,13 +2,14 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bench.core.errors import UsageError
 from bench.core.spec import RunSpec
-from bench.planning.choices import Choices, Trial, best, choices_path, read_choices, write_choices
+from bench.planning.choices import Choices, Trial, best, choices_path, network_of, read_choices, write_choices
 from bench.planning.plan import Ask, make_plan
 from bench.planning.presets import DEMO, PAPER
 from bench.planning.protocol import MethodChoice, Request
@@ -226,3 +227,26 @@ def test_a_search_takes_recipe_and_options_for_all_its_candidates():
         (4, {"lr": 0.1, "rank": 4}),
     ]
     assert {(one.spec.recipe.epochs, one.spec.options["alpha"], one.spec.recipe.lr) for one in found} == {(3, 5, 0.1)}
+
+
+def test_the_committed_choices_of_the_study_say_no_network_and_hold_as_they_are(tmp_path):
+    committed = Path(__file__).resolve().parents[2] / "results" / "reference" / "tuned" / "study_kfold7.json"
+    choices_path(tmp_path, "study").parent.mkdir(parents=True)
+    choices_path(tmp_path, "study").write_bytes(committed.read_bytes())
+    choices = read_choices(tmp_path, "study")
+    specs = make_plan(Ask(("adapter", "linear_probe"), ("main",), "study", datasets=("study",), tuned=choices)).specs
+    assert {spec.recipe_from for spec in specs} == {"nested:lr", "transferred:lr"}
+    assert [choices.otherwise(spec) for spec in specs] == [[] for _ in specs]
+
+
+def test_what_was_tuned_on_another_network_says_so_of_the_runs_that_take_it(tmp_path):
+    there = {"backbone": "vit_tiny", "weights": "pretrained", "precision": "fp32"}
+    write_choices(tmp_path, "paper", "lora", "live", tried(0.9), there)
+    write_choices(tmp_path, "paper", "lora", "csiq", tried(0.9), network_of(spec_of(Choices(), "csiq")))
+    choices = read_choices(tmp_path, "paper")
+    assert choices.otherwise(spec_of(choices)) == [("backbone", "vit_tiny", PAPER.backbone)]
+    assert choices.otherwise(spec_of(choices, "csiq", ("csiq:test",))) == []
+    assert choices.otherwise(spec_of(choices, "tid2013", ("tid2013:test", "live:all"))) == [], "csiq's alone counts"
+    assert choices.otherwise(spec_of(choices, "tid2013", ("tid2013:test",))) == [
+        ("backbone", "vit_tiny", PAPER.backbone)
+    ]

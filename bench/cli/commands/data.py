@@ -13,7 +13,10 @@ from bench.cli.commands.options import Plugin
 from bench.cli.console import friendly, grid, note, say, say_as_it_is
 
 if TYPE_CHECKING:
+    from bench.cli.config import Config
+    from bench.core.spec import Recipe
     from bench.data.caches import Entry
+    from bench.data.views.view import View
 
 data_app = App(help="Check, prepare, make or fetch datasets.", no_args_is_help=True)
 cache_app = App(help="Look at or clear what is kept to save time.", no_args_is_help=True)
@@ -89,33 +92,62 @@ def prepare(
     original: Annotated[
         bool, typer.Option("--original", help="Also in their own sizes, from which GLIA cuts its fragments.")
     ] = False,
+    settings: Annotated[
+        Optional[list[str]], typer.Option("--set", help="KEY=VALUE of the recipe, as the runs will have it.")
+    ] = None,
     plugin: Plugin = None,
 ) -> None:
     """Decode every picture once into the stores that runs read. A stopped build goes on where it was."""
     from bench.cli.invocation import configure
     from bench.core.progress import Display, counted
-    from bench.core.spec import Recipe
     from bench.data.caches import bytes_of
     from bench.data.locate import load_dataset
     from bench.data.pixels.build import estimate_bytes
     from bench.data.pixels.store import open_store
     from bench.data.views.batches import policy_of
-    from bench.data.views.view import View
-    from bench.planning.presets import preset_named
 
     config = configure(plugin, preset=preset)
-    settings, limit = preset_named(config.preset), bytes_of(config["cache_limit_gb"])
+    asked, limit = _asked_of_recipe(settings or (), config), bytes_of(config["cache_limit_gb"])
     ready = []  # all stay open, and so in use: none is deleted to make room for the next
     with Display() as display:
         for name in names:
             dataset = load_dataset(name, config.data, config.cache, progress=display.report)
-            recipe = Recipe(**{**settings.recipe, **settings.dataset_recipe(name)})  # type: ignore[arg-type]
-            views = [View("crop", recipe.size), View("resize", recipe.size)]
-            views += [View("crop", recipe.size, original=True)] if original else []
+            recipe, views = _looked_at(name, asked, config, original=original)
             for policy in dict.fromkeys(policy_of(view, recipe) for view in views):
                 display.line(f"{name}: {policy.text()}: {_size(estimate_bytes(dataset, policy))} in {config.cache}")
                 ready.append(open_store(dataset, policy, config.cache, progress=display.report, limit_bytes=limit))
                 display.line(f"{name}: {counted(len(ready[-1]), 'picture')} ready in {ready[-1].folder}")
+
+
+def _asked_of_recipe(settings: Sequence[str], config: Config) -> dict[str, Any]:
+    """What flags and the file set in the recipe of every run."""
+    from bench.cli.config import file_settings
+    from bench.core.errors import UsageError
+    from bench.planning.plan import sort_settings
+
+    typed = sort_settings(settings, [], [])
+    if typed.spec:
+        raise UsageError(f"--set {', '.join(typed.spec)}: pictures are stored alike whatever the splits are.")
+    return {**file_settings(config).recipe, **typed.recipe}
+
+
+def _looked_at(name: str, asked: dict[str, Any], config: Config, *, original: bool) -> tuple[Recipe, list[View]]:
+    """The recipe of a set's runs, and what they look at."""
+    from bench.data.views.view import View
+    from bench.planning.plan import native_size
+    from bench.planning.presets import preset_named
+    from bench.planning.usual import recipe_on
+
+    preset = preset_named(config.preset)
+    backbone = config["backbone"] or preset.backbone
+    recipe = recipe_on(preset, name, asked, backbone, native_size)
+    views = [View("crop", recipe.size), View("resize", recipe.size)]
+    views += [View("crop", recipe.size, original=True)] if original else []
+    if recipe.whole_pictures:
+        from bench.models.vit import vit_shape
+
+        views += [View("native", recipe.size, patch=vit_shape(backbone).patch, tokens=recipe.tokens)]
+    return recipe, views
 
 
 @data_app.command()

@@ -41,6 +41,9 @@ def finetune(
     splits: Annotated[
         int, typer.Option("--splits", min=1, help="So many models, each with a test part of its own.")
     ] = 1,
+    seeds: Annotated[
+        Optional[int], typer.Option("--seeds", min=1, help="Models of each split; one, or [run] seeds of bench.toml.")
+    ] = None,
     overwrite: Annotated[
         Name, typer.Option("--overwrite", help="Which finished runs to repeat, as in bench run.")
     ] = None,
@@ -54,7 +57,7 @@ def finetune(
     from bench.cli.invocation import configure, parsed, runtime_of
     from bench.scoring.own_set import Columns
 
-    flags = {"preset": preset, "device": device, "results": results, "overwrite": overwrite}
+    flags = {"preset": preset, "device": device, "results": results, "overwrite": overwrite, "seeds": seeds}
     config = configure(plugin, **parsed(flags))
     columns = Columns(labels, image_column, score_column, group_column, lower_is_better)
     wish = Wish(folder, columns, method, weights, tuple(settings or ()), splits, dry_run)

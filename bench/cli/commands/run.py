@@ -143,6 +143,7 @@ def run(
     runtime = runtime_of(config, plugin, weight_files=plan.weight_files, use_cache=not no_cache, partial=partial)
     if recipe == "tuned":
         _tell_of_untuned(plan, silenced if quiet else note)
+        _tell_of_other_networks(ask.tuned, plan, silenced if quiet else note)
     plan = _looked_at(plan, runtime, config, check_overlap=check_overlap, dry_run=dry_run, quiet=quiet)
     if dry_run:
         from bench.cli.preview import preview
@@ -197,13 +198,24 @@ def _tuned(recipe: str, config: Config) -> Choices:
 def _tell_of_untuned(plan: Plan, tell: Callable[[str], None]) -> None:
     """Name the methods for which nothing was chosen: they keep the preset's settings."""
     from bench.planning.choices import chosen_keys
-    from bench.planning.usual import fact_of
+    from bench.planning.tuning import has_rate
 
     named = {spec.method for spec in plan.specs if not chosen_keys(spec.recipe_from)[0]}
-    untuned = ",".join(sorted(name for name in named if "descent" in str(fact_of(name, "learns"))))
+    untuned = ",".join(sorted(name for name in named if has_rate(name)))
     if untuned:
         command = f"bench tune {untuned} --preset {plan.preset.name}"
         tell(f"Not tuned, so as the preset has it: {untuned.replace(',', ', ')}. `{command}` chooses.")
+
+
+def _tell_of_other_networks(tuned: Choices, plan: Plan, tell: Callable[[str], None]) -> None:
+    """Name the methods whose settings were chosen with another network than their runs have."""
+    methods: dict[str, set[str]] = {}
+    for spec in plan.specs:
+        for what, then, now in tuned.otherwise(spec):
+            methods.setdefault(f"on {what} {then or 'none'}, not {now or 'none'}", set()).add(spec.method)
+    if methods:
+        said = "; ".join(f"{', '.join(sorted(names))} {how}" for how, names in methods.items())
+        tell(f"Tuned otherwise than these runs are made: {said}. `bench tune` with the flags of these runs chooses.")
 
 
 def _announce(config: Config, plan: Plan, tell: Callable[[str], None]) -> None:

@@ -10,6 +10,7 @@ import typer
 
 from bench.cli.app import App
 from bench.cli.commands.options import Device, Jobs, Plugin, ResultsFolder
+from bench.cli.commands.run_options import Backbone, Precision
 from bench.cli.console import friendly
 
 
@@ -33,8 +34,9 @@ def tune(
     rates: Annotated[str, typer.Option("--lr", help="Learning rates to try; the preset's if not given.")] = "",
     option: Annotated[str, typer.Option("--option", help="One more option, as NAME=VALUE,VALUE…")] = "",
     preset: Annotated[Optional[str], typer.Option("--preset", help="demo, study or paper.")] = None,
-    backbone: Annotated[str, typer.Option("--backbone", help="A timm ViT by name.")] = "",
+    backbone: Backbone = None,
     weights: Annotated[str, typer.Option("--weights", help="pretrained, random, or a weights file.")] = "pretrained",
+    precision: Precision = None,
     device: Device = None,
     jobs: Jobs = None,
     settings: Annotated[
@@ -48,7 +50,8 @@ def tune(
     from bench.cli.invocation import configure, one_set, parsed, runtime_of, words_of
     from bench.cli.search import Wish, run_searches
 
-    config = configure(plugin, preset=preset, device=device, results=results, splits=splits, **parsed({"jobs": jobs}))
+    typed = {"preset": preset, "backbone": backbone, "precision": precision, "device": device, "jobs": jobs}
+    config = configure(plugin, results=results, splits=splits, **parsed(typed))
     wish = Wish(
         "",
         one_set(dataset, "bench tune"),
@@ -56,8 +59,9 @@ def tune(
         rates,
         option,
         config.preset,
-        backbone,
+        config["backbone"],
         weights,
+        config["precision"],
         tuple(settings or ()),
         file_settings(config),
     )

@@ -1,0 +1,116 @@
+"""`bench tune` as it is typed: what it takes from bench.toml, what it has candidates for, and what its file says."""
+
+import json
+
+import pytest
+
+from tests.cli.calls import RECIPE_FLAGS, bench
+from tests.world import TINY
+
+OTHER = "test_vit2.r160_in1k"
+WHERE = ["-d", "near", "--preset", "demo", "--splits", 1, "--weights", "random"]
+QUICK = [*WHERE, *RECIPE_FLAGS]
+
+
+def configured(home, lines):
+    (home / "bench.toml").write_text((home / "bench.toml").read_text() + f"\n[run]\n{lines}\n")
+
+
+def file_of(home):
+    return home / "results" / "tuned" / "demo_kfold3.json"
+
+
+def written(home):
+    return json.loads(file_of(home).read_text())
+
+
+def tuned(*words):
+    result = bench("tune", *words, "--lr", "1e-2", *QUICK)
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def planned(*words):
+    """The notes of a run that takes what was tuned."""
+    flags = ["-p", "main", *WHERE, "--recipe", "tuned", "--set", "size=32", "--dry-run"]
+    result = bench("run", "-m", "linear_probe", *flags, *words)
+    assert result.exit_code == 0, result.output
+    return " ".join(result.stderr.split())
+
+
+def test_backbone_and_precision_are_those_of_the_configuration_unless_a_flag_says_otherwise(home):
+    configured(home, f'backbone = "{TINY}"\nprecision = "bf16"')
+    tuned("linear_probe")
+    assert written(home)["linear_probe"]["near"]["with"] == {
+        "backbone": TINY,
+        "weights": "random",
+        "precision": "bf16",
+    }
+    tuned("linear_probe", "--precision", "fp32", "--backbone", OTHER)
+    assert written(home)["linear_probe"]["near"]["with"] == {
+        "backbone": OTHER,
+        "weights": "random",
+        "precision": "fp32",
+    }
+
+
+def test_runs_of_another_network_than_was_tuned_are_told_of_in_one_note_and_those_of_the_same_are_not(home):
+    tuned("linear_probe", "--backbone", TINY)
+    assert "Tuned otherwise" not in planned("--backbone", TINY)
+    said = planned("--backbone", OTHER)
+    assert said.count("Tuned otherwise than these runs are made:") == 1
+    assert f"linear_probe on backbone {TINY}, not {OTHER}" in said
+    assert "linear_probe on precision fp32, not bf16" in planned("--backbone", TINY, "--precision", "bf16")
+
+
+def test_choices_that_do_not_say_what_they_were_made_with_are_used_without_a_note(home):
+    tuned("linear_probe", "--backbone", TINY)
+    choices = written(home)
+    del choices["linear_probe"]["near"]["with"]
+    file_of(home).write_text(json.dumps(choices))
+    assert "Tuned otherwise" not in planned("--backbone", OTHER)
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["ridge"], "ridge learns by a fit: there is no rate to choose; --option names another setting."),
+        (["linear_probe,mean"], "mean learns by a fit: there is no rate to choose"),
+        (["ensemble"], "ensemble learns nothing: there is no rate to choose"),
+        (["ridge", "--lr", "1e-3", "--option", "short_side=16,32"], "there is no rate to choose; leave out --lr."),
+        (["all", "--option", "colour=red,blue"], "and the recipe have no option 'colour'."),
+    ],
+)
+def test_a_method_with_nothing_to_choose_is_refused_before_any_is_tried(home, words, why):
+    result = bench("tune", *words, "--backbone", TINY, *QUICK)
+    assert result.exit_code == 2, result.output
+    assert why in " ".join(result.output.split())
+    assert not (home / "results").exists()
+
+
+def test_of_all_methods_those_with_nothing_to_choose_are_left_out_with_a_note(home, monkeypatch):
+    searched = []
+    monkeypatch.setattr("bench.cli.search.run_search", lambda wish, *_: searched.append(wish.method) or 0)
+    result = bench("tune", "all", "--backbone", TINY, *QUICK)
+    assert result.exit_code == 0, result.output
+    assert {"adapter", "glia", "lora"} <= set(searched)
+    assert not {"ridge", "mean", "brisque"} & set(searched)
+    assert "Left out: ridge learns by a fit: there is no rate to choose" in " ".join(result.stderr.split())
+
+
+def test_a_method_without_a_rate_is_tried_with_the_values_of_the_option_alone(home):
+    result = bench("tune", "ridge", "--option", "short_side=32,40", "--backbone", TINY, *QUICK)
+    assert result.exit_code == 0, result.output
+    assert "2 candidates for ridge on near, 2 in each of 1 split" in " ".join(result.output.split())
+    each = written(home)["ridge"]["near"]["0"]
+    assert [one["settings"] for one in each] == [{"short_side": 32}, {"short_side": 40}]
+
+
+def test_candidates_whose_correlation_is_undefined_have_failed_and_the_next_method_is_tuned(home):
+    result = bench(
+        "tune", "mean,linear_probe", "--option", "short_side=32,40", "--backbone", TINY, *QUICK
+    )  # fmt: skip
+    said = " ".join(result.output.split())
+    assert result.exit_code == 1, result.output
+    assert "Error: mean: No candidate could be trained in split 0: its SRCC is undefined" in said
+    assert list(written(home)) == ["linear_probe"]
