@@ -65,14 +65,16 @@ def table(
     other tables stand in `attrs`, and below the table where a notebook shows it.
     """
     from bench.api.noted import noted
+    from bench.core.spec import recipe_options
     from bench.report.narrowing import Narrowing, narrowed
 
+    rule = recipe_options()["selection"].parse(selection) if selection is not None else None
     of = settings_for(config, plugins, preset=preset or None)
     there = _records(folder, config, plugins)
     wish = Narrowing(words(methods), words(datasets), of.preset if preset else "", smoke)
     told: list[str] = []
     records = narrowed(there, wish, of.data, told.append)
-    chosen, others = _named(records, name, selection=selection, intervals=intervals, cost=cost, strict=strict)
+    chosen, others = _named(records, name, selection=rule, intervals=intervals, cost=cost, strict=strict)
     about = _about(chosen)
     about["notes"] = [*told, *about["notes"]]
     return noted(_frame(chosen, published=published), about | {"tables": others})
