@@ -14,7 +14,7 @@ from typing import Any
 
 from bench.cli.console import note, say, say_as_it_is
 from bench.core.errors import UsageError
-from bench.core.files import write_text
+from bench.core.files import writable_name, write_text
 from bench.core.progress import Display, Report, clock, counted
 from bench.core.runtime import Runtime
 from bench.core.spec import RunSpec
@@ -181,8 +181,7 @@ def csv_text(scorers: Sequence[Scorer], scored: Sequence[Scored]) -> str:
     writer.writerow(["picture", "score", *(["spread"] if several else []), "raw", *keys])
     for one in scored:
         spread, each = ([one.spread], one.scores.tolist()) if several else ([], [])
-        name = one.name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")  # a name of other bytes
-        writer.writerow([name, *map(repr, [one.score, *spread, one.raw_mean, *each])])
+        writer.writerow([writable_name(one.name), *map(repr, [one.score, *spread, one.raw_mean, *each])])
     return out.getvalue()
 
 
