@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from bench.api.settings import File, Names, settings_for, words
 from bench.core.errors import UsageError, suggest
-from bench.core.files import expanded
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -174,8 +173,8 @@ def _records(folder: File, config: File, plugins: Sequence[str | Path]) -> Resul
     from bench.records.results import Results
     from bench.records.store import Store
 
-    settings = settings_for(config, plugins)
-    root = Path(settings["results"]) if folder is None else expanded(folder)
+    settings = settings_for(config, plugins, results=None if folder is None else str(folder))
+    root = Path(settings["results"])
     if not root.is_dir():
         raise UsageError(f"There is no results folder {root}. bench.run() makes it; folder= names another.")
     store = Store(root)

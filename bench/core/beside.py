@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 HARNESS = frozenset({"bench", "methods", "protocols"})
@@ -26,7 +26,8 @@ def imports_from(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        sys.path.remove(str(folder))
+        with suppress(ValueError):  # a plugin may have tidied up by itself
+            sys.path.remove(str(folder))
         _FOLDERS.update({name: folder for name in set(sys.modules) - before if _lies_in(name, folder)})
 
 
