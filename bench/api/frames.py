@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from bench.api.settings import File, Names, settings_for, words
 from bench.core.errors import UsageError, suggest
-from bench.core.files import expanded
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,14 +64,16 @@ def table(
     other tables stand in `attrs`, and below the table where a notebook shows it.
     """
     from bench.api.noted import noted
+    from bench.core.spec import recipe_options
     from bench.report.narrowing import Narrowing, narrowed
 
+    rule = recipe_options()["selection"].parse(selection) if selection is not None else None
     of = settings_for(config, plugins, preset=preset or None)
     there = _records(folder, config, plugins)
     wish = Narrowing(words(methods), words(datasets), of.preset if preset else "", smoke)
     told: list[str] = []
     records = narrowed(there, wish, of.data, told.append)
-    chosen, others = _named(records, name, selection=selection, intervals=intervals, cost=cost, strict=strict)
+    chosen, others = _named(records, name, selection=rule, intervals=intervals, cost=cost, strict=strict)
     about = _about(chosen)
     about["notes"] = [*told, *about["notes"]]
     return noted(_frame(chosen, published=published), about | {"tables": others})
@@ -172,8 +173,8 @@ def _records(folder: File, config: File, plugins: Sequence[str | Path]) -> Resul
     from bench.records.results import Results
     from bench.records.store import Store
 
-    settings = settings_for(config, plugins)
-    root = Path(settings["results"]) if folder is None else expanded(folder)
+    settings = settings_for(config, plugins, results=None if folder is None else str(folder))
+    root = Path(settings["results"])
     if not root.is_dir():
         raise UsageError(f"There is no results folder {root}. bench.run() makes it; folder= names another.")
     store = Store(root)

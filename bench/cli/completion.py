@@ -9,7 +9,10 @@ from bench.cli.config import SETTINGS
 from bench.core.errors import BenchError
 from bench.core.spec import recipe_options
 
-OPTIONS = {"method": "methods", "protocol": "protocols", "dataset": "datasets", "log": "trackers", "on": "datasets"}
+OPTIONS = {
+    **{"method": "methods", "protocol": "protocols", "log": "trackers"},
+    **dict.fromkeys(("dataset", "train_on", "test_on", "on"), "datasets"),
+}
 """Parameters that are completed in every command, and with which names."""
 ARGUMENTS = {
     "methods show": "methods",
@@ -28,6 +31,9 @@ ARGUMENTS = {
     "data overlap": "datasets",
 }
 """Commands whose arguments are names of one kind."""
+
+OF_ALL_METHODS = ("run", "tune", "table", "cite", "report", "figure")
+"""Commands that take `all` in place of methods' names."""
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "keep": ("mine", "theirs"),
@@ -62,7 +68,8 @@ def complete(ctx: Any, one: Any, incomplete: str) -> list[str]:
 def _names(ctx: Any, one: Any) -> Sequence[str]:
     path = ctx.command_path.partition(" ")[2]
     kind = ARGUMENTS.get(path, "") if one.param_type_name == "argument" else OPTIONS.get(one.name, "")
-    return _KINDS[kind]() if kind else choices_of(one.name)
+    every = ["all"] if kind == "methods" and path in OF_ALL_METHODS else []
+    return [*_KINDS[kind](), *every] if kind else choices_of(one.name)
 
 
 def choices_of(name: str) -> list[str]:
@@ -87,7 +94,7 @@ def _methods() -> list[str]:
     from bench.core.registry import METHODS
 
     _configured()
-    return [*METHODS.names(), "all"]
+    return METHODS.names()
 
 
 def _protocols() -> list[str]:

@@ -149,6 +149,8 @@ def read_config(folder: Path, flags: Mapping[str, Any], chosen: Path | None = No
     for name, value in flags.items():
         if value is not None:
             values[name], origins[name] = value, f"--{name.replace('_', '-')}"
+    if not values["results"].strip():
+        raise UsageError("results is empty: name the folder of the records, or leave it out.")
     values["results"] = str(expanded(values["results"]))
     sections = (written.get(section, {}) for section in ("recipe", "method"))
     return Config(values, origins, written.get("data", {}), tuple(written.get("plugins", ())), path, *sections)

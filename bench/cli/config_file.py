@@ -34,7 +34,7 @@ def read_file(path: Path) -> dict[str, Any]:
     """What a file says, every section of the right kind, with its paths as seen from the working folder."""
     name = shown(path)
     try:
-        written = tomllib.loads(path.read_text(encoding="utf-8"))
+        written = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise UsageError(f"--config {path}: there is no such file.") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

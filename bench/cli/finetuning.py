@@ -24,7 +24,7 @@ from bench.planning.plan import Ask, Plan, make_plan
 from bench.records.store import Store
 from bench.scoring.card import METRICS, measured
 from bench.scoring.load import scorer_of_run
-from bench.scoring.own_set import Columns, own_set
+from bench.scoring.own_set import Columns, own_set, scores_said
 from bench.scoring.runs import best_method, run_of_key
 from bench.training.shared import Shared
 
@@ -51,6 +51,8 @@ def finetune_folder(wish: Wish, config: Config, make_runtime: Callable[..., Runt
         raise UsageError("bench finetune trains one method; bench run compares several.")
     METHODS.target(wish.method or USUAL_METHOD)
     name, entry = own_set(wish.folder, wish.columns, config.data)
+    if name not in config.data:
+        note(scores_said(entry))
     data = {**config.data, name: entry}
     runtime = make_runtime(data=data, keep_weights="always")
     _check(name, runtime)

@@ -14,6 +14,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from bench.cli.completion import add_completion, choices_of, keep_words
 from bench.cli.config import SETTINGS
+from bench.cli.typed import checked
 from bench.core.errors import closest
 from bench.core.spec import recipe_options
 
@@ -123,7 +124,8 @@ class HelpCommand(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read what is typed."""
         keep_words(self, ctx)
-        return super().parse_args(ctx, args)
+        with checked(self, ctx, args):
+            return super().parse_args(ctx, args)
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Options, then the arguments as the help below calls them."""
@@ -147,7 +149,8 @@ class HelpGroup(TyperGroup):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read what is typed."""
         keep_words(self, ctx)
-        return super().parse_args(ctx, args)
+        with checked(self, ctx, args):
+            return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: Any) -> list[str]:
         """In the order of `COMMANDS`; others behind, as they were registered."""

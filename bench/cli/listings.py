@@ -16,9 +16,7 @@ USUAL_SPLITS = 10
 """As many as the papers have; so many are listed where a set has them and none are asked for."""
 
 
-def print_splits(
-    config: Config, name: str, numbers: Sequence[int], export: Path | None, split_rule: str = "random"
-) -> None:
+def print_splits(config: Config, name: str, numbers: Sequence[int], export: Path | None, split_rule: str) -> None:
     """The splits of a dataset: a line each, or every image's side as CSV. No number: the first ten there are."""
     from bench.cli.split_files import listed_rule
     from bench.core.files import write_text

@@ -14,7 +14,7 @@ from typing import Any
 
 from bench.cli.console import note, say, say_as_it_is
 from bench.core.errors import UsageError
-from bench.core.files import write_text
+from bench.core.files import writable_name, write_text
 from bench.core.progress import Display, Report, clock, counted
 from bench.core.runtime import Runtime
 from bench.core.spec import RunSpec
@@ -86,14 +86,23 @@ def _refuse_several(wish: Wish) -> None:
         raise UsageError("--run, --best and --model say the same thing in different ways: give one of them.")
 
 
-def _on_no_scale(models: Sequence[About]) -> str:
-    """Which of several models have no scale, so that there is no mean of all, and how to do without them."""
-    lost = [about.title for about in models if about.scale is None]
+def _on_no_scale(models: Sequence[About], option: str) -> str:
+    """Which of several models have no scale, so that there is no mean of all, why, and how to do without them."""
+    lost = [about for about in models if about.scale is None]
+    titles = " and ".join(f"{about.title} is on no scale ({about.why_raw})" for about in lost)
     others = ",".join(about.key[:8] for about in models if about.scale is not None)
-    return (
-        f"{' and '.join(lost)}: its scores are on no scale, so there is no mean of all these models. Name the others "
-        f"(--run {others}), or make the training set known, so that its scale can be learned."
-    )
+    unknown = not all(about.unscaled for about in lost)
+    named = f" (--run {others})" if option == "--run" else ""
+    learned = ", or make the training set known, so that its scale can be learned" if unknown else ""
+    return f"{titles}, so there is no mean of all these models. Name the others{named}{learned}."
+
+
+def _with_a_scale(scorers: Sequence[Scorer]) -> list[Scorer]:
+    """Of models that nobody named those that have a scale, the others told of; all of them where none has one."""
+    on_scale = [scorer for scorer in scorers if scorer.scale is not None]
+    for about in (scorer.about for scorer in scorers if on_scale and scorer.scale is None):
+        note(f"{about.title} is left out, for it is on no scale: {about.why_raw}.")
+    return on_scale or list(scorers)
 
 
 def _opened(wish: Wish, runtime: Runtime, report: Report) -> list[Scorer]:
@@ -106,12 +115,12 @@ def _opened(wish: Wish, runtime: Runtime, report: Report) -> list[Scorer]:
         best = best_of(Store(runtime.results), wish.best or "")
         counts = f"{counted(len(best.records), 'run')} with kept weights"
         note(f"{best.arm.title} on {best.dataset}, SRCC {best.srcc:.3f} on {best.tested_on}: {counts}.")
-        scorers = [scorer_of_run(record, runtime, report, shared, wish.scale) for record in best.records]
+        scorers = _with_a_scale([scorer_of_run(one, runtime, report, shared, wish.scale) for one in best.records])
     sets = list(dict.fromkeys(scorer.about.spec.train for scorer in scorers))
     if len(sets) > 1:
         raise UsageError(f"These models learned from {' and '.join(sets)}: their scores have no common scale.")
     if len({scorer.scale is None for scorer in scorers}) > 1:
-        raise UsageError(_on_no_scale([scorer.about for scorer in scorers]))
+        raise UsageError(_on_no_scale([scorer.about for scorer in scorers], "--model" if wish.models else "--run"))
     return scorers
 
 
@@ -172,8 +181,7 @@ def csv_text(scorers: Sequence[Scorer], scored: Sequence[Scored]) -> str:
     writer.writerow(["picture", "score", *(["spread"] if several else []), "raw", *keys])
     for one in scored:
         spread, each = ([one.spread], one.scores.tolist()) if several else ([], [])
-        name = one.name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")  # a name of other bytes
-        writer.writerow([name, *map(repr, [one.score, *spread, one.raw_mean, *each])])
+        writer.writerow([writable_name(one.name), *map(repr, [one.score, *spread, one.raw_mean, *each])])
     return out.getvalue()
 
 

@@ -145,7 +145,7 @@ def _print_counts(status: Status, states: Sequence[str], root: Path) -> None:
     places = sorted(status.counts)
     shared = [len({place[i] for place in places}) == 1 for i in (2, 3)]
     shown = [0, 1, *(i for i, alike in zip((2, 3), shared, strict=True) if not alike)]
-    above = [f"{COLUMNS[i]} {places[0][i]}" for i in (2, 3) if i not in shown]
+    above = [f"{COLUMNS[i]} {places[0][i]}" for i in (2, 3) if i not in shown and places[0][i]]
     rows = [(*(place[i] for i in shown), *(status.counts[place][s] for s in states)) for place in places]
     grid((*(COLUMNS[i] for i in shown), *states), rows, title=", ".join([str(root), *above]))
 

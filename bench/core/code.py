@@ -19,6 +19,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from bench.core.beside import HARNESS
 from bench.core.cards import source_of
 from bench.core.errors import UsageError
 from bench.core.progress import counted
@@ -33,7 +34,6 @@ every earlier run is repeated."""
 REFACTORINGS = "refactorings.json"
 """Beside a method's file: {method: {old hash: new hash}} of changes to its code that change no number."""
 
-HARNESS = frozenset({"bench", "methods", "protocols"})
 Stamp = tuple[int, int, int]
 
 

@@ -24,6 +24,11 @@ def expanded(path: str | Path) -> Path:
         return Path(path)
 
 
+def writable_name(name: str) -> str:
+    """A file's name as text that any file can hold: bytes that are no UTF-8 as Python shows them."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 @contextmanager
 def atomic(path: Path) -> Iterator[IO[bytes]]:
     """Write a file that appears whole under its name or not at all."""

@@ -21,6 +21,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from bench.core.beside import imports_from
 from bench.core.cards import MISSING, Card, classes_in, derives, read_card
 from bench.core.errors import UsageError, suggest
 from bench.core.spec import EXTERNAL
@@ -232,7 +233,8 @@ def _import_file(path: Path) -> Any:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        with imports_from(path.parent):
+            spec.loader.exec_module(module)
     except BaseException:
         del sys.modules[name]
         raise

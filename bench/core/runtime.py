@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench.core.files import expanded
+
 CACHE_VARIABLE = "GLIA_BENCH_CACHE"
 
 
@@ -45,5 +47,5 @@ def default_cache() -> Path:
     """The user's cache folder, as the platform's own rule has it."""
     home = os.environ.get(CACHE_VARIABLE)
     if home:
-        return Path(home)
+        return expanded(home)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "glia-bench"

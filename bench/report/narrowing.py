@@ -12,6 +12,9 @@ from bench.core.progress import counted
 from bench.core.registry import stem_of
 from bench.records.results import Record, Results
 
+EVERY = "all"
+"""What stands for every method."""
+
 
 @dataclass(frozen=True)
 class Narrowing:
@@ -21,6 +24,10 @@ class Narrowing:
     datasets: tuple[str, ...] = ()
     preset: str = ""
     smoke: bool = False
+
+    def __post_init__(self) -> None:
+        if EVERY in self.methods:
+            object.__setattr__(self, "methods", ())
 
     @property
     def partly(self) -> bool:

@@ -38,6 +38,8 @@ class About:
     normalisation: tuple[Any, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     licences: tuple[str, ...] = ()
+    unscaled: str = ""
+    """Why no scale could be learned, where that was tried with the training pictures at hand."""
 
     @property
     def key(self) -> str:
@@ -68,6 +70,8 @@ class About:
     def why_raw(self) -> str:
         """Why its scores are on no scale where they are not, and what brings them to one."""
         sets = self.spec.trained_on
+        if self.unscaled:
+            return self.unscaled
         if len(sets) == 1:
             return "its scale is not known: docs/predict.md"
         choices = " or ".join(f"--scale {name}" for name in sets)

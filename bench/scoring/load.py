@@ -29,7 +29,7 @@ from bench.records.store import Store
 from bench.scoring.about import About, licences_of
 from bench.scoring.model_file import read_model
 from bench.scoring.runs import run_of_key
-from bench.scoring.scale import Scale, chosen_rows, fit_scale
+from bench.scoring.scale import Scale, chosen_rows, fit_scale, why_unscaled
 from bench.scoring.scorer import Scorer
 from bench.training.session import Networks, build_networks, load_set
 from bench.training.shared import Shared
@@ -108,7 +108,8 @@ def scorer_of_run(
     _check_scale(about, scale)
     scorer = build_scorer(about, trained.tensors, runtime, report, shared)
     if about.scale is None and (scale or not is_mix(record.spec.train)):
-        found = _scale_from_training(scorer, scale or record.spec.train, runtime, report)
+        here = _training_pictures(scorer, scale or record.spec.train, runtime, report)
+        found = scale_of(scorer, *here, report, scale) if here else None
         if found is not None:
             scorer.about = scorer.about.with_scale(found)
             _keep_scale(path, name, found)
@@ -117,6 +118,8 @@ def scorer_of_run(
                 f"--scale {scale}: it cannot be fitted. The pictures of {about.spec.train} are not here as they were "
                 "learned, or the model's numbers do not follow their scores. Without --scale its numbers are raw."
             )
+        elif here:
+            scorer.about = replace(scorer.about, unscaled=why_unscaled(len(here[1])))
     return scorer
 
 
@@ -205,8 +208,10 @@ def _keep_scale(path: Path, name: str, scale: Scale) -> None:
         keep_beside(path, **{name: json.dumps(scale.to_json(), sort_keys=True)})
 
 
-def _scale_from_training(scorer: Scorer, name: str, runtime: Runtime, report: Report) -> Scale | None:
-    """The scale of a set, from predictions of its training pictures; None where these are not here, or not the same."""
+def _training_pictures(
+    scorer: Scorer, name: str, runtime: Runtime, report: Report
+) -> tuple[Dataset, np.ndarray] | None:
+    """A run's data and the rows of one set's training pictures; None where these are not here, or not the same."""
     spec = scorer.about.spec
     try:
         dataset = load_set(spec, spec.train, runtime, report)
@@ -219,7 +224,7 @@ def _scale_from_training(scorer: Scorer, name: str, runtime: Runtime, report: Re
         sizes = [len(part) for part in dataset.parts]
         place = spec.trained_on.index(name)
         rows = rows[(rows >= sum(sizes[:place])) & (rows < sum(sizes[: place + 1]))]
-    return scale_of(scorer, dataset, rows, report, name)
+    return dataset, rows
 
 
 def scale_of(

@@ -15,6 +15,8 @@ from bench.data.locate import name_for
 
 IMAGE_COLUMNS = ("image", "image_name", "filename", "file", "picture", "photo", "name", "path", "dist_img")
 SCORE_COLUMNS = ("score", "mos", "rating", "quality", "mean", "dmos")
+EITHER_WAY = "dmos"
+"""A score column that some sets have with low scores for good pictures, and KADID-10k with high ones."""
 TABLES = (".csv", ".xlsx")
 
 
@@ -55,6 +57,14 @@ def own_set(folder: Path, wish: Columns, data: Mapping[str, Any]) -> tuple[str, 
     if wish.lower_is_better:
         entry["higher_is_better"] = False
     return name, entry
+
+
+def scores_said(entry: Mapping[str, Any]) -> str:
+    """Which scores a folder's entry takes, and which way they point, in a line."""
+    column, file = entry.get("score", "score"), Path(entry["csv"]).name
+    rises = entry.get("higher_is_better", True)
+    better = "a high score is a good picture (--lower-is-better turns it)" if rises else "a low score is a good picture"
+    return f"Scores: column {column} of {file}; {better}."
 
 
 def _configured(folder: Path, data: Mapping[str, Any]) -> str:
@@ -99,6 +109,11 @@ def _columns(name: str, folder: Path, file: str, wish: Columns) -> dict[str, str
             ("score", SCORE_COLUMNS, "--score-column"),
         ):
             columns[column] = columns[column] or _usual(sheet, usual, file, flag)
+        if alike(columns["score"]) == EITHER_WAY and not (wish.score or wish.lower_is_better):
+            raise UsageError(
+                f"{file} has its scores in the column {columns['score']}, which may point either way: --score-column "
+                f"{columns['score']} says that a high score is a good picture, --lower-is-better that a low one is."
+            )
     return {column: value for column, value in columns.items() if value}
 
 

@@ -89,6 +89,13 @@ def chosen_rows(scores: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return order[places]
 
 
+def why_unscaled(pictures: int) -> str:
+    """Why a model has no scale whose training set, with so many pictures in its training part, was read."""
+    if pictures < FEWEST_PICTURES:
+        return f"it was trained on {pictures} pictures, and a scale needs {FEWEST_PICTURES}"
+    return "its numbers do not follow the scores that it was trained on"
+
+
 def fit_scale(dataset: str, raw: Sequence[float], labels: np.ndarray, oriented: np.ndarray) -> Scale | None:
     """The scale of some training pictures: raw numbers, scores as printed, and the same with higher as better.
 

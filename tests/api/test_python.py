@@ -170,6 +170,16 @@ def test_a_selection_keeps_these_rows_and_says_of_names_without_records(made_up)
     assert "No record here is of adapter." in frame.attrs["notes"]
 
 
+def test_a_folder_of_no_name_is_refused_and_not_taken_for_the_working_folder(made_up):
+    with pytest.raises(UsageError, match="results is empty: name the folder"):
+        bench.results("")
+
+
+def test_a_way_of_choosing_the_epoch_that_there_is_not_is_refused_with_those_that_there_are(made_up):
+    with pytest.raises(UsageError, match="selection='best' is none of last, val, oracle"):
+        bench.table("main", selection="best")
+
+
 def test_a_notebook_shows_title_table_and_first_notes_and_pieces_are_plain_frames(made_up):
     frame = bench.table("main")
     assert len(frame.attrs["notes"]) == 5

@@ -168,6 +168,42 @@ def test_a_wrong_command_line_is_exit_2_with_a_line_that_says_what_to_do(home, w
     assert len(result.output.strip().splitlines()) <= 3
 
 
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (["run", "--results", "", "--dry-run"], "--results"),
+        (["run", "-m", "", "--dry-run"], "--method"),
+        (["run", "-d", "near", "-d", " ", "--dry-run"], "--dataset"),
+        (["table", "main", "--format", ""], "--format"),
+        (["table", "main", "--format", ","], "--format"),
+        (["report", "--out", ""], "--out"),
+        (["methods", "show", "glia", "--plugin", ""], "--plugin"),
+        (["--config", "", "methods"], "--config"),
+        (["predict", ""], "PICTURES"),
+    ],
+)
+def test_an_empty_value_as_an_unset_shell_variable_gives_is_refused_in_a_sentence(home, words, name):
+    before = sorted(home.rglob("*"))
+    result = bench(*words)
+    assert result.exit_code == 2, result.output
+    assert f"{name} is empty: give it a value" in result.output
+    assert sorted(home.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", "--debug"], "--debug goes before the command: bench --debug run …"),
+        (["methods", "show", "--version", "glia"], "--version goes before the command: bench --version methods show …"),
+    ],
+)
+def test_an_option_of_bench_itself_behind_a_command_is_told_where_it_goes(words, said):
+    result = bench(*words)
+    assert result.exit_code == 2
+    assert said in result.output
+    assert "Possible" not in result.output
+
+
 def test_a_failed_run_is_exit_1_recorded_and_made_again_only_when_asked(home):
     broken = tiny_run("--set", "lr=1e12", "--set", "epochs=4", methods="full_finetune")
     assert broken.exit_code == 1

@@ -61,6 +61,11 @@ def test_a_wrong_file_is_named_with_what_is_wrong(tmp_path, text, says):
         written(tmp_path, text)
 
 
+def test_an_empty_name_of_the_results_folder_is_refused_and_not_taken_for_the_working_folder(tmp_path):
+    with pytest.raises(UsageError, match="results is empty: name the folder"):
+        written(tmp_path, '[run]\nresults = ""\n')
+
+
 @pytest.mark.parametrize("below", [False, True])
 def test_a_tilde_in_the_file_or_a_flag_is_the_home(tmp_path, monkeypatch, below):
     monkeypatch.setenv("HOME", "/home/me")

@@ -153,6 +153,17 @@ def test_config_names_the_variable_that_the_cache_came_from(home, monkeypatch):
     assert shown["cache"] == ["/somewhere", "GLIA_BENCH_CACHE"]
 
 
+def test_a_tilde_in_the_variable_of_the_cache_is_the_home(home, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("GLIA_BENCH_CACHE", "~/x")
+    assert str(read_config(home, {}).cache) == "/home/me/x"
+
+
+def test_a_file_that_an_editor_marked_as_utf_8_is_read_like_any_other(home):
+    (home / "bench.toml").write_text("[run]\nsplits = 3\n", encoding="utf-8-sig")
+    assert read_config(home, {})["splits"] == 3
+
+
 def test_the_recipe_in_force_is_the_built_in_one_then_the_presets_then_the_files(home):
     rows = {name: rest for name, *rest in recipe_in_force(config_of(home, "[recipe]\nlr = 5e-4\n"))}
     assert rows["lr"] == ["0.0005", "bench.toml"]

@@ -159,6 +159,28 @@ def test_a_folder_that_bench_toml_knows_keeps_its_name_and_settings(home):
     assert (name, entry["csv"], entry["higher_is_better"]) == ("holiday", "labels.csv", False)
 
 
+@pytest.mark.parametrize(
+    ("flags", "better"),
+    [((), "a high score is a good picture (--lower-is-better turns it)"), (("--lower-is-better",), "a low score is a")],
+)
+def test_which_column_is_taken_and_which_way_it_points_is_said(home, flags, better):
+    renamed(home / "holiday", "filename,MOS,scene", "votes.csv")
+    result = bench("finetune", "holiday", *flags, "--dry-run", *QUICK)
+    assert f"Scores: column MOS of votes.csv; {better}" in " ".join(result.stderr.split())
+
+
+def test_a_column_called_dmos_is_taken_only_with_a_flag_that_says_which_way_it_points(home):
+    renamed(home / "holiday", "image,DMOS,group", "labels.csv")
+    with pytest.raises(
+        UsageError, match="column DMOS, which may point either way: --score-column DMOS says that a high"
+    ):
+        own_set(home / "holiday", Columns(), {})
+    _, turned = own_set(home / "holiday", Columns(lower_is_better=True), {})
+    assert (turned["score"], turned["higher_is_better"]) == ("DMOS", False)
+    _, as_it_is = own_set(home / "holiday", Columns(score="DMOS"), {})
+    assert "higher_is_better" not in as_it_is
+
+
 def test_flags_about_a_folder_that_bench_toml_knows_are_to_be_written_there(home):
     with (home / "bench.toml").open("a") as file:
         file.write('[data.holiday]\nloader = "folder"\npath = "holiday"\n')

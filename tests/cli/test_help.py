@@ -191,6 +191,13 @@ def test_garbage_waits_while_a_command_is_built_and_is_collected_while_it_runs(h
         ("bench merge --keep m", ["mine"]),
         ("bench run --recipe ow", ["own"]),
         ("bench run --log ten", ["tensorboard"]),
+        ("bench run -m al", ["all"]),
+        ("bench tune al", ["all"]),
+        ("bench cite -m al", ["all"]),
+        ("bench methods show al", []),
+        ("bench finetune -m al", []),
+        ("bench run --train-on kon", ["koniq10k"]),
+        ("bench run --test-on livec,demo_w", ["livec,demo_wild"]),
     ],
 )
 def test_the_shell_completes_names(home, line, offered):

@@ -94,15 +94,43 @@ def test_with_models_of_one_set_the_best_of_it_needs_no_name(home):
     assert " on near, SRCC " in result.stderr
 
 
-def test_a_model_without_a_scale_among_others_is_named_with_the_way_to_do_without_it(tmp_path, monkeypatch):
+@pytest.fixture
+def one_without_a_scale(tmp_path, monkeypatch):
+    """(the run of split 0, which has a scale; that of split 1, whose numbers do not follow its training scores)."""
     runtime, keys = make_runs(tmp_path, ("adapter",), splits=(0, 1))
     (tmp_path / "bench.toml").write_text(f'[run]\ncache = "{tmp_path / "cache"}"\n' + toml_of(dict(runtime.data)))
     monkeypatch.chdir(tmp_path)
-    refused = predict("far/g1_1.png", "--best", "near")
+    return keys["adapter", 0], keys["adapter", 1]
+
+
+def test_a_model_without_a_scale_among_named_ones_is_told_with_the_way_to_do_without_it(one_without_a_scale):
+    sound, lost = one_without_a_scale
+    refused = predict("far/g1_1.png", "--run", f"{sound},{lost}")
     assert refused.exit_code == 2
-    assert f"split 1 (run {keys['adapter', 1]}): its scores are on no scale" in " ".join(refused.stderr.split())
-    assert f"(--run {keys['adapter', 0][:8]})" in refused.stderr
-    assert predict("far/g1_1.png", "--run", keys["adapter", 0][:8]).exit_code == 0
+    said = " ".join(refused.stderr.split())
+    assert f"split 1 (run {lost}) is on no scale (its numbers do not follow the scores" in said
+    assert f"(--run {sound[:8]})." in said
+    assert "make the training set known" not in said
+    assert predict("far/g1_1.png", "--run", sound[:8]).exit_code == 0
+
+
+def test_a_model_without_a_scale_is_told_to_need_its_training_set_where_that_is_not_known(one_without_a_scale):
+    sound, lost = one_without_a_scale
+    assert predict("far/g1_1.png", "--run", sound).exit_code == 0  # its scale is kept from now on
+    Path("bench.toml").write_text(f'[run]\ncache = "{Path("cache").resolve()}"\n')
+    refused = predict("far/g1_1.png", "--run", f"{sound},{lost}")
+    assert refused.exit_code == 2
+    assert "make the training set known, so that its scale can be learned" in " ".join(refused.stderr.split())
+
+
+@pytest.mark.parametrize("words", [(), ("--best", "near")])
+def test_a_model_without_a_scale_that_nobody_named_is_left_out_and_the_others_predict(one_without_a_scale, words):
+    sound, lost = one_without_a_scale
+    result = predict("far/g1_1.png", "--json", *words)
+    assert result.exit_code == 0, result.stderr
+    said = " ".join(result.stderr.split())
+    assert f"split 1 (run {lost}) is left out, for it is on no scale: its numbers do not follow the scores" in said
+    assert [model["run"] for model in json.loads(result.stdout)["models"]] == [sound]
 
 
 def test_json_and_csv_hold_every_digit(home, keys, tmp_path):

@@ -68,6 +68,17 @@ def test_bare_words_are_answered_with_how_several_names_are_written(home):
         assert said in result.output
 
 
+def test_settings_with_blanks_or_without_their_option_are_answered_with_how_they_are_written():
+    for words, said in (
+        (["--set", "epochs", "=", "3"], "Write it without spaces: --set epochs=3"),
+        (["--set", "epochs", "=3"], "Write it without spaces: --set epochs=3"),
+        (["--set", "lr=0.01", "epochs=3"], "Each setting has an option of its own: --set lr=0.01 --set epochs=3"),
+    ):
+        result = bench("run", "-m", "mean", *words)
+        assert result.exit_code == 2
+        assert said in result.output
+
+
 def test_tables_may_be_narrowed_by_repeated_options_and_who_takes_one_set_refuses_two(home):
     bench("run", "-m", "linear_probe,bitfit", "-p", "main", "--splits", 1, "-d", "near,far", *TINY_FLAGS)
     table = bench("table", "main", "-m", "linear_probe", "-m", "bitfit", "-d", "near", "-d", "far").output

@@ -191,6 +191,18 @@ def test_splits_are_printed_and_exported(home):
     assert len(lines) == 1 + 3 * 24
 
 
+@pytest.mark.parametrize(
+    ("preset", "words", "rule"),
+    [("demo", (), "kfold:3"), ("paper", (), "random"), ("demo", ("--rule", "images"), "images")],
+)
+def test_splits_are_those_of_the_preset_unless_a_rule_is_named(home, monkeypatch, preset, words, rule):
+    seen = []
+    monkeypatch.setattr("bench.cli.listings.print_splits", lambda *asked: seen.append((asked[1], asked[4])))
+    (home / "bench.toml").write_text(f'[run]\npreset = "{preset}"\n')
+    assert bench("splits", "demo_a", *words).exit_code == 0
+    assert seen == [("demo_a", rule)]
+
+
 def test_a_plan_for_the_official_split_of_a_set_without_one_is_refused_before_any_run(home):
     for words in ((), ("--dry-run",)):
         result = tiny_run("--set", "split_rule=official", *words, methods="linear_probe")

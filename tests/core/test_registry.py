@@ -143,6 +143,26 @@ def test_a_method_may_build_on_one_of_a_file_beside_its_own(registry, tmp_path):
     assert set(registry.card("wider").options) == {"strength", "gain"}
 
 
+def test_a_plugin_file_imports_what_lies_beside_it_and_never_another_plugins_of_the_same_name(registry, tmp_path):
+    for folder in ("one", "two"):
+        (tmp_path / folder / "parts").mkdir(parents=True)
+        (tmp_path / folder / "bench_test_helper.py").write_text(f'WHERE = "{folder}"\n')
+        (tmp_path / folder / "parts" / "__init__.py").write_text("")
+        (tmp_path / folder / "parts" / "inner.py").write_text(f'PART = "{folder}"\n')
+        path = plugin(tmp_path / folder, folder)
+        path.write_text(
+            "from bench_test_helper import WHERE\nfrom parts.inner import PART\n"
+            + path.read_text().replace("    strength", "    where, part = WHERE, PART\n    strength")
+        )
+        registry.add_plugin(path)
+    looked_in = list(sys.path)
+    assert [(registry.load(name).where, registry.load(name).part) for name in ("one", "two")] == [
+        ("one", "one"),
+        ("two", "two"),
+    ]
+    assert sys.path == looked_in
+
+
 @pytest.mark.parametrize("module", ["nowhere.at_all", "json", "methods.lora"])
 def test_a_class_that_builds_on_something_else_is_no_method(registry, tmp_path, module):
     path = tmp_path / "wider.py"

@@ -63,6 +63,21 @@ def test_16_bit_grey_keeps_its_high_byte(tmp_path):
         assert decode(saved(tmp_path, Image.fromarray(values), name), "x")[0, :, 0].tolist() == [0, 0, 1, 128, 255]
 
 
+@pytest.mark.parametrize("top", [200, 65535, 2**31 - 1])
+def test_whole_numbers_of_32_bits_have_no_agreed_range_whatever_their_values(tmp_path, top):
+    path = saved(tmp_path, Image.fromarray(np.array([[0, top]], np.int32)), "a.tif")
+    with pytest.raises(DataError, match="32 bits have no agreed 8-bit range"):
+        decode(path, "x")
+
+
+def test_16_bit_grey_of_other_formats_keeps_its_high_byte_too(tmp_path):
+    values = np.array([[0, 255, 256, 32768, 65535]] * 8, np.uint16)
+    saved(tmp_path, Image.fromarray(values), "a.jp2")
+    (tmp_path / "a.pgm").write_bytes(b"P5 5 8 65535\n" + values.astype(">u2").tobytes())
+    for name in ("a.jp2", "a.pgm"):
+        assert decode(tmp_path / name, "x")[0, :, 0].tolist() == [0, 0, 1, 128, 255]
+
+
 def png(path, width, kind, row, **chunks):
     """A picture of one row of 16-bit samples, with further chunks before its pixels."""
     head = struct.pack(">IIBBBBB", width, 1, 16, kind, 0, 0, 0)

@@ -137,6 +137,8 @@ def test_pictures_of_an_own_set_may_lie_in_a_folder_of_their_own(tmp_path):
         ("image,score\nz.png,1\n", "row 2: there is no picture"),
         ("image,score\n../labels.csv,1\n", "row 2: '../labels.csv' is not a picture's name"),
         ("image,score\n/etc/passwd,1\n", "row 2: '/etc/passwd' is not a picture's name"),
+        ("image,score\nC:/a.png,1\n", "row 2: 'C:/a.png' is not a picture's name"),
+        ("image,score\nc:a.png,1\n", "row 2: 'c:a.png' is not a picture's name"),
         ("image,score\na.png,1\n.,2\n", "row 3: '.' is not a picture's name"),
         ("image,score\na.png,1\n./.,2\n", "row 3: './.' is not a picture's name"),
         ("image,score\na.png,1\n,2\n", "row 3: 'image' is empty"),
@@ -212,6 +214,15 @@ def test_a_whole_path_never_leads_out_of_the_folder(tmp_path):
     whole_paths(path, f"{path}/../../secret.png#")
     with pytest.raises(DataError, match="is not a picture's name below the set's folder"):
         load(mine(path))
+
+
+@pytest.mark.parametrize("folder", ["", "10:15/"])
+def test_a_colon_in_a_name_is_no_drive(tmp_path, folder):
+    name = f"{folder}2024-01-05 at 10:15:32.png"
+    path = own_folder(tmp_path, rows=f"image,score\na.png,1\n{name},2\nc.png,3\n")
+    (path / name).parent.mkdir(exist_ok=True)
+    (path / name).write_bytes(picture(4, ".png"))
+    assert name in load(mine(path)).table["image"].tolist()
 
 
 @pytest.mark.parametrize(("written", "on_disk"), [("NFD", "NFC"), ("NFC", "NFD")])

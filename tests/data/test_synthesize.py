@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 from dataclasses import asdict
 from pathlib import Path
@@ -198,6 +200,23 @@ def test_progress_counts_up_to_the_end(photos: list[Photo], tmp_path: Path) -> N
 def test_what_cannot_be_made_is_said(photos: list[Photo], recipe: Recipe, word: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=word):
         synthesize(photos, tmp_path / "set", recipe)
+
+
+def test_hidden_files_and_folders_are_no_photographs(tmp_path: Path) -> None:
+    (tmp_path / ".thumbs").mkdir()
+    (tmp_path / "trip").mkdir()
+    for name in ("._a.png", ".thumbs/a.png", "a.png", "trip/b.png"):
+        Image.fromarray(photo(1)).save(tmp_path / name)
+    assert [name for name, _ in photos_in(tmp_path)] == ["a.png", "trip/b.png"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no names but Unicode ones")
+def test_a_photograph_whose_name_is_no_utf_8_is_taken_and_named_by_its_bytes(tmp_path: Path) -> None:
+    odd = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.png")
+    with open(odd, "wb") as file:  # noqa: PTH123 (as any program would write it)
+        Image.fromarray(photo(1)).save(file, "png")
+    synthesize(photos_in(tmp_path), tmp_path / "set", SMALL)
+    assert set(labels(tmp_path / "set")["photo"]) == {r"caf\xe9.png"}
 
 
 def test_rounding_to_bytes_sends_halves_up() -> None:

@@ -8,7 +8,9 @@ import pytest
 import torch
 from torch import nn
 
+from bench.cli.commands.lists import ground_text
 from bench.core.errors import RunError, UsageError
+from bench.core.registry import METHODS
 from bench.models.conformance import check_method
 from bench.training.run import make_run
 from tests.world import make_world, tiny_runtime, tiny_spec
@@ -89,6 +91,10 @@ def test_a_picture_has_one_score_whatever_the_split_and_is_scored_once(pyiqa, wo
 
 def test_it_shows_what_every_method_must_show(pyiqa):
     assert [check.name for check in check_method("pyiqa:noise") if not check.passed] == []
+
+
+def test_the_listing_says_that_it_stands_on_networks_of_its_own_without_naming_any():
+    assert ground_text(METHODS.card("pyiqa")) == "its own"
 
 
 def test_without_pyiqa_it_says_what_is_missing_and_under_which_licence(world, monkeypatch):

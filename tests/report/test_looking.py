@@ -50,6 +50,20 @@ def written(home):
     return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
 
 
+def test_all_methods_are_every_one_there_is_in_tables_citations_and_the_report(home):
+    assert bench("table", "main", "-m", "all").stdout == bench("table", "main").stdout
+    assert "Written: results/tables/main_demo.md" in bench("table", "main", "-m", "all").stdout, "nothing is left out"
+    assert bench("cite", "main", "-m", "all").stdout == bench("cite", "main").stdout
+    assert bench("report", "-m", "all").stdout == bench("report").stdout
+
+
+def test_a_comparison_names_the_files_that_it_passes_over(home):
+    (home / "results" / "runs" / "junk.json").write_text("{")
+    result = bench("compare", "glia", "lora")
+    assert result.exit_code == 0, result.output
+    assert "Not used: junk.json" in result.stderr
+
+
 def test_smoke_runs_are_left_out_with_one_line_until_they_are_asked_for(home):
     usual = bench("table", "main")
     assert usual.exit_code == 0, usual.output

@@ -148,6 +148,15 @@ def test_rows_say_preset_and_backbone_where_these_differ_and_the_title_where_not
         assert word in said
 
 
+def test_runs_that_stand_on_no_backbone_have_none_in_the_title(tmp_path, capsys):
+    (spec,) = specs(1)
+    Store(tmp_path).write(record_of(replace(spec, method="mean", backbone="", options={})))
+    print_status(tmp_path)
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"preset {spec.preset} " in said
+    assert ", backbone" not in said
+
+
 def test_a_pending_and_a_running_run_know_their_preset_and_backbone(tmp_path):
     store = Store(tmp_path)
     wanted = specs(2)

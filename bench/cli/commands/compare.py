@@ -41,7 +41,6 @@ def compare(
     from bench.core.errors import UsageError
     from bench.core.registry import METHODS
     from bench.records.results import Results as Records
-    from bench.records.store import Store
     from bench.report.compare import PROMISES
 
     if len(methods) < 2:
@@ -56,17 +55,29 @@ def compare(
     if with_ and not Path(config["results"]).is_dir():
         records = Records([])
     else:
-        records = Records.read(Store(results_folder(config, f"bench run -m {','.join(names)}")))
+        records = _records(results_folder(config, f"bench run -m {','.join(names)}"))
     if with_:
         from bench.report.reference import folder_of, with_records_of
 
-        records = with_records_of(records, Records.read(Store(folder_of(with_))))
+        records = with_records_of(records, _records(folder_of(with_)))
     if len(methods) == 2:
         _two(records, methods[0], methods[1], metric, strict)
     else:
         _every_two(records, methods, metric, strict)
     for line in PROMISES:
         note(line)
+
+
+def _records(folder: Path) -> Results:
+    """What a results folder holds; the files that are not used are named."""
+    from bench.cli.problems import report_problems
+    from bench.records.results import Results
+    from bench.records.store import Store
+
+    store = Store(folder)
+    records = Results.read(store)
+    report_problems(store)
+    return records
 
 
 def _two(records: Results, a: str, b: str, metric: str, strict: bool) -> None:

@@ -108,7 +108,7 @@ def push(
 def _tell_of_scale(scorer: Scorer) -> None:
     if scorer.scale is not None:
         return
-    if len(scorer.about.spec.trained_on) > 1:
+    if len(scorer.about.spec.trained_on) > 1 or scorer.about.unscaled:
         note(f"Its scores will be raw: {scorer.about.why_raw}.")
     else:
         note("Its scale is not known, so its scores will be raw: where its training set is here, it is learned.")

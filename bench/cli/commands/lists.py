@@ -148,7 +148,8 @@ def ground_text(card: Card) -> str:
     if facts["stands_on"] == "nothing":
         return "nothing"
     if facts["stands_on"] == "own":
-        return f"its own: {', '.join(str(card.options[name].default) for name in facts['networks'])}"
+        networks = ", ".join(str(card.options[name].default) for name in facts["networks"])
+        return f"its own: {networks}" if networks else "its own"
     if facts["stands_on"] == "runs":
         return f"runs of {card.options['of'].default}"
     others = ", ".join(f"{preset}: {name}" for preset, name in facts["backbones"].items())
@@ -300,9 +301,9 @@ def splits(
             "--split-rule",
             "--rule",
             metavar="RULE",
-            help="random, kfold:K, images, official, loda, pyiqa or file:PATH.",
+            help="random, kfold:K, images, official, loda, pyiqa or file:PATH; the preset's if not given.",
         ),
-    ] = "random",
+    ] = "",
     check: Annotated[
         Optional[Path], typer.Option("--check", help="A file of splits: are they those of the rule?")
     ] = None,
@@ -310,9 +311,11 @@ def splits(
 ) -> None:
     """Print or export the splits of a dataset. With --check, the exit status is 1 where a file has others."""
     from bench.cli.listings import print_splits
+    from bench.planning.presets import preset_named
 
     _refuse_idle(number, count, export, check)
     config = configure(plugin)
+    split_rule = split_rule or preset_named(config.preset).rule_for(dataset)
     if check is not None:
         from bench.cli.split_files import print_check
         from bench.data.locate import load_dataset

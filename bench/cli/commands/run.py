@@ -37,15 +37,19 @@ class RunCommand(HelpCommand):
         except Exception as error:
             message = getattr(error, "message", "")
             if "unexpected extra argument" in message:
-                error.message = f"{message}. {_with_commas(typed, message)}"  # type: ignore[attr-defined]
+                error.message = f"{message}. {_as_meant(typed, message)}"  # type: ignore[attr-defined]
             raise
 
 
-def _with_commas(typed: Sequence[str], message: str) -> str:
-    """How the option before the bare words would be written with all of them."""
+def _as_meant(typed: Sequence[str], message: str) -> str:
+    """How the option before the bare words would be written with all of them: names with commas, a setting as one."""
     extra = message.rpartition("(")[2].rstrip(")").split()
     at = typed.index(extra[0]) if extra[0] in typed else 0
     option, first = typed[at - 2 : at] if at > 1 and typed[at - 2].startswith("-") else ("-m", "glia")
+    if option == "--set" and "=" in extra[0][1:]:
+        return f"Each setting has an option of its own: {' '.join(f'--set {word}' for word in [first, *extra])}"
+    if option == "--set":
+        return f"Write it without spaces: --set {''.join([first, *extra])}"
     return f"Several names are written with commas: {option} {','.join([first, *extra])}"
 
 

@@ -23,6 +23,8 @@ MAX_BYTES = 64 << 20
 """No label file of the eight sets is larger than 10 MB; a file beyond this is not one, or is an attack."""
 MAX_ROWS = 2_000_000
 SAVE_AS = "save the file as UTF-8"
+_DRIVE = re.compile(r"[A-Za-z]:")
+"""How a path of Windows begins that leads out of any folder."""
 NAMED = 3
 """How many wrong rows a message describes; the others are counted."""
 
@@ -152,7 +154,7 @@ def _name_below(cell: str, homes: Sequence[str]) -> str:
         if path.is_absolute() and path.is_relative_to(home):
             path = path.relative_to(home)
     parts = path.parts  # none of "."
-    leaves = path.is_absolute() or ".." in parts or not parts or ":" in parts[0]
+    leaves = path.is_absolute() or ".." in parts or not parts or _DRIVE.match(parts[0]) is not None
     return "" if leaves or any(ord(letter) < 32 for letter in cell) else "/".join(parts)
 
 

@@ -27,6 +27,8 @@ FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "GIF", "WEBP", "PPM", "JPEG2000")
 """Only plain raster formats are tried (a phone's MPO is read as its first JPEG); Pillow's EPS reader, for one,
 would start Ghostscript."""
 
+_BITS_TAG = 0x0102
+"""How many bits each channel of a TIFF has; one of 32 bits and one of 16 may be of the same kind to Pillow."""
 _ORIENTATION_TAG = 0x0112
 _ORIENTATIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -55,6 +57,8 @@ def decode_image(path: Path, dataset_name: str) -> Image.Image:
 
 def plain_rgb(image: Image.Image) -> Image.Image:
     """A loaded picture upright and in 8-bit RGB, by the rules that stand above."""
+    if 32 in getattr(image, "tag_v2", {}).get(_BITS_TAG, ()):
+        raise ValueError("pixels of 32 bits have no agreed 8-bit range")
     return _rgb(_upright(image))
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image
 
 from bench.core.errors import DataError, UsageError
+from bench.core.files import writable_name
 from bench.core.progress import Report
 from bench.data.pixels.decode import decode
 from bench.data.synthesis.distortions import CHROMA_ONLY, DISTORTIONS, LEVELS, distort, from_bytes, to_bytes
@@ -90,14 +91,19 @@ def synthesize(
 
 
 def photos_in(folder: Path) -> list[Photo]:
-    """Every picture file below `folder`; its path is the name of its content group."""
+    """Every picture file below `folder` but for hidden ones; its path is the name of its content group."""
     if not folder.is_dir():
         raise UsageError(f"There is no folder of photographs {folder}.")
     endings = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"}
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in endings and path.is_file())
-    if not files:
+    photos: list[Photo] = []
+    for path in sorted(folder.rglob("*")):
+        below = path.relative_to(folder)
+        hidden = any(part.startswith(".") for part in below.parts)
+        if path.suffix.lower() in endings and not hidden and path.is_file():
+            photos.append((writable_name(below.as_posix()), path))
+    if not photos:
         raise DataError(f"no photographs (png, jpg, tif, bmp, webp) in {folder}")
-    return [(path.relative_to(folder).as_posix(), path) for path in files]
+    return photos
 
 
 def _check(photos: Sequence[Photo], recipe: Recipe) -> None:

@@ -269,7 +269,7 @@ def _measured_row(
     lead = list(line.lead)
     lead[layout.named_lead] = ", ".join([label, *changes])
     contest = _contest_of(layout, line)
-    notes = (*line_notes(line.arm, records, usual), *logistic_notes(layout.columns, cells))
+    notes = (*line_notes(line.arm, records, usual, common), *logistic_notes(layout.columns, cells))
     return Row(tuple(lead), numbers, notes=notes, cost=cost, contest=contest)
 
 

@@ -15,7 +15,7 @@ from bench.planning.presets import Preset
 from bench.planning.usual import OWN, fact_of, preset_recipe
 from bench.records.earlier import EARLIER_NOTE
 from bench.records.results import Record, first_split_hashes
-from bench.report.arms import Arm
+from bench.report.arms import Arm, value_text
 from bench.report.cells import NO_INTERVAL, Cell
 from bench.report.mixing import blocks_of, made_on
 from bench.report.table import MEASURED, Number, Row
@@ -114,8 +114,13 @@ def _networks(record: Record) -> Iterator[tuple[Network, str]]:
         yield ("CNN", f"{name} ({source})"), str(loaded.get("hash"))
 
 
-def line_notes(arm: Arm, records: Sequence[Record], usual: Mapping[Network, str]) -> tuple[str, ...]:
-    """Footnotes of a measured row; `usual` are the hashes that the table's other rows have of their networks."""
+def line_notes(
+    arm: Arm, records: Sequence[Record], usual: Mapping[Network, str], common: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """Footnotes of a measured row.
+
+    `usual` are the hashes that the table's other rows have of their networks, `common` what all rows changed alike.
+    """
     if arm.external:
         return external_notes(records)
     notes = [f"{EARLIER_NOTE[0].upper()}{EARLIER_NOTE[1:]}."] if arm.schema != SCHEMA else []
@@ -131,8 +136,7 @@ def line_notes(arm: Arm, records: Sequence[Record], usual: Mapping[Network, str]
         notes.append(f"Backbone weights from a file given by hand ({arm.weights}).")
     if arm.cnn_weights != "pretrained":
         notes.append(f"CNN weights from a file given by hand ({arm.cnn_weights}).")
-    own = preset_recipe(arm.plain, arm.method) if arm.recipe_from != OWN else {}
-    if recipe := ", ".join(f"{k}={v}" for k, v in own.items() if k not in dict(arm.recipe)):
+    if recipe := ", ".join(_recipe_of_its_own(arm, common)):
         notes.append(f"The {arm.preset} preset gives it a recipe of its own: {recipe}.")
     if arm.recipe_from == "tuned":
         notes.append(
@@ -155,6 +159,14 @@ def line_notes(arm: Arm, records: Sequence[Record], usual: Mapping[Network, str]
     if len(errors) > 3:
         notes.append(f"Failed in {len(errors) - 3} further ways: see bench status.")
     return tuple(notes)
+
+
+def _recipe_of_its_own(arm: Arm, common: Sequence[str]) -> Iterator[str]:
+    """What the preset gives a row's method alone, but for what the row changed and what all rows have alike."""
+    own = preset_recipe(arm.plain, arm.method) if arm.recipe_from != OWN else {}
+    for name, value in own.items():
+        if name not in dict(arm.recipe) and f"{name}={value_text(value)}" not in common:
+            yield f"{name}={value}"
 
 
 def without_shared_notes(rows: Sequence[Row]) -> tuple[list[Row], tuple[str, ...]]:

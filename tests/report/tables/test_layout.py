@@ -244,6 +244,15 @@ def test_a_recipe_that_the_preset_gives_one_method_alone_stands_under_the_table(
     assert row_named(table, "LoRA").notes == ()
 
 
+def test_what_all_rows_have_alike_is_no_recipe_of_one_methods_own():
+    specs = specs_of("main", "demo", "linear_probe,lora")
+    alike = [replace(spec, recipe=replace(spec.recipe, lr=0.01)) for spec in specs]
+    table = tables_of("main", records_of(alike))["main_demo"]
+    assert table.footer[0] == "Preset: demo, changed: lr=0.01"
+    [note] = row_named(table, "Linear probe").notes
+    assert note == "The demo preset gives it a recipe of its own: epochs=12."
+
+
 def test_changed_tuned_and_random_rows_are_marked(specs, records):
     glia = [spec for spec in specs if spec.method == "glia"]
     tuned = [replace(spec, recipe_from="tuned") for spec in glia]
