@@ -154,3 +154,12 @@ def test_every_latex_table_compiles_as_it_is(tmp_path):
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
         assert done.returncode == 0, done.stdout[-2000:]
         assert "Overfull \\hbox" not in done.stdout or name == "one"
+
+
+@pytest.mark.parametrize("name", ["[Ours] net", "微调", "*starred"])
+def test_a_line_of_latex_may_begin_with_what_a_line_break_would_take_for_its_own(name):
+    (table,) = tables_of("main", results_of("main", "demo", "glia,lora", [], splits=2)).values()
+    first = replace(table.rows[0], lead=(name, *table.rows[0].lead[1:]))
+    body = latex(replace(table, rows=(table.rows[1], first), notes=(f"{name}: a note",), footer=()))
+    assert not re.search(r"\\\\\s*[\[*]", body)
+    assert latex_room.escape(name) in body

@@ -62,8 +62,7 @@ def latex(table: Table) -> str:
 
 def escape(text: str) -> str:
     """Text from names and files as LaTeX prints it; signs that pdfLaTeX's fonts lack become their code point."""
-    printed = "".join(_sign(sign) for sign in " ".join(text.split()))
-    return f"{{}}{printed}" if printed.startswith(("[", "*")) else printed  # a line break before it would take it
+    return "".join(_sign(sign) for sign in " ".join(text.split()))
 
 
 def _sign(sign: str) -> str:
@@ -146,8 +145,14 @@ def _below(table: Table, numbers: dict[str, int]) -> list[str]:
     notes += [escape(note) for note in (*table.notes, *table.footer)]
     if not notes:
         return []
-    return [r"\par\smallskip", r"\begin{minipage}{\textwidth}\footnotesize", r" \\ ".join(notes), r"\end{minipage}"]
+    lines = r" \\ ".join(map(_after_break, notes))
+    return [r"\par\smallskip", r"\begin{minipage}{\textwidth}\footnotesize", lines, r"\end{minipage}"]
 
 
 def _line(cells: list[str]) -> str:
-    return " & ".join(cells) + r" \\"
+    return _after_break(" & ".join(cells)) + r" \\"
+
+
+def _after_break(text: str) -> str:
+    """A line's text, shielded where the line break before it would take its first sign for its own."""
+    return f"{{}}{text}" if text.startswith(("[", "*")) else text
