@@ -121,8 +121,8 @@ class Request:
         chosen, origin = self._chosen(method, train, tests, split, whole)
         settled_by = ("settled", *asked, _items(in_recipe), _items(method.options), _items(chosen), origin)
         settled = self._once(settled_by, lambda: self._settled(method, train, whole, in_recipe, chosen, origin))
-        targets = tuple(map(Target, tests))
-        first = self._once((*settled_by, targets), lambda: RunSpec(tests=_targets(tests), split=split, **settled))
+        targets = self._once(("targets", *tests), lambda: _targets(tests))
+        first = self._once((*settled_by, targets), lambda: RunSpec(tests=targets, split=split, **settled))
         return first.in_split(split)
 
     def _once(self, key: tuple[Any, ...], make: Callable[[], T]) -> T:
