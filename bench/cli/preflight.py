@@ -85,7 +85,9 @@ def _is_there(source: DatasetSource) -> bool:
 def _check_official_splits(plan: Plan, sources: Mapping[str, DatasetSource]) -> None:
     """Refuse official splits of sets that have none, as their labels say."""
     for name in _trained_on(spec for spec in plan.specs if spec.split_rule == "official"):
-        if why := sources[name].lacks_official():
+        with sources[name].blamed("lacks_official"):
+            why = sources[name].lacks_official()
+        if why:
             raise UsageError(f"--set split_rule=official: {why}")
 
 
@@ -95,7 +97,7 @@ def _check_authors_splits(plan: Plan, sources: Mapping[str, DatasetSource]) -> N
 
     wishes = {(spec.split_rule, name) for spec in plan.specs if spec.split_rule in AUTHORS for name in spec.trained_on}
     for rule, name in sorted(wishes):
-        if why := why_not(rule, sources[name].load()):
+        if why := why_not(rule, sources[name].loaded()):
             raise UsageError(f"--split-rule {rule}: {why}")
 
 
@@ -106,7 +108,7 @@ def _sizes(
     sizes, problems = {}, []
     for name, source in sources.items():
         try:
-            groups = source.load().table["group"] if _is_read(name, source, data) else None
+            groups = source.loaded().table["group"] if _is_read(name, source, data) else None
         except DataError as error:
             problems.append(str(error))
             continue
@@ -159,7 +161,7 @@ def _without_folds(
     """What is to be said of sets whose contents cannot be dealt to the folds that were asked for."""
     folded = [spec for spec in plan.specs if spec.folds and not over_images(spec.split_rule)]
     wishes = sorted({(name, spec.folds) for spec in folded for name in spec.trained_on if name in contents})
-    named = {name: not _is_read(name, sources[name], data) or sources[name].load().grouped for name, _ in wishes}
+    named = {name: not _is_read(name, sources[name], data) or sources[name].loaded().grouped for name, _ in wishes}
     return [why for name, folds in wishes if (why := why_no_folds(name, contents[name] * named[name], folds))]
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import traceback
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class BenchError(Exception):
@@ -48,6 +50,21 @@ class Interrupted(Exception):
 
 class ClaimLost(Exception):
     """Another process took the run over while this one slept."""
+
+
+@contextmanager
+def blamed(plugin: str, function: str, kind: type[BenchError] = UsageError) -> Iterator[None]:
+    """A plugin's mistake ends in a sentence that names it; one of ours ("" for the plugin) is no user's to mend."""
+    try:
+        yield
+    except BenchError:
+        raise
+    except Exception as error:
+        if not plugin:
+            raise
+        called = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.name == function]
+        line = f", line {called[0].lineno}" if called else ""
+        raise kind(f"{plugin} fails in {function}(){line}: {type(error).__name__}: {error}.") from error
 
 
 def closest(word: str, known: Iterable[str], count: int = 3, likeness: float = 0.5) -> list[str]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from bench.core.errors import DataError, blamed
 from bench.core.progress import Report, silent
 
 if TYPE_CHECKING:
@@ -190,7 +193,7 @@ class DatasetSource:
 
     def lacks_official(self) -> str:
         """Why it cannot be split as its authors did, as its labels here say; "" where it can."""
-        return self.load().lacks_official
+        return self.loaded().lacks_official
 
     def labels(self) -> Labels | None:
         """Every row of its label file, before any met its picture: `bench data check` counts them.
@@ -202,3 +205,17 @@ class DatasetSource:
     def load(self) -> Dataset:
         """Read and check the labels; any doubt is a DataError naming set, file and row."""
         raise TypeError(f"{type(self).__name__} does not load anything")
+
+    def loaded(self) -> Dataset:
+        """What `load` gives; a mistake in a plugin's is said of the plugin."""
+        with self.blamed("load"):
+            dataset = self.load()
+            if not isinstance(dataset, Dataset):
+                raise TypeError(f"it must return a Dataset, not {dataset!r:.60}")
+        return dataset
+
+    def blamed(self, function: str) -> AbstractContextManager[None]:
+        """Where a function of a plugin's class is called: its mistake is a DataError that names class and file."""
+        cls = type(self)
+        ours = cls.__module__.startswith("bench.data.")
+        return blamed("" if ours else f"{self.name}: {cls.__name__} of {inspect.getfile(cls)}", function, DataError)

@@ -170,7 +170,7 @@ def load_dataset(
     if is_mix(name):
         common: dict[str, Any] = {"partial": partial, "limit": limit, "progress": progress}
         return joined(name, [load_dataset(part, data_config, cache, **common) for part in sets_of(name)])
-    dataset = source_of(name, data_config, cache, partial=partial, progress=progress).load()
+    dataset = source_of(name, data_config, cache, partial=partial, progress=progress).loaded()
     return subset(dataset, limit) if limit and limit < len(dataset) else dataset
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import TypeVar
 
-from bench.core.errors import BenchError, UsageError
+from bench.core.errors import blamed
 from bench.core.registry import PROTOCOLS
 from bench.core.spec import RunSpec, Scalar
 from bench.planning.protocol import Protocol, Request
@@ -16,13 +15,13 @@ T = TypeVar("T")
 
 def runs_of(name: str, request: Request, options: Mapping[str, Scalar]) -> list[RunSpec]:
     """The runs that a protocol wants."""
-    with _blamed(name, "plan"):
+    with blamed(_plugin(name), "plan"):
         return _all(_made(name, options).plan(request), RunSpec)
 
 
 def said_by(name: str, request: Request, options: Mapping[str, Scalar], specs: Sequence[RunSpec]) -> list[str]:
     """What a protocol says of its runs before the first of them."""
-    with _blamed(name, "says"):
+    with blamed(_plugin(name), "says"):
         return _all(_made(name, options).says(request, specs), str)
 
 
@@ -39,17 +38,6 @@ def _all(given: object, kind: type[T]) -> list[T]:
     return listed
 
 
-@contextmanager
-def _blamed(name: str, function: str) -> Iterator[None]:
-    """A plugin's mistake ends in a sentence that names it; one of ours is no user's to mend."""
-    try:
-        yield
-    except BenchError:
-        raise
-    except Exception as error:
-        if PROTOCOLS.origin(name) == "built-in":
-            raise
-        raise UsageError(
-            f"The protocol {name!r} ({PROTOCOLS.target(name)}) fails in {function}(): {type(error).__name__}: {error}. "
-            "`bench --debug …` shows where."
-        ) from error
+def _plugin(name: str) -> str:
+    """How a plugin's protocol is named in an error; "" for one of ours."""
+    return "" if PROTOCOLS.origin(name) == "built-in" else f"The protocol {name!r} ({PROTOCOLS.target(name)})"

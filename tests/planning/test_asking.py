@@ -55,7 +55,7 @@ def spec_with(method="request.methods[0]", tests="['demo_a:test']"):
 )
 def test_a_plan_that_cannot_be_is_refused_with_the_protocol_its_file_and_why(hurried, plan, why):
     with pytest.raises(
-        UsageError, match=rf"The protocol 'hurried' \(.*hurried.py:Hurried\) fails in plan\(\): .*{why}"
+        UsageError, match=rf"The protocol 'hurried' \(.*hurried.py:Hurried\) fails in plan\(\)(, line \d+)?: .*{why}"
     ):
         hurried(plan)
 

@@ -111,10 +111,11 @@ def check(
         layout=source.expected(),
     )
     try:
-        labels = source.labels()
+        with source.blamed("labels"):
+            labels = source.labels()
         if labels is not None:
             _look_at_labels(labels, report)
-        dataset = source.load()
+        dataset = source.loaded()
     except DataError as error:
         report.found = source.place.path is not None and source.place.path.is_dir()
         report.errors.append(str(error))

@@ -101,6 +101,6 @@ def _images(specs: Sequence[RunSpec], runtime: Runtime) -> dict[str, int]:
     limit = max(spec.limit for spec in specs)
     for name in {name for spec in specs for name in spec.datasets}:
         source = source_of(name, runtime.data, runtime.cache, partial=runtime.partial)
-        count = source.images or len(source.load())
+        count = source.images or len(source.loaded())
         counts[name] = min(count, limit) if limit else count
     return counts
