@@ -66,7 +66,7 @@ def page_of(known: Mapping[str, Scores]) -> str:
     """The page in Markdown: a row for each change, a column for each rate, the best bold."""
     rates = sorted({rate for scores in known.values() for rate in scores}, key=float)
     rows = [("Change", *rates), ("---", *["---:"] * len(rates))]
-    for change in sorted(known):
+    for change in sorted(change for change in known if known[change]):
         best = best_rate(known[change])
         rows.append((change.replace("_", r"\_"), *(_cell(known[change].get(rate), rate == best) for rate in rates)))
     return "\n".join(

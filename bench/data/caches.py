@@ -48,9 +48,13 @@ class Entry:
         """The set (or a smoke run's part of it) that pixels or frozen inputs were made from; else the entry's name."""
         return self.name.rsplit("-", _KEYS[self.kind])[0] if self.kind in _KEYS else self.name
 
-    def answers_to(self, name: str) -> bool:
-        """Whether a user who says `name` means this entry: its kind, its own name, or that of its set."""
-        return name in (self.kind, self.name, self.of) or bool(re.fullmatch(rf"{re.escape(name)}-\d+", self.of))
+    def answers_to(self, name: str, sets: Collection[str] = ()) -> bool:
+        """Whether a user who says `name` means this entry: its kind, its own name, or that of its set.
+
+        A smoke run's part of a set is called NAME-100; so may another of the user's `sets` be, which then is not meant.
+        """
+        part = self.of not in sets and re.fullmatch(rf"{re.escape(name)}-\d+", self.of)
+        return name in (self.kind, self.name, self.of) or bool(part)
 
 
 def cache_entries(cache: Path) -> list[Entry]:

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from bench.core.errors import DataError, UsageError
-from bench.data.pixels.decode import MAX_PIXELS, decode_image, plain_rgb
+from bench.data.pixels.decode import MAX_PIXELS, decode_image, load, plain_rgb
 
 Source = Any
 """A path, a PIL image, a numpy array [H,W,3] or [H,W] of uint8, a torch tensor [3,H,W] of uint8 or of floats in 0…1."""
@@ -57,7 +57,7 @@ def _of_pil(image: Image.Image) -> Image.Image:
             f"{name_of(image)} cannot be used: it has {image.width}×{image.height} pixels; the limit is {MAX_PIXELS:,}."
         )
     try:
-        image.load()
+        load(image)
         return plain_rgb(image)
     except Exception as error:  # a decoder fed with damaged bytes may fail in any way
         raise DataError(f"{name_of(image)} cannot be used: it does not decode ({error}).") from None

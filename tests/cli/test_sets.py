@@ -255,6 +255,12 @@ def test_pictures_are_prepared_as_runs_read_them_whatever_the_configuration_and_
     assert (wrong.exit_code, "whatever the splits are" in " ".join(wrong.output.split())) == (2, True)
 
 
+def test_of_a_mix_each_set_is_prepared(home):
+    prepared = bench("data", "prepare", "near+far", "--preset", "demo")
+    assert prepared.exit_code == 0, prepared.output
+    assert [name for name in ("near", "far") if f"{name}: 24 pictures ready" in prepared.stderr] == ["near", "far"]
+
+
 def test_a_folder_under_the_name_of_a_registered_set_is_refused_everywhere(home):
     toml = (home / "bench.toml").read_text()
     (home / "bench.toml").write_text(toml.replace("[data.near]", "[data.csiq]"))

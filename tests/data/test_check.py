@@ -327,3 +327,16 @@ def test_a_broken_set_does_not_keep_the_others_from_being_checked(tmp_path, monk
     assert [report.ok for report in reports] == [False, False, True]
     assert "no setting 'pth'" in reports[0].errors[0]
     assert reports[1].errors == ["its loader failed with KeyError: 'image'"]
+
+
+def test_one_picture_under_several_names_is_told_where_it_may_stand_on_both_sides(tmp_path):
+    for number, name in enumerate(["a.png", "b.png", "c.png", "d.png"]):
+        (tmp_path / name).write_bytes(picture(number % 3, ".png"))
+    rows = "image,score,scene\na.png,1,x\nb.png,2,y\nc.png,3,z\nd.png,4,{}\n"
+    (tmp_path / "labels.csv").write_text(rows.format("w"))
+    config = {"mine": {"loader": "folder", "path": str(tmp_path), "csv": "labels.csv", "group": "scene"}}
+    assert check("mine", config, tmp_path / "cache", deep=True).warnings == [
+        "one picture under several names and contents: a.png, d.png; it may stand on both sides of a split"
+    ]
+    (tmp_path / "labels.csv").write_text(rows.format("x"))
+    assert check("mine", config, tmp_path / "cache", deep=True).warnings == []

@@ -149,3 +149,38 @@ def test_a_picture_that_cannot_be_read_is_named(dataset: Dataset, cache: Path) -
 def test_a_set_that_its_loader_has_verified_is_not_read(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(contents, "Contents", lambda *_: pytest.fail("looked at the files"))
     assert pixels_hash(replace(dataset, content="made here"), Path("nowhere")) == "made here"
+
+
+def stored(dataset: Dataset, cache: Path) -> list[int]:
+    """The first value of each picture in the store."""
+    store = open_store(dataset, Policy(square=8), cache)
+    store.verify(np.arange(len(store)))
+    return [int(store.image(row)[0, 0, 0]) for row in range(len(store))]
+
+
+def grey_pictures(root: Path, *greys: int) -> Dataset:
+    """Pictures of one size and one time of writing, each of one grey."""
+    dataset = make_dataset(root, ((8, 8),) * len(greys))
+    for path, grey in zip(dataset.paths(), greys, strict=True):
+        Image.fromarray(np.full((8, 8, 3), grey, np.uint8)).save(path, format="BMP")
+        os.utime(path, ns=(1, 1))
+    return dataset
+
+
+def test_two_pictures_that_change_names_are_noticed_though_sizes_and_times_of_writing_are_equal(
+    tmp_path: Path, cache: Path
+) -> None:
+    dataset = grey_pictures(tmp_path / "set", 50, 200)
+    before = pixels_hash(dataset, cache)
+    assert stored(dataset, cache) == [50, 200]
+    first, second = dataset.paths()
+    first.rename(tmp_path / "aside")
+    second.rename(first)
+    (tmp_path / "aside").rename(second)
+    assert pixels_hash(dataset, cache) != before
+    assert stored(dataset, cache) == [200, 50]
+
+
+def test_the_same_names_sizes_and_times_in_another_folder_are_other_pictures(tmp_path: Path, cache: Path) -> None:
+    assert stored(grey_pictures(tmp_path / "one", 10, 20), cache) == [10, 20]
+    assert stored(grey_pictures(tmp_path / "two", 30, 40), cache) == [30, 40]

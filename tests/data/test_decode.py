@@ -78,9 +78,9 @@ def test_16_bit_grey_of_other_formats_keeps_its_high_byte_too(tmp_path):
         assert decode(tmp_path / name, "x")[0, :, 0].tolist() == [0, 0, 1, 128, 255]
 
 
-def png(path, width, kind, row, **chunks):
-    """A picture of one row of 16-bit samples, with further chunks before its pixels."""
-    head = struct.pack(">IIBBBBB", width, 1, 16, kind, 0, 0, 0)
+def png(path, width, kind, row, bits=16, **chunks):
+    """A picture of one row of samples, with further chunks before its pixels."""
+    head = struct.pack(">IIBBBBB", width, 1, bits, kind, 0, 0, 0)
     data = b"\x89PNG\r\n\x1a\n"
     for name, body in {"IHDR": head, **chunks, "IDAT": zlib.compress(b"\0" + row), "IEND": b""}.items():
         whole = name.encode() + body
@@ -98,6 +98,35 @@ def test_the_transparent_value_of_16_bit_grey_shows_the_stated_background_and_it
     row = struct.pack(">4H", 0x0A00, 0x0A01, 0x0AFF, 0xFFFF)
     path = png(tmp_path / "a.png", 4, 0, row, tRNS=struct.pack(">H", 0x0A01))
     assert decode(path, "x")[0].tolist() == [[10] * 3, list(BACKGROUND), [10] * 3, [255] * 3]
+
+
+@pytest.mark.parametrize(("bits", "row"), [(1, 0b01_000000), (2, 0b00_11_0000), (4, 0x0F), (8, 0x00FF)])
+def test_the_transparent_grey_of_a_png_is_laid_on_the_background_whatever_its_bits(tmp_path, bits, row):
+    samples = struct.pack(">H" if bits == 8 else ">B", row)
+    most = struct.pack(">H", 2**bits - 1)
+    path = png(tmp_path / "a.png", 2, 0, samples, bits, tRNS=most)
+    assert decode(path, "x")[0].tolist() == [[0] * 3, [255] * 3]
+    path = png(tmp_path / "b.png", 2, 0, samples, bits, tRNS=struct.pack(">H", 0))
+    assert decode(path, "x")[0].tolist() == [list(BACKGROUND), [255] * 3]
+
+
+def test_a_transparent_grey_between_black_and_white_is_told_in_the_files_own_bits(tmp_path):
+    path = png(tmp_path / "a.png", 2, 0, b"\x35", 4, tRNS=struct.pack(">H", 3))
+    assert decode(path, "x")[0].tolist() == [list(BACKGROUND), [85] * 3]
+
+
+def test_16_bit_colour_with_a_transparent_colour_is_refused_for_its_low_bytes_are_lost(tmp_path):
+    path = png(tmp_path / "a.png", 1, 2, struct.pack(">3H", 1, 2, 3), tRNS=struct.pack(">3H", 1, 2, 3))
+    with pytest.raises(DataError, match="it cannot be told what is transparent"):
+        decode(path, "x")
+
+
+def test_16_bit_grey_whose_zero_is_white_is_turned_round(tmp_path):
+    values = np.array([[0, 32768, 65535]], np.uint16)
+    path = saved(tmp_path, Image.fromarray(values), "a.tif", tiffinfo={0x0106: 0})
+    with Image.open(path) as image:
+        assert image.tag_v2[0x0106] == 0
+    assert decode(path, "x")[0, :, 0].tolist() == [255, 127, 0]
 
 
 def test_cmyk_is_converted(tmp_path):

@@ -185,6 +185,25 @@ def test_flive_marks_its_official_test_set_where_the_file_is_there(tmp_path):
     assert (dataset.table["official"] == "test").sum() == 1827
     split = make_split(dataset, 0, split_rule="official")
     assert (len(split.train), len(split.test)) == (173, 1827)
+    assert any("the authors' validation part is trained on" in note for note in dataset.notes)
+
+
+@pytest.mark.parametrize("file", ["labels=640_padded.csv", "database/labels<=640_padded.csv"])
+def test_what_flives_authors_validate_on_is_not_trained_on_where_their_list_is_there(tmp_path, file):
+    build("flive", tmp_path, 2000, official=True)
+    names = load("flive", tmp_path, partial=True).table["image"].str.removeprefix("database/")
+    lines = [f"{name},{i % 5 == 0}" for i, name in enumerate(names)]
+    top = tmp_path / "FLIVE" if (tmp_path / "FLIVE").is_dir() else tmp_path
+    (top / file).write_text("\n".join(["name_image,is_valid", *lines]) + "\n")
+    dataset = load("flive", tmp_path, partial=True)
+    parts = dataset.table["official"].value_counts().to_dict()
+    assert parts["test"] == 1827
+    assert parts["val"] == sum(
+        names[i] not in set(names[dataset.table["official"] == "test"]) for i in range(0, 2000, 5)
+    )
+    split = make_split(dataset, 0, split_rule="official")
+    assert len(split.train) == parts["train"]
+    assert not [note for note in dataset.notes if "trained on" in note]
 
 
 def test_csiq_takes_the_label_file_of_research_code_where_the_workbook_is_missing(trees, monkeypatch):

@@ -6,6 +6,7 @@ import pytest
 
 from bench.core.errors import DataError
 from bench.data.dataset import Dataset
+from bench.data.foreign.files import read_splits
 from bench.data.labels.scores import read_scores
 
 IMAGES = ["a/1.png", "a/2.png", "b/1.png", "b/3.png"]
@@ -81,3 +82,20 @@ def test_a_column_that_is_not_there_is_named_with_those_that_are_and_others_can_
     with pytest.raises(DataError, match="no column 'image'; it has file, quality. --image-column names one"):
         read(dataset, tmp_path, *rows, header=header)
     assert read(dataset, tmp_path, *rows, header=header, image="file", score="quality").values[0] == 1
+
+
+def test_pictures_whose_names_differ_in_case_alone_are_told_apart_by_their_spelling(tmp_path):
+    images = ["IMG_1.JPG", "IMG_1.jpg", "sub/B.png", "sub/b.png"]
+    table = pd.DataFrame({"image": images, "score": [1.0, 2, 3, 4], "group": images})
+    twins = Dataset("holiday", tmp_path, table, grouped=False)
+    found = read(twins, tmp_path, "IMG_1.jpg,2", "x/IMG_1.JPG,1", "B.png,3", "sub/b.png,4")
+    assert found.values.tolist() == [1, 2, 3, 4]
+    with pytest.raises(DataError, match="fits 2 pictures"):
+        read(twins, tmp_path, "img_1.Jpg,2")
+
+
+def test_two_files_for_one_part_of_a_split_are_refused_and_named(tmp_path):
+    for name in ("mine_train.txt", "mine_train_old.txt", "mine_test.txt"):
+        (tmp_path / name).write_text("a/1.png\n")
+    with pytest.raises(DataError, match=r"mine_train\.txt and mine_train_old\.txt are both a train part; leave one"):
+        read_splits("holiday", tmp_path)

@@ -221,3 +221,61 @@ def test_a_photograph_whose_name_is_no_utf_8_is_taken_and_named_by_its_bytes(tmp
 
 def test_rounding_to_bytes_sends_halves_up() -> None:
     assert to_bytes(np.array([0.5 / 255, 1.5 / 255, -1.0, 2.0])).tolist() == [1, 2, 0, 255]
+
+
+def test_other_photographs_under_the_same_recipe_make_the_set_anew(photos: list[Photo], tmp_path: Path) -> None:
+    before = synthesize(photos, tmp_path / "set", SMALL)
+    after = synthesize([*photos, ("p3", photo(3))], tmp_path / "set", SMALL)
+    assert after != before
+    assert set(labels(tmp_path / "set")["photo"]) == {"p0", "p1", "p2", "p3"}
+    assert verified(tmp_path / "set", asdict(SMALL)) == after
+
+
+@pytest.mark.parametrize("manifest", [None, '{"name": "my extension"}', "{}"])
+def test_a_folder_with_what_we_did_not_make_is_never_replaced(
+    photos: list[Photo], tmp_path: Path, manifest: str | None
+) -> None:
+    """KADID-10k as its authors pack it has a dmos.csv too; other people's projects have a manifest.json."""
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "dmos.csv").write_text("dist_img,ref_img,dmos,var")
+    (tmp_path / "theirs" / "kadid10k.zip").write_text("years of work")
+    if manifest:
+        (tmp_path / "theirs" / "manifest.json").write_text(manifest)
+    with pytest.raises(DataError, match=r"not a dataset made here|kadid10k\.zip in it was not made here"):
+        synthesize(photos, tmp_path / "theirs", SMALL)
+    assert (tmp_path / "theirs" / "kadid10k.zip").read_text() == "years of work"
+
+
+def test_a_file_that_somebody_put_into_a_set_is_not_deleted_with_it(photos: list[Photo], tmp_path: Path) -> None:
+    synthesize(photos, tmp_path / "set", SMALL)
+    (tmp_path / "set" / "opinions.csv").write_text("mine")
+    with pytest.raises(DataError, match=r"would be replaced, but opinions\.csv in it was not made here"):
+        synthesize(photos, tmp_path / "set", BALANCED)
+    assert (tmp_path / "set" / "opinions.csv").read_text() == "mine"
+
+
+def test_a_set_made_below_the_photographs_is_no_photograph(photos: list[Photo], tmp_path: Path) -> None:
+    for name, pixels in photos:
+        Image.fromarray(np.asarray(pixels)).save(tmp_path / f"{name}.png")
+    synthesize(photos_in(tmp_path), tmp_path / "deep" / "set", SMALL)
+    assert [name for name, _ in photos_in(tmp_path)] == ["p0.png", "p1.png", "p2.png"]
+
+
+def test_all_photographs_that_are_too_small_are_named_before_any_is_distorted(tmp_path: Path) -> None:
+    seen: list[str] = []
+    Image.fromarray(photo(2, 40, 32)).save(tmp_path / "turned.jpg", exif=_turned())
+    found = [*photos_in(tmp_path), ("large", photo(1)), ("tiny", photo(2, 20, 30)), ("thin", photo(3, 500, 20))]
+    with pytest.raises(DataError, match=r"^tiny \(30x20\), thin \(20x500\): smaller than 40x32; leave"):
+        synthesize(found, tmp_path / "set", SMALL, progress=lambda done, total, what: seen.append(what))
+    assert not seen
+
+
+def _turned() -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return exif
+
+
+def test_more_versions_than_there_are_cells_are_refused(photos: list[Photo], tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="a crop has 6 different versions at most, not 7"):
+        synthesize(photos, tmp_path / "set", Recipe(kinds=(7, 10, 18), levels=(1, 5), size=(40, 32), per_crop=7))

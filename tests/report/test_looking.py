@@ -297,6 +297,18 @@ def test_what_is_kept_of_one_set_goes_by_its_name(cache):
     assert not list((cache / "weights").iterdir())
 
 
+def test_a_set_that_is_called_like_a_smoke_runs_part_keeps_its_cache(cache):
+    toml = cache.parent / "bench.toml"
+    before = toml.read_text() if toml.exists() else ""
+    (cache / "pixels" / "mine-512-0123456789").mkdir(parents=True)
+    toml.write_text(f'{before}\n[data.mine-512]\nloader = "folder"\npath = "{cache.parent}"\n')
+    bench("cache", "rm", "mine")
+    assert (cache / "pixels" / "mine-512-0123456789").exists()
+    toml.write_text(before)
+    bench("cache", "rm", "mine")
+    assert not (cache / "pixels" / "mine-512-0123456789").exists()
+
+
 def test_a_limit_that_is_not_reached_says_why(cache):
     said = bench("cache", "limit", "0").stdout
     assert "3.0 kB are left, more than asked for: demo and weights only by name (bench cache rm demo)." in said

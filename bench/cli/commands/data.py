@@ -99,6 +99,7 @@ def prepare(
 ) -> None:
     """Decode every picture once into the stores that runs read. A stopped build goes on where it was."""
     from bench.cli.invocation import configure
+    from bench.core.mixes import sets_of
     from bench.core.progress import Display, counted
     from bench.data.caches import bytes_of
     from bench.data.locate import load_dataset
@@ -110,7 +111,7 @@ def prepare(
     asked, limit = _asked_of_recipe(settings or (), config), bytes_of(config["cache_limit_gb"])
     ready = []  # all stay open, and so in use: none is deleted to make room for the next
     with Display() as display:
-        for name in names:
+        for name in dict.fromkeys(part for each in names for part in sets_of(each)):
             dataset = load_dataset(name, config.data, config.cache, progress=display.report)
             recipe, views = _looked_at(name, asked, config, original=original)
             for policy in dict.fromkeys(policy_of(view, recipe) for view in views):
@@ -243,13 +244,15 @@ def cache_rm(
     from bench.cli.invocation import configure
     from bench.core.errors import UsageError
     from bench.data.caches import cache_entries, remove
+    from bench.data.locate import dataset_names
 
     config = configure()
     entries = cache_entries(config.cache)
-    unknown = [n for n in names if n != "all" and not any(e.answers_to(n) for e in entries)]
+    sets = dataset_names(config.data)
+    unknown = [n for n in names if n != "all" and not any(e.answers_to(n, sets) for e in entries)]
     if unknown:
         raise UsageError(f"The cache has nothing of the name or kind {', '.join(unknown)}; see bench cache ls.")
-    chosen = [e for e in entries if "all" in names or any(map(e.answers_to, names))]
+    chosen = [e for e in entries if "all" in names or any(e.answers_to(n, sets) for n in names)]
     for entry in chosen:
         if entry.in_use:
             note(f"{entry.name} is in use by a run and stays.")

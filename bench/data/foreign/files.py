@@ -48,7 +48,13 @@ def _folder(name: str, path: Path) -> list[Listed]:
     if numbered:
         return [listed for each in numbered for listed in _folder(name, each)]
     for suffix, read in _READERS.items():
-        parts = {part: each for each in sorted(path.iterdir()) if (part := _part_of(each, suffix))}
+        parts: dict[str, Path] = {}
+        for each in sorted(path.iterdir()):
+            part = _part_of(each, suffix)
+            if part in parts:
+                raise DataError(f"{name}: {parts[part]} and {each.name} are both a {part} part; leave one there.")
+            if part:
+                parts[part] = each
         if parts:
             return read(name, parts)
     raise DataError(f"{name}: the folder {path} holds no split that is known: {FORMATS}.")

@@ -237,9 +237,24 @@ def _look_at_pictures(
             progress(start + len(batch), len(names), f"{dataset.name}: {what}")
     if deep:
         report.decoded = len(names) - len(broken)
+        report.warnings += _twins(dataset, names, contents)
     report.errors += broken[:SHOWN]
     if len(broken) > SHOWN:
         report.errors.append(f"{len(broken)} pictures in all cannot be used")
+
+
+def _twins(dataset: Dataset, names: Sequence[str], contents: Contents) -> list[str]:
+    """What is to be said of files of equal bytes in different contents, which may stand on both sides of a split."""
+    group_of = dict(zip(dataset.table["image"], dataset.table["group"], strict=True))
+    alike: dict[str | None, list[str]] = {}
+    for name in names:
+        alike.setdefault(contents.find(name), []).append(name)
+    twins = [same for digest, same in alike.items() if digest and len({group_of[name] for name in same}) > 1]
+    if not twins:
+        return []
+    first = ", ".join(twins[0][:3]) + (", …" if len(twins[0]) > 3 else "")
+    more = f" and {counted(len(twins) - 1, 'other picture')}" if len(twins) > 1 else ""
+    return [f"one picture under several names and contents: {first}{more}; it may stand on both sides of a split"]
 
 
 def _trouble(dataset: Dataset, name: str, contents: Contents, *, deep: bool) -> str:

@@ -1,8 +1,8 @@
 """What the pictures of a set hold: a hash of each file's bytes, made once and found again by size and time.
 
-The hashes of a folder's files lie in `<cache>/contents/<folder>-<hash of its path>.json`: name → size, modification
-time, hash. They are made while the pixel store is built, which reads every file anyway, by `bench data check --deep`,
-or else by the first run. A file whose size and time have not changed is not read again.
+The hashes of a folder's files lie in `<cache>/contents/<folder>-<hash of its path>.json`: name → size, times of
+modification and change, hash. They are made while the pixel store is built, which reads every file anyway, by `bench
+data check --deep`, or else by the first run. A file whose size and times have not changed is not read again.
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ from bench.data.dataset import Dataset
 BATCH = 256
 """Files read between two looks at the progress."""
 
-Known = tuple[int, int, str]
-"""Size, modification time in nanoseconds, and hash of a file."""
+Stamp = tuple[int, int, int]
+"""Size, time of modification and time of change of a file, in nanoseconds; a new name alone moves the last."""
+Known = tuple[int, int, int, str]
+"""A file's stamp and its hash."""
 
 
 class Contents:
@@ -42,7 +44,7 @@ class Contents:
         known = self._new.get(name) or self._known.get(name)
         if known is None:
             return None
-        return known[2] if known[:2] == self._stamp(name) else None
+        return known[3] if known[:3] == self._stamp(name) else None
 
     def hash_of(self, name: str) -> str:
         """The hash of a file, which is read where it is new or has changed."""
@@ -69,12 +71,12 @@ class Contents:
             with suppress(StoreError):
                 write_text(self.path, json.dumps(self._known))
 
-    def _stamp(self, name: str) -> tuple[int, int]:
+    def _stamp(self, name: str) -> Stamp:
         try:
             facts = os.stat(os.path.join(self.root, name))  # noqa: PTH116, PTH118 (a Path each takes twice as long)
         except OSError as error:
             raise _unreadable(self.root / name, error) from None
-        return facts.st_size, facts.st_mtime_ns
+        return facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns
 
 
 def pixels_hash(dataset: Dataset, cache: Path, progress: Report = silent, workers: int = 4) -> str:
@@ -102,7 +104,7 @@ def _read(path: Path) -> dict[str, Known]:
     """What a file says; nothing where there is none, or none that can be trusted."""
     try:
         said = json.loads(path.read_text())
-        return {str(name): (int(size), int(time), str(digest)) for name, (size, time, digest) in said.items()}
+        return {str(name): (int(a), int(b), int(c), str(digest)) for name, (a, b, c, digest) in said.items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
 

@@ -29,6 +29,10 @@ would start Ghostscript."""
 
 _BITS_TAG = 0x0102
 """How many bits each channel of a TIFF has; one of 32 bits and one of 16 may be of the same kind to Pillow."""
+_PHOTOMETRIC_TAG = 0x0106
+"""What the smallest value of a TIFF means: 0 is white, 1 is black."""
+_GREY_BITS = {"L;2": 2, "L;4": 4}
+"""Greys of fewer than 8 bits, which Pillow spreads over the 8 bits, as PNGs have them."""
 _ORIENTATION_TAG = 0x0112
 _ORIENTATIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -39,6 +43,8 @@ _ORIENTATIONS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_SIDEWAYS = frozenset(range(5, 9))
+"""The orientations in which width and height change places."""
 
 
 def decode(path: Path, dataset_name: str) -> np.ndarray:
@@ -49,10 +55,26 @@ def decode(path: Path, dataset_name: str) -> np.ndarray:
 def decode_image(path: Path, dataset_name: str) -> Image.Image:
     """The same as a Pillow image, for resizing without a copy to an array and back."""
     with _opened(path, dataset_name) as image:
-        image.load()
+        load(image)
         if image.format == "PNG":
             _check_png(path)
         return plain_rgb(image)
+
+
+def load(image: Image.Image) -> None:
+    """Load an opened picture's pixels; its transparent colour is told in the 8 bits that they come in.
+
+    A PNG tells it in the file's own bits, which Pillow leaves as they are. Of 16-bit colour it keeps one byte only, in
+    which the transparent colour cannot be told from its neighbours.
+    """
+    tiles = getattr(image, "tile", [])
+    kind = str(tiles[0][3]) if tiles else ""
+    image.load()
+    clear = image.info.get("transparency")
+    if kind == "RGB;16B" and clear is not None:
+        raise ValueError("of 16-bit colour with a transparent colour it cannot be told what is transparent")
+    if kind in _GREY_BITS and isinstance(clear, int):
+        image.info["transparency"] = clear * 255 // (2 ** _GREY_BITS[kind] - 1)
 
 
 def plain_rgb(image: Image.Image) -> Image.Image:
@@ -60,6 +82,13 @@ def plain_rgb(image: Image.Image) -> Image.Image:
     if 32 in getattr(image, "tag_v2", {}).get(_BITS_TAG, ()):
         raise ValueError("pixels of 32 bits have no agreed 8-bit range")
     return _rgb(_upright(image))
+
+
+def size_of(path: Path, dataset_name: str) -> tuple[int, int]:
+    """Width and height of the upright picture, of which only the head is read."""
+    with _opened(path, dataset_name) as image:
+        turned = image.getexif().get(_ORIENTATION_TAG, 1) in _SIDEWAYS
+        return image.size[::-1] if turned else image.size
 
 
 def check_head(path: Path, dataset_name: str) -> None:
@@ -127,6 +156,8 @@ def _grey_16(image: Image.Image) -> Image.Image:
     values = np.asarray(image)
     if values.min() < 0 or values.max() > 65_535:
         raise ValueError("its values do not fit 16 bits")
+    if getattr(image, "tag_v2", {}).get(_PHOTOMETRIC_TAG) == 0:
+        values = 65_535 - values.astype(np.int64)
     grey = Image.fromarray((values.astype(np.uint16) >> 8).astype(np.uint8)).convert("RGB")
     clear = image.info.get("transparency")
     if isinstance(clear, int):

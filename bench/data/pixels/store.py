@@ -1,8 +1,8 @@
 """The pixel store: every picture of a dataset decoded and resized once, in one memory-mapped file for all processes.
 
 A store is a folder `<cache>/pixels/<dataset>-<key>/` with `pixels.u8` (height × width × 3 bytes per picture, one after
-the other) and `index.json` (sizes and a CRC-32 a picture). The key hashes names, file sizes, modification times,
-policy and the Pillow version, so a store never goes stale. Every picture is checked once per process, when it is
+the other) and `index.json` (sizes and a CRC-32 a picture). The key hashes the folder, names, file sizes and
+times, policy and the Pillow version, so a store never goes stale. Every picture is checked once per process, when it is
 first read; damaged ones alone are decoded again.
 """
 
@@ -121,14 +121,15 @@ def store_folder(dataset: Dataset, policy: Policy, cache: Path) -> Path:
 
 
 def store_key(dataset: Dataset, policy: Policy) -> str:
-    """A hash of everything that decides the stored bytes: names, sizes, modification times, policy, Pillow."""
-    digest = hashlib.sha256(f"{FORMAT} {policy.text()} pillow {PIL.__version__}\n".encode())
+    """A hash of everything that decides the stored bytes: the files (folder, names, sizes, times), policy, Pillow."""
+    head = f"{FORMAT} {policy.text()} pillow {PIL.__version__} {dataset.root.resolve()}\n"
+    digest = hashlib.sha256(head.encode(errors="surrogateescape"))
     for name, path in zip(dataset.table["image"], dataset.paths(), strict=True):
         try:
             facts = path.stat()
         except OSError as error:
             raise DataError(f"{dataset.name}: cannot read {path} ({error.strerror}).") from None
-        digest.update(f"{name}\t{facts.st_size}\t{facts.st_mtime_ns}\n".encode())
+        digest.update(f"{name}\t{facts.st_size}\t{facts.st_mtime_ns}\t{facts.st_ctime_ns}\n".encode())
     return digest.hexdigest()[:20]
 
 

@@ -11,6 +11,8 @@ from bench.data.labels.match import Labels, Row, assemble, label_file
 from bench.data.labels.tree import Tree, find_tree
 
 OFFICIAL_TEST = "labels640.csv"
+OFFICIAL_VAL = ("labels=640_padded.csv", "labels<=640_padded.csv")
+"""The authors' list of what they train and validate on, under the names that it goes by."""
 
 
 class Flive(DatasetSource):
@@ -34,13 +36,29 @@ class Flive(DatasetSource):
         tree = find_tree(self.name, self.place.path, [("database",)], self.layout, self.obtain)
         sheet = read_csv(self.name, label_file(self, tree, "labels_image.csv", "database/labels_image.csv"))
         scores, names = sheet.numbers_of("mos", *self.score_range), sheet.names("name")
-        test = self._official_test(tree, set(names))
+        test, val = self._official_test(tree, set(names)), self._official_val(tree)
         rows = []
         for i, name in enumerate(names):
-            part = ("test" if name in test else "train") if test else ""
+            part = ("test" if name in test else "val" if name in val else "train") if test else ""
             rows.append(Row(f"database/{name}", scores[i], sheet.where(i), name, official=part))
-        notes = () if test else (f"{NO_OFFICIAL}: {OFFICIAL_TEST} is not there",)
+        notes: tuple[str, ...] = ()
+        if not test:
+            notes = (f"{NO_OFFICIAL}: {OFFICIAL_TEST} is not there",)
+        elif not val:
+            notes = (f"official split: {OFFICIAL_VAL[0]} is not there, so the authors' validation part is trained on",)
         return Labels(tree, rows, sheet, grouped=False, notes=notes)
+
+    def _official_val(self, tree: Tree) -> set[str]:
+        """The pictures that the authors validate on, or nothing where their list is not there."""
+        path = tree.file(*OFFICIAL_VAL, *(f"database/{file}" for file in OFFICIAL_VAL))
+        if path is None:
+            return set()
+        sheet = read_csv(self.name, tree.path(path))
+        marks = [mark.lower() for mark in sheet.text("is_valid")]
+        strange = [i for i, mark in enumerate(marks) if mark not in ("true", "false")]
+        if strange:
+            raise sheet.wrong(strange[0], f"is_valid is {marks[strange[0]]!r}, neither true nor false")
+        return {name for name, mark in zip(sheet.names("name_image"), marks, strict=True) if mark == "true"}
 
     def _official_test(self, tree: Tree, known: set[str]) -> set[str]:
         """The names of labels640.csv (pictures of more than 640 pixels), or nothing where it is not there."""

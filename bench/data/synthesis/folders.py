@@ -47,11 +47,12 @@ def publish(target: Path, build: Callable[[Path], str], recipe: dict[str, Any]) 
     """Let `build` fill a folder and return its content hash, then put the folder at `target` in one step.
 
     Two processes may do this at once: the second finds the first one's folder in place and discards its own.
-    A folder that is there but damaged or of another recipe is replaced; one that we did not make is refused.
+    A folder that is there but damaged or of other content is replaced; one that we did not make, or that somebody
+    has put a file into, is refused.
     """
     target = Path(target)
-    if target.exists() and not _replaceable(target):
-        raise DataError(f"{target} exists and is not a dataset made here; remove it or choose another folder")
+    if target.exists():
+        _refuse_what_is_not_ours(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         _sweep(target)
@@ -87,9 +88,10 @@ def verified(target: Path, recipe: dict[str, Any]) -> str | None:
 def _place(scratch: Path, target: Path, content: str, recipe: dict[str, Any]) -> str:
     for _ in range(5):
         standing = verified(target, recipe)
-        if standing is not None:
-            return standing
+        if standing == content:
+            return content
         if target.exists():
+            _refuse_strangers(target, {*_files_in(scratch), *_listed(target)})
             _retire(target)
         try:
             scratch.rename(target)
@@ -111,10 +113,38 @@ def _retire(target: Path) -> None:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def _replaceable(target: Path) -> bool:
-    if not target.is_dir():
-        return False
-    return (target / MANIFEST).exists() or (target / "dmos.csv").exists() or not any(target.iterdir())
+def made_here(folder: Path) -> bool:
+    """Whether a folder holds a manifest of ours that can be read."""
+    return bool(_listed(folder))
+
+
+def _refuse_what_is_not_ours(target: Path) -> None:
+    """Refuse to replace a folder without a manifest, or with files that a readable one does not list."""
+    if not target.is_dir() or (any(target.iterdir()) and not (target / MANIFEST).exists()):
+        raise DataError(f"{target} exists and is not a dataset made here; remove it or choose another folder")
+    if listed := _listed(target):
+        _refuse_strangers(target, listed)
+
+
+def _refuse_strangers(target: Path, ours: set[str]) -> None:
+    """Refuse to delete a folder in which there is more than we made."""
+    strangers = sorted(_files_in(target) - ours - {MANIFEST})
+    if strangers:
+        more = f" and {len(strangers) - 1} more" if len(strangers) > 1 else ""
+        raise DataError(
+            f"{target} would be replaced, but {strangers[0]}{more} in it was not made here; "
+            "move it away or choose another folder"
+        )
+
+
+def _listed(folder: Path) -> set[str]:
+    """The files that a folder's manifest names; none where it has no manifest of ours."""
+    files = (_manifest(folder) or {}).get("files")
+    return set(files) if isinstance(files, dict) else set()
+
+
+def _files_in(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
 
 
 def _manifest(folder: Path) -> dict[str, Any] | None:
@@ -126,12 +156,8 @@ def _manifest(folder: Path) -> dict[str, Any] | None:
 
 
 def _write_manifest(folder: Path, content: str, recipe: dict[str, Any]) -> None:
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    record = {
-        "content": content,
-        "recipe": recipe,
-        "files": {path.relative_to(folder).as_posix(): sha256_of(path) for path in files},
-    }
+    files = {name: sha256_of(folder / name) for name in sorted(_files_in(folder))}
+    record = {"content": content, "recipe": recipe, "files": files}
     (folder / MANIFEST).write_text(json.dumps(record, indent=1), encoding="utf-8")
 
 

@@ -20,9 +20,9 @@ from PIL import Image
 from bench.core.errors import DataError, UsageError
 from bench.core.files import writable_name
 from bench.core.progress import Report
-from bench.data.pixels.decode import decode
+from bench.data.pixels.decode import decode, size_of
 from bench.data.synthesis.distortions import CHROMA_ONLY, DISTORTIONS, LEVELS, distort, from_bytes, to_bytes
-from bench.data.synthesis.folders import ContentHash, publish
+from bench.data.synthesis.folders import MANIFEST, ContentHash, made_here, publish
 from bench.data.synthesis.human_cells import combined, human_cells
 
 Photo = tuple[str, "np.ndarray | Path"]
@@ -37,6 +37,9 @@ _RULES = 1
 
 _STAGES = ("blur", "spatial", "brightness", "contrast", "colour", "noise", "sharpness", "quantization", "compression")
 """In which order several distortions befall one picture: optics, scene, sensor, processing, code."""
+
+SHOWN = 5
+"""How many photographs a message names."""
 
 _ALL_KINDS = tuple(entry.kind for entry in DISTORTIONS)
 
@@ -91,15 +94,16 @@ def synthesize(
 
 
 def photos_in(folder: Path) -> list[Photo]:
-    """Every picture file below `folder` but for hidden ones; its path is the name of its content group."""
+    """Every picture file below `folder`, but for hidden ones and sets made here; its path names its content group."""
     if not folder.is_dir():
         raise UsageError(f"There is no folder of photographs {folder}.")
     endings = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"}
     photos: list[Photo] = []
+    sets = {path.parent for path in folder.rglob(MANIFEST) if made_here(path.parent)}
     for path in sorted(folder.rglob("*")):
         below = path.relative_to(folder)
-        hidden = any(part.startswith(".") for part in below.parts)
-        if path.suffix.lower() in endings and not hidden and path.is_file():
+        left_out = any(part.startswith(".") for part in below.parts) or not sets.isdisjoint(path.parents)
+        if path.suffix.lower() in endings and not left_out and path.is_file():
             photos.append((writable_name(below.as_posix()), path))
     if not photos:
         raise DataError(f"no photographs (png, jpg, tif, bmp, webp) in {folder}")
@@ -113,9 +117,29 @@ def _check(photos: Sequence[Photo], recipe: Recipe) -> None:
         raise DataError("two photographs have the same name; their crops would count as one content")
     if not set(recipe.kinds) <= set(_ALL_KINDS) or not set(recipe.levels) <= set(LEVELS):
         raise DataError(f"kinds are 1-25 and levels 1-5, not {recipe.kinds} and {recipe.levels}")
+    cells = len(recipe.kinds) * len(recipe.levels)
+    if recipe.per_image == "single" and (recipe.per_crop or 0) > cells:
+        raise DataError(f"a crop has {cells} different versions at most, not {recipe.per_crop}")
     families = {DISTORTIONS[kind - 1].family for kind in recipe.kinds if kind not in CHROMA_ONLY}
     if recipe.per_image == "wild" and len(families) < 3:
         raise DataError("several distortions per picture need kinds from at least three families besides colour")
+    _refuse_small(photos, recipe)
+
+
+def _refuse_small(photos: Sequence[Photo], recipe: Recipe) -> None:
+    """Name all photographs that are smaller than the crops before any is distorted."""
+    width, height = recipe.size
+    sizes = {
+        name: size_of(source, "photographs") if isinstance(source, Path) else (source.shape[1], source.shape[0])
+        for name, source in photos
+    }
+    small = [f"{name} ({w}x{h})" for name, (w, h) in sizes.items() if w < width or h < height]
+    if small:
+        more = f" and {len(small) - SHOWN} more" if len(small) > SHOWN else ""
+        raise DataError(
+            f"{', '.join(small[:SHOWN])}{more}: smaller than {width}x{height}; "
+            "leave such photographs out or ask for a smaller size"
+        )
 
 
 def _build(photos: Sequence[Photo], folder: Path, recipe: Recipe, progress: Report | None) -> str:
@@ -152,11 +176,6 @@ def _crops(photos: Sequence[Photo], recipe: Recipe) -> Iterator[tuple[str, np.nd
         picture = Image.fromarray(pixels)
         spare = 1.0 if recipe.crops == 1 else 1.5
         cover = max(width / picture.width, height / picture.height)
-        if cover > 1:
-            raise DataError(
-                f"the photograph {name} ({picture.width}x{picture.height}) is smaller than {width}x{height}; "
-                "leave it out or ask for a smaller size"
-            )
         scale = min(1.0, cover * spare)
         shape = (max(width, round(picture.width * scale)), max(height, round(picture.height * scale)))
         if shape != picture.size:

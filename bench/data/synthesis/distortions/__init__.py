@@ -2,8 +2,12 @@
 
 Strengths are those of the KADIS generator. What stands in for what: total variation for the DnCNN denoiser
 (15), Pillow's median cut for MATLAB's minimum-variance palette (6), Gaussian speckle for imnoise's uniform
-one (14). The disk of the lens blur (2) is a quarter of a pixel wider than KADIS' radius. Kernels, patches and
-blocks have KADID's sizes in pixels whatever the size of the picture.
+one (14). The disk of the lens blur (2) is a quarter of a pixel wider than KADIS' radius. The noise on
+luma and chroma (12) is on full-range YCbCr, MATLAB's on the studio range: its variance there is 1.32 times ours. A
+shifted green channel (5) is blended by a tenth everywhere, KADIS' not at all in flat places. Otsu's classes (22) are
+shown by their means; KADIS shows their upper bounds, black and white at the ends, which is some
+6 dB stronger. Nothing is stretched to the full range before or after. Kernels, patches and blocks have KADID's sizes in
+pixels whatever the size of the picture.
 """
 
 from __future__ import annotations
