@@ -89,7 +89,7 @@ SETTINGS: dict[str, Option] = {
         Option(
             "executor", 'Literal["serial", "ray"]', "serial", meaning="Runs one by one here, or spread over a cluster."
         ),
-        Option("address", "str", "", meaning="A running Ray cluster.", unset="this machine alone"),
+        Option("address", "str", "", meaning="A running Ray cluster.", unset="$RAY_ADDRESS, else this machine alone"),
         Option(
             "log",
             "str",

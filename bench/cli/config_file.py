@@ -14,7 +14,7 @@ from bench.core.hashes import TOKEN
 
 FILE = "bench.toml"
 SECTIONS: Mapping[str, str] = {
-    "run": "what is run, where, and how: the settings that flags have too",
+    "run": "what is run, where, and how; most settings have a flag",
     "recipe": "how every method is trained and scored",
     "method": "a section for each method, [method.glia]: its options, and what it changes in the recipe",
     "data": "where the datasets lie, and sets of your own",

@@ -22,6 +22,8 @@ from bench.planning.usual import own_recipe, preset_options, preset_recipe
 
 TYPES = {"str": "text", "int": "whole number", "float": "number", "bool": "true or false"}
 TYPES |= {COUNT_OR_AUTO: "whole number or auto"}
+FILE_ONLY = ("cache", "cache_limit_gb", "checkpoint_minutes", "keep_weights", "threads")
+"""The settings of `[run]` for which `bench run` has no flag."""
 HEADER = ("name", "value", "default", "meaning")
 VARIABLES = {
     CACHE_VARIABLE: "Folder for pixel stores, frozen inputs and converted weights; `cache` in `[run]` goes before it.",
@@ -43,7 +45,7 @@ found above, `results` stands beside it too. What the file says and nobody knows
 ```toml
 plugins = ["mine.py"]        # files with further methods, protocols, datasets or figures
 
-[run]                        # settings that flags have too
+[run]                        # settings of the command, most of which have a flag
 method = ["glia", "lora"]
 splits = 5
 
@@ -145,10 +147,12 @@ def _said(values: Mapping[str, Any]) -> str:
 def page() -> str:
     """docs/configuration.md."""
     parts = [INTRODUCTION, "Sections: " + "; ".join(f"`{name}` ({what})" for name, what in SECTIONS.items()) + "."]
-    parts += ["## `[run]`", _table(SETTINGS.values())]
+    no_flag = ", ".join(f"`{name}`" for name in FILE_ONLY)
+    parts += ["## `[run]`", f"In the file alone, without a flag: {no_flag}.", _table(SETTINGS.values())]
     parts += ["## `[recipe]`", "Presets, sets and methods change some of it: `bench config --all`."]
     parts += [_table(recipe_options().values())]
-    parts += ["## Of a run", "With `--set` only, for they say what a protocol's runs are.", _table(run_options())]
+    how = "With `--set`, not in bench.toml, for they say what a protocol's runs are; `split_rule` has a flag too."
+    parts += ["## Of a run", how, _table(run_options())]
     parts += ["## `[method.NAME]`", *_cards(METHODS, recipes_of_method)]
     parts += ["## Options of protocols", "With `--set PROTOCOL.KEY=VALUE`.", *_cards(PROTOCOLS, lambda _name: [])]
     parts += ["## `[data]`", _meanings(SETTINGS_OF_ALL), "### `[data.NAME]`, for every set", _meanings(COMMON_SETTINGS)]

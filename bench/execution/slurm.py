@@ -20,7 +20,8 @@ SCRIPT = """#!/bin/bash
 #SBATCH --cpus-per-task={cpus}
 {card}#SBATCH --time=24:00:00
 # Two minutes before the end of its time a member stops after the step and checkpoints; its run goes on elsewhere.
-#SBATCH --signal=TERM@120
+# "B:" sends it to the member itself, which stands where the batch shell stood; without, only to steps of srun.
+#SBATCH --signal=B:TERM@120
 #SBATCH --requeue
 
 cd {folder}

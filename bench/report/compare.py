@@ -38,7 +38,7 @@ PROMISES = (
 class PairedDifference:
     """One experiment: `effect` is the mean of a − b over the splits both have.
 
-    `low`, `high` and `p` are over splits and None below three of them; `p_holm` is corrected for all experiments.
+    `low`, `high` and `p` are over splits and None below three of them; `p_holm` is corrected for those of its preset.
     """
 
     experiment: Experiment

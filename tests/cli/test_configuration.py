@@ -1,5 +1,6 @@
 """Every option can be looked up: what it is called, which values it takes, what it means, and what is in force."""
 
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -8,8 +9,9 @@ import pytest
 from typer.testing import CliRunner
 
 from bench.cli import app
+from bench.cli.commands.run import run
 from bench.cli.config import SETTINGS, file_settings, read_config
-from bench.cli.settings import page, recipe_in_force, run_options, settings_in_force
+from bench.cli.settings import FILE_ONLY, page, recipe_in_force, run_options, settings_in_force
 from bench.core.errors import UsageError
 from bench.core.registry import DATASETS, METHODS, PROTOCOLS
 from bench.core.spec import RECIPE_BELOW, RECIPE_LEAST, Recipe, recipe_options
@@ -47,6 +49,11 @@ def test_the_page_is_what_the_source_says():
     assert (ROOT / "docs" / "configuration.md").read_text() == page(), (
         "make it anew: python -m bench.cli.settings > docs/configuration.md"
     )
+
+
+def test_the_settings_that_have_no_flag_are_named():
+    flags = {name.removesuffix("_steps") for name in inspect.signature(run).parameters}  # compile_steps is --compile
+    assert set(SETTINGS) - flags == set(FILE_ONLY)
 
 
 def test_the_page_can_be_written_without_torch():

@@ -57,9 +57,8 @@ def test_the_best_rate_is_the_one_with_the_best_mean_among_those_that_never_dive
 
 
 def test_the_page_shows_means_the_best_bold_and_what_diverged_or_was_not_tried():
-    page = page_of(
-        {"GLIA (trial), lambda_init=1": {"0.001": [0.5, 0.5], "0.003": [0.7, None]}, "other": {"0.01": [0.2]}, "begun": {}}
-    )
+    changed = {"0.001": [0.5, 0.5], "0.003": [0.7, None]}
+    page = page_of({"GLIA (trial), lambda_init=1": changed, "other": {"0.01": [0.2]}, "begun": {}})
     assert r"| GLIA (trial), lambda\_init=1 | **0.500** | – |  |" in page
     assert "| other |  |  | **0.200** |" in page
     assert "begun" not in page

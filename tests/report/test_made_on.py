@@ -132,6 +132,9 @@ def test_two_machines_of_unlike_instruction_sets_may_fill_one_folder_and_tables_
     for words in (("table", "main", "--notes"), ("verify",)):
         said = " ".join(bench(*words).output.split())
         assert re.search(r"Mixed: split [01] of Linear probe was trained with .+, the others with", said)
+    strict = bench("verify", "--strict")
+    assert strict.exit_code == 1
+    assert "Error: What is mixed is refused under --strict." in strict.output
 
 
 def test_the_page_on_records_names_every_field_of_a_record_and_no_other(tmp_path, data, machine):

@@ -1,6 +1,7 @@
 """The array-job script: what it says, and that its members share a plan without making a run twice."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -37,6 +38,12 @@ def test_the_script_runs_the_same_command_without_asking_for_a_script():
     assert "--gres=gpu:1" in text
     assert "--gres" not in script(words, tasks=4, results=Path("results"), device="cpu", threads=0)
     subprocess.run(["bash", "-n"], input=text, text=True, check=True)
+
+
+def test_the_warning_before_the_limit_goes_to_the_member_which_replaces_the_batch_shell():
+    text = script(["run"], tasks=1, results=Path("results"), device="cpu", threads=0)
+    assert "#SBATCH --signal=B:TERM@120\n" in text
+    assert re.search(r"^exec ", text, re.MULTILINE)
 
 
 @pytest.mark.slow

@@ -29,4 +29,4 @@ BackboneFile = Annotated[
     Optional[Path],
     typer.Option("--weights", metavar="FILE", help="The backbone's file, where a run was made with one."),
 ]
-CnnFile = Annotated[Optional[Path], typer.Option("--cnn-weights", help="The same for LoDa's CNN.")]
+CnnFile = Annotated[Optional[Path], typer.Option("--cnn-weights", help="The same for a method's CNN.")]

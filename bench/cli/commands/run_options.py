@@ -22,7 +22,7 @@ Protocols = Annotated[Words, typer.Option("--protocol", "-p", help="Protocols, s
 Preset = Annotated[Name, typer.Option("--preset", help="demo, study or paper.")]
 Backbone = Annotated[Name, typer.Option("--backbone", help="A timm ViT by name.")]
 Weights = Annotated[str, typer.Option("--weights", help="pretrained, random, or a weights file.")]
-CnnWeights = Annotated[Optional[Path], typer.Option("--cnn-weights", help="A weights file for LoDa's CNN.")]
+CnnWeights = Annotated[Optional[Path], typer.Option("--cnn-weights", help="A weights file for a method's CNN.")]
 Sets = Annotated[
     Words, typer.Option("--dataset", "-d", help="Only these datasets, separated by commas; else all configured.")
 ]
@@ -58,7 +58,7 @@ Graphs = Annotated[
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Store no frozen inputs: each run computes its own.")]
 Partial = Annotated[bool, typer.Option("--partial", help="Accept a subset of a dataset, with a warning.")]
 Executor = Annotated[Name, typer.Option("--executor", help="serial (here, one by one) or ray (a cluster).")]
-Address = Annotated[Name, typer.Option("--address", help="A running Ray cluster; this machine alone if not given.")]
+Address = Annotated[Name, typer.Option("--address", help="A Ray cluster; else $RAY_ADDRESS, else this machine.")]
 EmitSlurm = Annotated[Optional[Path], typer.Option("--emit-slurm", help="Only write an array-job script for Slurm.")]
 SlurmTasks = Annotated[int, typer.Option("--slurm-tasks", min=1, help="How many members the array has.")]
 CheckOverlap = Annotated[

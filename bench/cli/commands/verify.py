@@ -32,6 +32,7 @@ def verify(
     """Recompute every metric from stored predictions. Hashes, splits and specs are checked too."""
     from bench.cli.invocation import configure, results_folder
     from bench.core.code import made_by_other_code, told_apart
+    from bench.core.errors import MixedError
     from bench.core.progress import counted
     from bench.records.results import Results as Records
     from bench.records.store import Store
@@ -51,7 +52,9 @@ def verify(
     for line in filter(None, [earlier_remark(records), *unlike]):
         say(line)
     far = _hold_against_reference(store) if reference else 0
-    raise typer.Exit(1 if findings or far or (strict and unlike) else 0)
+    if strict and unlike:
+        raise MixedError("What is mixed is refused under --strict.")
+    raise typer.Exit(1 if findings or far else 0)
 
 
 def _hold_against_reference(store: Store) -> int:
