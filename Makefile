@@ -42,6 +42,7 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 results: install
 	$(BIN)/python -m bench.report.reference --tables
 	$(BIN)/python -m benchmarks.trial_table
+	$(BIN)/python -m benchmarks.trial_rates
 
 clean:
 	rm -rf $(VENV) build *.egg-info

@@ -66,7 +66,7 @@ def page_of(known: Mapping[str, Scores]) -> str:
     """The page in Markdown: a row for each change, a column for each rate, the best bold."""
     rates = sorted({rate for scores in known.values() for rate in scores}, key=float)
     rows = [("Change", *rates), ("---", *["---:"] * len(rates))]
-    for change in sorted(change for change in known if known[change]):
+    for change in sorted(known):
         best = best_rate(known[change])
         rows.append((change.replace("_", r"\_"), *(_cell(known[change].get(rate), rate == best) for rate in rates)))
     return "\n".join(
@@ -98,7 +98,8 @@ def main() -> None:
     known = json.loads(KEPT.read_text(encoding="utf-8")) if KEPT.exists() else {}
     if wish.results:
         for change, scores in searched(Store(wish.results / "tuning")).items():
-            known[change] = {**known.get(change, {}), **scores}
+            if scores:  # a search that has only begun has none yet
+                known[change] = {**known.get(change, {}), **scores}
         KEPT.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     if not known:
         raise SystemExit(f"{KEPT} is not there yet: name a results folder with searches.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from bench.core.registry import add_plugin_file
 from bench.planning.presets import preset_named
 from bench.planning.tuning import Search, candidates
 from bench.records.store import Store
-from benchmarks.trial_rates import best_rate, page_of, searched
+from benchmarks.trial_rates import KEPT, RATES_PAGE, best_rate, page_of, searched
 from tests.report.records import body_of
 
 PLUGIN = Path(__file__).parents[2] / "benchmarks" / "glia_trial.py"
@@ -58,7 +59,10 @@ def test_the_best_rate_is_the_one_with_the_best_mean_among_those_that_never_dive
 
 def test_the_page_shows_means_the_best_bold_and_what_diverged_or_was_not_tried():
     changed = {"0.001": [0.5, 0.5], "0.003": [0.7, None]}
-    page = page_of({"GLIA (trial), lambda_init=1": changed, "other": {"0.01": [0.2]}, "begun": {}})
+    page = page_of({"GLIA (trial), lambda_init=1": changed, "other": {"0.01": [0.2]}})
     assert r"| GLIA (trial), lambda\_init=1 | **0.500** | – |  |" in page
     assert "| other |  |  | **0.200** |" in page
-    assert "begun" not in page
+
+
+def test_the_committed_page_is_what_the_kept_searches_say():
+    assert RATES_PAGE.read_text(encoding="utf-8") == page_of(json.loads(KEPT.read_text(encoding="utf-8")))
