@@ -22,9 +22,7 @@ Protocols = Annotated[Words, typer.Option("--protocol", "-p", help="Protocols, s
 Preset = Annotated[Name, typer.Option("--preset", help="demo, study or paper.")]
 Backbone = Annotated[Name, typer.Option("--backbone", help="A timm ViT by name.")]
 Weights = Annotated[str, typer.Option("--weights", help="pretrained, random, or a weights file.")]
-CnnWeights = Annotated[
-    Optional[Path], typer.Option("--cnn-weights", help="A weights file for a method's CNN, as LoDa's.")
-]
+CnnWeights = Annotated[Optional[Path], typer.Option("--cnn-weights", help="A weights file for LoDa's CNN.")]
 Sets = Annotated[
     Words, typer.Option("--dataset", "-d", help="Only these datasets, separated by commas; else all configured.")
 ]
