@@ -17,6 +17,7 @@ class Ablation(Protocol):
     """Components, guidance, strategies and their budget-matched twin, pretraining, scale and modules together."""
 
     title: ClassVar[str] = "All ablations"
+    refuses: ClassVar[tuple[str, ...]] = ("backbone", "weights", "fraction", "budget")
 
     def plan(self, request: Request) -> list[RunSpec]:
         """The runs of all parts; what two of them share is made once."""

@@ -16,6 +16,7 @@ class Components(Protocol):
     """GLIA without local-global fusion, without global-local refinement, and whole (GLIA Table 4)."""
 
     title: ClassVar[str] = "Components of GLIA"
+    refuses: ClassVar[tuple[str, ...]] = ("fraction", "budget")
 
     def plan(self, request: Request) -> list[RunSpec]:
         """The three variants; nothing where GLIA was not asked for."""

@@ -10,7 +10,6 @@ from bench.planning.protocol import Protocol, Request
 from bench.records.results import Experiment, Results
 from bench.report.table import Number, Table
 from bench.report.tables.fill import Column, Layout, Line, PresetResults, by_preset, dataset_title, fill
-from protocols.variants import belongs_to_an_ablation
 
 SOURCES = {
     "split": "Trained on the training part of each split of the source, tested on the whole target; medians over "
@@ -28,6 +27,7 @@ class Cross(Protocol):
 
     title: ClassVar[str] = "Across datasets"
     pairs: ClassVar[bool] = True
+    refuses: ClassVar[tuple[str, ...]] = ("fraction",)
 
     source: Literal["split", "all"] = "split"
     """Trained on the training part of each split of the source, or on all of it."""
@@ -54,7 +54,7 @@ def _table(part: PresetResults, source: str) -> Table | None:
     experiments = {(e.train, e.tested) for e in part.across(source)}
     pairs = [pair for pair in part.preset.cross if pair in experiments] + sorted(experiments - set(part.preset.cross))
     columns = [_column(train, test, source) for train, test in pairs]
-    arms = [arm for arm in part.arms_in(columns) if not belongs_to_an_ablation(arm, part)]
+    arms = part.arms_in(columns)
     if not arms:
         return None
     layout = Layout(

@@ -22,6 +22,7 @@ class DataEfficiency(Protocol):
     """Training parts of 20, 40 and 60% of a set, nested, its test part fixed (GLIA Table 3, LoDa Table 5)."""
 
     title: ClassVar[str] = "Data efficiency"
+    refuses: ClassVar[tuple[str, ...]] = ("fraction",)
 
     fractions: str = "0.2,0.4,0.6"
     """Shares of the set that are trained on, beside the usual 0.8."""

@@ -12,7 +12,7 @@ from bench.report.arms import Arm
 from bench.report.breakdown import FEWEST, by_distortion, by_family, family_of, place_of
 from bench.report.table import Table
 from bench.report.tables.fill import Column, Layout, Line, PresetResults, by_preset, dataset_title, fill, transposed
-from protocols.variants import belongs_to_an_ablation
+from protocols.variants import compared
 
 NOTE = (
     "From the stored predictions of main: correlations among the test images of one distortion or family. PLCC is of "
@@ -25,6 +25,7 @@ class Distortions(Protocol):
     """PLCC and SRCC within each distortion and family, on sets that know their distortions (LoDa Fig. 4)."""
 
     title: ClassVar[str] = "By distortion"
+    refuses: ClassVar[tuple[str, ...]] = ("fraction",)
 
     def plan(self, request: Request) -> list[RunSpec]:
         """The runs of `main` on these sets: nothing is trained for this protocol alone."""
@@ -47,7 +48,7 @@ class Distortions(Protocol):
 
 def _tables(part: PresetResults, dataset: str) -> list[Table]:
     experiment = Experiment(dataset, Target.of(dataset))
-    arms = [arm for arm in part.arms_in([Column("", experiment)]) if not belongs_to_an_ablation(arm, part)]
+    arms, left_out = compared(part, [Column("", experiment)])
     records = [record for arm in arms for record in part.runs(arm, experiment)]
     scored, kinds = _scored(records, experiment.target)
     if not kinds:
@@ -58,14 +59,16 @@ def _tables(part: PresetResults, dataset: str) -> list[Table]:
     kinds = [kind for kind in kinds if f"srcc/distortion/{kind}" in measured]
     tables = []
     if families:
-        tables.append(fill(part, _layout(experiment, arms, "family", families)))
+        tables.append(fill(part, _layout(experiment, arms, "family", families, left_out)))
     if kinds:
-        by_kind = fill(part, _layout(experiment, arms, "distortion", kinds))
+        by_kind = fill(part, _layout(experiment, arms, "distortion", kinds, left_out))
         tables.append(transposed(by_kind, ("Distortion", "Metric")))
     return tables
 
 
-def _layout(experiment: Experiment, arms: Iterable[Arm], level: str, groups: Iterable[str]) -> Layout:
+def _layout(
+    experiment: Experiment, arms: Iterable[Arm], level: str, groups: Iterable[str], left_out: Iterable[str]
+) -> Layout:
     columns = [
         Column(group.replace("_", " "), experiment, f"{metric}/{level}/{group}", title)
         for group in groups
@@ -79,7 +82,7 @@ def _layout(experiment: Experiment, arms: Iterable[Arm], level: str, groups: Ite
         leads=("Method",),
         columns=tuple(columns),
         lines=tuple(Line((arm.title,), arm, arm) for arm in arms),
-        notes=(NOTE,),
+        notes=(NOTE, *left_out),
     )
 
 

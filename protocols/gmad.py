@@ -12,7 +12,6 @@ from bench.records.results import Experiment, Predictions, Record, Results
 from bench.report.arms import Arm
 from bench.report.table import Number, Row, Table
 from bench.report.tables.fill import Column, Layout, Line, PresetResults, by_preset, dataset_title, fill
-from protocols.variants import belongs_to_an_ablation
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,6 +44,7 @@ class Gmad(Protocol):
 
     title: ClassVar[str] = "gMAD competition"
     pairs: ClassVar[bool] = True
+    refuses: ClassVar[tuple[str, ...]] = ("fraction",)
 
     def plan(self, request: Request) -> list[RunSpec]:
         """The runs of `cross` for these pairs of sets, and DEIQT's, which GLIA meets in its Fig. 4."""
@@ -67,7 +67,7 @@ class Gmad(Protocol):
 
 
 def _tables(part: PresetResults, experiment: Experiment) -> list[Table]:
-    arms = [arm for arm in part.arms_in([Column("", experiment)]) if not belongs_to_an_ablation(arm, part)]
+    arms = part.arms_in([Column("", experiment)])
     matches = _matches(part, arms, experiment)
     if not matches:
         return []

@@ -22,6 +22,7 @@ class Guidance(Protocol):
     """The four pairings of the semantic view x_s and the detail view x_d in GLIA (GLIA Table 5)."""
 
     title: ClassVar[str] = "Guidance of GLIA"
+    refuses: ClassVar[tuple[str, ...]] = ("fraction", "budget")
 
     def plan(self, request: Request) -> list[RunSpec]:
         """The four variants; nothing where GLIA was not asked for."""

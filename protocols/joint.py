@@ -11,7 +11,6 @@ from bench.planning.protocol import Protocol, Request
 from bench.records.results import Experiment, Results
 from bench.report.table import Table
 from bench.report.tables.fill import Column, Layout, Line, PresetResults, by_preset, dataset_title, fill
-from protocols.variants import belongs_to_an_ablation
 
 IN_THE_MIX, NOT_TRAINED_ON = "Trained on: test part", "Not trained on: whole"
 NOTE = (
@@ -27,6 +26,7 @@ class Joint(Protocol):
     pairs: ClassVar[bool] = True
     mixes: ClassVar[bool] = True
     looks_for_shared_pictures: ClassVar[bool] = True
+    refuses: ClassVar[tuple[str, ...]] = ("fraction",)
 
     shares: Literal["equal", "size"] = "equal"
     """What each set's share of a batch goes by: the same for all, or the size of its training part."""
@@ -71,7 +71,7 @@ def _table(part: PresetResults, mix: str) -> Table | None:
     order = {name: place for place, name in enumerate(dict.fromkeys((*part.preset.matrix, *part.preset.main)))}
     experiments = sorted(on_mix, key=lambda e: (e.part == "all", order.get(e.tested, len(order)), e.tested))
     columns = [_column(experiment) for experiment in experiments]
-    arms = [arm for arm in part.arms_in(columns) if not belongs_to_an_ablation(arm, part)]
+    arms = part.arms_in(columns)
     if not arms:
         return None
     name = mix.replace("+", "_").replace("@", "_by_")

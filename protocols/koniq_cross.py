@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 from bench.core.spec import RunSpec, Target
@@ -10,7 +11,7 @@ from bench.records.results import Experiment, Results
 from bench.report.table import Table
 from bench.report.tables.fill import Column, Layout, Line, PresetResults, dataset_title, fill
 from protocols.official import RULE, named, official_parts, refuse_another_rule
-from protocols.variants import belongs_to_an_ablation
+from protocols.variants import compared
 
 SOURCE = "koniq10k"
 METRICS = ("srcc", "plcc")
@@ -26,7 +27,7 @@ class KoniqCross(Protocol):
         """One training on the official part for each split asked for; its model is tested on every other set whole."""
         refuse_another_rule("koniq_cross", request)
         usual = [(SOURCE, target) for target in request.preset.koniq_cross]
-        pairs = request.paired(usual) if usual else []
+        pairs = _from_koniq(request).paired(usual) if usual else []
         tests = {
             train: [Target.of(train), *(Target.of(test, "all") for source, test in pairs if source == train)]
             for train, _ in pairs
@@ -48,6 +49,14 @@ class KoniqCross(Protocol):
         ]
 
 
+def _from_koniq(request: Request) -> Request:
+    """The request with sets that were merely named as what is tested on: the source is known."""
+    named = [name for name in request.wanted(request.preset.koniq_cross) if name != SOURCE]
+    if not request.datasets or not named or request.sets.sources or request.sets.targets:
+        return request
+    return replace(request, datasets=(), sets=replace(request.sets, sources=(SOURCE,), targets=tuple(named)))
+
+
 def tested_from(part: PresetResults, source: str) -> list[Experiment]:
     """What models of a source were tested on: its own test part, the preset's sets in their order, then others."""
     targets = [e.tested for e in part.across() if e.train == source]
@@ -58,7 +67,7 @@ def tested_from(part: PresetResults, source: str) -> list[Experiment]:
 
 def _table(part: PresetResults, source: str) -> Table | None:
     columns = [Column(dataset_title(e.tested), e, metric) for e in tested_from(part, source) for metric in METRICS]
-    arms = [arm for arm in part.arms_in(columns) if not belongs_to_an_ablation(arm, part)]
+    arms, left_out = compared(part, columns)
     if not arms:
         return None
     name = "koniq_cross" if source == SOURCE else f"{source}_cross"
@@ -73,6 +82,7 @@ def _table(part: PresetResults, source: str) -> Table | None:
             "Papers with this table differ in their splits of KonIQ-10k (7,046 to 8,058 pictures learned), in how "
             "pictures reach the network and in whether PLCC is taken after a logistic; none of their numbers was "
             "checked in its own paper's text, so none stands here.",
+            *left_out,
         ),
     )
     return named(fill(part, layout), name)

@@ -10,7 +10,7 @@ from bench.records.results import Results
 from bench.report.table import Table
 from bench.report.tables.fill import Layout, Line, by_preset, fill, own_columns
 from bench.report.tables.ranking import ranking_table
-from protocols.variants import belongs_to_an_ablation
+from protocols.variants import compared
 
 
 class Main(Protocol):
@@ -32,8 +32,7 @@ class Main(Protocol):
         result = []
         for part in by_preset(results):
             columns = own_columns(part.own_test_sets(part.preset.main))
-            arms = part.arms_in(columns)
-            arms = [arm for arm in arms if not belongs_to_an_ablation(arm, part)]
+            arms, left_out = compared(part, columns)
             if arms:
                 layout = Layout(
                     name="main",
@@ -43,6 +42,7 @@ class Main(Protocol):
                     columns=tuple(columns),
                     lines=tuple(Line((arm.title,), arm, arm) for arm in arms),
                     published=(("GLIA", "1"), ("LoDa", "1")),
+                    notes=left_out,
                 )
                 table = fill(part, layout)
                 ranking = ranking_table(table) if part.rules.ranked else None

@@ -11,13 +11,15 @@ from bench.planning.protocol import Protocol, Request
 from bench.records.results import Experiment, Results
 from bench.report.table import Number, Table
 from bench.report.tables.fill import Column, Layout, Line, PresetResults, by_preset, dataset_title, fill
-from protocols.variants import belongs_to_an_ablation
 
 FROZEN = "ridge"
 """The method that leaves the backbone as it is: retention is measured against it."""
+OF_PICTURES = ("size", "short_side", "interpolation", "norm", "views", "tokens")
+"""What of the recipe says how pictures reach the network."""
 RETENTION = (
     "Retention: mean SRCC on the sets that were not trained on, over that of a ridge regression on the frozen "
-    "backbone that learned from the same set; below 1, training lost what the backbone knew of other pictures."
+    "backbone that learned from the same set and sees pictures alike; below 1, training lost what the backbone knew of "
+    "other pictures."
 )
 
 
@@ -27,6 +29,7 @@ class Matrix(Protocol):
     title: ClassVar[str] = "Every set onto every set"
     pairs: ClassVar[bool] = True
     looks_for_shared_pictures: ClassVar[bool] = True
+    refuses: ClassVar[tuple[str, ...]] = ("fraction",)
 
     def plan(self, request: Request) -> list[RunSpec]:
         """One training a set and split; its model is tested on its own test part and on all of every other set."""
@@ -66,7 +69,6 @@ def _table(part: PresetResults) -> Table | None:
         Line((dataset_title(train), arm.title), arm, arm, train=train)
         for train in trains
         for arm in part.arms_in([Column("", e) for e in across if e.train == train])
-        if not belongs_to_an_ablation(arm, part)
     ]
     if not lines:
         return None
@@ -92,14 +94,25 @@ def _with_retention(table: Table, lines: list[Line], tests: list[str]) -> Table:
     ]
     for line, known in zip(lines, unseen, strict=True):
         known.pop(line.train, None)
-    frozen = {line.train: known for line, known in zip(lines, unseen, strict=True) if line.arm.method == FROZEN}
+    plain_last = reversed(list(zip(lines, unseen, strict=True)))
+    frozen = {_seen(line): known for line, known in plain_last if line.arm.method == FROZEN}
     if not frozen:
         return table
     rows = tuple(
-        replace(row, cells=(*row.cells, _retention(line, known, frozen.get(line.train, {}))))
+        replace(row, cells=(*row.cells, _retention(line, known, frozen.get(_seen(line), {}))))
         for line, known, row in zip(lines, unseen, table.rows, strict=True)
     )
     return replace(table, rows=rows, header=(*table.header, ("", "Retention")), notes=(*table.notes, RETENTION))
+
+
+def _seen(line: Line) -> tuple[object, ...]:
+    """What a row shares with the frozen backbone that it is held against: the set, the network, how it sees pictures.
+
+    What stands on no ViT is held against the preset's.
+    """
+    arm = line.arm
+    network = (arm.backbone, arm.weights) if arm.backbone else (arm.plain.backbone, "pretrained")
+    return line.train, *network, arm.precision, arm.limit, *((k, v) for k, v in arm.recipe if k in OF_PICTURES)
 
 
 def _value(cell: Number | str) -> float | None:

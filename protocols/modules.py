@@ -16,6 +16,7 @@ class Modules(Protocol):
     """A plain ViT, the CNN's features added to it, and LoDa's cross-attention to them (LoDa Table 7)."""
 
     title: ClassVar[str] = "Modules of LoDa"
+    refuses: ClassVar[tuple[str, ...]] = ("fraction", "budget")
 
     def plan(self, request: Request) -> list[RunSpec]:
         """Full fine-tuning and LoDa without and with its injector; nothing where these were not asked for."""

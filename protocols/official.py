@@ -11,7 +11,7 @@ from bench.planning.protocol import Protocol, Request
 from bench.records.results import Results
 from bench.report.table import Table
 from bench.report.tables.fill import Layout, Line, PresetResults, by_preset, fill, own_columns
-from protocols.variants import belongs_to_an_ablation
+from protocols.variants import compared
 
 RULE = "official"
 
@@ -55,7 +55,7 @@ def named(table: Table, name: str) -> Table:
 
 def _table(part: PresetResults) -> Table | None:
     columns = own_columns(part.own_test_sets(part.preset.official))
-    arms = [arm for arm in part.arms_in(columns) if not belongs_to_an_ablation(arm, part)]
+    arms, left_out = compared(part, columns)
     if not arms:
         return None
     layout = Layout(
@@ -64,5 +64,6 @@ def _table(part: PresetResults) -> Table | None:
         leads=("Method",),
         columns=tuple(columns),
         lines=tuple(Line((arm.title,), arm, arm) for arm in arms),
+        notes=left_out,
     )
     return named(fill(part, layout), "official")

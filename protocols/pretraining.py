@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from bench.core.spec import RunSpec, Target
+from bench.core.spec import Recipe, RunSpec, Target
 from bench.planning.protocol import Protocol, Request
 from bench.records.results import Results
 from bench.report.arms import Arm
@@ -32,8 +32,12 @@ PRINTED = {
     "ImageNet-1K": "pretrain=ImageNet-1K",
     "ImageNet-21K": "pretrain=ImageNet-21K",
 }
-"""LoDa's words for three of its kinds of pretraining; the fourth has no counterpart, for it does not say which
-multi-modal weights it used."""
+"""LoDa's words for three of its kinds of pretraining; the fourth has no counterpart, for it cites OpenCLIP's models and
+does not say which of them it used."""
+MULTI_MODAL = (
+    "LoDa cites OpenCLIP's models (Cherti et al.) for its multi-modal weights, and does not say which; the row here is "
+    "OpenAI's CLIP."
+)
 
 
 OF_SIZE = ("size", "short_side")
@@ -44,6 +48,7 @@ class Pretraining(Protocol):
     """One method on ViTs with different pretraining (LoDa Table 3, and newer ones; one of them is larger)."""
 
     title: ClassVar[str] = "Pretraining"
+    refuses: ClassVar[tuple[str, ...]] = ("backbone", "weights", "budget")
 
     def plan(self, request: Request) -> list[RunSpec]:
         """Every kind of pretraining; a preset with one kind only (the demo) is compared with random weights."""
@@ -73,7 +78,7 @@ def _table(part: PresetResults) -> Table | None:
             base = replace(arm, backbone=part.preset.backbone, weights="pretrained", recipe=alike)
             kinds.setdefault(base, []).append(arm)
     lines = [
-        Line((base.title, _label(arm) + _size(arm)), arm, base, variant=PRINTED.get(_label(arm), ""))
+        Line((base.title, _label(arm) + _size(arm)), arm, base, variant=_printed(arm))
         for base, arms in sorted(kinds.items(), key=lambda item: item[0].order())
         if len(arms) > 1
         for arm in sorted(
@@ -91,18 +96,28 @@ def _table(part: PresetResults) -> Table | None:
         ranked_within=0,
         published=(("LoDa", "3"),),
         published_lead=lambda row: (row.label, row.variant.partition("=")[2]),
-        notes=("LoDa does not say which multi-modal weights it used; the row here is CLIP's.",)
-        if part.preset.name == "paper"
-        else (),
+        notes=(MULTI_MODAL,) if part.preset.name == "paper" else (),
     )
     return fill(part, layout)
 
 
 def _size(arm: Arm) -> str:
-    """The side of what it sees, where that was changed."""
-    size = dict(arm.recipe).get("size")
-    return f", {size} px" if size else ""
+    """The side of what it sees, where that was changed, and the short side that does not follow from it."""
+    changed = dict(arm.recipe)
+    usual: dict[str, Any] = {name: getattr(Recipe, name) for name in OF_SIZE} | dict(arm.plain.recipe)
+    size, side = (changed.get(name, usual[name]) for name in OF_SIZE)
+    said = f", {size} px" if "size" in changed else ""
+    due = round(usual["short_side"] * size / usual["size"])
+    return said if side == due else f"{said}, short_side={side}"
 
 
 def _label(arm: Arm) -> str:
-    return "none (random weights)" if arm.weights == "random" else LABELS.get(arm.backbone, arm.backbone)
+    if arm.weights == "pretrained":
+        return LABELS.get(arm.backbone, arm.backbone)
+    origin = "none (random weights)" if arm.weights == "random" else f"a file ({arm.weights})"
+    return origin if arm.backbone == arm.plain.backbone else f"{origin}, {arm.backbone}"
+
+
+def _printed(arm: Arm) -> str:
+    """LoDa's words for what it is, where it sees pictures of LoDa's size; nothing else is held against its numbers."""
+    return "" if _size(arm) else PRINTED.get(_label(arm), "")

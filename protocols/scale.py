@@ -20,6 +20,7 @@ class Scale(Protocol):
     """One method on ViT-T, -S, -B and -L (LoDa Table 4, which ends at ViT-B)."""
 
     title: ClassVar[str] = "Size of the backbone"
+    refuses: ClassVar[tuple[str, ...]] = ("backbone", "weights", "budget")
 
     def plan(self, request: Request) -> list[RunSpec]:
         """Every size on the sets of Table 4."""

@@ -24,6 +24,7 @@ class Sensitivity(Protocol):
     """Rate, crops, PLCC, epoch, head, loss, short side, split and precision, one at a time (in none of the papers)."""
 
     title: ClassVar[str] = "Sensitivity to the protocol"
+    refuses: ClassVar[tuple[str, ...]] = ("fraction",)
 
     switches: str = "all"
     """What is turned, with commas: rate, crops, plcc, epoch, head, loss, short_side, split, precision."""

@@ -9,7 +9,7 @@ from bench.planning.protocol import Protocol, Request
 from bench.records.results import Results
 from bench.report.table import Table
 from bench.report.tables.fill import Layout, Line, by_preset, fill, own_columns
-from protocols.variants import belongs_to_an_ablation
+from protocols.variants import compared
 
 
 class Strategies(Protocol):
@@ -31,7 +31,8 @@ class Strategies(Protocol):
         result = []
         for part in by_preset(results):
             columns = own_columns(name for name in part.preset.strategies if name in part.own_test_sets())
-            arms = [arm for arm in part.arms_in(columns) if not arm.budget and not belongs_to_an_ablation(arm, part)]
+            arms, left_out = compared(part, columns)
+            arms = [arm for arm in arms if not arm.budget]
             if len(arms) > 1:
                 layout = Layout(
                     name="strategies",
@@ -40,6 +41,7 @@ class Strategies(Protocol):
                     columns=tuple(columns),
                     lines=tuple(Line((arm.title,), arm, arm) for arm in arms),
                     published=(("GLIA", "6"), ("LoDa", "6")),
+                    notes=left_out,
                 )
                 result.append(fill(part, layout))
         return result

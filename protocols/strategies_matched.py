@@ -13,9 +13,10 @@ from bench.planning.protocol import MethodChoice, Protocol, Request
 from bench.records.results import Results
 from bench.report.table import Table
 from bench.report.tables.fill import Layout, Line, PresetResults, by_preset, fill, own_columns
+from protocols.variants import base_of
 
 BUDGETS = {"paper": 8_000_000, "demo": 2_000_000, "study": 2_000_000}
-"""GLIA's own size on the papers' ViT-B, and about LoDa's smallest on the demo's ViT-S. `--set budget=N` for others."""
+"""GLIA's own size on the papers' ViT-B, and about LoDa's smallest on the demo's ViT-S. `--budget N` for others."""
 
 KNOBS = {
     "adapter": "bottleneck",
@@ -46,11 +47,12 @@ class StrategiesMatched(Protocol):
     bounds: ClassVar[Mapping[str, Bound]] = {"budget": {"least": 0}}
 
     budget: int = 0
-    """Trainable parameters of every strategy; 0: the preset's, 8,000,000 (paper) or 2,000,000 (demo and study)."""
+    """Trainable parameters of every strategy; 0: what --budget says, or the preset's, 8,000,000 (paper) or 2,000,000
+    (demo and study)."""
 
     def plan(self, request: Request) -> list[RunSpec]:
         """Every strategy that can be sized; those that cannot (a linear probe) are left out."""
-        budget = self.budget or BUDGETS[request.preset.name]
+        budget = self.budget or request.common.get("budget") or BUDGETS[request.preset.name]
         sized = [
             MethodChoice(method.name, options)
             for method in request.chosen("adapter", "lora", "vpt", "loda", "glia")
@@ -69,7 +71,9 @@ class StrategiesMatched(Protocol):
             _table(part, budget)
             for part in by_preset(results)
             for budget in sorted({arm.budget for arm in part.arms if arm.budget})
-            if any(arm.budget == budget for arm in part.arms_in(own_columns(part.own_test_sets())))
+            if any(
+                arm.budget == budget and base_of(arm) == arm for arm in part.arms_in(own_columns(part.own_test_sets()))
+            )
         ]
 
 
@@ -101,7 +105,7 @@ def solve(request: Request, method: MethodChoice, backbone: str, budget: int) ->
 
 def _table(part: PresetResults, budget: int) -> Table:
     columns = own_columns(part.own_test_sets(part.preset.strategies))
-    arms = [arm for arm in part.arms_in(columns) if arm.budget == budget]
+    arms = [arm for arm in part.arms_in(columns) if arm.budget == budget and base_of(arm) == arm]
     columns = [column for column in columns if any(part.runs(arm, column.experiment) for arm in arms)]
     layout = Layout(
         name=f"strategies_matched_{budget}",

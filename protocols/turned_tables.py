@@ -79,18 +79,13 @@ def tables_of_preset(parts: Sequence[PresetResults]) -> list[Table]:
     alike: dict[tuple[str, ...], list[Studied]] = {}
     for one in _studied(parts):
         if one.others or not belongs_to_an_ablation(one.base.arm, one.base.part):
-            alike.setdefault((*one.base.part.rules.unusual, *_common(one.base.arm)), []).append(one)
+            alike.setdefault((*one.base.part.rules.unusual, *one.base.arm.changes_beside_backbone()), []).append(one)
     made: list[Table] = []
     for words, found in alike.items():
         turned = {one.dataset for one in found if one.others}
         if turned:
             made += _Tables(words, [one for one in found if one.dataset in turned]).both()
     return made
-
-
-def _common(arm: Arm) -> tuple[str, ...]:
-    """What was changed about an arm but the network it stands on, which a method may have of its own."""
-    return tuple(change for change in arm.run_changes() if not change.startswith("backbone="))
 
 
 def _studied(parts: Sequence[PresetResults]) -> Iterator[Studied]:

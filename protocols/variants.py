@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -13,7 +13,7 @@ from bench.records.results import Experiment, Results
 from bench.report.arms import Arm
 from bench.report.published import PublishedRow
 from bench.report.table import Table
-from bench.report.tables.fill import Layout, Line, PresetResults, by_preset, fill, own_columns
+from bench.report.tables.fill import Column, Layout, Line, PresetResults, by_preset, fill, own_columns
 from protocols.switches import setting_of, switches_at
 
 
@@ -50,6 +50,9 @@ MODULES = (
     Variant({"injector": True}, ("LoDa",), "module=LoDa", "loda"),
 )
 """LoDa's Table 7."""
+
+PARTS: Mapping[str, Sequence[Variant]] = {"components": COMPONENTS, "guidance": GUIDANCE, "modules": MODULES}
+"""The tables of parts that are switched off or exchanged."""
 
 SWITCHES: Mapping[str, Mapping[str, Scalar]] = {
     "glia": {"lgf": True, "glr": True, "guidance": "semantic", "main": "detail"},
@@ -124,6 +127,64 @@ def belongs_to_an_ablation(arm: Arm, results: PresetResults) -> bool:
     usual = set(preset.pretraining) | set(preset.scale) | set(preset.strategies)
     known = set(preset.backbones) | set(preset.scales) | {preset.backbone}
     return arm.backbone in known and results.trained_on(arm) <= usual
+
+
+NAMED = 3
+"""So many of the arms that another table shows are named below a comparison; of more it is said how many."""
+
+
+def compared(part: PresetResults, columns: Sequence[Column]) -> tuple[list[Arm], tuple[str, ...]]:
+    """The arms of a comparison of methods, and what is to be said of those that ablations show in its place.
+
+    An arm whose results in these columns no ablation shows is in the comparison, whatever it was made for.
+    """
+    kept: list[Arm] = []
+    elsewhere: dict[str, list[str]] = {}
+    for arm in part.arms_in(columns):
+        tables = _tables_with(arm, part, columns) if belongs_to_an_ablation(arm, part) else []
+        if not tables:
+            kept.append(arm)
+        for name in tables:
+            elsewhere.setdefault(name, []).append(arm.label())
+    return kept, tuple(_left_out(name, labels) for name, labels in elsewhere.items())
+
+
+def _left_out(table: str, labels: Sequence[str]) -> str:
+    more = f" and {len(labels) - NAMED} more" if len(labels) > NAMED else ""
+    return f"Not here but in the table {table}: {'; '.join(labels[:NAMED])}{more}."
+
+
+def _tables_with(arm: Arm, part: PresetResults, columns: Sequence[Column]) -> list[str]:
+    """The tables of ablations that show all that an arm has in these columns: they know tests on own sets alone."""
+    experiments = {column.experiment for column in columns if part.runs(arm, column.experiment)}
+    if not all(experiment.is_own_test for experiment in experiments):
+        return []
+    if base_of(arm) != arm:
+        return [
+            name for name, variants in PARTS.items() if _stands_among(arm, _lines(part, variants), part, experiments)
+        ]
+    if arm in _turned_in(part):
+        return ["sensitivity"]
+    if arm.budget:
+        return ["strategies_matched"]
+    preset, sets = part.preset, {experiment.train for experiment in experiments}
+    usual = replace(arm, backbone=preset.backbone, weights="pretrained")
+    beside = {name for name in part.trained_on(usual) if part.runs(usual, Experiment(name, Target.of(name)))}
+    shown = {
+        "pretraining": (preset.backbones, preset.pretraining),
+        "scale": (preset.scales if arm.weights == "pretrained" else (), preset.scale),
+    }
+    return [
+        name
+        for name, (backbones, of) in shown.items()
+        if arm.backbone in backbones and sets <= set(of) and beside & set(of)
+    ]
+
+
+def _stands_among(arm: Arm, lines: Sequence[Line], part: PresetResults, experiments: Collection[Experiment]) -> bool:
+    """Whether an arm is one of an ablation's lines and has another beside it."""
+    there = [line for line in lines if any(part.runs(line.arm, experiment) for experiment in experiments)]
+    return arm in {line.arm for line in there} and len({line.lead for line in there}) > 1
 
 
 MANY_SWITCHES = 3

@@ -89,6 +89,7 @@ def _planned(
     ask = Ask(
         preset=whole.preset,
         backbone=backbone or whole["backbone"],
+        standing=frozenset() if backbone else frozenset({"backbone"}),
         splits=whole["splits"],
         seeds=whole["seeds"],
         settings=with_split_rule(texts, "", asked["train_on"] or asked["datasets"], whole),

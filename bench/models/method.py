@@ -152,7 +152,8 @@ class Method:
     them), stored predictions of the runs beside it (`combine`; the option `of` names their methods), or none of these.
     A ViT that is not read is not loaded, and `--backbone` is no part of the run's name."""
     networks: ClassVar[tuple[str, ...]] = ()
-    """Which of its options name a network of its own, by timm name."""
+    """Which of its options name a network of its own, by timm name. `--cnn-weights` is for these, or for an option that
+    is called `cnn`."""
     backbones: ClassVar[Mapping[str, str]] = {}
     """By preset, the ViT that it stands on where nobody names one, as in {"paper": "deit3_small_patch16_224"}; a preset
     that is not there: its usual one."""

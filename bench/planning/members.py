@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import fields
 
 from bench.core.errors import UsageError
@@ -10,6 +10,7 @@ from bench.core.registry import METHODS
 from bench.core.spec import Recipe, RunSpec
 from bench.planning.presets import preset_named
 from bench.planning.protocol import MethodChoice, Request
+from bench.planning.unfit import Planned
 from bench.planning.usual import OWN, fact_of, usual_backbone, usual_recipe
 
 COMMON = ("weights", "cnn_weights", "precision", "limit", "fraction", "source", "split_rule")
@@ -47,7 +48,45 @@ def member_names(spec: RunSpec) -> list[str]:
     return names
 
 
-def refuse_wrong_members(specs: Iterable[RunSpec]) -> None:
-    """Refuse runs that name what they cannot stand on."""
-    for spec in {(s.method, *s.options.items()): s for s in specs if stands_on_runs(s.method)}.values():
-        member_names(spec)
+def without_misled(planned: Sequence[Planned], methods: Collection[str]) -> tuple[list[Planned], tuple[str, ...]]:
+    """(the runs without those that would stand on others than the runs beside them, what is to be said of these).
+
+    Where the method was typed in `methods`, that is refused instead.
+    """
+    specs = [spec for _, some in planned for spec in some]
+    beside: dict[tuple[str, str, int], list[RunSpec]] = {}
+    for spec in specs:
+        beside.setdefault(_place(spec), []).append(spec)
+    misled: dict[str, str] = {}
+    for spec in {s.beside_split: s for s in reversed(specs) if stands_on_runs(s.method)}.values():
+        strangers = (_stranger(member, beside.get(_place(member), ())) for member in members_of(spec))
+        if why := next(filter(None, strangers), ""):
+            misled[spec.beside_split] = f"{spec.method} on {spec.train}: {why}"
+            if spec.method in methods:
+                raise UsageError(f"{misled[spec.beside_split]}. Leave out {spec.method}, or what makes them differ.")
+    kept = [(name, [spec for spec in some if spec.beside_split not in misled]) for name, some in planned]
+    return kept, tuple(dict.fromkeys(misled.values()))
+
+
+def _place(spec: RunSpec) -> tuple[str, str, int]:
+    return spec.method, spec.train, spec.split
+
+
+def _stranger(member: RunSpec, beside: Sequence[RunSpec]) -> str:
+    """Why the runs that are planned beside a run are not the one that it stands on; "" where one is, or none is there.
+
+    It would read an older run, or wait for one that the same command never makes.
+    """
+    if not beside or any(other.training_key == member.training_key for other in beside):
+        return ""
+    said = f"it stands on the usual run of {member.method}, and the one beside it has"
+    return f"{said} {', '.join(f'{name}={value}' for name, value in _unlike(beside[0], member))}"
+
+
+def _unlike(spec: RunSpec, other: RunSpec) -> Iterator[tuple[str, object]]:
+    """What a run has otherwise than another, apart from what both are tested on."""
+    parts = [(one.as_dict(), one.options, one.recipe.as_dict()) for one in (spec, other)]
+    for own, theirs in zip(*parts, strict=True):
+        for name, value in own.items():
+            if name not in ("options", "recipe", "tests") and value != theirs.get(name):
+                yield name, value

@@ -16,15 +16,15 @@ from bench.core.spec import RunSpec, Scalar, recipe_options
 from bench.core.split_rules import is_fixed, splits_in
 from bench.data.locate import LEAST_IMAGES, loader_name
 from bench.planning.asking import runs_of, said_by
+from bench.planning.budgets import sized_to
 from bench.planning.choices import Choices
 from bench.planning.files import weights_token, with_tokens, without_fileless
 from bench.planning.fitting import recipe_value
-from bench.planning.members import refuse_wrong_members, stands_on_runs
+from bench.planning.members import stands_on_runs, without_misled
 from bench.planning.presets import Preset, preset_named
 from bench.planning.protocol import MethodChoice, Request, merge
-from bench.planning.refusals import Wanted, refuse_what_is_dropped
+from bench.planning.refusals import Wanted, refuse_what_is_dropped, refuse_what_no_table_shows
 from bench.planning.unfit import without_unfit
-from bench.planning.usual import preset_options, usual_backbone
 from bench.planning.which_sets import WhichSets, sets_here
 
 RECIPE = "recipe"
@@ -69,6 +69,8 @@ class Ask:
     """Whether methods train by the recipes of their own papers."""
     train_on: Sequence[str] = ()
     test_on: Sequence[str] = ()
+    standing: frozenset[str] = frozenset()
+    """What of all this nobody typed: it stands in bench.toml, for whatever takes it."""
     data: Mapping[str, Any] | None = None
     """What bench.toml says of sets; None: whatever a protocol names is taken to be there."""
 
@@ -110,6 +112,8 @@ def make_plan(ask: Ask) -> Plan:
     ask, named_files = _with_tokens(ask, settings)
     methods, fileless = without_fileless(methods, ask.methods, merged(ask.file.methods, settings.methods))
     files, request = _request(ask, preset, names, methods, settings)
+    refuse_what_no_table_shows(names, request)
+    request, unsized = _sized(ask, request, names)
     planned = [
         (name, runs_of(name, seeded, settings.protocols.get(name, {})))
         for seeded in _seeded(request, ask.seeds or preset.seeds)
@@ -117,8 +121,8 @@ def make_plan(ask: Ask) -> Plan:
     ]
     typed_sets = (*ask.datasets, *ask.train_on, *ask.test_on)
     planned, unfit = without_unfit(planned, ask.methods, typed_sets, ask.data or {})
+    planned, misled = without_misled(planned, ask.methods)
     by_protocol = {name: [spec for n, specs in planned if n == name for spec in specs] for name in names}
-    refuse_wrong_members(spec for _, some in planned for spec in some)
     refuse_what_is_dropped(by_protocol, Wanted(request, settings.protocols, runs_of), ask.methods)
     specs = [spec for _, some in planned for spec in some]
     _refuse_parts_of_fixed_splits(specs)
@@ -130,7 +134,7 @@ def make_plan(ask: Ask) -> Plan:
         asked_by=_asked_by(by_protocol),
         left_out=tuple(sorted(request.sets.left_out)),
         splits_named=bool(ask.splits),
-        unfit=(*fileless, *unfit),
+        unfit=(*fileless, *unsized, *unfit, *misled),
         said=tuple(
             line
             for name in names
@@ -174,22 +178,31 @@ def _request(
     known = min(map(splits_in, rules))
     return files, Request(
         preset=preset,
-        methods=tuple(
-            MethodChoice(m, _sized(m, merged(ask.file.methods, settings.methods).get(m, {}), ask, preset))
-            for m in methods
-        ),
+        methods=tuple(MethodChoice(name, merged(ask.file.methods, settings.methods).get(name, {})) for name in methods),
         datasets=tuple(dict.fromkeys(part for name in ask.datasets for part in sets_of(name))),
         sets=_sets(ask, preset, names),
         splits=ask.splits or known or preset.splits,
         recipe={**ask.file.recipe, **settings.recipe},
         recipes=recipes_of_methods(ask.file, settings),
         options=ask.file.methods,
+        standing=ask.standing,
         common=common | ({"budget": parse_count(ask.budget)} if ask.budget else {}),
         tuned=ask.tuned,
         own_recipes=ask.own_recipes,
         sizer=size_to_budget,
         native=native_size,
     )
+
+
+def _sized(ask: Ask, request: Request, protocols: Sequence[str]) -> tuple[Request, list[str]]:
+    """The request with its methods sized where a budget is asked for, and which of them cannot be."""
+    if not ask.budget or (not request.methods and set(protocols) == {"strategies_matched"}):
+        return request, []
+    if not request.methods:
+        raise UsageError("--budget sizes the methods that are named: say which with --method.")
+    budget = parse_count(ask.budget)
+    methods, said = sized_to(budget, request.methods, ask.methods, request.preset, ask.backbone, size_to_budget)
+    return replace(request, methods=tuple(methods)), said
 
 
 def _sets(ask: Ask, preset: Preset, protocols: Sequence[str]) -> WhichSets:
@@ -369,16 +382,6 @@ def parse_count(text: str) -> int:
     if match is None or not 0 < float(match[1]) < 1e15:
         raise UsageError(f"--budget {text!r} is not a number of parameters such as 8M or 300k.")
     return int(float(match[1]) * {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}[match[2].lower()])
-
-
-def _sized(method: str, options: Mapping[str, Scalar], ask: Ask, preset: Preset) -> Mapping[str, Scalar]:
-    """A method's options, sized to the budget where one is asked for."""
-    if not ask.budget:
-        return options
-    budget = parse_count(ask.budget)
-    known = METHODS.card(method).defaults() | dict(preset_options(preset, method))
-    sized = size_to_budget(method, {**known, **options}, ask.backbone or usual_backbone(preset, method), budget)
-    return {**options, **{name: value for name, value in sized.items() if value != known.get(name)}}
 
 
 def size_to_budget(method: str, options: Mapping[str, Scalar], backbone: str, budget: int) -> Mapping[str, Scalar]:

@@ -49,6 +49,9 @@ def _items(values: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
 Sizer = Callable[[str, Mapping[str, Scalar], str, int], Mapping[str, Scalar]]
 """(method, options, backbone, budget) → options of that size."""
 
+UNASKED = {name: getattr(RunSpec, name) for name in ("weights", "precision", "limit")}
+"""What stands in `Request.common` where nobody asked for anything."""
+
 
 @dataclass(frozen=True)
 class MethodChoice:
@@ -74,6 +77,8 @@ class Request:
     options: Mapping[str, Mapping[str, Scalar]] = field(default_factory=dict)
     """What bench.toml sets of the options of methods, for those that a protocol chooses itself."""
     common: Mapping[str, Any] = field(default_factory=dict)
+    standing: frozenset[str] = frozenset()
+    """What of `common` nobody typed: a protocol that has its own goes before it."""
     tuned: Choices = field(default_factory=Choices)
     own_recipes: bool = False
     """Whether every method whose paper has a recipe of its own is trained by that."""
@@ -135,6 +140,13 @@ class Request:
     def _read(self, method: str, train: str, changes: Mapping[str, Any]) -> dict[str, Any]:
         """The networks that a run reads, and everything else of it that is asked for outside of recipe and options."""
         usual = {"backbone": usual_backbone(self.preset, method), "split_rule": self.preset.rule_for(train)}
+        for name, value in changes.items():
+            asked = UNASKED.get(name) if name in self.standing else self.common.get(name)
+            if asked not in (None, value, UNASKED.get(name)):
+                raise UsageError(
+                    f"{name}={asked} was asked for, and the protocol has its own: {name}={value}. Leave "
+                    "one of them out."
+                )
         return what_is_read(method, {**usual, **self.common, **changes})
 
     def _settled(
@@ -265,6 +277,9 @@ class Protocol:
     """Whether its runs begin with a look for pictures that training and test sets share, unasked (--check-overlap)."""
     bounds: ClassVar[Mapping[str, Bound]] = {}
     """Which values of its options make sense, as in {"epochs": {"least": 1}}; others are refused."""
+    refuses: ClassVar[tuple[str, ...]] = ()
+    """What nobody may ask of it: backbone, weights, fraction or budget. It chooses these itself, or none of its tables
+    would show such runs."""
 
     def __init__(self, **options: Scalar) -> None:
         for name, value in options.items():

@@ -16,6 +16,14 @@ Settings = Mapping[str, Scalar]
 Planner = Callable[[str, Request, Settings], list[RunSpec]]
 """(protocol, request, its options) → its runs."""
 
+INSTEAD = {
+    "backbone": "--backbone: it goes through backbones of its own, and --protocol main takes any",
+    "weights": "--weights: it goes through weights of its own, and --protocol main takes any",
+    "fraction": "--set fraction: --protocol data_efficiency --set fractions={} makes and shows smaller training parts",
+    "budget": "--budget: --protocol strategies_matched --budget {} makes and shows sized runs",
+}
+"""How each thing that a protocol may refuse is typed, and what to type instead."""
+
 WHERE_THEY_LIE = "Say in bench.toml where they lie ([data] root = ..., or [data.NAME] path = ...)"
 
 
@@ -29,12 +37,23 @@ class Wanted:
     plan: Planner
 
 
+def refuse_what_no_table_shows(protocols: Sequence[str], request: Request) -> None:
+    """Refuse what a protocol would override, or plan for no table; it says itself what that is."""
+    for name in protocols:
+        for wish in PROTOCOLS.card(name).facts["refuses"]:
+            value = request.common.get(wish)
+            if wish not in request.standing and value not in (None, RunSpec.weights, RunSpec.fraction):
+                raise UsageError(f"Protocol {name} takes no {INSTEAD[wish].format(value)}.")
+
+
 def refuse_what_is_dropped(by_protocol: Mapping[str, Sequence[RunSpec]], wish: Wanted, methods: Sequence[str]) -> None:
     """Refuse a plan in which a name of the command line plays no part; `methods` as they were typed."""
     empty = [name for name, specs in by_protocol.items() if not specs]
     if empty:
         raise UsageError(" ".join(_why_nothing(name, wish) for name in empty))
     specs = [spec for planned in by_protocol.values() for spec in planned]
+    if wish.request.common.get("cnn_weights") and all(spec.cnn_weights == "pretrained" for spec in specs):
+        raise UsageError("--cnn-weights: none of the planned methods has a CNN that it names. Leave it out.")
     named = wish.request.sets
     unused = {
         "--method": set(methods) - {"all", *(spec.method for spec in specs)},
@@ -76,8 +95,21 @@ def _why_nothing(name: str, asked: Wanted) -> str:
         if hint and alone:
             return f"Protocol {name} has no run with {alone[0]}, and its own sets are not configured ({missing}).{hint}"
         return f"Protocol {name}: none of its sets is configured ({missing}). {WHERE_THEY_LIE}, or try --preset demo."
-    wishes = " and ".join(wish for wish, _, _ in changes)
+    bare = replace(request, methods=(), datasets=(), sets=_unnamed(request.sets))
+    wishes = " and ".join(wish for wish, _, _ in changes) if _plans(asked, name, bare) else ""
     return f"Protocol {name} has no run with {wishes or f'preset {request.preset.name}'}.{hint}"
+
+
+def _plans(asked: Wanted, name: str, request: Request) -> bool:
+    try:
+        return bool(asked.plan(name, request, {}))
+    except UsageError:
+        return True
+
+
+def _unnamed(sets: WhichSets) -> WhichSets:
+    """The sets that there are, none of them named."""
+    return WhichSets(own=sets.own, absent=sets.absent)
 
 
 def _changes(request: Request, options: Settings) -> list[tuple[str, Request, Settings]]:
@@ -91,8 +123,7 @@ def _changes(request: Request, options: Settings) -> list[tuple[str, Request, Se
     if request.sets.sources or request.sets.targets:
         sides = {"--train-on": request.sets.sources, "--test-on": request.sets.targets}
         typed = " ".join(f"{flag} {','.join(names)}" for flag, names in sides.items() if names)
-        without = WhichSets(own=request.sets.own, absent=request.sets.absent)
-        changes.append((typed, replace(request, sets=without), options))
+        changes.append((typed, replace(request, sets=_unnamed(request.sets)), options))
     if options:
         changes.append((" ".join(f"--set {key}={value}" for key, value in options.items()), request, {}))
     return changes

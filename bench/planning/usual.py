@@ -34,14 +34,22 @@ def what_is_read(method: str, networks: Mapping[str, Any]) -> dict[str, Any]:
     The file given as `--weights` is of the run's ViT; that it is random holds for every network of a run.
     """
     stands_on, read = fact_of(method, "stands_on"), dict(networks)
+    if not reads_cnn(method):
+        read["cnn_weights"] = "pretrained"
     if stands_on in ("vit", "runs"):
         return read
     read["backbone"] = ""
     if stands_on == "nothing" or read.get("weights") != "random":
         read["weights"] = "pretrained"
-    if stands_on == "nothing":
-        read["cnn_weights"] = "pretrained"
     return read
+
+
+def reads_cnn(method: str) -> bool:
+    """Whether a method has a CNN, or stands on runs that may: it is named by one of its `networks`, or by `cnn`."""
+    if method not in METHODS:
+        return True
+    card = METHODS.card(method)
+    return "cnn" in card.options or bool(card.facts["networks"]) or bool(card.facts["stands_on"] == "runs")
 
 
 def preset_options(preset: Preset, method: str) -> Mapping[str, Scalar]:

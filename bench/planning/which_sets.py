@@ -73,7 +73,9 @@ class WhichSets:
             there = (tuple(self._there(sets_of(mix))) for mix in defaults)
             choices = [sets for sets in there if len(sets) > 1]
         mixes = [Mix.of(sets, shares) for sets in choices]
-        others = self.targets or (() if self.named else (*self._there(targets), *self.own))
+        others = self.targets or (self.named if self.sources else ())
+        if not others and not self.named:
+            others = (*self._there(targets), *self.own)
         return [(str(mix), [name for name in _once(others) if name not in mix.sets]) for mix in _once(mixes)]
 
     def _there(self, defaults: Sequence[str]) -> list[str]:

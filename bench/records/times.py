@@ -10,13 +10,17 @@ from bench.records.store import Store
 
 Kind = tuple[object, ...]
 """What makes runs take equally long."""
+OF_TIME = (
+    "epochs", "batch", "train_views", "test_views", "short_side", "size", "views", "tokens", "selection",
+)  # fmt: skip
+"""What of the recipe costs time."""
 
 
 def kind_of(spec: RunSpec) -> Kind:
-    """Method, backbone, data and how often they are looked at; not the split, which costs nothing."""
-    recipe = spec.recipe
-    per_epoch = (recipe.epochs, recipe.train_views, recipe.test_views, recipe.size, recipe.views, recipe.tokens)
-    return spec.method, spec.backbone, spec.train, *per_epoch, spec.fraction, spec.source, spec.limit
+    """Method, backbone, what is trained and tested on, and how; not the split, which costs nothing."""
+    model = (spec.method, spec.backbone, spec.precision, *spec.options.items())
+    data = (spec.train, spec.fraction, spec.source, spec.limit, spec.tests)
+    return model, data, tuple(getattr(spec.recipe, name) for name in OF_TIME)
 
 
 class Times:

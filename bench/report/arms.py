@@ -13,7 +13,16 @@ from bench.core.spec import EXTERNAL, SCHEMA, Recipe, RunSpec, Scalar
 from bench.planning.choices import chosen_keys
 from bench.planning.fitting import fitted
 from bench.planning.presets import Preset, preset_named
-from bench.planning.usual import OWN, fact_of, own_recipe, preset_options, preset_recipe, usual_backbone, usual_recipe
+from bench.planning.usual import (
+    OWN,
+    fact_of,
+    own_recipe,
+    preset_options,
+    preset_recipe,
+    reads_cnn,
+    usual_backbone,
+    usual_recipe,
+)
 from bench.records.results import Record
 
 Options = tuple[tuple[str, Scalar], ...]
@@ -106,6 +115,10 @@ class Arm:
         ]
         changes += [f"{name}={value}" for name in ("budget", "limit") if (value := getattr(self, name))]
         return tuple(changes)
+
+    def changes_beside_backbone(self) -> tuple[str, ...]:
+        """The same without the ViT it stands on."""
+        return tuple(change for change in self.run_changes() if not change.startswith("backbone="))
 
     def has(self, change: str) -> bool:
         """Whether its runs have a setting that some arm changed: the preset may give its method that very value.
@@ -255,8 +268,8 @@ def _own_recipe(preset: str, method: str, recipe_from: str) -> Mapping[str, Scal
 @cache
 def _unread(method: str) -> frozenset[str]:
     """Which networks of a run a method does not read: whatever is said of them holds for its runs too."""
-    unread = {"own": {"backbone"}, "nothing": {"backbone", "weights", "cnn_weights"}}
-    return frozenset(unread.get(fact_of(method, "stands_on"), ()))
+    unread = {"own": {"backbone"}, "nothing": {"backbone", "weights"}}.get(fact_of(method, "stands_on"), set())
+    return frozenset(unread if reads_cnn(method) else unread | {"cnn_weights"})
 
 
 @cache

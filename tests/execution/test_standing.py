@@ -1,5 +1,7 @@
 """How far a plan is, as executors tell of it, and how long its rest takes by runs of the same kind."""
 
+from dataclasses import replace
+
 import pytest
 
 from bench.core.runtime import Runtime
@@ -140,3 +142,20 @@ def test_times_are_the_middle_of_the_records_of_a_kind(tmp_path):
         store.write(record_of(spec, seconds={"setup": 1.0, "train": seconds}))
     assert Times.read(store).of(kind_of(specs(1)[0])) == 10.0
     assert Times.read(store).of(kind_of(tiny_spec("linear_probe"))) is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"tests": ("near:test", "far:all")},
+        {"precision": "bf16"},
+        {"options": {"rank": 3}},
+        *({"recipe": {name: value}} for name, value in (("batch", 3), ("short_side", 99), ("selection", "oracle"))),
+    ],
+)
+def test_runs_that_test_or_compute_otherwise_are_of_another_kind(changes):
+    spec = tiny_spec()
+    changes = {"tests": spec.tests} | changes
+    recipe = replace(spec.recipe, **changes.pop("recipe", {}))
+    assert kind_of(replace(spec, recipe=recipe, **changes)) != kind_of(spec)
+    assert kind_of(replace(spec, split=1)) == kind_of(spec)

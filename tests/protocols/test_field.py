@@ -221,3 +221,25 @@ def test_all_three_plan_on_full_size_trees_of_all_sets(tmp_path, monkeypatch):
     code, said = bench("run", *words)
     assert code == 0, said
     assert "340 runs" in " ".join(said.split())
+
+
+def test_a_model_is_held_against_the_frozen_backbone_of_its_own_kind_alone():
+    def rows(records):
+        table = tables_of("matrix", records)["matrix"]
+        return {row.lead: row.cells[-1].value for row in table.rows}
+
+    asked = ("matrix", "paper", "lora,ridge", ("livec", "csiq"), 10)
+    usual = results_of(*asked).records
+    larger = results_of(*asked[:2], "ridge", *asked[3:], backbone="vit_large_patch14_clip_336.openai").records
+    both = rows([*usual, *larger])
+    assert {lead: both[lead] for lead in rows(usual)} == rows(usual)
+    assert {value for (_, label), value in both.items() if label.startswith("Ridge")} == {1.0}
+    alone = rows([*results_of(*asked[:2], "lora", *asked[3:]).records, *larger])
+    assert {value for (_, label), value in alone.items() if label.startswith("LoRA")} == {None}
+
+
+def test_koniq_cross_tests_on_the_sets_that_are_named_and_always_learns_koniq():
+    for named in (("livec",), ("livec", "spaq"), ("flive", "uhdiqa"), ("koniq10k", "livec")):
+        (spec,) = plan("koniq_cross", datasets=named)
+        assert spec.train == "koniq10k"
+        assert set(spec.tests) == {"koniq10k:test", *(f"{name}:all" for name in named if name != "koniq10k")}

@@ -1,9 +1,15 @@
 """Each protocol's table has its paper's layout, and says what is the paper's and what is ours."""
 
+from dataclasses import replace
+
 import pytest
 
-from bench.report.table import MEASURED, Table
-from tests.report.results import results_of, tables_of
+from bench.core.spec import Recipe
+from bench.planning.presets import PAPER
+from bench.planning.usual import usual_recipe
+from bench.report.table import MEASURED, Number, Table
+from tests.report.records import records_of
+from tests.report.results import results_of, specs_of, tables_of
 
 
 def leads(table: Table, block: str = MEASURED) -> list[tuple[str, ...]]:
@@ -123,3 +129,113 @@ def test_the_ablation_shows_every_parts_table():
         "modules_demo",
     } <= names
     assert "strategies_matched_2000000_demo" in names
+
+
+def of_koniq(splits=1, **request):
+    return specs_of("pretraining", "paper", "loda", ("koniq10k",), splits, **request)
+
+
+def test_a_backbone_with_weights_from_a_file_is_not_called_by_the_pretraining_it_lacks():
+    file = "sha256:09ecb6ebc8bcefc7"
+    table = tables_of("pretraining", records_of(of_koniq() + of_koniq(weights=file)))["pretraining"]
+    foreign = [row for row in table.rows if row.block == MEASURED and file in row.lead[1]]
+    assert len(foreign) == len({row.lead for row in foreign}) == len(PAPER.backbones)
+    assert {number.difference for row in foreign for number in row.cells if isinstance(number, Number)} == {None}
+
+
+def test_backbones_that_nobody_trained_are_told_apart_by_their_names():
+    table = tables_of("pretraining", records_of(of_koniq(weights="random")))["pretraining"]
+    assert len(set(leads(table))) == len(PAPER.backbones)
+    assert leads(table)[1] == ("LoDa (8.93M)", "none (random weights)")
+
+
+@pytest.mark.parametrize(
+    ("recipe", "label"),
+    [
+        ({"short_side": 512}, "MAE, short_side=512"),
+        ({"size": 448, "short_side": 768}, "MAE, 448 px"),
+        ({"size": 448}, "MAE, 448 px, short_side=384"),
+    ],
+)
+def test_a_pretraining_row_says_its_size_and_short_side_and_is_held_against_the_papers_alone(recipe, label):
+    plain = [spec for spec in of_koniq(10) if spec.backbone.endswith((".mae", ".augreg2_in21k_ft_in1k"))]
+    changed = [replace(spec, recipe=replace(spec.recipe, **recipe)) for spec in plain]
+    table = tables_of("pretraining", records_of(plain + changed))["pretraining"]
+    rows = {row.lead[1]: row for row in table.rows if row.block == MEASURED}
+    assert rows[label].cells[0].difference is None
+    assert rows["MAE"].cells[0].difference is not None
+
+
+CLIP = "vit_base_patch16_clip_224.openai"
+
+
+def of_lora(protocol="main", datasets=("koniq10k",), **changes):
+    """The runs of LoRA in two splits."""
+    specs = specs_of(protocol, "paper", "lora", datasets, 2)
+    return records_of(replace(spec, **changes) for spec in specs)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"backbone": CLIP}, f"Not here but in the table pretraining: LoRA, backbone={CLIP}."),
+        ({"budget": 8_000_000}, "Not here but in the table strategies_matched: LoRA, budget=8000000."),
+    ],
+)
+def test_a_row_that_another_table_shows_is_named_with_that_table(changes, said):
+    table = tables_of("main", of_lora() + of_lora(**changes))["main"]
+    assert leads(table) == [("LoRA (296K)",)]
+    assert said in table.notes
+
+
+def test_of_many_rows_that_another_table_shows_a_few_are_named():
+    everything = records_of(specs_of("main,components,guidance,modules,pretraining", "paper", splits=1))
+    notes = [note for note in tables_of("main", everything)["main"].notes if note.startswith("Not here")]
+    assert [note.partition(":")[0].rpartition(" ")[2] for note in notes] == [
+        "modules", "pretraining", "components", "guidance",
+    ]  # fmt: skip
+    assert next(note for note in notes if "pretraining" in note).endswith(" and 7 more.")
+
+
+def test_a_row_that_no_other_table_shows_stays_whatever_it_was_made_for():
+    elsewhere = of_lora(datasets=("spaq",)) + of_lora(datasets=("spaq",), backbone=CLIP)
+    assert len(leads(tables_of("main", elsewhere)["main"])) == 2, "SPAQ is none of LoDa's Table 3"
+    across = of_lora("cross", ("koniq10k", "livec")) + of_lora("cross", ("koniq10k", "livec"), backbone=CLIP)
+    assert len(leads(tables_of("cross", across)["cross"])) == 2
+    alone = records_of(
+        replace(spec, options={**spec.options, "lgf": False})
+        for spec in specs_of("main", "paper", "glia", ("koniq10k",), 2)
+    )
+    assert len(leads(tables_of("main", alone)["main"])) == 1, "an ablation needs two rows"
+
+
+def test_a_sized_method_with_a_part_switched_off_is_not_said_to_have_the_budgets_size():
+    sized = [replace(spec, budget=8_000_000) for spec in specs_of("components", "paper", "glia", ("koniq10k",), 2)]
+    table = tables_of("strategies_matched", records_of(sized))["strategies_matched_8000000"]
+    assert [lead[0].split(" (")[0] for lead in leads(table)] == ["GLIA"]
+
+
+def test_the_note_on_lodas_multi_modal_row_says_what_loda_cites():
+    table = tables_of("pretraining", records_of(of_koniq()))["pretraining"]
+    assert any("LoDa cites OpenCLIP's models" in note and note.endswith("OpenAI's CLIP.") for note in table.notes)
+
+
+@pytest.mark.parametrize("method", ["hyperiqa", "deiqt"])
+def test_a_number_of_the_last_epoch_is_not_held_against_one_of_the_best(method):
+    specs = specs_of("main", "paper", method, ("koniq10k",), 10)
+    own = [
+        replace(spec, recipe_from="own", recipe=Recipe(**usual_recipe(PAPER, "koniq10k", method, own=True)))
+        for spec in specs
+    ]
+    for runs in (specs, own):
+        table = tables_of("main", records_of(runs))["main"]
+        assert not any(name.startswith("Δ") for _, name in table.header)
+
+
+def test_a_number_of_bf16_is_not_held_against_the_papers():
+    fp32, bf16 = (
+        tables_of("strategies", records_of(specs_of("strategies", "paper", "lora,vpt", ("koniq10k",), 10, precision=p)))
+        for p in ("fp32", "bf16")
+    )
+    assert any(name == "Δ" for _, name in fp32["strategies"].header)
+    assert not any(name == "Δ" for _, name in bf16["strategies"].header)

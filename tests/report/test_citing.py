@@ -1,6 +1,7 @@
 """`bench cite`: an entry for all that is known behind a table, none that is not used, and a word for all else."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from typer.testing import CliRunner
@@ -14,7 +15,7 @@ from bench.records.store import Store
 from bench.report import citing
 from bench.report.citing import cite, entries
 from tests.report.records import body_of, predictions, record_of
-from tests.report.results import specs_of
+from tests.report.results import specs_of, tables_of
 
 USED = [
     *citing.METHODS.values(),
@@ -160,3 +161,16 @@ def test_a_folder_without_records_and_an_unknown_protocol_are_errors_in_a_line(h
     assert bench("cite", "mian").exit_code == 2
     assert bench("cite", "--results", "nowhere").exit_code == 2
     assert bench("cite", "gmad", "-m", "glia").exit_code == 2
+
+
+def test_a_table_cites_no_backbone_fraction_or_loss_that_is_not_in_it():
+    asked = {"methods": "loda,lora", "datasets": ("koniq10k",), "splits": 1}
+    specs = specs_of("strategies,data_efficiency", "paper", **asked)
+    specs += specs_of("pretraining", "paper", "loda", ("koniq10k",), 1)
+    specs += [replace(spec, recipe=replace(spec.recipe, loss="l1")) for spec in specs if spec.method == "lora"]
+    records = [record_of(spec) for spec in specs]
+    table = tables_of("strategies", records)["strategies"]
+    behind = [record.spec for record in citing.records_behind(table, records)]
+    assert len({spec.key for spec in behind}) == 3
+    assert {(spec.backbone, spec.fraction) for spec in behind} == {(PRESETS["paper"].backbone, 0.8)}
+    assert "he2022mae" not in cite(citing.records_behind(table, records)).reasons

@@ -126,6 +126,7 @@ def run(
         protocols=words_of(config["protocol"]),
         preset=config.preset,
         backbone=config["backbone"],
+        standing=frozenset() if backbone else frozenset({"backbone"}),
         datasets=words_of(dataset),
         splits=config["splits"],
         seeds=config["seeds"],

@@ -78,6 +78,10 @@ LOSSES: Mapping[str, tuple[str, ...]] = {"plcc": ("xu2024loda",), "plcc_squared"
 PUBLISHED: Mapping[str, tuple[str, ...]] = {"GLIA": ("li2026glia",), "LoDa": ("xu2024loda",)}
 """The papers whose printed numbers stand in a table."""
 
+WHICH = ("method", "train", "test", "preset")
+WHOLE = (*WHICH, "backbone", "options", "changes", "fraction", "source")
+"""What a number says of the runs behind it, and what most say."""
+
 
 @dataclass
 class Citations:
@@ -154,19 +158,21 @@ def _first(patterns: Iterable[tuple[str, str]], name: str) -> tuple[str, ...]:
 
 def records_behind(table: Table, records: Iterable[Record]) -> Iterator[Record]:
     """The finished runs that a table's numbers are of."""
+    from bench.report.arms import arms_of
     from bench.report.table import MEASURED, Number
 
-    shown = {
-        (facts.get("method"), facts.get("train"), facts.get("test"), facts.get("preset"))
-        for row in table.rows
-        if row.block == MEASURED
-        for cell in row.cells
-        if isinstance(cell, Number) and cell.value is not None and (facts := cell.facts)
-    }
-    for record in records:
+    shown: dict[tuple[str, ...], set[tuple[object, ...]]] = {}
+    for row in table.rows:
+        for cell in row.cells if row.block == MEASURED else ():
+            if isinstance(cell, Number) and cell.value is not None and cell.facts:
+                names = WHOLE if "source" in cell.facts else WHICH
+                shown.setdefault(names, set()).add(tuple(cell.facts.get(name) for name in names))
+    for record, arm in arms_of(records).items():
         spec = record.spec
-        tests = [test for test in spec.tests if (spec.method, spec.train, str(test), spec.preset) in shown]
-        if record.done and tests:
+        said = {"options": " ".join(arm.option_changes()), "changes": " ".join(arm.changes_beside_backbone())}
+        said |= {name: getattr(spec, name) for name in ("method", "train", "preset", "backbone", "fraction", "source")}
+        each = [said | {"test": str(test)} for test in spec.tests]
+        if record.done and any(tuple(map(one.get, names)) in shown[names] for one in each for names in shown):
             yield record
 
 

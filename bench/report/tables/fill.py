@@ -11,13 +11,13 @@ from bench.core.spec import SCHEMA, Target
 from bench.core.split_rules import AT_RANDOM
 from bench.data.locate import TITLES
 from bench.planning.presets import Preset
-from bench.planning.usual import fact_of
+from bench.planning.usual import OWN, fact_of, own_recipe
 from bench.records.results import Experiment, Record
 from bench.report.arms import Arm, count_text, shared_changes
 from bench.report.cells import Cell, cost_of, rank_published, summarise
 from bench.report.mixing import columns_of, mixtures
+from bench.report.published import BEST, NOTES, PublishedRow, Source, epoch_note, name_of, plcc_note, run_note
 from bench.report.published import DATASETS as PUBLISHED_DATASETS
-from bench.report.published import NOTES, PublishedRow, Source, epoch_note, name_of, plcc_note, run_note
 from bench.report.published import rows as published_rows
 from bench.report.selection import PresetResults, by_preset
 from bench.report.table import UNRANKED, Number, Row, Table
@@ -282,7 +282,7 @@ def _with_facts(results: PresetResults, layout: Layout, numbers: list[list[Numbe
             "method": arm.method,
             "options": " ".join(arm.option_changes()),
             "backbone": arm.backbone,
-            "changes": " ".join(change for change in arm.run_changes() if not change.startswith("backbone=")),
+            "changes": " ".join(arm.changes_beside_backbone()),
             "preset": results.preset.name,
         }
         facts = []
@@ -316,12 +316,16 @@ def _with_differences(
 
 
 def _same_setting(line: Line, row: PublishedRow, preset: Preset) -> bool:
-    """Whether a published row is about this line: same method and variant, nothing changed, the papers' backbone."""
+    """Whether a published row is about this line: same method, variant and recipe, nothing changed, the papers' ViT.
+
+    What papers print of the best epoch on the test part is held against no number of the last one.
+    """
     base = line.base
     plain = not base.options and not base.recipe and base.weights == "pretrained"
     plain = plain and base.backbone == base.usual_backbone
     plain = plain and base.cnn_weights == "pretrained" and base.split_rule in AT_RANDOM
-    plain = plain and base.recipe_from == "default"
+    plain = plain and base.precision == "fp32" and row.epoch != BEST
+    plain = plain and base.recipe_from == (OWN if own_recipe(base.method) else "default")
     plain = plain and not base.limit and not base.budget and base.schema == SCHEMA
     fraction = 0.8 if line.fraction is None else line.fraction
     return plain and row.registered == line.arm.method and row.variant == line.variant and row.fraction == fraction

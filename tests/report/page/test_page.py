@@ -140,7 +140,7 @@ def test_a_run_shows_where_it_errs_most():
     ],
 )
 def test_the_command_that_a_run_shows_makes_that_very_run(protocols, preset, more):
-    specs = specs_of(protocols, preset, "glia,lora", (), splits=2, **more)
+    specs = [replace(spec, **more) for spec in specs_of(protocols, preset, "glia,lora", (), splits=2)]
     changed = [replace(spec, recipe=replace(spec.recipe, lr=0.0123, seed=3)) for spec in specs[:2]]
     wide = [replace(s, options={**s.options, "rank": 32}) for s in specs[:4] if "rank" in s.options]
     for spec in [*specs, *changed, *wide]:

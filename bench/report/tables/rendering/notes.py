@@ -22,9 +22,11 @@ CAUTIONS = re.compile(
 """What may keep a number from being taken at its word: such notes come before what explains."""
 CHANGED = re.compile(r"Preset: .*changed: ")
 """What all rows share and their names therefore do not say."""
+ELSEWHERE = re.compile(r"Not here but in the table\b")
+"""Which rows somebody may look for in vain, and where they are."""
 HOW_TO_READ = re.compile(r"Preset:|Medians over|One split")
 SIGNS = re.compile(r"≈|\(k/n\)|Δ")
-WEIGHTY = (MIXED, CAUTIONS, CHANGED, HOW_TO_READ, SIGNS)
+WEIGHTY = (MIXED, CAUTIONS, CHANGED, ELSEWHERE, HOW_TO_READ, SIGNS)
 ORDINARY = len(WEIGHTY)
 FOOTNOTE = re.compile(r"\[\d+\] ")
 SENTENCE = re.compile(r"(.+?\.) [A-Z`]")
