@@ -54,11 +54,14 @@ def without_misled(planned: Sequence[Planned], methods: Collection[str]) -> tupl
     Where the method was typed in `methods`, that is refused instead.
     """
     specs = [spec for _, some in planned for spec in some]
+    on_runs = {method for method in {spec.method for spec in specs} if stands_on_runs(method)}
+    if not on_runs:
+        return list(planned), ()
     beside: dict[tuple[str, str, int], list[RunSpec]] = {}
     for spec in specs:
         beside.setdefault(_place(spec), []).append(spec)
     misled: dict[str, str] = {}
-    for spec in {s.beside_split: s for s in reversed(specs) if stands_on_runs(s.method)}.values():
+    for spec in {s.beside_split: s for s in reversed(specs) if s.method in on_runs}.values():
         strangers = (_stranger(member, beside.get(_place(member), ())) for member in members_of(spec))
         if why := next(filter(None, strangers), ""):
             misled[spec.beside_split] = f"{spec.method} on {spec.train}: {why}"
