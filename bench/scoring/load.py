@@ -163,7 +163,8 @@ def _completed(about: About, networks: Networks) -> About:
     seen = views_in_test(networks.method, about.spec.recipe, about.spec.backbone)
     views = {name: repr(view) for name, view in seen.items()}
     mean, std = networks.normalisation()
-    licences = licences_of(about.spec, networks.further)
+    read = {about.spec.backbone: networks.weights} if about.spec.backbone else {}
+    licences = licences_of(about.spec, {name: one.source for name, one in {**read, **networks.further}.items()})
     return replace(about, views=views, normalisation=(tuple(mean), tuple(std)), licences=licences)
 
 
