@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from bench.core.code import NUMERICS, code_of, same_code
@@ -131,7 +132,8 @@ def build_scorer(
     device = pick_device(runtime.device)
     refuse_precision(about.spec.precision, device)
     _check_code(about)
-    networks = build_networks(about.spec, runtime, report, device, Shared() if shared is None else shared)
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):  # building seeds what is the caller's
+        networks = build_networks(about.spec, runtime, report, device, Shared() if shared is None else shared)
     _check_weights(about, networks)
     try:
         networks.model.load_trainable_state(tensors)
