@@ -56,7 +56,7 @@ def load(
     `weights`: the backbone's file, where the run was made with one. `scale`: of a model of several sets, the one whose
     scale its scores are brought to; raw numbers without it.
     """
-    files = {file_token(weights): weights} if weights is not None else {}
+    files = {file_token(expanded(weights)): expanded(weights)} if weights is not None else {}
     where = expanded(cache) if cache is not None else default_cache()
     runtime = Runtime(expanded(results), where, dict(data or {}), device, weight_files=files)
     return load_scorer(source, runtime, scale=scale)
@@ -69,7 +69,7 @@ def load_scorer(
     for plugin in runtime.plugins:
         add_plugin_file(Path(plugin))
     if is_file(source):
-        about, tensors = read_model(Path(source))
+        about, tensors = read_model(expanded(source))
         _check_scale(about, scale)
         if scale and (about.scale is None or about.scale.dataset != scale):
             known = f"that of {about.scale.dataset}" if about.scale is not None else "none"
@@ -88,7 +88,7 @@ def _check_scale(about: About, scale: str) -> None:
 
 def is_file(source: str | Path) -> bool:
     """Whether a source names a model file, and no run."""
-    path = Path(source)
+    path = expanded(source)
     return isinstance(source, Path) or path.suffix == ".safetensors" or len(path.parts) > 1 or path.exists()
 
 
