@@ -49,7 +49,7 @@ def test_plugins_lie_there(world):
     (world[0] / "gain.py").write_text(
         'from bench.models.method import Method\n\n\nclass Gain(Method):\n    "A."\n\n    title = "Gain"\n'
     )
-    assert "Gain" in bench("methods", "--plugin", "~/gain.py").stdout
+    assert "gain" in bench("methods", "--plugin", "~/gain.py").stdout
 
 
 def test_python_finds_models_weights_and_records_there(world):
