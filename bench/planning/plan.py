@@ -24,7 +24,7 @@ from bench.planning.presets import Preset, preset_named
 from bench.planning.protocol import MethodChoice, Request, merge
 from bench.planning.refusals import Wanted, refuse_what_is_dropped
 from bench.planning.unfit import without_unfit
-from bench.planning.usual import preset_options, usual_backbone
+from bench.planning.usual import idle_warmup, preset_options, usual_backbone
 from bench.planning.which_sets import WhichSets, sets_here
 
 RECIPE = "recipe"
@@ -131,10 +131,13 @@ def make_plan(ask: Ask) -> Plan:
         left_out=tuple(sorted(request.sets.left_out)),
         splits_named=bool(ask.splits),
         unfit=(*fileless, *unfit),
-        said=tuple(
-            line
-            for name in names
-            for line in said_by(name, request, settings.protocols.get(name, {}), by_protocol[name])
+        said=(
+            *idle_warmup(specs, request.recipe, request.recipes),
+            *(
+                line
+                for name in names
+                for line in said_by(name, request, settings.protocols.get(name, {}), by_protocol[name])
+            ),
         ),
         unnamed=frozenset(methods) - set(ask.methods) if "all" in ask.methods else frozenset(),
     )

@@ -45,6 +45,16 @@ def test_a_recipe_key_may_be_set_for_one_method_alone():
     assert {s.method: s.recipe.lr for s in one} == {"peft:dora": 0.5, "lora": 2e-3}
 
 
+@pytest.mark.parametrize("setting", ["warmup=100", "hyperiqa.warmup=100"])
+def test_a_warmup_that_a_methods_own_schedule_does_not_read_is_said_to_do_nothing(setting):
+    said = "warmup does nothing to hyperiqa: under schedule=own a method has its own start."
+    both = {"methods": ("hyperiqa", "ridge_cnn"), "own_recipes": True}
+    assert said in plan(setting, **both).said
+    assert said not in plan(setting, **both | {"own_recipes": False}).said
+    assert said not in plan(**both).said
+    assert said not in plan(preset="study", **both).said
+
+
 def test_an_option_of_the_methods_own_goes_before_the_recipes_of_the_same_name():
     (spec, *_) = plan("vpt.dropout=0.5", methods=("vpt",)).specs
     assert (spec.options["dropout"], spec.recipe.dropout) == (0.5, 0.1)
