@@ -115,3 +115,9 @@ class _TwoStages(torch.optim.Adam):
                 p.sub_(head["lr"] * state["momentum"])
         if not alone:
             super().step(closure)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Taken up from a checkpoint: Adam looks for its count in every state, and momentum's has none."""
+        for own in state["state"].values():
+            own.setdefault("step", torch.zeros(()))
+        super().__setstate__(state)

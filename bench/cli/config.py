@@ -139,7 +139,7 @@ def read_config(folder: Path, flags: Mapping[str, Any], chosen: Path | None = No
     """
     values = {name: option.default for name, option in SETTINGS.items()}
     origins = dict.fromkeys(values, "built-in")
-    path = chosen or find_file(folder)
+    path = expanded(chosen) if chosen else find_file(folder)
     written = read_file(path) if path else {}
     if path and not chosen and path.parent != folder:
         values["results"], origins["results"] = str(path.parent / values["results"]), f"built-in, beside {FILE}"

@@ -7,9 +7,11 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from bench.core.errors import BenchError, StoreError
+from bench.core.files import expanded
 from bench.core.streams import fitting, flush_streams, terminal_width, write_as_it_is, write_line, written_to
 
 if TYPE_CHECKING:
@@ -143,15 +145,22 @@ def _as_lists(heads: Sequence[str], rows: Sequence[Sequence[str]], title: str) -
         say()
 
 
+def _from_home(value: Any) -> Any:
+    """Paths that no shell expanded, as in `--csv=~/x`; all else as it is."""
+    if isinstance(value, list):
+        return [_from_home(each) for each in value]
+    return expanded(value) if isinstance(value, Path) else value
+
+
 def friendly(command: Command) -> Command:
-    """Errors as one or two lines and an exit code; the traceback only under --debug."""
+    """Errors as one or two lines and an exit code, the traceback only under --debug; `~` in paths is the home."""
 
     @wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         import typer
 
         try:
-            return command(*args, **kwargs)
+            return command(*args, **{name: _from_home(value) for name, value in kwargs.items()})
         except BenchError as error:
             if DEBUG["on"]:
                 raise

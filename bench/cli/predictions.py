@@ -86,15 +86,25 @@ def _refuse_several(wish: Wish) -> None:
         raise UsageError("--run, --best and --model say the same thing in different ways: give one of them.")
 
 
-def _on_no_scale(models: Sequence[About], option: str) -> str:
-    """Which of several models have no scale, so that there is no mean of all, why, and how to do without them."""
+def _refuse_unlike(models: Sequence[About], option: str) -> None:
+    """Refuse the mean of numbers of unlike units: of models with and without a scale, of unlike ones without any."""
     lost = [about for about in models if about.scale is None]
+    units = {(about.spec.method, about.spec.recipe.head, about.spec.recipe.loss) for about in lost}
+    if lost and (len(lost) < len(models) or len(units) > 1):
+        raise UsageError(_on_no_scale(models, lost, option))
+
+
+def _on_no_scale(models: Sequence[About], lost: Sequence[About], option: str) -> str:
+    """Which of several models have no scale, so that there is no mean of all, why, and how to do without them."""
     titles = " and ".join(f"{about.title} is on no scale ({about.why_raw})" for about in lost)
     others = ",".join(about.key[:8] for about in models if about.scale is not None)
     unknown = not all(about.unscaled for about in lost)
-    named = f" (--run {others})" if option == "--run" else ""
+    named = f"the others (--run {others})" if others and option == "--run" else "the others"
+    wanted = named if others else "models of one method, head and loss"
     learned = ", or make the training set known, so that its scale can be learned" if unknown else ""
-    return f"{titles}, so there is no mean of all these models. Name the others{named}{learned}."
+    if unknown and option == "--model":
+        learned = ", or export each again where its training set is known, so that its scale is learned"
+    return f"{titles}, so there is no mean of all these models. Name {wanted}{learned}."
 
 
 def _with_a_scale(scorers: Sequence[Scorer]) -> list[Scorer]:
@@ -119,8 +129,7 @@ def _opened(wish: Wish, runtime: Runtime, report: Report) -> list[Scorer]:
     sets = list(dict.fromkeys(scorer.about.spec.train for scorer in scorers))
     if len(sets) > 1:
         raise UsageError(f"These models learned from {' and '.join(sets)}: their scores have no common scale.")
-    if len({scorer.scale is None for scorer in scorers}) > 1:
-        raise UsageError(_on_no_scale([scorer.about for scorer in scorers], "--model" if wish.models else "--run"))
+    _refuse_unlike([scorer.about for scorer in scorers], "--model" if wish.models else "--run")
     return scorers
 
 

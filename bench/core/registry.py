@@ -24,6 +24,7 @@ from typing import Any, Generic, TypeVar
 from bench.core.beside import imports_from
 from bench.core.cards import MISSING, Card, classes_in, derives, read_card
 from bench.core.errors import UsageError, suggest
+from bench.core.files import expanded
 from bench.core.spec import EXTERNAL
 
 T = TypeVar("T")
@@ -258,6 +259,7 @@ REGISTRIES: Mapping[str, Registry[Any]] = {one.kind: one for one in (METHODS, PR
 
 def add_plugin_file(path: Path) -> list[str]:
     """Register whatever methods, protocols, datasets and figures a file defines; none at all is an error."""
+    path = expanded(path)
     added = [name for registry in REGISTRIES.values() for name in registry.add_plugin(path)]
     if not added:
         *others, last = (registry.marker for registry in REGISTRIES.values())

@@ -61,7 +61,7 @@ RECIPE_MEANINGS: Mapping[str, str] = {
     "lr": "Learning rate of AdamW.",
     "weight_decay": "Weight decay of AdamW.",
     "schedule": "How the rate falls: along a half cosine to zero, not at all, or as the method's own paper has it.",
-    "warmup": "Steps in which the rate first grows to its value.",
+    "warmup": "Steps in which the rate first grows to its value; a schedule of the method's own does not read it.",
     "clip": "Largest norm of a step's gradient; 0: any.",
     "loss": "What is made small: one minus the batch's correlation, a mixture with its square, a distance to the "
     "scores, or a loss of the method's own.",

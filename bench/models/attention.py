@@ -99,7 +99,10 @@ def tapped_attention(vit: Vit) -> Iterator[list[Tensor]]:
 def attention_weights(attention: Any, tokens: Tensor) -> Tensor:
     """softmax(q kᵀ / √d) of a timm attention on its input, in fp32: [B, heads, N, N]."""
     batch, count, _ = tokens.shape
-    qkv = attention.qkv(tokens).reshape(batch, count, 3, attention.num_heads, -1).permute(2, 0, 3, 1, 4)
+    qkv = attention.qkv(tokens)
+    if getattr(attention, "q_bias", None) is not None:  # Eva's biases stand beside the map
+        qkv = qkv + torch.cat((attention.q_bias, attention.k_bias, attention.v_bias))
+    qkv = qkv.reshape(batch, count, 3, attention.num_heads, -1).permute(2, 0, 3, 1, 4)
     q, k = attention.q_norm(qkv[0]), attention.k_norm(qkv[1])
     with torch.autocast(tokens.device.type, enabled=False):
         return (q.float() * attention.scale @ k.float().transpose(-2, -1)).softmax(-1)

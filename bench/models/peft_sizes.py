@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bench.core.errors import UsageError
+from bench.models.tuners import count_on_stand_in
 from bench.models.vit import VitShape
 
 
@@ -15,6 +16,8 @@ def documented_size(config: Any, shape: VitShape) -> int:
     if config.peft_type == "LN_TUNING":
         return (2 * shape.depth + 1) * 2 * shape.width
     _refuse_other_maps(config, shape)
+    if getattr(config, "rank_pattern", None):
+        return count_on_stand_in(config, shape)
     return shape.depth * _A_BLOCK[str(config.peft_type.value)](config, shape)
 
 
@@ -31,7 +34,8 @@ def _refuse_other_maps(config: Any, shape: VitShape) -> None:
 
 
 def _lora(c: Any, s: VitShape) -> int:
-    return c.r * (s.width + s.qkv) + (s.qkv if c.use_dora else 0)
+    magnitudes, biases = s.qkv if c.use_dora else 0, s.qkv if c.bias == "lora_only" else 0
+    return c.r * (s.width + s.qkv) + magnitudes + biases
 
 
 def _oft(c: Any, s: VitShape) -> int:

@@ -8,10 +8,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING, PEFT_TYPE_TO_TUNER_MAPPING
 from peft.utils import PeftType
 from torch import nn
-from torch.nn.utils import skip_init
 
 from bench.core.errors import UsageError, suggest
 from bench.models.vit import Vit, VitShape
@@ -70,7 +70,8 @@ def _has_separate_maps(block: nn.Module) -> bool:
 def count_on_stand_in(config: Any, shape: VitShape) -> int:
     """Parameters a tuner would train on a plain ViT of this shape, for tuners or targets without a formula."""
     stand_in = nn.Module()
-    stand_in.blocks = nn.ModuleList(_bare_block(shape) for _ in range(shape.depth))
+    with torch.random.fork_rng(devices=[]):
+        stand_in.blocks = nn.ModuleList(_bare_block(shape) for _ in range(shape.depth))
     stand_in.norm = nn.LayerNorm(shape.width)
     for p in stand_in.parameters():
         p.requires_grad_(False)
@@ -79,13 +80,14 @@ def count_on_stand_in(config: Any, shape: VitShape) -> int:
 
 
 def _bare_block(shape: VitShape) -> nn.Module:
+    """A block's maps with numbers in them: some tuners decompose the weights that they are put on."""
     block, attention, mlp = nn.Module(), nn.Module(), nn.Module()
     block.norm1, block.norm2 = nn.LayerNorm(shape.width), nn.LayerNorm(shape.width)
     block.attn, block.mlp = attention, mlp
-    attention.qkv = skip_init(nn.Linear, shape.width, shape.qkv)
-    attention.proj = skip_init(nn.Linear, shape.width, shape.width)
-    mlp.fc1 = skip_init(nn.Linear, shape.width, shape.mlp)
-    mlp.fc2 = skip_init(nn.Linear, shape.mlp, shape.width)
+    attention.qkv = nn.Linear(shape.width, shape.qkv)
+    attention.proj = nn.Linear(shape.width, shape.width)
+    mlp.fc1 = nn.Linear(shape.width, shape.mlp)
+    mlp.fc2 = nn.Linear(shape.mlp, shape.width)
     return block
 
 

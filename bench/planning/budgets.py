@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 
 from bench.core.errors import UsageError
 from bench.core.registry import METHODS
+from bench.core.spec import Scalar
 from bench.planning.presets import Preset
 from bench.planning.protocol import MethodChoice, Sizer
 from bench.planning.usual import preset_options, usual_backbone
@@ -36,3 +38,18 @@ def sized_to(
     if said and not fitting:
         raise UsageError(said[0])
     return fitting, [line.removesuffix(".") for line in said]
+
+
+def parse_count(text: str) -> int:
+    """A number of parameters as people write it: 8M, 300k, 2379264."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kKmMgG]?)", text.strip())
+    if match is None or not 0 < float(match[1]) < 1e15:
+        raise UsageError(f"--budget {text!r} is not a number of parameters such as 8M or 300k.")
+    return int(float(match[1]) * {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}[match[2].lower()])
+
+
+def size_to_budget(method: str, options: Mapping[str, Scalar], backbone: str, budget: int) -> Mapping[str, Scalar]:
+    """`bench.models.budget`, which loads torch, only when a plan really has to solve for a size."""
+    from bench.models import budget as solver
+
+    return solver.size_to_budget(method, options, backbone, budget)

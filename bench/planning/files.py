@@ -30,7 +30,7 @@ def weight_files(weights: str | Path | None, cnn_weights: str | Path | None) -> 
     """The user's weights files by the names that specs have for them: for runs that are made already."""
     files = weights_token(str(weights))[0] if weights is not None else {}
     if cnn_weights is not None:
-        files["cnn"] = next(iter(weights_token(str(Path(cnn_weights).resolve()), "--cnn-weights")[0].values()))
+        files["cnn"] = next(iter(weights_token(str(expanded(cnn_weights).resolve()), "--cnn-weights")[0].values()))
     return files
 
 

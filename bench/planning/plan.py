@@ -16,7 +16,7 @@ from bench.core.spec import RunSpec, Scalar, recipe_options
 from bench.core.split_rules import is_fixed, splits_in
 from bench.data.locate import LEAST_IMAGES, loader_name
 from bench.planning.asking import runs_of, said_by
-from bench.planning.budgets import sized_to
+from bench.planning.budgets import parse_count, size_to_budget, sized_to
 from bench.planning.choices import Choices
 from bench.planning.files import weights_token, with_tokens, without_fileless
 from bench.planning.fitting import recipe_value
@@ -25,6 +25,7 @@ from bench.planning.presets import Preset, preset_named
 from bench.planning.protocol import MethodChoice, Request, merge
 from bench.planning.refusals import Wanted, refuse_what_is_dropped, refuse_what_no_table_shows
 from bench.planning.unfit import without_unfit
+from bench.planning.usual import idle_warmup
 from bench.planning.which_sets import WhichSets, sets_here
 
 RECIPE = "recipe"
@@ -135,10 +136,13 @@ def make_plan(ask: Ask) -> Plan:
         left_out=tuple(sorted(request.sets.left_out)),
         splits_named=bool(ask.splits),
         unfit=(*fileless, *unsized, *unfit, *misled),
-        said=tuple(
-            line
-            for name in names
-            for line in said_by(name, request, settings.protocols.get(name, {}), by_protocol[name])
+        said=(
+            *idle_warmup(specs, request.recipe, request.recipes),
+            *(
+                line
+                for name in names
+                for line in said_by(name, request, settings.protocols.get(name, {}), by_protocol[name])
+            ),
         ),
         unnamed=frozenset(methods) - set(ask.methods) if "all" in ask.methods else frozenset(),
     )
@@ -376,23 +380,8 @@ def _stranger(owner: str, methods: Sequence[str], protocols: Sequence[str]) -> s
     return f"There is no method or protocol {owner!r}. {suggest(owner, names)}"
 
 
-def parse_count(text: str) -> int:
-    """A number of parameters as people write it: 8M, 300k, 2379264."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kKmMgG]?)", text.strip())
-    if match is None or not 0 < float(match[1]) < 1e15:
-        raise UsageError(f"--budget {text!r} is not a number of parameters such as 8M or 300k.")
-    return int(float(match[1]) * {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}[match[2].lower()])
-
-
-def size_to_budget(method: str, options: Mapping[str, Scalar], backbone: str, budget: int) -> Mapping[str, Scalar]:
-    """`bench.models.budget`, which loads torch, only when a plan really has to solve for a size."""
-    from bench.models import budget as solver
-
-    return solver.size_to_budget(method, options, backbone, budget)
-
-
 def native_size(backbone: str) -> int:
-    """The same of the size that a backbone was pretrained at."""
+    """The size that a backbone was pretrained at; it loads torch, so only a plan that needs it asks."""
     from bench.models.weights import load
 
     return load.native_size(backbone)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from bench.core.registry import METHODS, stem_of
-from bench.core.spec import Recipe, Scalar
+from bench.core.spec import Recipe, RunSpec, Scalar
 from bench.planning.fitting import with_native_size
 from bench.planning.presets import Preset
 
@@ -95,3 +95,12 @@ def refuse_foreign_recipe(method: str, recipe: Recipe) -> str:
     hooks = METHODS.card(method).methods
     lacking = [name for name, hook in hook_of.items() if getattr(recipe, name) == OWN and hook not in hooks]
     return f"{method} has no {' and no '.join(lacking)} of its own." if lacking else ""
+
+
+def idle_warmup(
+    specs: Iterable[RunSpec], asked: Mapping[str, Scalar], of_one: Mapping[str, Mapping[str, Scalar]]
+) -> list[str]:
+    """What is said of a warmup that somebody asked for and that the methods' own schedules do not read."""
+    own = dict.fromkeys(spec.method for spec in specs if spec.recipe.schedule == OWN)
+    idle = [name for name in own if {**asked, **of_one.get(name, {})}.get("warmup")]
+    return [f"warmup does nothing to {', '.join(idle)}: under schedule=own a method has its own start."] if idle else []

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.core.errors import UsageError
+from bench.core.files import expanded
 from bench.core.progress import counted
 from bench.planning.presets import PRESETS, in_order
 from bench.records.results import Results
@@ -47,7 +48,7 @@ class Held:
 
 def folder_of(name: str) -> Path:
     """The results folder that a word or a path names; one without records is an error."""
-    folder = FOLDER if name == NAME else Path(name)
+    folder = FOLDER if name == NAME else expanded(name)
     if not (folder / "runs").is_dir():
         raise UsageError(f"There are no records in {folder}: name a results folder, or {NAME} in a checkout.")
     return folder

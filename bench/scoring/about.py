@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bench.core.spec import RunSpec
-from bench.planning.presets import preset_named
+from bench.planning.presets import made_sets
 from bench.scoring.scale import Scale
 
 FORMAT = 1
@@ -18,7 +18,11 @@ LICENCES = {
     "vit_small_patch14_dinov2": "The backbone's weights, DINOv2 ViT-S/14, are under Apache-2.0.",
     "tf_efficientnet_lite0": "The CNN's weights, EfficientNet-Lite0, are under Apache-2.0.",
 }
-OTHER_LICENCE = "The backbone {name} has a licence of its own, which timm's page of it names. It is not in this file."
+OTHER_LICENCE = (
+    "The network {name} has a licence of its own, which timm's page of it names: it holds for all of its weights, "
+    "trained further or not, that are in a file which you pass on."
+)
+FILE_LICENCE = "The weights of {name} came from the {source}, whose licence is not known here."
 DATA_LICENCE = "The data set {name} has terms of its own, which may forbid some uses of a model trained on it."
 
 
@@ -55,10 +59,11 @@ class About:
     def cautions(self) -> tuple[str, ...]:
         """What whoever reads its scores must know."""
         said = []
-        if _made_labels(self.spec):
+        made = [name for name in self.spec.trained_on if name in made_sets()]
+        if made:
             said.append(
-                f"This model learned from the {self.spec.preset}'s made labels (averages for kinds of distortion, not "
-                "opinions on these pictures): its scores show the machinery, not the quality of photographs."
+                f"This model learned from the made labels of {' and '.join(made)} (no opinions on these pictures): its "
+                "scores show the machinery, not the quality of photographs."
             )
         if self.spec.weights == "random":
             said.append("This model stands on random weights: its scores are a test of the machinery and mean nothing.")
@@ -101,14 +106,15 @@ class About:
         return About(spec=spec, scale=None if scale is None else Scale.from_json(scale), **lists, **plain)
 
 
-def licences_of(spec: RunSpec, further: Mapping[str, Any]) -> tuple[str, ...]:
-    """What is known of the licences of all that a model stands on."""
-    networks = () if spec.weights == "random" else (spec.backbone, *further)
-    said = [LICENCES.get(name, OTHER_LICENCE.format(name=name)) for name in networks if name]
-    return (*said, *(() if _made_labels(spec) else (DATA_LICENCE.format(name=spec.train),)))
+def licences_of(spec: RunSpec, sources: Mapping[str, str]) -> tuple[str, ...]:
+    """What is known of the licences of all that a model stands on; `sources`: where each network's weights came from
+    (bench.models.weights.load.LoadedWeights)."""
+    networks = [_licence_of(name, source) for name, source in sources.items() if source != "random"]
+    sets = [DATA_LICENCE.format(name=name) for name in spec.trained_on if name not in made_sets()]
+    return (*networks, *sets)
 
 
-def _made_labels(spec: RunSpec) -> bool:
-    """Whether a run learned from a set that is made here, whose labels are nobody's opinions."""
-    preset = preset_named(spec.preset)
-    return preset.made and spec.train in preset.main
+def _licence_of(name: str, source: str) -> str:
+    if source.startswith("file "):
+        return FILE_LICENCE.format(name=name, source=source)
+    return LICENCES.get(name, OTHER_LICENCE.format(name=name))

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.core.errors import BenchError
-from bench.core.spec import Recipe
 from bench.metrics.contents import ModelScores, interval
 from bench.records.results import Record
 from bench.report.arms import arm_of, count_text
 from bench.report.tables.fill import dataset_title
 from bench.scoring.about import About
+from bench.scoring.scorer import Scorer
 
 METRICS = {"srcc": "SRCC", "plcc": "PLCC"}
 LIMITS = (
@@ -60,9 +60,10 @@ def _with_interval(record: Record, target: str, metric: str, value: float) -> Me
     return Measured(target, metric, value, None, None, 0)
 
 
-def card(record: Record, about: About, name: str) -> str:
+def card(record: Record, scorer: Scorer, name: str) -> str:
     """The card as Markdown with the front matter that model hubs read."""
-    parts = [_front(about), f"# {name}", _opening(about), *_sections(record, about)]
+    about = scorer.about
+    parts = [_front(about), f"# {name}", _opening(about), *_sections(record, scorer)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -88,11 +89,12 @@ def _opening(about: About) -> str:
     return f"Blind image quality: {title}, trained on {dataset_title(spec.train)} with glia-bench.{scale}"
 
 
-def _sections(record: Record, about: About) -> list[str]:
+def _sections(record: Record, scorer: Scorer) -> list[str]:
+    about = scorer.about
     limits = [*(f"**{caution}**" for caution in about.cautions), *LIMITS]
     return [
         "## Data and protocol",
-        _table(_protocol(record, about)),
+        _table(_protocol(record, scorer)),
         "## Measured",
         _metrics(record),
         "## Limits",
@@ -100,36 +102,65 @@ def _sections(record: Record, about: About) -> list[str]:
         "## How to load it",
         "```\npip install glia-bench\nbench predict PICTURES --model model.safetensors --sort\n```",
         "```python\nimport bench\n\nscorer = bench.load('model.safetensors')\nscorer(['photo.jpg'])\n```",
-        "The backbone is not in the file: timm's hub (or `--weights FILE`) gives it, and its hash is checked.",
+        _what_is_in_it(scorer),
         "## Licences",
         "\n".join(f"- {line}" for line in about.licences),
     ]
 
 
-def _protocol(record: Record, about: About) -> list[tuple[str, Any]]:
-    spec, data, recipe = about.spec, record.section("data").get("train", {}), about.spec.recipe
+def _what_is_in_it(scorer: Scorer) -> str:
+    """Which of the networks the file holds."""
+    if not scorer.about.weights:
+        return "The file holds the whole model: no network of timm's is loaded beside it."
+    learned = scorer.model.learned()
+    if 2 * learned < scorer.model.numbers():
+        return "What is frozen is not in the file: timm's hub (or `--weights FILE`) gives it, and its hash is checked."
+    return (
+        f"The file holds the network as training left it ({count_text(learned)} numbers). The one that it began as is "
+        "loaded too: timm's hub (or `--weights FILE`) gives it, and its hash is checked."
+    )
+
+
+def _protocol(record: Record, scorer: Scorer) -> list[tuple[str, Any]]:
+    about, spec, data = scorer.about, scorer.about.spec, record.section("data").get("train", {})
     count = record.section("parameters").get("trainable")
-    rows: list[tuple[str, Any]] = [
+    read = [("Weights' hash", about.weights), ("Normalisation", spec.recipe.norm)] if about.weights else []
+    descends = "descent" in scorer.networks.method.learns
+    return [
         ("Training set", f"{dataset_title(spec.train)}, {data.get('n_train')} of {data.get('n')} pictures"),
         ("Split", f"{spec.split}, {data.get('split_rule')}"),
         ("Backbone", f"{spec.backbone} ({spec.weights})" if spec.backbone else "none"),
-        ("Weights' hash", about.weights),
+        *read,
         ("Trained parameters", count_text(count) if count else "unknown"),
         ("Options", ", ".join(f"{name}={value}" for name, value in spec.options.items()) or "none"),
-        ("Training", f"{recipe.epochs} epochs, batches of {recipe.batch}, lr {recipe.lr:g}, loss {recipe.loss}"),
-        ("Views", _views(recipe)),
-        ("Normalisation", recipe.norm),
-        ("Chosen epoch", recipe.selection),
+        ("Training", _training(scorer)),
+        ("Views", _views(scorer)),
+        *([("Chosen epoch", spec.recipe.selection)] if descends else []),
         ("Run", about.key),
         ("Made with", ", ".join(f"{name} {version}" for name, version in about.versions.items() if version)),
     ]
-    return rows
 
 
-def _views(recipe: Recipe) -> str:
+def _training(scorer: Scorer) -> str:
+    """How it learned, by what the method says of itself."""
+    recipe = scorer.about.spec.recipe
+    descent = f"{recipe.epochs} epochs, batches of {recipe.batch}, lr {recipe.lr:g}, loss {recipe.loss}"
+    ways = {"descent": descent, "fit": "a fit, no descent", "fit_then_descent": f"a fit, then {descent}"}
+    return ways.get(scorer.networks.method.learns, "none")
+
+
+def _views(scorer: Scorer) -> str:
+    recipe, views = scorer.about.spec.recipe, list(scorer.views.values())
+    if not views:
+        return "none: it looks at no picture"
+    if all(view.kind == "whole" for view in views):
+        return "the whole picture, once"
     if recipe.whole_pictures:
         return f"the whole picture, of at most {recipe.tokens} patches; trained on crops of {recipe.size} pixels"
-    return f"{recipe.test_views} of {recipe.size} pixels in a test, drawn by a picture's pixels here"
+    sizes = " and ".join(str(size) for size in sorted({view.size for view in views}))
+    if scorer.count == 1:
+        return f"one of {sizes} pixels in a test"
+    return f"{scorer.count} of {sizes} pixels in a test, drawn by a picture's pixels here"
 
 
 def _table(rows: Sequence[tuple[str, Any]]) -> str:

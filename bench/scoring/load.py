@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from bench.core.code import NUMERICS, code_of, same_code
@@ -55,7 +56,7 @@ def load(
     `weights`: the backbone's file, where the run was made with one. `scale`: of a model of several sets, the one whose
     scale its scores are brought to; raw numbers without it.
     """
-    files = {file_token(weights): weights} if weights is not None else {}
+    files = {file_token(expanded(weights)): expanded(weights)} if weights is not None else {}
     where = expanded(cache) if cache is not None else default_cache()
     runtime = Runtime(expanded(results), where, dict(data or {}), device, weight_files=files)
     return load_scorer(source, runtime, scale=scale)
@@ -68,7 +69,7 @@ def load_scorer(
     for plugin in runtime.plugins:
         add_plugin_file(Path(plugin))
     if is_file(source):
-        about, tensors = read_model(Path(source))
+        about, tensors = read_model(expanded(source))
         _check_scale(about, scale)
         if scale and (about.scale is None or about.scale.dataset != scale):
             known = f"that of {about.scale.dataset}" if about.scale is not None else "none"
@@ -87,7 +88,7 @@ def _check_scale(about: About, scale: str) -> None:
 
 def is_file(source: str | Path) -> bool:
     """Whether a source names a model file, and no run."""
-    path = Path(source)
+    path = expanded(source)
     return isinstance(source, Path) or path.suffix == ".safetensors" or len(path.parts) > 1 or path.exists()
 
 
@@ -131,7 +132,8 @@ def build_scorer(
     device = pick_device(runtime.device)
     refuse_precision(about.spec.precision, device)
     _check_code(about)
-    networks = build_networks(about.spec, runtime, report, device, Shared() if shared is None else shared)
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):  # building seeds what is the caller's
+        networks = build_networks(about.spec, runtime, report, device, Shared() if shared is None else shared)
     _check_weights(about, networks)
     try:
         networks.model.load_trainable_state(tensors)
@@ -163,7 +165,8 @@ def _completed(about: About, networks: Networks) -> About:
     seen = views_in_test(networks.method, about.spec.recipe, about.spec.backbone)
     views = {name: repr(view) for name, view in seen.items()}
     mean, std = networks.normalisation()
-    licences = licences_of(about.spec, networks.further)
+    read = {about.spec.backbone: networks.weights} if about.spec.backbone else {}
+    licences = licences_of(about.spec, {name: one.source for name, one in {**read, **networks.further}.items()})
     return replace(about, views=views, normalisation=(tuple(mean), tuple(std)), licences=licences)
 
 

@@ -84,11 +84,17 @@ def write_onnx(scorer: Scorer, path: Path) -> None:
         raise UsageError("ONNX is written of runs in fp32; this one computes in bf16.")
     if any(view.alone for view in scorer.views.values()):
         raise UsageError(f"{scorer.about.spec.method} reads whole pictures of any size: there is no ONNX of it.")
-    model = _exported(FromViews(scorer))
-    entry = model.metadata_props.add()
-    entry.key, entry.value = KIND, json.dumps(scorer.about.to_json(), sort_keys=True)
-    onnx.checker.check_model(model)
-    write_bytes(path, model.SerializeToString())
+    module = FromViews(scorer)
+    try:
+        model = _exported(module)
+        entry = model.metadata_props.add()
+        entry.key, entry.value = KIND, json.dumps(scorer.about.to_json(), sort_keys=True)
+        onnx.checker.check_model(model)
+        written = model.SerializeToString()
+    except Exception as error:  # the exporter fails in many ways on what it does not know
+        reason = (str(error) or type(error).__name__).strip().split("\n")[0][:200]
+        raise UsageError(f"torch cannot write {scorer.about.spec.method} as ONNX: {reason}") from error
+    write_bytes(path, written)
 
 
 def _exported(module: FromViews) -> Any:

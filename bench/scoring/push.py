@@ -20,7 +20,7 @@ def lay_out(scorer: Scorer, record: Record, folder: Path, name: str) -> list[Pat
     paths = [folder / file for file in (WEIGHTS, "config.json", "README.md")]
     write_model(paths[0], scorer.about, scorer.model.trainable_state())
     write_text(paths[1], config(scorer.about))
-    write_text(paths[2], card(record, scorer.about, name))
+    write_text(paths[2], card(record, scorer, name))
     return paths
 
 

@@ -7,6 +7,7 @@ matrix product rounds depends on how many rows it has, so no picture ever shares
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -88,7 +89,8 @@ class Scorer:
         """Where the model looked: attention of the last block, rollout, and which fragments it took."""
         from bench.scoring.explain import explain
 
-        return explain(self, open_picture(image))
+        with self._alone():
+            return explain(self, open_picture(image))
 
     def cut(self, picture: Image.Image) -> Cut:
         """The views of a decoded picture; safe to call from any thread."""
@@ -104,7 +106,7 @@ class Scorer:
     @torch.inference_mode()
     def raw_of(self, cut: Cut) -> Tensor:
         """The mean raw number over a picture's views, float64 on the device, which is not waited for."""
-        with self.networks.autocast():
+        with self._alone(), self.networks.autocast():
             scores: Tensor = self.model(self.inputs(self.seen(cut)))
         return scores.double().mean()
 
@@ -128,6 +130,10 @@ class Scorer:
             rounded = frozen.keep and not frozen.exact  # as tests have it
             tensors[name] = self._for_all(value.half().float() if rounded else value)
         return tensors
+
+    def _alone(self) -> AbstractContextManager[object]:
+        """Out of whatever precision the caller computes in: a score does not depend on who asks for it."""
+        return torch.autocast(self.device.type, enabled=False)
 
     def _for_all(self, values: Tensor) -> Tensor:
         return values if len(values) == self.count else values.expand(self.count, *values.shape[1:])

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from bench.cli import app
 from bench.records.store import Store
 from bench.training.record import failed_record
+from bench.training.states import keep_beside
 from tests.scoring.worlds import make_runs
 from tests.world import tiny_spec, toml_of
 
@@ -121,6 +122,41 @@ def test_a_model_without_a_scale_is_told_to_need_its_training_set_where_that_is_
     refused = predict("far/g1_1.png", "--run", f"{sound},{lost}")
     assert refused.exit_code == 2
     assert "make the training set known, so that its scale can be learned" in " ".join(refused.stderr.split())
+
+
+def exported(key, path):
+    assert CliRunner().invoke(app, ["export", key, "--to", str(path)]).exit_code == 0
+    return path
+
+
+@pytest.fixture
+def without_sets(world, tmp_path, monkeypatch):
+    """A copy of the results in a folder whose bench.toml knows no set: nothing has a scale."""
+    shutil.copytree(world[0] / "results", tmp_path / "results")
+    for path in (tmp_path / "results" / "states").glob("*.safetensors"):
+        keep_beside(path, scale="")
+    (tmp_path / "bench.toml").write_text(f'[run]\ncache = "{world[0] / "cache"}"\n')
+    monkeypatch.chdir(tmp_path)
+
+
+def test_raw_numbers_of_unlike_models_have_no_mean(world, keys, without_sets, tmp_path):
+    picture, unlike = world[0] / "far" / "g1_1.png", [keys["adapter", 0], keys["linear_probe", 0]]
+    refused = predict(picture, "--run", ",".join(unlike))
+    assert refused.exit_code == 2
+    said = " ".join(refused.stderr.split())
+    assert "so there is no mean of all these models. Name models of one method, head and loss, or make the" in said
+    assert "training set known, so that its scale can be learned." in said
+    files = [word for key in unlike for word in ("--model", exported(key, tmp_path / f"{key}.safetensors"))]
+    refused = predict(picture, *files)
+    assert refused.exit_code == 2
+    assert "or export each again where its training set is known" in " ".join(refused.stderr.split())
+
+
+def test_raw_numbers_of_models_of_one_kind_have_a_mean(world, keys, without_sets):
+    alike = ",".join(keys["adapter", split] for split in SPLITS)
+    result = predict(world[0] / "far" / "g1_1.png", "--run", alike, "--json")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["scale"] is None
 
 
 @pytest.mark.parametrize("words", [(), ("--best", "near")])

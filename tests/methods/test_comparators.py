@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from bench.core.errors import UsageError
+from bench.core.errors import Interrupted, UsageError
 from bench.core.registry import METHODS
 from bench.core.spec import Recipe
 from bench.models.conformance import random_cnn
@@ -16,6 +16,7 @@ from bench.models.weights.load import WeightlessToolbox, vit_without_weights
 from bench.planning.presets import PAPER
 from bench.planning.protocol import MethodChoice, Request
 from bench.training.run import make_run
+from bench.training.signals import Signals
 from tests.methods.vits import SMALL_CNN, build, small_vit
 from tests.world import TINY, make_world, tiny_runtime
 
@@ -194,6 +195,26 @@ def test_dbcnns_own_recipe_trains_in_both_stages(world, tmp_path):
     record, arrays = make_run(spec, tiny_runtime(tmp_path, world[1]))
     assert np.isfinite(arrays["near:test/predicted"]).all()
     assert len(record["loss"]) == 2
+
+
+@pytest.mark.parametrize("stops", [[2], [6], [9], [2, 6, 9]], ids=str)
+def test_dbcnn_stopped_in_either_stage_or_between_them_resumes_to_the_bit(stops, world, tmp_path):
+    recipe = SMALL | {"lr": 0.05, "epochs": 4}  # three steps an epoch: the second stage begins behind the sixth
+    spec = own("dbcnn_vgg", {"cnn": SMALL_CNN, "stage": "last"}, recipe=recipe)
+    whole, predictions = make_run(spec, tiny_runtime(tmp_path / "whole", world[1]))
+    runtime = tiny_runtime(tmp_path / "parts", world[1])
+    for at in stops:
+        signals = Signals()
+
+        def stop(done, total, what, shown="", at=at, signals=signals):
+            if (what, done) == ("training", at):
+                signals.stop.set()
+
+        with pytest.raises(Interrupted):
+            make_run(spec, runtime, stop, signals)
+    resumed, again = make_run(spec, runtime)
+    assert resumed["loss"] == whole["loss"]
+    assert np.array_equal(again["near:test/predicted"], predictions["near:test/predicted"])
 
 
 @pytest.mark.parametrize("name", ["hyperiqa", "deiqt"])

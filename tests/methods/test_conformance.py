@@ -8,6 +8,7 @@ from bench.core.errors import UsageError
 from bench.core.registry import METHODS
 from bench.models.conformance import check_method, tiny_vit
 from bench.models.method import Features, Method, ViewFeature
+from methods.adapter import Bottleneck
 from methods.peft import TUNERS
 from tests.methods.vits import SMALL_CNN
 
@@ -113,6 +114,25 @@ def test_a_flaw_fails_the_check_that_is_about_it(flaw: str, broken: set[str], mo
     failed = {result.name for result in check_method("flawed") if not result.passed}
     assert broken <= failed
     assert broken or not failed
+
+
+class _Tied(Method):
+    """One adapter that all blocks share."""
+
+    def assemble(self, vit, toolbox) -> Features:
+        shared = Bottleneck(vit.shape.width, 4, 0.01)
+        for number in range(vit.shape.depth):
+            vit.append(f"blocks.{number}.ls2", shared)
+        return ViewFeature(vit)
+
+    def size(self, shape) -> int:
+        return (shape.width + 1) * 4 + 5 * shape.width
+
+
+def test_a_module_that_several_blocks_share_is_trained_under_all_its_names(own_methods) -> None:
+    METHODS.register("tied", f"{__file__}:_Tied", "a test")
+    frozen = {result.name: result for result in check_method("tied")}["frozen tensors stay bit-identical"]
+    assert frozen.passed, frozen.detail
 
 
 def test_a_refused_backbone_is_an_error_and_not_a_failed_check() -> None:

@@ -84,6 +84,28 @@ def test_a_tuner_without_a_formula_is_counted_where_it_acts() -> None:
     assert METHODS.make("peft:gralora").size(small_vit().shape) == counted
 
 
+@pytest.mark.parametrize(
+    ("variant", "options"),
+    [("osf", {}), ("adamss", {}), ("pissa", {"target": r"blocks\.\d+\.mlp\.fc1"})],
+)
+def test_a_tuner_that_decomposes_weights_is_counted_whatever_lies_in_memory(variant, options, monkeypatch) -> None:
+    empty = torch.empty
+    monkeypatch.setattr(torch, "empty", lambda *size, **more: filled(empty(*size, **more)))
+    monkeypatch.setattr(torch, "empty_like", lambda like, **more: filled(empty(like.shape, **more)))
+    assert METHODS.make(f"peft:{variant}", options).size(small_vit().shape) > 0
+
+
+def filled(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.fill_(float("nan")) if tensor.is_floating_point() else tensor
+
+
+@pytest.mark.parametrize("config", ["bias=lora_only", "rank_pattern={'blocks.0.attn.qkv': 2}", "use_dora=True"])
+def test_biases_and_ranks_of_single_maps_are_counted_too(config) -> None:
+    model = build("peft:lora", small_vit(), config=config)
+    counted = sum(p.numel() for p in model.features.parameters() if p.requires_grad)
+    assert counted == METHODS.make("peft:lora", {"config": config}).size(small_vit().shape)
+
+
 def test_a_target_of_ones_own_is_counted_where_it_acts() -> None:
     options = {"config": "r=2", "target": r"blocks\.\d+\.mlp\.fc[12]"}
     model = build("peft:lora", small_vit(), **options)

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from bench.core.errors import BenchError, UsageError
 from bench.core.registry import METHODS
+from bench.planning.budgets import parse_count
 from bench.planning.choices import Choices, Trial
-from bench.planning.plan import Ask, expand_methods, make_plan, parse_count, sort_settings
+from bench.planning.plan import Ask, expand_methods, make_plan, sort_settings
 
 
 def plan(*settings, methods=("glia",), protocols=("main",), preset="demo", **more):
@@ -43,6 +44,16 @@ def test_a_recipe_key_may_be_set_for_one_method_alone():
     assert all("lr" not in s.options for s in specs)
     one = plan("peft:dora.lr=0.5", methods=("peft:dora", "lora")).specs
     assert {s.method: s.recipe.lr for s in one} == {"peft:dora": 0.5, "lora": 2e-3}
+
+
+@pytest.mark.parametrize("setting", ["warmup=100", "hyperiqa.warmup=100"])
+def test_a_warmup_that_a_methods_own_schedule_does_not_read_is_said_to_do_nothing(setting):
+    said = "warmup does nothing to hyperiqa: under schedule=own a method has its own start."
+    both = {"methods": ("hyperiqa", "ridge_cnn"), "own_recipes": True}
+    assert said in plan(setting, **both).said
+    assert said not in plan(setting, **both | {"own_recipes": False}).said
+    assert said not in plan(**both).said
+    assert said not in plan(preset="study", **both).said
 
 
 def test_an_option_of_the_methods_own_goes_before_the_recipes_of_the_same_name():

@@ -9,7 +9,7 @@ import pytest
 
 from bench.core.errors import UsageError
 from bench.core.registry import PROTOCOLS
-from bench.planning.plan import size_to_budget
+from bench.planning.budgets import size_to_budget
 from bench.planning.presets import DEMO, PAPER
 from bench.planning.protocol import MethodChoice, Request, merge
 from protocols.ablation import PARTS

@@ -9,6 +9,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from bench.cli import app
+from bench.core.errors import UsageError
 from bench.scoring.load import load_scorer
 from bench.scoring.model_file import KIND
 from tests.scoring.worlds import METHODS, make_runs
@@ -48,6 +49,19 @@ def test_onnx_gives_the_same_numbers(made, method, tmp_path, monkeypatch):
         assert score == pytest.approx(float(scorer.on_scale(np.array([raw]))[0]), rel=1e-4)
     about = {entry.key: entry.value for entry in onnx.load(str(tmp_path / "it.onnx")).metadata_props}
     assert json.loads(about[KIND])["spec"]["method"] == method
+
+
+def test_what_torch_cannot_write_is_said_in_a_sentence(made, tmp_path, monkeypatch):
+    pytest.importorskip("onnxscript")
+    from bench.scoring import onnx_file
+
+    def fails(module):
+        raise RuntimeError("no such operator\nand a page of reasons")
+
+    runtime, keys = made
+    monkeypatch.setattr(onnx_file, "_exported", fails)
+    with pytest.raises(UsageError, match="^torch cannot write adapter as ONNX: no such operator$"):
+        onnx_file.write_onnx(load_scorer(keys["adapter", 0], runtime), tmp_path / "it.onnx")
 
 
 def test_without_the_extra_its_name_is_said(made, tmp_path, monkeypatch):

@@ -92,6 +92,30 @@ def test_a_score_does_not_depend_on_order_company_name_or_kind_of_the_picture(ma
     assert scorer(torch.stack([tensor, tensor])).tolist() == [alone[0]] * 2
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_a_score_does_not_depend_on_the_precision_of_whoever_asks_for_it(made, scorers, method):
+    picture = pictures(made[0])[0]
+    alone = scorers[method].raw(picture)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert np.array_equal(scorers[method].raw(picture), alone)
+
+
+def test_where_a_model_looked_does_not_depend_on_it_either(made, scorers):
+    picture = pictures(made[0])[0]
+    alone = scorers["adapter"].explain(picture)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert np.array_equal(scorers["adapter"].explain(picture).rollout, alone.rollout)
+
+
+def test_a_load_leaves_the_random_numbers_of_the_caller_alone(made):
+    runtime, keys = made
+    torch.manual_seed(1)
+    expected = torch.rand(3)
+    torch.manual_seed(1)
+    load_scorer(keys["adapter", 0], runtime)
+    assert torch.equal(torch.rand(3), expected)
+
+
 def test_a_scale_is_fitted_once_kept_with_the_tensors_and_keeps_the_order(made, scorers):
     runtime, keys = made
     scorer = scorers["adapter"]

@@ -10,7 +10,8 @@ from bench.core.cards import Option
 from bench.core.claims import Claims
 from bench.core.errors import BenchError, StoreError, UsageError
 from bench.core.spec import RunSpec, recipe_options
-from bench.planning.plan import parse_count, sort_settings
+from bench.planning.budgets import parse_count
+from bench.planning.plan import sort_settings
 from bench.records.store import Store, check_record, record_hash
 from tests.survive.makers import record_of, specs
 

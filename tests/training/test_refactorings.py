@@ -19,7 +19,13 @@ from tests.world import make_world, tiny_runtime, tiny_spec
 
 HERE = Path(__file__).parent.parent
 DECLARED = json.loads((HERE.parent / "methods" / REFACTORINGS).read_text())
-OPTIONS = {"glia": TINY_OPTIONS, "loda": {"cnn": SMALL_CNN, "latent": 8, "heads": 2, "pool": 2}}
+OPTIONS = {
+    "glia": TINY_OPTIONS,
+    "loda": {"cnn": SMALL_CNN, "latent": 8, "heads": 2, "pool": 2},
+    "dbcnn_vgg": {"cnn": SMALL_CNN, "stage": "last"},
+}
+RECIPES = {"dbcnn_vgg": {"schedule": "own", "lr": 0.05}}
+"""Under which the code that changed is run."""
 
 pytestmark = pytest.mark.usefixtures("own_methods")
 
@@ -29,10 +35,11 @@ def data(tmp_path_factory):
     return make_world(tmp_path_factory.mktemp("world"))
 
 
-def differs(old: str, new: str, options: dict, data, home: Path) -> list[str]:
+def differs(old: str, new: str, options: dict, data, home: Path, **recipe) -> list[str]:
     """What two registered methods do not have in common to the bit: of losses, predictions and trained tensors."""
     (one, arrays), (other, others) = (
-        make_run(tiny_spec(name, options=options), tiny_runtime(home / name, data)) for name in (old, new)
+        make_run(tiny_spec(name, options=options, recipe=recipe), tiny_runtime(home / name, data))
+        for name in (old, new)
     )
     found = [name for name in arrays if not np.array_equal(arrays[name], others[name])]
     states = [next((home / name / "results" / "states").glob("*.safetensors")).read_bytes() for name in (old, new)]
@@ -50,7 +57,7 @@ def test_every_refactoring_that_we_declare_is_one(method, old, new, data, tmp_pa
         register(kept[new])
     successor = new if new in kept else method
     assert (code_hash(old), code_hash(successor)) == (old, new)
-    assert differs(old, successor, OPTIONS.get(method, {}), data, tmp_path) == []
+    assert differs(old, successor, OPTIONS.get(method, {}), data, tmp_path, **RECIPES.get(method, {})) == []
 
 
 @pytest.fixture

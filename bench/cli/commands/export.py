@@ -28,7 +28,7 @@ def export(
     key: Key,
     to: Annotated[Path, typer.Option("--to", metavar="FILE", help="The file to write.")],
     format_: Annotated[
-        str, typer.Option("--format", help="safetensors (a few MB, without the backbone) or onnx (all of it).")
+        str, typer.Option("--format", help="safetensors (what was trained, a few MB of most) or onnx (all of it).")
     ] = "safetensors",
     scale: Annotated[
         str, typer.Option("--scale", metavar="SET", help="Of a model of several sets, whose scale the file knows.")

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from timm.models.eva import EvaAttention
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
@@ -48,6 +49,18 @@ def test_hooks_go_even_when_the_forward_fails():
     with pytest.raises(RuntimeError), tapped_attention(vit):
         vit(torch.randn(1, 7, 32, 32))
     assert not any(module._forward_pre_hooks for module in vit.modules())
+
+
+def test_explicit_weights_know_of_biases_that_stand_beside_the_map():
+    torch.manual_seed(0)
+    attention = EvaAttention(48, num_heads=3, qkv_bias=True, norm_layer=nn.LayerNorm).eval()
+    for bias in (attention.q_bias, attention.v_bias):
+        torch.nn.init.normal_(bias)
+    tokens = torch.randn(2, 5, 48)
+    with torch.no_grad():
+        value = (attention.qkv(tokens)[..., 96:] + attention.v_bias).reshape(2, 5, 3, 16).transpose(1, 2)
+        mixed = (attention_weights(attention, tokens) @ value).transpose(1, 2).reshape(2, 5, 48)
+        assert torch.allclose(attention.proj(attention.norm(mixed)), attention(tokens), atol=1e-5)
 
 
 def test_blocks_without_the_usual_attention_are_refused():
