@@ -45,6 +45,7 @@ def test_nothing_is_overwritten(tmp_path):
         new_package("method", "my_idea", tmp_path)
 
 
+@pytest.mark.slow
 def test_a_new_dataset_passes_its_own_test_and_works_from_its_file(tmp_path):
     home = new_package("dataset", "my_idea", tmp_path)[0].parent
     tested = python("-m", "pytest", "-q", home, path=[home, ROOT], cwd=tmp_path)
@@ -84,6 +85,7 @@ def known_as_if_installed(home):
     (facts / "entry_points.txt").write_text(f"[{group}]\n{name} = {target}\n")
 
 
+@pytest.mark.slow
 def test_a_new_method_protocol_and_dataset_go_together_from_plan_to_table(tmp_path):
     """All three skeletons at once: a run of the method, on the dataset, as the protocol plans it, and its table."""
     plugins = []

@@ -221,6 +221,7 @@ def write_many(root, worker):
         Store(root).write(record(spec) | {"metrics": {"filler": "x" * 5000}}, {"a": np.full(500, split)})
 
 
+@pytest.mark.slow
 def test_a_hundred_writers_tear_and_lose_nothing(store):
     context = multiprocessing.get_context("fork")
     crowd = [context.Process(target=write_many, args=(store.root, n)) for n in range(100)]

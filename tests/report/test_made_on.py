@@ -113,6 +113,7 @@ def test_bf16_that_is_emulated_is_told_from_a_cpus_own(flags, says, tmp_path, da
     assert about["trained"]["instructions"] == says
 
 
+@pytest.mark.slow
 def test_two_machines_of_unlike_instruction_sets_may_fill_one_folder_and_tables_say_so(home, monkeypatch):
     for name in KERNEL_LIMITS:
         monkeypatch.delenv(name, raising=False)

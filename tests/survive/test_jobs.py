@@ -90,6 +90,7 @@ def killed_once(spec, runtime, _report, *_rest):
     return record_of(spec), {}
 
 
+@pytest.mark.slow
 def test_the_run_of_a_killed_process_is_made_by_another_and_that_is_said(runtime):
     said = []
     summary = execute_jobs(specs(5), runtime, ExecutionOptions(say=said.append), TWO, killed_once)
@@ -130,6 +131,7 @@ def with_memory(spec, runtime, _report, *_rest):
     return record_of(spec, alone=True), {}
 
 
+@pytest.mark.slow
 def test_a_run_that_finds_no_memory_beside_others_is_made_again_alone(runtime):
     summary = execute_jobs(specs(4), runtime, ExecutionOptions(), TWO, wanting_memory, with_memory)
     assert (len(summary.done), summary.failed) == (4, {})
@@ -152,6 +154,7 @@ def waiting_for_two_others(spec, runtime, _report, *_rest):
     return record_of(spec), {}
 
 
+@pytest.mark.slow
 def test_on_a_card_the_first_run_is_alone_until_its_memory_is_known_and_then_as_many_as_fit(runtime):
     said = []
     options = ExecutionOptions(say=said.append)
@@ -219,6 +222,7 @@ def test_a_member_of_an_array_leaves_a_stranger_s_run_to_them(runtime):
     assert (len(summary.done), summary.elsewhere) == (2, [])
 
 
+@pytest.mark.slow
 def test_overwriting_everything_makes_each_run_once_more_and_no_more(runtime):
     execute_serial(specs(3), runtime, ExecutionOptions(), brief)
     before = {r["sha256"] for r in Store(runtime.results).records()}
@@ -233,6 +237,7 @@ def full(spec, *_rest):
     raise StoreError("the disk is full")
 
 
+@pytest.mark.slow
 def test_what_concerns_every_run_ends_the_plan_with_its_own_words(runtime):
     with pytest.raises(StoreError, match="the disk is full"):
         execute_jobs(specs(4), runtime, ExecutionOptions(), TWO, full)
@@ -247,6 +252,7 @@ def in_need_of(spec, runtime, _report, *_rest):
     return record_of(spec), {}
 
 
+@pytest.mark.slow
 def test_runs_that_stand_on_others_come_after_them(runtime):
     ensembles = [replace(spec, method="ensemble", options={"of": "glia,lora"}) for spec in specs(2)]
     execute_jobs([*ensembles, *specs(4)], runtime, ExecutionOptions(), TWO, in_need_of)

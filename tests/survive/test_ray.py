@@ -32,7 +32,7 @@ from bench.records.store import Store  # noqa: E402
 from tests.survive import makers  # noqa: E402
 from tests.survive.makers import specs  # noqa: E402
 
-pytestmark = pytest.mark.xdist_group("ray")
+pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.slow]
 cloudpickle.register_pickle_by_value(makers)
 CARDS = BenchCluster(cpus=4, gpus=2, card_bytes=80 << 30)
 QUIET = {"include_dashboard": False, "logging_level": "error", "log_to_driver": False}

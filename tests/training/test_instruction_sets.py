@@ -25,6 +25,7 @@ NUMBERS = [
 """The tests whose expectations are numbers."""
 
 
+@pytest.mark.slow
 def test_tiny_runs_of_every_strategy_end_alike_with_the_kernels_of_an_older_cpu(tmp_path):
     ends = []
     for name, environment in (("this", {}), ("older", OLDER_CPU)):

@@ -146,6 +146,7 @@ def test_a_profile_says_what_it_is_at_and_of_which_method(tmp_path):
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_method_whose_process_is_killed_is_said_to_be_and_the_others_are_measured(tmp_path, monkeypatch):
     runtime = Runtime(results=tmp_path / "results", cache=tmp_path / "cache", device="cpu", threads=1)
     monkeypatch.setattr(profile_command, "_measure", os._exit)  # which ends a process at once, whatever it is given

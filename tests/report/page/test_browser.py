@@ -12,7 +12,7 @@ from tests.report.page.worlds import EVIL_SET
 from tests.report.records import body_of, predictions
 from tests.report.results import specs_of
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 VIEWS = ("findings", "explorer", "sets", "runs", "pairs", "published")
 WIDTHS = (360, 768, 1440)
 

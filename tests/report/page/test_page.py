@@ -245,6 +245,7 @@ def test_damaged_predictions_are_said_where_they_would_be_shown():
     assert "The predictions cannot be read." in make_page(Results(records)).parts["runs"]
 
 
+@pytest.mark.slow
 def test_five_hundred_runs_fit_into_five_megabytes():
     specs = specs_of("main", "paper", "linear_probe,full_finetune,adapter,lora,vpt,loda,glia", (), splits=9)[:500]
     page = make_page(Results(large(record_of(spec)) for spec in specs))
@@ -263,6 +264,7 @@ def large(record):
     return replace(record, body={**record.body, "loss": [1 / (1 + n) for n in range(100)]}, arrays=lambda: arrays)
 
 
+@pytest.mark.slow
 def test_of_many_records_all_have_rows_and_the_most_read_have_details():
     specs = specs_of("main,cross", "paper", "glia,lora,loda,vpt", (), splits=10)
     many = [replace(spec, recipe=replace(spec.recipe, seed=seed)) for seed in range(3) for spec in specs]
