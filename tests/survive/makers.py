@@ -118,3 +118,8 @@ def log(runtime, line):
     """Append a whole line."""
     with (runtime.results / "log").open("a") as handle:
         handle.write(line + "\n")
+
+
+def makers_of(runtime):
+    """The words of each line."""
+    return [line.split() for line in (runtime.results / "log").read_text().splitlines()]

@@ -24,7 +24,7 @@ from bench.execution.orders import ExecutionOptions
 from bench.execution.serial import execute_serial
 from bench.records.store import Store
 from tests.survive.killing import essence
-from tests.survive.makers import brief, failing, log, record_of, specs
+from tests.survive.makers import brief, failing, log, makers_of, record_of, specs
 from tests.world import TINY, make_world, toml_of
 
 TWO = Crew(2, 1)
@@ -44,10 +44,6 @@ def slow(spec, runtime, _report, signals, *_rest):
     log(runtime, f"{spec.split} {os.getpid()}")
     time.sleep(0.3)
     return record_of(spec), {}
-
-
-def makers_of(runtime):
-    return [line.split() for line in (runtime.results / "log").read_text().splitlines()]
 
 
 def test_two_processes_make_each_run_once_and_all_of_it_is_told_here(runtime):
