@@ -13,6 +13,7 @@ from bench.core.spec import Recipe
 from bench.models.weights.load import WeightlessToolbox
 from bench.records.results import Results
 from bench.records.store import Store
+from bench.report.arms import arm_of
 from bench.report.compare import compare
 from bench.report.reference import FOLDER
 from bench.training.run import make_run
@@ -86,6 +87,17 @@ def test_the_readme_says_of_fragments_what_the_committed_records_say():
         mean, to_glia = rows[name][1].split()[0], rows[name][3].replace("+", "").replace("-", "−")
         said = f"reaches {mean}, ahead of the adapter on crops by {on_crops} and of GLIA by {to_glia}."
         assert said.replace("0.", ".") in README.read_text(encoding="utf-8")
+
+
+def test_the_readme_says_of_glia_at_the_adapters_rate_what_the_committed_records_say():
+    study, trial = Results.read(Store(FOLDER)), Results.read(Store(TRIAL))
+    at_rate = trial.select(preset="study", train="study").where(lambda one: one.spec.recipe.lr == 0.003)
+    two = at_rate.where(lambda one: one.spec.method == "adapter_on_fragments" or not arm_of(one.spec).option_changes())
+    (ahead,) = compare(two, "adapter_on_fragments", "glia_trial")
+    over = ahead.rows[0].contents
+    mean = {row[0]: row for row in rows_of(study, trial)}["GLIA (trial), lr=0.003"][1].split()[0]
+    said = f"GLIA at that rate reaches {mean}, {over.estimate:.3f} [{over.low:.3f}, {over.high:.3f}] behind it."
+    assert said.replace("0.", ".").replace("-", "−") in README.read_text(encoding="utf-8")
 
 
 def test_no_row_but_the_adapter_on_fragments_is_told_from_glia():
