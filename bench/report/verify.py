@@ -1,4 +1,4 @@
-"""`bench verify`: every stored number recomputed from stored predictions, every hash checked again."""
+"""`bench verify`: every stored metric recomputed from stored predictions, every hash checked again."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.core.errors import BenchError, DataError, StoreError
+from bench.core.errors import BenchError, DataError, StoreError, UsageError
+from bench.core.mixes import sets_of
 from bench.core.progress import Report, counted, silent
 from bench.core.spec import SCHEMA, RunSpec, Target
 from bench.metrics.agreement import metrics_of
@@ -34,17 +35,17 @@ class Finding:
     what: str
 
 
-def verify(store: Store, data: Mapping[str, Any] | None = None, cache: Any = None) -> tuple[int, list[Finding]]:
-    """(records checked, what does not fit). With `data`, splits and labels are checked against the datasets too."""
+def verify(store: Store, now: DataNow | None = None) -> tuple[int, list[Finding]]:
+    """(records checked, what does not fit). With the datasets as they are `now`, splits and labels are checked too."""
     findings: list[Finding] = []
     checked = 0
-    now = None if data is None else DataNow(data, cache, results=store.root)
     for record, spec in store.sound():
         checked += 1
         findings += [Finding(record["key"], what) for what in _check(store, record)]
         if now is not None and record["status"] == "done":
             findings += [Finding(record["key"], what) for what in now.complaints(record, spec)]
     findings += [Finding(problem.path.name, problem.why) for problem in store.problems]
+    findings += [Finding(name, f"cannot be compared: {why}") for name, why in (now.unread if now else {}).items()]
     return checked, findings
 
 
@@ -129,9 +130,13 @@ class DataNow:
         self._sets: dict[tuple[str, int], Dataset | None] = {}
         self._pixels: dict[tuple[str, int], str] = {}
         self._splits: dict[tuple[object, ...], str] = {}
+        self.unread: dict[str, str] = {}
+        """The sets that are configured here and cannot be read, each with why."""
+        self.absent: set[str] = set()
+        """Those that are not on this machine."""
 
     def complaints(self, record: Mapping[str, Any], spec: RunSpec) -> Iterator[str]:
-        """What a finished run saw otherwise than it would be now; nothing of sets that are not on this machine."""
+        """What a finished run saw otherwise than it would be now; nothing of sets that cannot be read here."""
         for target, known in record["data"]["tests"].items():
             name = Target(target).dataset
             if name != spec.train:
@@ -162,13 +167,14 @@ class DataNow:
             yield f"{name} has other pictures here, under the same names, than when the run was made"
 
     def _pixels_of(self, name: str, limit: int, dataset: Dataset) -> str:
-        """The pictures' hash; empty where they cannot be read, which is as good as not being on this machine."""
+        """The pictures' hash; empty where they cannot be read."""
         from bench.data.pixels.contents import pixels_hash
 
         if (name, limit) not in self._pixels:
             try:
                 self._pixels[name, limit] = pixels_hash(dataset, self._cache, self._report)
-            except BenchError:
+            except BenchError as error:
+                self._note_unread(name, error)
                 self._pixels[name, limit] = ""
         return self._pixels[name, limit]
 
@@ -180,9 +186,24 @@ class DataNow:
                 self._sets[name, limit] = load_dataset(
                     name, self._data, self._cache, partial=self._partial, limit=limit, progress=self._report
                 )
-            except BenchError:
+            except BenchError as error:
+                self._note_unread(name, error)
                 self._sets[name, limit] = None
         return self._sets[name, limit]
+
+    def _note_unread(self, name: str, error: BenchError) -> None:
+        absent = {part for part in sets_of(name) if self._is_absent(part)}
+        self.absent |= absent
+        if not absent:
+            self.unread[name] = str(error)
+
+    def _is_absent(self, name: str) -> bool:
+        from bench.data.locate import dataset_names, is_absent
+
+        try:
+            return name not in dataset_names(self._data) or is_absent(name, self._data)
+        except UsageError:  # what bench.toml says of where it lies is wrong
+            return False
 
     def _split_hash(self, spec: RunSpec, dataset: Dataset) -> str:
         from bench.data.splits import split_of

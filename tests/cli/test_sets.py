@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bench.records.store import Store
 from tests.cli.calls import bench, tiny_run
 from tests.world import TINY
 
@@ -57,6 +58,46 @@ def test_runs_made_with_other_data_are_not_taken_for_done(home, change, says):
     assert "near has other" in verified.output
     assert tiny_run("--overwrite", "always", methods="linear_probe").exit_code == 0
     assert "2 done before" in tiny_run(methods="linear_probe").output
+
+
+def break_the_labels(folder):
+    labels = folder / "labels.csv"
+    labels.write_text(labels.read_text().replace("5.0,g0\n", "good,g0\n"))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (break_the_labels, "near cannot be compared: near:"),
+        (lambda folder: (folder / "labels.csv").unlink(), "near cannot be compared: near:"),
+        (lambda folder: (folder / "g0_0.png").unlink(), "near has other names, scores or groups"),
+    ],
+)
+def test_verify_names_a_configured_set_that_it_cannot_read(home, change, says):
+    assert tiny_run("--splits", 1, methods="linear_probe").exit_code == 0
+    change(home / "sets" / "near")
+    verified = bench("verify", "--data")
+    assert verified.exit_code == 1
+    assert says in " ".join(verified.output.replace("│", "").split())
+
+
+def test_verify_says_which_sets_are_not_here_to_be_compared(home):
+    assert tiny_run("--splits", 1, methods="linear_probe").exit_code == 0
+    (home / "bench.toml").write_text("")
+    verified = bench("verify", "--data")
+    assert verified.exit_code == 0
+    assert "Not on this machine, so not compared: near." in verified.output
+
+
+def test_all_is_trained_again_where_weights_of_other_test_views_are_kept(home):
+    def trained_seconds(*words):
+        views = tiny_run("--splits", 1, *words, methods="linear_probe")
+        assert views.exit_code == 0, views.output
+        return {record["seconds"]["train"] for record in Store(home / "results").records()}
+
+    assert len(trained_seconds()) == 1
+    assert len(trained_seconds("--set", "test_views=3")) == 1, "of one training"
+    assert len(trained_seconds("--set", "test_views=3", "--overwrite", "always")) == 2
 
 
 def test_pictures_with_the_same_bytes_are_the_same_whenever_they_were_written(home):

@@ -6,7 +6,7 @@ from bench.core.runtime import Runtime
 from bench.planning.presets import PAPER
 from bench.planning.protocol import MethodChoice, Request
 from bench.records.store import Store
-from bench.report.verify import verify
+from bench.report.verify import DataNow, verify
 from bench.training.run import make_run
 from tests.data.trees import SMALL
 from tests.fixtures_data import build
@@ -29,7 +29,7 @@ def test_a_run_completes_on_the_tree_as_its_authors_ship_it(name, trees, tmp_pat
     store = Store(runtime.results)
     store.write(record | {"status": "done", "error": None}, predictions)
     assert record["data"]["train"]["n"] == 40
-    assert verify(store, data, runtime.cache) == (1, [])
+    assert verify(store, DataNow(data, runtime.cache, results=runtime.results)) == (1, [])
 
 
 @pytest.mark.slow

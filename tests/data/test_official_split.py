@@ -8,7 +8,7 @@ from bench.core.errors import DataError, UsageError
 from bench.data.dataset import Dataset
 from bench.data.splits import make_split
 from bench.records.store import Store
-from bench.report.verify import verify
+from bench.report.verify import DataNow, verify
 from bench.training.run import make_run
 from tests.world import make_world, tiny_runtime, tiny_spec
 
@@ -70,5 +70,5 @@ def test_verify_finds_runs_that_were_made_on_a_random_split_under_the_official_n
     assert [finding.what for finding in found] == [
         "it says split_rule=official, but near was split otherwise (random 80%/20% of reference contents)"
     ]
-    with_data = [finding.what for finding in verify(store, data, runtime.cache)[1]]
+    with_data = [finding.what for finding in verify(store, DataNow(data, runtime.cache, results=runtime.results))[1]]
     assert "near has no official split" in with_data

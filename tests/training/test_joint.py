@@ -13,7 +13,7 @@ from bench.core.spec import RunSpec, Target
 from bench.models.losses import LOSSES
 from bench.planning.presets import DEMO, PAPER, STUDY
 from bench.records.store import Store
-from bench.report.verify import verify
+from bench.report.verify import DataNow, verify
 from bench.training.joint import Shares, within_shares
 from bench.training.loop import can_be_recorded, epoch_batches, standardised
 from bench.training.orders import epoch_order
@@ -143,7 +143,7 @@ def test_any_method_learns_a_mix_and_its_record_verifies(world, tmp_path, method
     assert (train["name"], train["n_train"]) == ("far+near", 48)
     assert {name: part["n_train"] for name, part in train["sets"].items()} == {"far": 32, "near": 16}
     assert arrays["far:test/human"].min() > 1000
-    assert verify(Store(runtime.results), data, runtime.cache) == (1, [])
+    assert verify(Store(runtime.results), DataNow(data, runtime.cache, results=runtime.results)) == (1, [])
 
 
 def test_each_set_is_tested_on_the_part_that_its_own_runs_hold_out(world, tmp_path):
