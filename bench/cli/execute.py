@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from bench.cli.checks import refuse_other_data, tell_of_parts
@@ -49,6 +51,8 @@ def execute(
             note("`bench status` says why; --overwrite failed tries the failed ones again.")
         view.finished_plan(_came_of(Summary()))
         return 1 if failed_before else 0
+    if config["overwrite"] == "always":
+        runtime = replace(runtime, anew_since=time.time())
     if runtime.partial:
         tell_of_parts(pending, runtime)
     noted = note_plan(store, pending)

@@ -27,6 +27,8 @@ class Runtime:
     cache_limit_bytes: int = 20 << 30
     use_cache: bool = True
     keep_weights: str = "auto"
+    anew_since: float = 0.0
+    """Before when no weights count that were kept of a run with other test views; the run's own are put aside."""
     checkpoint_seconds: float = 300.0
     partial: bool = False
     parts: int = 1

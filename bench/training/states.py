@@ -45,9 +45,9 @@ def restore_trained(session: Session, store: Store) -> TrainingFacts | None:
     """Put kept tensors of the same training into the session's model and give its facts.
 
     None, and an untouched model, where none are kept, or not whole, or of other data, another split, other weights or
-    other code.
+    other code; where all is trained anew, those of other test views that are older than the plan count for nothing.
     """
-    same = next((spec for spec in same_trainings(session.spec) if store.state_path(spec).exists()), session.spec)
+    same = next(_kept(session.spec, store, session.runtime.anew_since), session.spec)
     trained = read_trained(store.state_path(same))
     if trained is None or not replace(session.identity(), training=same.training_key).fits(trained.about):
         return None
@@ -57,6 +57,14 @@ def restore_trained(session: Session, store: Store) -> TrainingFacts | None:
     except (KeyError, TypeError, ValueError):
         return None
     return facts
+
+
+def _kept(spec: RunSpec, store: Store, since: float) -> Iterator[RunSpec]:
+    """The run or others of its training of which tensors are kept; of others, those kept `since` then."""
+    for same in same_trainings(spec):
+        path = store.state_path(same)
+        if path.exists() and (same == spec or path.stat().st_mtime >= since):
+            yield same
 
 
 def same_trainings(spec: RunSpec) -> Iterator[RunSpec]:
