@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +30,8 @@ class Merged:
     theirs: int = 0
     """Runs that both have, of which theirs came in the place of ours."""
     states: int = 0
+    mended: int = 0
+    """Records here already whose predictions, missing or damaged here, came from there."""
     refused: list[tuple[str, str]] = field(default_factory=list)
     """Files that were not taken, and why."""
 
@@ -38,6 +40,7 @@ class Merged:
         said = [f"{counted(self.taken, 'record')} taken", f"{self.same} here already"]
         said += [f"{self.mine} of both kept as here"] if self.mine else []
         said += [f"{self.theirs} of both taken from there (ours are in set_aside/)"] if self.theirs else []
+        said += [f"predictions of {self.mended} given back"] if self.mended else []
         said += [f"{counted(self.states, 'trained state')} taken"] if self.states else []
         return f"{', '.join(said)}, {len(self.refused)} refused."
 
@@ -59,9 +62,9 @@ def merge(ours: Store, theirs: Store, *, keep: Keep = "", states: bool = False, 
             _take(ours, theirs, record, spec, keep, merged)
         except _Refused as refused:
             merged.refused.append((f"{record['key']}.json ({describe_run(spec)})", str(refused)))
-        else:
-            merged.states += states and _take_state(ours, theirs, spec)
     report(len(records), len(records), "records looked at")
+    if states:
+        merged.states = _take_states(ours, theirs, records)
     _take_splits(ours, theirs)
     merged.refused += [(problem.path.name, problem.why) for problem in theirs.problems]
     return merged
@@ -76,6 +79,7 @@ def _take(ours: Store, theirs: Store, record: Mapping[str, Any], spec: RunSpec, 
     own = _own(ours, record["key"])
     if own is not None and own["sha256"] == record["sha256"]:
         merged.same += 1
+        merged.mended += _give_back(ours, own, predictions)
         return
     if own is not None and not keep:
         raise _Refused(
@@ -85,7 +89,8 @@ def _take(ours: Store, theirs: Store, record: Mapping[str, Any], spec: RunSpec, 
     if own is not None and keep == "mine":
         merged.mine += 1
         return
-    _put_in_place(ours, record["key"], (theirs.runs / f"{record['key']}.json").read_bytes(), predictions)
+    body = (theirs.runs / f"{record['key']}.json").read_bytes()
+    _put_in_place(ours, record["key"], spec, body, predictions)
     _take_log(ours, theirs, record["key"])
     if own is None:
         merged.taken += 1
@@ -93,8 +98,8 @@ def _take(ours: Store, theirs: Store, record: Mapping[str, Any], spec: RunSpec, 
         merged.theirs += 1
 
 
-def _put_in_place(ours: Store, key: str, record: bytes, predictions: bytes | None) -> None:
-    """Put a record and its predictions where ours stand, which are set aside.
+def _put_in_place(ours: Store, key: str, spec: RunSpec, record: bytes, predictions: bytes | None) -> None:
+    """Put a record and its predictions where ours stand, which are set aside, and what is kept of their training.
 
     Both are on the disk before ours go, so that a full one costs no run of ours. Ours go before either has its name,
     and the record has it last: at no moment a record stands beside another's predictions.
@@ -107,7 +112,20 @@ def _put_in_place(ours: Store, key: str, record: bytes, predictions: bytes | Non
         for handle, data in files:
             handle.write(data)
             write_out(handle)
+        if path.exists():
+            ours.forget_training(spec)
         ours.set_aside(key)
+
+
+def _give_back(ours: Store, own: Mapping[str, Any], predictions: bytes | None) -> bool:
+    """Put the predictions of a record beside it where ours are missing or damaged."""
+    try:
+        _sound_predictions(ours, own)
+    except _Refused:
+        if predictions is not None:
+            write_bytes(ours.runs / f"{own['key']}.npz", predictions)
+            return True
+    return False
 
 
 def _take_log(ours: Store, theirs: Store, key: str) -> None:
@@ -144,6 +162,15 @@ def _origin(record: Mapping[str, Any]) -> str:
     facts = run if isinstance(run, Mapping) else {}
     text = f"{record['status']} on {facts.get('host') or 'an unknown host'}"
     return f"{text}, {facts['finished']}" if facts.get("finished") else text
+
+
+def _take_states(ours: Store, theirs: Store, records: Sequence[tuple[Mapping[str, Any], RunSpec]]) -> int:
+    """Copy trained tensors of which all records that stand here are theirs: others are of another training."""
+    known = {record["sha256"] for record, _ in records}
+    standing = [(spec, record["sha256"] in known) for record, spec in ours.sound()]
+    foreign = {spec.training_key for spec, is_theirs in standing if not is_theirs}
+    taken = {spec.training_key: spec for spec, _ in standing if spec.training_key not in foreign}
+    return sum(_take_state(ours, theirs, spec) for spec in taken.values())
 
 
 def _take_state(ours: Store, theirs: Store, spec: RunSpec) -> bool:

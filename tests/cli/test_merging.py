@@ -15,7 +15,7 @@ from bench.cli.merging import merge
 from bench.core.errors import StoreError, UsageError
 from bench.core.spec import SCHEMA
 from bench.records.store import Store
-from bench.training.states import state_hash
+from bench.training.states import read_trained, state_hash
 from tests.report.records import body_of, predictions
 from tests.survive.makers import specs
 
@@ -195,6 +195,54 @@ def test_kept_states_are_taken_on_request_where_they_are_whole(tmp_path, ours):
     assert not (ours.root / "states").exists()
     assert merge(ours, theirs, states=True).states == 1
     assert [path.name for path in (ours.root / "states").iterdir()] == [whole.name]
+
+
+def with_state(store, value):
+    """The store, with a trained tensor of its first run kept."""
+    state = {"head": torch.full((2,), value)}
+    path = store.state_path(specs(1)[0])
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(save(state, metadata={"sha256": state_hash(state)}))
+    return store
+
+
+def kept(store):
+    """The trained tensor that is kept of its first run; nothing where none is."""
+    trained = read_trained(store.state_path(specs(1)[0]))
+    return None if trained is None else float(trained.tensors["head"][0])
+
+
+@pytest.mark.parametrize(
+    ("keep", "here", "afterwards"),
+    [("theirs", True, 9.0), ("theirs", False, 9.0), ("mine", True, 1.0), ("mine", False, None), ("", False, None)],
+)
+def test_no_record_lies_beside_weights_of_the_other_side(tmp_path, ours, keep, here, afterwards):
+    theirs = with_state(otherwise(tmp_path / "theirs", specs(1)), 9.0)
+    merge(with_state(ours, 1.0) if here else ours, theirs, keep=keep, states=True)
+    assert kept(ours) == afterwards
+
+
+def test_weights_of_a_record_that_gave_way_are_set_aside_with_it(tmp_path, ours):
+    merge(with_state(ours, 1.0), otherwise(tmp_path / "theirs", specs(1)), keep="theirs")
+    assert kept(ours) is None
+    assert [path.suffix for path in (ours.root / "set_aside" / "states").iterdir()] == [".safetensors"]
+
+
+def test_weights_are_not_taken_where_another_record_of_ours_is_of_that_training(tmp_path, ours):
+    wider = specs(1)[0].with_tests(("demo_a:test", "demo_b:all"))
+    theirs = with_state(folder(tmp_path / "theirs", [wider]), 9.0)
+    assert merge(ours, theirs, states=True).taken == 1
+    assert kept(ours) is None
+
+
+@pytest.mark.parametrize("harm", [lambda path: path.unlink(), lambda path: path.write_bytes(b"half")])
+def test_lost_predictions_of_the_same_record_are_given_back(tmp_path, ours, harm):
+    theirs = Store(tmp_path / "theirs")
+    merge(theirs, ours)
+    harm(sorted(ours.runs.glob("*.npz"))[0])
+    merged = merge(ours, theirs)
+    assert "2 here already, predictions of 1 given back" in merged.sentence()
+    assert files(ours) == files(theirs)
 
 
 def test_a_folder_that_is_no_other_results_folder_is_an_error(tmp_path, ours):
