@@ -114,7 +114,7 @@ class Option:
             value = float(text)
             if value != value or value in (float("inf"), float("-inf")):
                 raise ValueError(text)
-            return value
+            return value + 0.0  # which makes -0 be 0
         return text
 
 
@@ -242,7 +242,7 @@ def _card(path: Path, node: ast.ClassDef, module_doc: str) -> Card:
             elif statement.value is not None and not name.startswith("_"):
                 option = Option(name, kind, value, meaning=_text_below(next_one))
                 if _is_sound(option):
-                    options[name] = option
+                    options[name] = replace(option, default=float(value)) if kind == "float" else option
                 else:
                     no_option = no_option or f"{node.name} has {ast.unparse(statement)}, and {OPTIONS_ARE}"
         elif isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):

@@ -119,7 +119,7 @@ class Recipe:
     tokens: int = 1024
 
     def __post_init__(self) -> None:
-        _check_choices(self)
+        _settle(self)
         for name, least in RECIPE_LEAST.items():
             if not getattr(self, name) >= least:  # so that "not a number" is refused too
                 raise UsageError(f"{name}={getattr(self, name)} must be at least {least}.")
@@ -181,7 +181,7 @@ class RunSpec:
     def __post_init__(self) -> None:
         object.__setattr__(self, "options", dict(sorted(self.options.items())))
         object.__setattr__(self, "tests", tuple(Target(target) for target in sorted(set(self.tests))))
-        _check_choices(self)
+        _settle(self)
         if not _RECIPE_FROM.fullmatch(self.recipe_from):
             raise UsageError(
                 f"recipe_from={self.recipe_from!r} is none of default, own, nested:KEYS and transferred:KEYS."
@@ -296,7 +296,8 @@ class RunSpec:
 
     def covers(self, other: RunSpec) -> bool:
         """Whether a record of this run answers for the wanted one: the same training, at least its tests."""
-        return self.training_key == other.training_key and set(other.tests) <= set(self.tests)
+        alike = self.training_key == other.training_key and self.validates == other.validates
+        return alike and set(other.tests) <= set(self.tests)
 
     @staticmethod
     def from_dict(data: Mapping[str, Any]) -> RunSpec:
@@ -345,18 +346,20 @@ def _kinds(cls: type[Any]) -> dict[str, tuple[type[Any] | None, tuple[Any, ...]]
     return kinds
 
 
-@cache
-def _choices(cls: Any) -> dict[str, tuple[Any, ...]]:
-    """The fields that are a choice of a few words, and the words."""
-    return {name: allowed for name, (_, allowed) in _kinds(cls).items() if allowed}
+def _settle(instance: Any) -> None:
+    """A whole number becomes a field's float; a value that is none of its field's must never reach a record.
 
-
-def _check_choices(instance: Any) -> None:
-    """A word that is none of a field's choices must never reach a record: nothing could read it back."""
+    Nothing could read it back, or it would be read back under another name.
+    """
     cls: Any = type(instance)
-    for name, allowed in _choices(cls).items():
-        if getattr(instance, name) not in allowed:
-            raise UsageError(f"{name}={getattr(instance, name)!r} is none of {', '.join(map(str, allowed))}.")
+    for name, (plain, allowed) in _kinds(cls).items():
+        value = getattr(instance, name)
+        if plain is float and isinstance(value, int | float) and not isinstance(value, bool):
+            object.__setattr__(instance, name, float(value) + 0.0)  # which makes -0 be 0
+        elif plain is not None and (not isinstance(value, plain) or isinstance(value, bool) != (plain is bool)):
+            raise UsageError(f"{cls.__name__}.{name} = {value!r} is not of type {plain.__name__}.")
+        elif allowed and value not in allowed:
+            raise UsageError(f"{name}={value!r} is none of {', '.join(map(str, allowed))}.")
 
 
 def _type_text(annotation: Any) -> str:
@@ -365,22 +368,11 @@ def _type_text(annotation: Any) -> str:
 
 def _checked(cls: Any, data: Mapping[str, Any]) -> Any:
     """Build a dataclass from JSON, naming what does not fit."""
-    kinds = _kinds(cls)
-    unknown = sorted(set(data) - set(kinds))
+    unknown = sorted(set(data) - set(_kinds(cls)))
     if unknown:
         raise UsageError(f"Unknown field in {cls.__name__}: {', '.join(map(ascii, unknown))}.")
-    values = {}
-    for name, value in data.items():
-        plain, allowed = kinds[name]
-        if plain is float and isinstance(value, int | float) and not isinstance(value, bool):
-            value = float(value)
-        elif plain is not None and type(value) is not plain:
-            raise UsageError(f"{cls.__name__}.{name} = {value!r} is not of type {plain.__name__}.")
-        elif allowed and value not in allowed:
-            raise UsageError(f"{cls.__name__}.{name} = {value!r} is none of {', '.join(map(str, allowed))}.")
-        values[name] = value
     try:
-        return cls(**values)
+        return cls(**data)
     except TypeError as error:
         raise UsageError(f"{cls.__name__}: {error}") from None
 

@@ -300,9 +300,9 @@ class Protocol:
 
 def merge(specs: Sequence[RunSpec]) -> list[RunSpec]:
     """The runs to do: equal trainings once, with the tests of all who asked for them."""
-    alike: dict[str, list[RunSpec]] = {}
+    alike: dict[tuple[str, bool], list[RunSpec]] = {}
     for spec in specs:
-        alike.setdefault(spec.training_key, []).append(spec)
+        alike.setdefault((spec.training_key, spec.validates), []).append(spec)
     return [_with_all_tests(equal) for equal in alike.values()]
 
 

@@ -199,6 +199,12 @@ def test_a_field_that_can_be_no_option_is_refused_by_name_and_said_what_options_
     assert field in str(refused.value).replace("(2 * 4)", "2 * 4")
 
 
+def test_a_whole_default_of_a_float_is_the_float_that_is_read_where_it_is_typed(registry, tmp_path):
+    registry.add_plugin(written(tmp_path, "scale: float = 2"))
+    option = registry.card("mine").options["scale"]
+    assert (repr(option.default), repr(option.parse("2")), repr(option.parse("-0"))) == ("2.0", "2.0", "0.0")
+
+
 @pytest.mark.parametrize("literal", ["typing.Literal", "t.Literal", "Literal"])
 def test_a_literal_is_a_choice_however_it_was_imported(registry, tmp_path, literal):
     registry.add_plugin(written(tmp_path, f"mode: {literal}['a', 'b'] = 'a'"))

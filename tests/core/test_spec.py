@@ -111,6 +111,19 @@ def test_equal_trainings_are_made_once_with_the_tests_of_all():
     assert merge([SPEC, other, SPEC]) == [SPEC.with_tests(("livec:test", "csiq:all"))]
 
 
+def test_a_run_that_gives_up_contents_for_validation_is_another_training_than_one_that_does_not():
+    wider = SPEC.with_tests(("livec:test", "livec:validation"))
+    assert not wider.covers(SPEC)
+    assert merge([SPEC, wider]) == [SPEC, wider]
+
+
+@pytest.mark.parametrize("change", [{"dropout": 0}, {"clip": 1}, {"weight_decay": 0}, {"lr": 1}, {"dropout": -0.0}])
+def test_a_whole_number_in_the_place_of_a_float_is_the_same_run_when_it_is_read_back(change):
+    spec = replace(SPEC, recipe=Recipe(**change))
+    assert RunSpec.from_dict(json.loads(json.dumps(spec.as_dict()))).key == spec.key
+    assert spec.key == replace(SPEC, recipe=Recipe(**{name: abs(float(value)) for name, value in change.items()})).key
+
+
 def test_the_key_is_the_hash_of_one_canonical_text_of_the_whole_specification():
     spec = replace(SPEC, split=12, options={"split": 12, "quoted": '"split":12'})
     plain = spec.as_dict()
@@ -160,6 +173,9 @@ def test_a_wrong_field_is_named(change, named):
         (lambda: replace(SPEC, source="half"), "source='half' is none of split, all"),
         (lambda: replace(SPEC, split=-1), "split=-1 must not be negative"),
         (lambda: replace(SPEC, limit=-5), "limit=-5 must not be negative"),
+        (lambda: Recipe(epochs=2.0), "Recipe.epochs = 2.0 is not of type int"),
+        (lambda: Recipe(flips=1), "Recipe.flips = 1 is not of type bool"),
+        (lambda: Recipe(lr="fast"), "Recipe.lr = 'fast' is not of type float"),
     ],
 )
 def test_a_spec_that_could_not_be_read_back_cannot_be_made(make, says):
