@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence, Set
-from pathlib import Path
 
 from bench.cli.config import Config
 from bench.cli.console import note
+from bench.core.code import made_by_other_code
 from bench.core.errors import UsageError
 from bench.core.progress import Display
-from bench.core.runtime import Runtime
+from bench.core.runtime import Runtime, likely_device
 from bench.core.spec import RunSpec
 from bench.execution.grouping import can_pack, refuse_packs
 from bench.planning.plan import Plan
@@ -25,7 +25,7 @@ def check_precision(specs: Sequence[RunSpec], device: str) -> None:
 
 def check_precisions(precisions: Set[str], device: str) -> None:
     """The same of precisions by their names."""
-    if precisions == {"fp32"} and not (device == "cuda" or (device == "auto" and Path("/dev/nvidiactl").exists())):
+    if precisions == {"fp32"} and likely_device(device) != "cuda":
         return  # nothing to say, and torch need not be loaded for it
     from bench.core.machine import cpu_computes_in_bf16, pick_device, refuse_precision
 
@@ -83,22 +83,28 @@ def warn_of_shared_pictures(plan: Plan, runtime: Runtime) -> None:
 
 
 def refuse_other_data(plan: Plan, runtime: Runtime, store: Store, pending: Set[str]) -> None:
-    """Refuse to take runs for done that were made when a set had other pictures, labels or splits than it has now."""
+    """Refuse to take runs for done that were made when a set had other pictures, labels or splits than it has now.
+
+    One record of what is wanted, by today's code where there is any, is enough.
+    """
     pinned = made_sets()
-    trainings = {s.training_key for s in plan.specs if not s.datasets <= pinned and s.key not in pending}
-    if not trainings:
+    done = {s.training_key: s for s in plan.specs if not s.datasets <= pinned and s.key not in pending}
+    if not done:
         return
     from bench.report.verify import DataNow
 
-    differing: Counter[str] = Counter()
+    answers: dict[str, dict[bool, list[set[str]]]] = {}
     with Display() as display:
         now = DataNow(
             runtime.data, runtime.cache, results=runtime.results, partial=runtime.partial, report=display.report
         )
         for record, spec in store.sound():
-            if spec.training_key in trainings and record["status"] == "done":
-                differing.update(set(now.complaints(record, spec)))
-    if differing:
+            wanted = done.get(spec.training_key)
+            if wanted is not None and spec.covers(wanted) and record["status"] == "done":
+                complaints = set(now.complaints(record, spec, wanted.tests))
+                answers.setdefault(wanted.key, {}).setdefault(not made_by_other_code(record), []).append(complaints)
+    best = [known.get(True) or known[False] for known in answers.values()]
+    if differing := Counter(what for each in best if all(each) for what in set().union(*each)):
         what, count = differing.most_common(1)[0]
         raise UsageError(
             f"Of the runs that are done, {count} cannot be taken: {what}. Make them again with --overwrite always, "

@@ -15,7 +15,7 @@ from bench.cli.plan_lines import PlanView
 from bench.cli.problems import report_other_code, report_problems
 from bench.core.errors import UsageError
 from bench.core.progress import counted
-from bench.core.runtime import Runtime
+from bench.core.runtime import Runtime, likely_device
 from bench.core.spec import RunSpec
 from bench.execution.orders import ExecutionOptions, Summary
 from bench.execution.serial import execute_serial
@@ -42,7 +42,8 @@ def execute(
     failures = f", {failed_before} failed before" if failed_before else ""
     runs = counted(len(plan.specs), "run")
     tell(f"{runs} planned, {done_before} done before{failures}, {len(pending)} to run.")
-    view = view_of(pending, Times.read(store), quiet=quiet, as_json=as_json)
+    here = likely_device(runtime.device) if config["executor"] == "serial" else ""
+    view = view_of(pending, Times.read(store, here), quiet=quiet, as_json=as_json)
     counts = {"wanted": len(plan.specs), "done_before": done_before, "failed_before": failed_before}
     about = {"protocols": list(plan.protocols), "preset": plan.preset.name, "results": str(runtime.results)}
     view.plan(counts | {"to_make": len(pending)} | about)

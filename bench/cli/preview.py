@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from bench.cli.console import grid, say
 from bench.cli.problems import report_other_code, report_problems
 from bench.core.progress import clock, counted
-from bench.core.runtime import Runtime
+from bench.core.runtime import Runtime, likely_device
 from bench.core.spec import RunSpec
 from bench.planning.plan import Plan
 from bench.records.store import Store
@@ -41,7 +41,8 @@ def preview(plan: Plan, runtime: Runtime, overwrite: str) -> None:
         say(f"In all of them: {', '.join(shared)}.")
     say(f"{counted(len(plan.specs), 'run')} planned, {len(plan.specs) - len(pending)} done, {len(pending)} to run.")
     if pending:
-        say(_time(pending, store, runtime))
+        kept = {s.training_key for s in pending if overwrite != "always" and store.state_path(s).exists()}
+        say(_time(pending, store, runtime, kept))
 
 
 def rows_of(plan: Plan, waiting: Collection[str]) -> tuple[list[tuple[object, ...]], tuple[str, ...]]:
@@ -87,9 +88,12 @@ def _tests(spec: RunSpec) -> str:
     return ", ".join(said + ([f"all of {', '.join(whole)}"] if whole else []))
 
 
-def _time(pending: Sequence[RunSpec], store: Store, runtime: Runtime) -> str:
-    """How long the runs take: by records of runs like them, and the others by arithmetic."""
-    times = Times.read(store)
+def _time(pending: Sequence[RunSpec], store: Store, runtime: Runtime, kept: Collection[str] = ()) -> str:
+    """How long the runs take: by records of runs like them, and the others by arithmetic.
+
+    `kept`: the trainings whose weights are kept, so that only the tests are left.
+    """
+    times = Times.read(store, likely_device(runtime.device))
     each = [times.of(kind_of(spec)) for spec in pending]
     known = [seconds for seconds in each if seconds is not None]
     others = [spec for spec, seconds in zip(pending, each, strict=True) if seconds is None]
@@ -97,6 +101,6 @@ def _time(pending: Sequence[RunSpec], store: Store, runtime: Runtime) -> str:
         return f"About {clock(sum(known))}, by the records in {runtime.results}."
     from bench.execution.profiling.estimate import rough_seconds
 
-    rough = rough_seconds(others, runtime)
+    rough = rough_seconds(others, runtime, kept)
     said = f"About {clock(sum(known) + rough)}: rough, from arithmetic and this machine's rate, often off by two"
     return f"{said}{f'; for {len(known)} of them by the records in {runtime.results}' if known else ''}."

@@ -19,7 +19,7 @@ from bench.core.errors import RunError, UsageError
 from bench.core.mixes import is_mix, sets_of
 from bench.core.progress import counted
 from bench.core.registry import METHODS
-from bench.core.runtime import Runtime
+from bench.core.runtime import Runtime, likely_device
 from bench.core.spec import Scalar
 from bench.data.locate import loader_name
 from bench.execution.orders import ExecutionOptions
@@ -103,7 +103,7 @@ def run_search(wish: Wish, results: Path, make_runtime: Callable[..., Runtime], 
         f"{counted(len(tried), 'candidate')} for {search.method} on {search.dataset}, {inside}; "
         f"{len(tried) - len(pending)} tried before."
     )
-    with view_of(pending, Times.read(store)) as view:
+    with view_of(pending, Times.read(store, likely_device(runtime.device))) as view:
         beside = {candidate.spec.key: _text(candidate.settings) for candidate in tried}
         options = ExecutionOptions(say=view.say, watch=view, beside=beside)
         summary = execute_here(pending, runtime, options, jobs)

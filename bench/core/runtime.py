@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,6 +44,15 @@ class Runtime:
     """How many runs that learn a head only are trained together on a CPU; 0: as the method says."""
     log: str = ""
     """A tracker that is told of each run: a module with `init`, `log` and `finish`, or a file of one."""
+
+
+def likely_device(name: str) -> str:
+    """The type of the device that a name most likely means here, told without torch: for notes and estimates."""
+    if name != "auto":
+        return name
+    if sys.platform == "darwin":
+        return "mps"
+    return "cuda" if Path("/dev/nvidiactl").exists() else "cpu"
 
 
 def default_cache() -> Path:

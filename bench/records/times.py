@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from statistics import median_high
+from typing import Any
 
 from bench.core.spec import RunSpec
 from bench.records.store import Store
@@ -31,11 +32,11 @@ class Times:
         self._own: dict[Kind, list[float]] = {}
 
     @staticmethod
-    def read(store: Store) -> Times:
-        """By all records of a store: of each kind the middle one."""
+    def read(store: Store, device: str = "") -> Times:
+        """By the records of a store, those made on another type of `device` left out: of each kind the middle one."""
         by_kind: dict[Kind, list[float]] = {}
         for record, spec in store.sound():
-            if record["status"] == "done" and not spec.external:
+            if record["status"] == "done" and not spec.external and device in ("", _device_of(record) or device):
                 by_kind.setdefault(kind_of(spec), []).append(sum(record["seconds"].values()))
         return Times({kind: median_high(seconds) for kind, seconds in by_kind.items()})
 
@@ -47,3 +48,8 @@ class Times:
         """What a run of this kind takes; nothing where none was ever seen."""
         own = self._own.get(kind)
         return median_high(own) if own else self._recorded.get(kind)
+
+
+def _device_of(record: Mapping[str, Any]) -> str:
+    """The type of device that it was trained on; empty where it does not say."""
+    return str(record.get("numerics", {}).get("trained", {}).get("device_type", ""))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -135,11 +135,16 @@ class DataNow:
         self.absent: set[str] = set()
         """Those that are not on this machine."""
 
-    def complaints(self, record: Mapping[str, Any], spec: RunSpec) -> Iterator[str]:
-        """What a finished run saw otherwise than it would be now; nothing of sets that cannot be read here."""
+    def complaints(
+        self, record: Mapping[str, Any], spec: RunSpec, tests: Collection[str] | None = None
+    ) -> Iterator[str]:
+        """What a finished run saw otherwise than it would be now; nothing of sets that cannot be read here.
+
+        `tests`: the targets that matter; all of its own without.
+        """
         for target, known in record["data"]["tests"].items():
             name = Target(target).dataset
-            if name != spec.train:
+            if name != spec.train and (tests is None or target in tests):
                 yield from self._differences(name, spec, known)
         known, dataset = record["data"]["train"], self._set(spec.train, spec.limit)
         others = list(self._differences(spec.train, spec, known))

@@ -60,6 +60,27 @@ def test_runs_made_with_other_data_are_not_taken_for_done(home, change, says):
     assert "2 done before" in tiny_run(methods="linear_probe").output
 
 
+def mean_run(*words):
+    return bench("run", "-m", "mean", "--preset", "demo", "--splits", 1, *words)
+
+
+def test_a_run_stays_done_where_a_set_that_it_does_not_need_has_changed(home):
+    assert mean_run("-p", "main", "-d", "near").exit_code == 0
+    assert mean_run("-p", "cross", "--train-on", "near", "--test-on", "far").exit_code == 0
+    change_a_score(home / "sets" / "far")
+    assert "1 done before" in mean_run("-p", "main", "-d", "near").output
+    refused = mean_run("-p", "cross", "--train-on", "near", "--test-on", "far")
+    assert "1 cannot be taken: far has other names, scores or groups here" in refused.stderr
+
+
+def test_a_record_of_other_data_is_no_hindrance_where_another_answers_for_the_run(home):
+    both = ("-p", "main,cross", "-d", "near,far")
+    assert mean_run("-p", "main", "-d", "near,far").exit_code == 0
+    change_a_score(home / "sets" / "near")
+    assert "2 done, 0 failed" in mean_run(*both).output
+    assert "2 done before" in mean_run(*both).output
+
+
 def break_the_labels(folder):
     labels = folder / "labels.csv"
     labels.write_text(labels.read_text().replace("5.0,g0\n", "good,g0\n"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from bench.core.machine import pick_device, set_up
@@ -20,23 +20,26 @@ SECONDS_EACH = 2.0
 """What a run takes besides: to make it ready, and to read and write."""
 
 
-def rough_seconds(specs: Sequence[RunSpec], runtime: Runtime) -> float:
-    """Seconds that the runs take here one after the other; work that runs share is counted once."""
+def rough_seconds(specs: Sequence[RunSpec], runtime: Runtime, kept: Collection[str] = ()) -> float:
+    """Seconds that the runs take here one after the other; work that runs share is counted once.
+
+    Of trainings whose weights are `kept`, only the tests are left.
+    """
     set_up(runtime.threads)
     device = pick_device(runtime.device)
     rates = {precision: matmul_rate(device, precision) for precision in {spec.precision for spec in specs}}
     images = _images(specs, runtime)
     works: dict[str, tuple[RunSpec, PictureWork]] = {}
-    groups: dict[str, list[RunSpec]] = {}
+    groups: dict[tuple[str, bool], list[RunSpec]] = {}
     for spec in specs:
-        groups.setdefault(spec.beside_split, []).append(spec)
+        groups.setdefault((spec.beside_split, spec.training_key in kept), []).append(spec)
     total = SECONDS_EACH * len(specs)
-    for alike in groups.values():
+    for (_, trained), alike in groups.items():
         spec = alike[0]
         if spec.method not in works:
             works[spec.method] = spec, _work(spec)
         work = resized(*works[spec.method], spec)
-        total += operations(spec, len(alike), images, work) / (REACHED * rates[spec.precision])
+        total += operations(spec, len(alike), images, work, trained=trained) / (REACHED * rates[spec.precision])
     return total
 
 
@@ -72,12 +75,14 @@ def _work(spec: RunSpec) -> PictureWork:
         return count_picture_work(replace(spec, method="full_finetune", options={}))
 
 
-def operations(spec: RunSpec, splits: int, images: Mapping[str, int], work: PictureWork) -> float:
-    """Floating-point operations of so many runs that differ in their split only."""
+def operations(
+    spec: RunSpec, splits: int, images: Mapping[str, int], work: PictureWork, *, trained: bool = False
+) -> float:
+    """Floating-point operations of so many runs that differ in their split only; `trained`: of their tests alone."""
     recipe, whole = spec.recipe, sum(images[name] for name in spec.trained_on)
     trained_on = whole if spec.source == "all" else round(spec.fraction * whole)
     by_descent = "descent" in METHODS.card(spec.method).facts["learns"]
-    training = trained_on * recipe.train_views * (recipe.epochs if by_descent else 1)
+    training = 0 if trained else trained_on * recipe.train_views * (recipe.epochs if by_descent else 1)
     views: float = 1 if work.one_view else recipe.test_views
     if recipe.whole_pictures and spec.backbone:  # in crops, for a picture of the most patches
         views = _one_pass(spec, recipe.tokens) / _one_pass(spec)

@@ -4,7 +4,10 @@ import pytest
 
 from bench.execution.profiling.estimate import operations, resized, rough_seconds
 from bench.models.weightless import PictureWork, count_picture_work
+from bench.records.store import Store
+from bench.records.times import Times, kind_of
 from bench.training.run import make_run
+from tests.survive.makers import record_of
 from tests.world import make_world, tiny_runtime, tiny_spec
 
 WORK = PictureWork(training=3.0, scoring=1.0, frozen=0.0, frozen_each=0.0, one_view=False)
@@ -15,6 +18,16 @@ def test_work_is_pictures_times_epochs_times_views_of_training_and_of_tests():
     images = {"near": 100, "far": 40}
     assert operations(spec, 1, images, WORK) == 80 * 5 * 2 * 3 + (20 + 40) * 3
     assert operations(spec, 4, images, WORK) == 4 * operations(spec, 1, images, WORK)
+    assert operations(spec, 1, images, WORK, trained=True) == (20 + 40) * 3
+
+
+def test_records_of_another_kind_of_device_predict_nothing(tmp_path):
+    store, spec = Store(tmp_path), tiny_spec()
+    store.write(record_of(spec, seconds={"train": 60.0}, numerics={"trained": {"device_type": "cuda"}}))
+    assert Times.read(store, "cpu").of(kind_of(spec)) is None
+    assert Times.read(store, "cuda").of(kind_of(spec)) == Times.read(store).of(kind_of(spec)) == 60.0
+    store.write(record_of(spec, seconds={"train": 90.0}))
+    assert Times.read(store, "cpu").of(kind_of(spec)) == 90.0, "nobody knows on what it was made"
 
 
 def test_frozen_inputs_are_counted_once_for_all_splits():
