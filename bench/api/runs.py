@@ -60,21 +60,27 @@ def run(
 
     The rows are those of `bench.results()` for these runs. A run that fails is warned of, and has no rows.
     """
+    from bench.cli.invocation import untyped
+
     flags = {"preset": preset, "splits": splits, "device": device, "precision": precision, "overwrite": overwrite}
-    flags |= {"seeds": seeds, "jobs": None if jobs is None else str(jobs)}
+    flags |= {"seeds": seeds, "jobs": None if jobs is None else str(jobs), "backbone": backbone or None}
     whole = settings_for(config, plugins, results=None if folder is None else str(folder), **flags)
     if isinstance(data, Mapping):
         whole, data = with_sets(whole, data), tuple(data)
     asked = {"methods": words(methods), "protocols": words(protocol), "datasets": words(data), "limit": pictures(limit)}
     asked |= {"train_on": words(train_on), "test_on": words(test_on), "weights": str(weights)}
     with contextlib.redirect_stderr(io.StringIO()) if quiet else contextlib.nullcontext():
-        plan, runtime = _planned(whole, asked, settings or {}, backbone, plugins)
+        plan, runtime = _planned(whole, asked, settings or {}, untyped(backbone=backbone, splits=splits), plugins)
         _made(plan, runtime, whole)
     return _numbers_of(plan, runtime)
 
 
 def _planned(
-    whole: Config, asked: Mapping[str, Any], settings: Mapping[str, Any], backbone: str | None, plugins: Sequence[Any]
+    whole: Config,
+    asked: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    standing: frozenset[str],
+    plugins: Sequence[Any],
 ) -> tuple[Plan, Runtime]:
     """The wanted runs, looked at as far as can be before one starts."""
     from bench.cli.checks import check_precision
@@ -88,8 +94,8 @@ def _planned(
     texts = tuple(f"{name}={_text(value)}" for name, value in settings.items())
     ask = Ask(
         preset=whole.preset,
-        backbone=backbone or whole["backbone"],
-        standing=frozenset() if backbone else frozenset({"backbone"}),
+        backbone=whole["backbone"],
+        standing=standing,
         splits=whole["splits"],
         seeds=whole["seeds"],
         settings=with_split_rule(texts, "", asked["train_on"] or asked["datasets"], whole),

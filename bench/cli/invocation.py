@@ -43,6 +43,11 @@ def parsed(flags: Mapping[str, Any]) -> dict[str, Any]:
     return {name: SETTINGS[name].parse(value) if isinstance(value, str) else value for name, value in flags.items()}
 
 
+def untyped(**typed: Any) -> frozenset[str]:
+    """What of a command nobody typed: it stands in bench.toml, for whatever takes it."""
+    return frozenset(name for name, value in typed.items() if not value)
+
+
 def words_of(given: str | Sequence[str] | None) -> tuple[str, ...]:
     """The words of an option that may be given never, once or several times, and each time as a list with commas.
 

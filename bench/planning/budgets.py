@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from decimal import Decimal
 
 from bench.core.errors import UsageError
 from bench.core.registry import METHODS
@@ -23,11 +24,9 @@ def sized_to(
     fitting: list[MethodChoice] = []
     said: list[str] = []
     for choice in choices:
-        known = METHODS.card(choice.name).defaults() | dict(preset_options(preset, choice.name))
+        known = {**METHODS.card(choice.name).defaults(), **preset_options(preset, choice.name), **choice.options}
         try:
-            found = size(
-                choice.name, {**known, **choice.options}, backbone or usual_backbone(preset, choice.name), budget
-            )
+            found = size(choice.name, known, backbone or usual_backbone(preset, choice.name), budget)
         except UsageError as error:
             said.append(str(error))
             if choice.name in typed:
@@ -45,7 +44,7 @@ def parse_count(text: str) -> int:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kKmMgG]?)", text.strip())
     if match is None or not 0 < float(match[1]) < 1e15:
         raise UsageError(f"--budget {text!r} is not a number of parameters such as 8M or 300k.")
-    return int(float(match[1]) * {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}[match[2].lower()])
+    return int(Decimal(match[1]) * {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}[match[2].lower()])
 
 
 def size_to_budget(method: str, options: Mapping[str, Scalar], backbone: str, budget: int) -> Mapping[str, Scalar]:

@@ -87,6 +87,11 @@ class Choices:
             )
         return _pooled(method, elsewhere), TRANSFERRED
 
+    def settings_of(self, method: str) -> set[str]:
+        """What was tuned of a method: the settings that its candidates name."""
+        every = self.trials.get(method, {}).values()
+        return {key for trials in every for each in trials.values() for trial in each for key in trial.settings}
+
     def _elsewhere(self, method: str, tested: Collection[str]) -> list[str]:
         """The sets on which a method was tuned for whatever is tested on others."""
         return [name for name in self.trials.get(method, {}) if name not in tested and self.kept in ("", name)]

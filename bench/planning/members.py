@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import fields
 
 from bench.core.errors import UsageError
 from bench.core.registry import METHODS
-from bench.core.spec import Recipe, RunSpec
+from bench.core.spec import Recipe, RunSpec, Scalar
 from bench.planning.presets import preset_named
 from bench.planning.protocol import MethodChoice, Request
 from bench.planning.unfit import Planned
@@ -46,6 +46,17 @@ def member_names(spec: RunSpec) -> list[str]:
     if len(set(names)) != len(names) or len(names) < 2:
         raise UsageError(f"{spec.method}: of={spec.options['of']!r} must name at least two methods, each once.")
     return names
+
+
+def in_order(options: Mapping[str, Mapping[str, Scalar]]) -> dict[str, dict[str, Scalar]]:
+    """The options of methods, with the runs that one stands on named in one way: as by default, else sorted."""
+    ordered = {name: dict(own) for name, own in options.items()}
+    for name, own in ordered.items():
+        if "of" in own and stands_on_runs(name):
+            usual = str(METHODS.card(name).defaults()["of"])
+            named = sorted(part.strip() for part in str(own["of"]).split(",") if part.strip())
+            own["of"] = usual if named == sorted(usual.split(",")) else ",".join(named)
+    return ordered
 
 
 def without_misled(planned: Sequence[Planned], methods: Collection[str]) -> tuple[list[Planned], tuple[str, ...]]:

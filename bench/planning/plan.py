@@ -20,7 +20,7 @@ from bench.planning.budgets import parse_count, size_to_budget, sized_to
 from bench.planning.choices import Choices
 from bench.planning.files import weights_token, with_tokens, without_fileless
 from bench.planning.fitting import recipe_value
-from bench.planning.members import stands_on_runs, without_misled
+from bench.planning.members import in_order, stands_on_runs, without_misled
 from bench.planning.presets import Preset, preset_named
 from bench.planning.protocol import MethodChoice, Request, merge
 from bench.planning.refusals import Wanted, refuse_what_is_dropped, refuse_what_no_table_shows
@@ -137,6 +137,7 @@ def make_plan(ask: Ask) -> Plan:
         splits_named=bool(ask.splits),
         unfit=(*fileless, *unsized, *unfit, *misled),
         said=(
+            *_said_of_splits(ask, request),
             *idle_warmup(specs, request.recipe, request.recipes),
             *(
                 line
@@ -148,10 +149,17 @@ def make_plan(ask: Ask) -> Plan:
     )
 
 
+def _said_of_splits(ask: Ask, request: Request) -> list[str]:
+    """That bench.toml asks for more splits than there are, where nobody typed a number."""
+    if "splits" not in ask.standing or ask.splits <= request.splits:
+        return []
+    return [f"bench.toml asks for {ask.splits} splits, and there are {request.splits} by the sets' split_rule."]
+
+
 def _with_tokens(ask: Ask, settings: Settings) -> tuple[Ask, dict[str, Path]]:
-    """The same with hashes in the place of files that options name, in the settings too; and the files."""
-    settings.methods, typed = with_tokens(settings.methods)
-    written, files = with_tokens(ask.file.methods)
+    """The same with options spelled in one way: hashes in the place of the files that they name; and the files."""
+    settings.methods, typed = with_tokens(in_order(settings.methods))
+    written, files = with_tokens(in_order(ask.file.methods))
     return replace(ask, file=replace(ask.file, methods=written)), files | typed
 
 
@@ -180,12 +188,13 @@ def _request(
         raise UsageError(f"--limit {ask.limit} leaves nothing to split: use at least {LEAST_IMAGES} images.")
     rules = {str(settings.spec.get("split_rule", preset.rule_for(name))) for name in ask.datasets or preset.main}
     known = min(map(splits_in, rules))
+    splits = min([ask.splits, *filter(None, map(splits_in, rules))]) if "splits" in ask.standing else ask.splits
     return files, Request(
         preset=preset,
         methods=tuple(MethodChoice(name, merged(ask.file.methods, settings.methods).get(name, {})) for name in methods),
         datasets=tuple(dict.fromkeys(part for name in ask.datasets for part in sets_of(name))),
         sets=_sets(ask, preset, names),
-        splits=ask.splits or known or preset.splits,
+        splits=splits or known or preset.splits,
         recipe={**ask.file.recipe, **settings.recipe},
         recipes=recipes_of_methods(ask.file, settings),
         options=ask.file.methods,

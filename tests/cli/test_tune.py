@@ -63,6 +63,16 @@ def test_runs_of_another_network_than_was_tuned_are_told_of_in_one_note_and_thos
     assert "linear_probe on precision fp32, not bf16" in planned("--backbone", TINY, "--precision", "bf16")
 
 
+def test_what_is_set_goes_before_what_was_tuned_and_that_is_said(home):
+    trials = {str(split): [{"settings": {"lr": 0.01}, "srcc": 0.5}] for split in range(3)}
+    file_of(home).parent.mkdir(parents=True)
+    file_of(home).write_text(json.dumps({"linear_probe": {"near": trials}}))
+    said = planned("--backbone", TINY, "--set", "recipe.lr=3e-3")
+    assert "What you set goes before what was tuned: lr of linear_probe." in said
+    assert "Not tuned" not in said
+    assert "goes before" not in planned("--backbone", TINY)
+
+
 def test_choices_that_do_not_say_what_they_were_made_with_are_used_without_a_note(home):
     tuned("linear_probe", "--backbone", TINY)
     choices = written(home)

@@ -128,6 +128,23 @@ def test_tuned_sizes_are_checked_too():
         plan(methods=("lora",), tuned=Choices({"lora": {"elsewhere": {0: [Trial({"rank": 0}, 0.5)]}}}))
 
 
+@pytest.mark.parametrize(("text", "count"), [("4.1M", 4_100_000), ("8.2m", 8_200_000), ("2.01M", 2_010_000)])
+def test_a_budget_is_the_very_number_that_is_written(text, count):
+    assert parse_count(text) == count
+
+
+def test_a_number_of_splits_that_stands_in_bench_toml_holds_as_far_as_the_rule_has_splits():
+    standing = {"splits": 5, "standing": frozenset({"splits"}), "datasets": ("demo_a",), "methods": ("mean",)}
+    made = plan(**standing)
+    assert {spec.split for spec in made.specs} == {0, 1, 2}
+    assert "bench.toml asks for 5 splits, and there are 3 by the sets' split_rule." in made.said
+    fewer = plan(**standing | {"splits": 2})
+    assert ({spec.split for spec in fewer.specs}, fewer.said) == ({0, 1}, ())
+    assert len(plan(**standing, preset="paper").specs) == 5, "random splits are as many as are wanted"
+    with pytest.raises(UsageError, match="has the splits 0 to 2, not 3"):
+        plan(**standing | {"standing": frozenset()})
+
+
 def test_heads_may_be_any_that_divide_the_size_a_budget_gives():
     specs = plan("glia.heads=3", "budget=2000000", protocols=("strategies_matched",), splits=1).specs
     assert specs

@@ -3,9 +3,9 @@
 import pytest
 
 from bench.core.errors import UsageError
-from bench.core.registry import PROTOCOLS
+from bench.core.registry import METHODS, PROTOCOLS
 from bench.planning.choices import Choices, Trial
-from bench.planning.plan import Ask, make_plan
+from bench.planning.plan import Ask, Settings, make_plan
 from bench.planning.presets import DEMO, PAPER
 from bench.planning.protocol import MethodChoice, Request
 
@@ -73,6 +73,14 @@ def test_the_budget_that_was_typed_is_that_of_every_matched_strategy():
         plan("strategies_matched", "lora", budget="1M", settings=("budget=2000000",))
 
 
+@pytest.mark.parametrize("typed", [{"settings": ("lora.rank=32",)}, {"file": Settings(methods={"lora": {"rank": 32}})}])
+def test_a_budget_goes_before_a_size_that_was_set(typed):
+    free = plan("main", "lora", budget="300K", datasets=("koniq10k",)).specs[0]
+    usual = free.options | {"rank": METHODS.card("lora").defaults()["rank"]}
+    assert plan("main", "lora", budget="300K", datasets=("koniq10k",)).specs[0].options == usual, "the default fits"
+    assert plan("main", "lora", budget="300K", datasets=("koniq10k",), **typed).specs[0].options == usual
+
+
 def test_a_budget_leaves_out_what_all_methods_bring_and_refuses_what_was_typed():
     made = plan("main", "all", budget="2M", datasets=("koniq10k",))
     assert {"lora", "adapter"} <= {spec.method for spec in made.specs}
@@ -102,7 +110,7 @@ def test_an_ensemble_that_would_not_stand_on_the_runs_beside_it_is_refused(tuned
         UsageError, match=r"usual run of linear_probe, and the one beside it has .*lr=0\.001.*Leave out"
     ):
         plan("main", *STANDS_ON, tuned=tuned, **on_koniq)
-    with pytest.raises(UsageError, match="usual run of hyperiqa, and the one beside it has recipe_from=own"):
+    with pytest.raises(UsageError, match="usual run of deiqt, and the one beside it has recipe_from=own"):
         plan("main", "ensemble", "hyperiqa", "deiqt", own_recipes=True, settings=("ensemble.of=hyperiqa,deiqt",))
     with pytest.raises(UsageError, match=r"usual run of glia, and the one beside it has rank=32\. Leave out ensemble"):
         plan("main", *STANDS_ON, settings=("glia.rank=32",), **on_koniq)

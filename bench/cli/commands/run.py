@@ -15,7 +15,7 @@ from bench.cli.commands.options import Device, Jobs, Plugin, ResultsFolder
 from bench.cli.config import file_settings
 from bench.cli.console import DEBUG, friendly, note, silenced
 from bench.cli.help import HelpCommand
-from bench.cli.invocation import configure, parsed, runtime_of, words_of
+from bench.cli.invocation import configure, parsed, runtime_of, untyped, words_of
 from bench.core.errors import UsageError
 from bench.core.progress import counted
 
@@ -126,7 +126,7 @@ def run(
         protocols=words_of(config["protocol"]),
         preset=config.preset,
         backbone=config["backbone"],
-        standing=frozenset() if backbone else frozenset({"backbone"}),
+        standing=untyped(backbone=backbone, splits=splits),
         datasets=words_of(dataset),
         splits=config["splits"],
         seeds=config["seeds"],
@@ -147,7 +147,7 @@ def run(
     plan = make_plan(ask)
     runtime = runtime_of(config, plugin, weight_files=plan.weight_files, use_cache=not no_cache, partial=partial)
     if recipe == "tuned":
-        _tell_of_untuned(plan, silenced if quiet else note)
+        _tell_of_untuned(ask.tuned, plan, silenced if quiet else note)
         _tell_of_other_networks(ask.tuned, plan, silenced if quiet else note)
     plan = _looked_at(plan, runtime, config, check_overlap=check_overlap, dry_run=dry_run, quiet=quiet)
     if dry_run:
@@ -200,13 +200,16 @@ def _tuned(recipe: str, config: Config) -> Choices:
     return read_choices(Path(config["results"]), config.preset)
 
 
-def _tell_of_untuned(plan: Plan, tell: Callable[[str], None]) -> None:
-    """Name the methods for which nothing was chosen: they keep the preset's settings."""
+def _tell_of_untuned(tuned: Choices, plan: Plan, tell: Callable[[str], None]) -> None:
+    """Name the methods for which nothing was chosen, and whose choices give way to what the user set."""
     from bench.planning.choices import chosen_keys
     from bench.planning.tuning import has_rate
 
-    named = {spec.method for spec in plan.specs if not chosen_keys(spec.recipe_from)[0]}
-    untuned = ",".join(sorted(name for name in named if has_rate(name)))
+    methods = {spec.method: chosen_keys(spec.recipe_from)[1] for spec in plan.specs}
+    outdone = {name: sorted(tuned.settings_of(name) - set(keys)) for name, keys in methods.items()}
+    if said := "; ".join(f"{', '.join(keys)} of {name}" for name, keys in sorted(outdone.items()) if keys):
+        tell(f"What you set goes before what was tuned: {said}.")
+    untuned = ",".join(sorted(name for name in methods if not tuned.settings_of(name) and has_rate(name)))
     if untuned:
         command = f"bench tune {untuned} --preset {plan.preset.name}"
         tell(f"Not tuned, so as the preset has it: {untuned.replace(',', ', ')}. `{command}` chooses.")
