@@ -13,15 +13,16 @@ from typing import Any
 from bench.cli.console import grid, say
 from bench.cli.problems import report_problems
 from bench.core.claims import LEASE_SECONDS
-from bench.core.code import made_by_other_code, told_apart
+from bench.core.code import made_by_other_code, stands_on_older, told_apart
 from bench.core.progress import clock, counted
 from bench.core.spec import SCHEMA, RunSpec
 from bench.records.earlier import EARLIER_NOTE
-from bench.records.plans import failures, planned
+from bench.records.plans import Answers, failures, planned
 from bench.records.store import Store
 
 Place = tuple[str, str, str, str]
 COLUMNS = ("method", "train", "preset", "backbone")
+NOTED = ("key", "training_key", "tests")
 OLDER = "older code"
 """The state of a run that has a record, but by other code than today's."""
 
@@ -49,12 +50,12 @@ class Status:
 def read_status(store: Store) -> Status:
     """Records say what is done and failed, claims what is running, noted plans what is pending."""
     counts: dict[Place, Counter[str]] = {}
-    failed, known, made_by, earlier = [], set(), [], 0
+    failed, known, made_by, earlier = [], [], [], 0
     for record, spec, other, answered in _standing(store):
         if spec.schema != SCHEMA:
             earlier += 1
             continue
-        known.add(record["key"])
+        known.append(spec)
         if answered:
             continue
         place = (spec.method, spec.train, spec.preset, spec.backbone)
@@ -67,10 +68,11 @@ def read_status(store: Store) -> Status:
     for facts in held.values():
         method, train, preset, backbone = (str(facts.get(column, "?")) for column in COLUMNS)
         counts.setdefault((method, train, preset, backbone), Counter())["running"] += 1
+    answers = Answers(known)
     for key, run in planned(store).items():
-        if key not in known and run.training_key not in held:
+        if run.training_key not in held and not answers.know(key, run.training_key, run.tests):
             counts.setdefault((run.method, run.train, run.preset, run.backbone), Counter())["pending"] += 1
-    unmade = tuple(facts for facts in failures(store) if facts["key"] not in known)
+    unmade = tuple(one for one in failures(store) if not answers.know(*(str(one.get(name, "")) for name in NOTED)))
     stopped = _stopped(store, set(held))
     return Status(counts, tuple(held.values()), tuple(failed), stopped, unmade, earlier, tuple(made_by))
 
@@ -80,7 +82,9 @@ def _standing(store: Store) -> Iterator[tuple[Mapping[str, Any], RunSpec, str, b
 
     A record by today's code answers for one by other code, and a done one for a failed one.
     """
-    records = [(record, spec, made_by_other_code(record)) for record, spec in store.sound()]
+    sound = list(store.sound())
+    find = {str(record["key"]): record for record, _ in sound}.get
+    records = [(one, spec, made_by_other_code(one) or stands_on_older(one, find)) for one, spec in sound]
     todays: dict[str, list[tuple[RunSpec, str]]] = {}
     for record, spec, other in records:
         if not other:

@@ -12,7 +12,7 @@ import importlib.util
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import metadata
@@ -141,6 +141,17 @@ def made_by_other_code(record: Mapping[str, Any]) -> str:
     if numerics != NUMERICS:
         return f"another version of the harness (numerics {numerics}, here {NUMERICS})"
     return "" if same_code(method, str(code.get("method")), now) else f"an older {code_files(method)[0].name}"
+
+
+def stands_on_older(record: Mapping[str, Any], find: Callable[[str], Mapping[str, Any] | None]) -> str:
+    """Says so of a record that was made of others, where one of these is by other code or was made again since.
+
+    `find`: the record of a key. Empty as well for a record that does not say which records these were.
+    """
+    made_of = zip(record.get("members") or (), record.get("made_of") or (), strict=False)
+    known = ((find(str(key)), then) for key, then in made_of)
+    older = any(one is not None and (one["sha256"] != then or made_by_other_code(one)) for one, then in known)
+    return "older runs of its members" if older else ""
 
 
 def told_apart(makers: Iterable[str]) -> str:

@@ -50,8 +50,9 @@ class AnswersSincePlan:
         self.store, self.overwrite = store, overwrite
         self.anew: set[str] = set()
         self.before: dict[str, str] = {}
-        for spec in specs if overwrite in ("failed", "always") else ():
-            record = self._read(spec)
+        for spec in specs:
+            repeated = overwrite in ("failed", "always") or stands_on_runs(spec.method)
+            record = self._read(spec) if repeated else None
             if record is not None:
                 self.before[spec.key] = record["sha256"]
 

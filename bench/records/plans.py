@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench.core.files import write_text
 from bench.core.progress import counted
-from bench.core.spec import SCHEMA, RunSpec
+from bench.core.spec import SCHEMA, RunSpec, Target
 from bench.records.store import Store
 
 
@@ -23,6 +23,8 @@ class Planned(NamedTuple):
     train: str
     preset: str = "?"
     backbone: str = "?"
+    tests: str = ""
+    """The targets, with commas; an earlier note did not know them."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Forgotten:
 
 def note_plan(store: Store, specs: Sequence[RunSpec]) -> Path:
     """Note the runs about to begin; the same plan begun again is noted once."""
-    runs = sorted([s.key, s.training_key, s.method, s.train, s.preset, s.backbone] for s in specs)
+    runs = sorted([s.key, s.training_key, s.method, s.train, s.preset, s.backbone, ",".join(s.tests)] for s in specs)
     text = json.dumps({"schema": SCHEMA, "runs": runs})
     path = store.root / "plans" / f"{hashlib.sha256(text.encode()).hexdigest()[:12]}.json"
     write_text(path, text)
@@ -63,9 +65,26 @@ def planned(store: Store) -> dict[str, Planned]:
     return runs
 
 
+class Answers:
+    """What records answer for, so that a noted run is known to be made also by one with more tests."""
+
+    def __init__(self, specs: Iterable[RunSpec]) -> None:
+        self._keys: set[str] = set()
+        self._by_training: dict[str, list[RunSpec]] = {}
+        for spec in specs:
+            self._keys.add(spec.key)
+            self._by_training.setdefault(spec.training_key, []).append(spec)
+
+    def know(self, key: str, training_key: str, tests: str) -> bool:
+        """Whether there is a record of a noted run, or of its training with at least its tests."""
+        wanted, known = tuple(map(Target, tests.split(","))), self._by_training.get(training_key, ())
+        return key in self._keys or bool(tests and any(one.covers(one.with_tests(wanted)) for one in known))
+
+
 def note_failure(store: Store, spec: RunSpec, why: str) -> None:
     """Note why an attempt failed that leaves no record, because the user can mend the cause."""
     facts = {"schema": SCHEMA, "key": spec.key, "method": spec.method, "train": spec.train, "split": spec.split}
+    facts |= {"training_key": spec.training_key, "tests": ",".join(spec.tests)}
     write_text(_failure_path(store, spec.key), json.dumps(facts | {"why": why}))
 
 
@@ -86,7 +105,7 @@ def failures(store: Store) -> list[Mapping[str, Any]]:
 
 def forget_plans(store: Store) -> Forgotten:
     """Remove the notes of all plans of which no run is being made, and of failed attempts."""
-    held, known = set(store.claims.held()), {record["key"] for record in store.records()}
+    held, answers = set(store.claims.held()), Answers(spec for _, spec in store.sound())
     runs: set[str] = set()
     plans = busy = 0
     for path in sorted((store.root / "plans").glob("*.json")):
@@ -96,7 +115,7 @@ def forget_plans(store: Store) -> Forgotten:
             continue
         path.unlink(missing_ok=True)
         plans += 1
-        runs |= set(noted) - known
+        runs |= {key for key, run in noted.items() if not answers.know(key, run.training_key, run.tests)}
     notes = list((store.root / "plans" / "failures").glob("*.json"))
     for note in notes:
         note.unlink(missing_ok=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from bench.core.code import made_by_other_code
+from bench.core.code import made_by_other_code, stands_on_older
 from bench.core.collecting import collecting_later
 from bench.core.errors import StoreError
 from bench.core.spec import RunSpec, Target
@@ -43,6 +43,8 @@ class Record:
     spec: RunSpec
     body: Mapping[str, Any]
     arrays: Callable[[], Mapping[str, np.ndarray]] | None = None
+    find: Callable[[str], Mapping[str, Any] | None] = lambda _key: None
+    """The records that it may stand on, by key."""
 
     @staticmethod
     def from_dict(body: Mapping[str, Any], arrays: Callable[[], Mapping[str, np.ndarray]] | None = None) -> Record:
@@ -68,7 +70,7 @@ class Record:
     @cached_property
     def other_code(self) -> str:
         """Which other code than today's made it ("an older glia.py"); empty for today's, or where that is not known."""
-        return made_by_other_code(self.body)
+        return made_by_other_code(self.body) or stands_on_older(self.body, self.find)
 
     def section(self, name: str) -> Mapping[str, Any]:
         """A part of the record ("data", "weights", "parameters", "run" …); empty where it was not written."""
@@ -160,9 +162,10 @@ class Results:
         def arrays_of(key: str) -> Callable[[], Mapping[str, np.ndarray]]:
             return lambda: store.predictions(key)
 
-        records = (Record(spec, body, arrays_of(str(body["key"]))) for body, spec in store.sound())
+        bodies: dict[str, Mapping[str, Any]] = {}
         with collecting_later():
-            return Results(records)
+            sound = [(bodies.setdefault(str(body["key"]), body), spec) for body, spec in store.sound()]
+            return Results(Record(spec, body, arrays_of(str(body["key"])), bodies.get) for body, spec in sound)
 
     def __len__(self) -> int:
         return len(self.records)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.core.claims import Claims
-from bench.core.code import made_by_other_code
+from bench.core.code import made_by_other_code, stands_on_older
 from bench.core.errors import StoreError, UsageError
 from bench.core.files import explain, link_or_copy, sweep, write_bytes, write_text
 from bench.core.numbers import meaningful
@@ -25,6 +25,10 @@ from bench.records.steps import LOG, Line, read_steps
 
 if TYPE_CHECKING:
     import numpy as np
+
+
+ABOUT_CODE = ("key", "sha256", "status", "spec", "code", "members", "made_of")
+"""What of a record says by which code it was made, itself and what it stands on."""
 
 
 @dataclass(frozen=True)
@@ -115,11 +119,14 @@ class Store:
         self._sweep_logs()
 
     def _sweep_logs(self) -> None:
-        """Remove the logs of records that somebody has removed."""
+        """Remove the logs of records that somebody has removed; not those that a living process is about to record."""
         names = {entry.name for entry in os.scandir(self.runs)} if self.runs.is_dir() else set()
-        for name in names:
-            if name.endswith(LOG) and f"{name.removesuffix(LOG)}.json" not in names:
-                (self.runs / name).unlink(missing_ok=True)
+        keys = {name.removesuffix(LOG) for name in names if name.endswith(LOG)}
+        lonely = [key for key in sorted(keys) if f"{key}.json" not in names]
+        held = {facts.get("run") for facts in self.claims.held().values()} if lonely else set()
+        for key in lonely:
+            if key not in held and not (self.runs / f"{key}.json").exists():
+                self.log_path(key).unlink(missing_ok=True)
 
     def write(
         self,
@@ -220,10 +227,12 @@ class Store:
 
     def index(self) -> dict[str, list[Known]]:
         """training key → what every sound record of it answers for."""
+        seen = [(spec, {name: record.get(name) for name in ABOUT_CODE}) for record, spec in self.sound()]
+        find = {str(record["key"]): record for _, record in seen}.get
         by_training: dict[str, list[Known]] = {}
-        for record, spec in self.sound():
-            known = Known(spec, record["status"], made_by_other_code(record))
-            by_training.setdefault(spec.training_key, []).append(known)
+        for spec, record in seen:
+            other = made_by_other_code(record) or stands_on_older(record, find)
+            by_training.setdefault(spec.training_key, []).append(Known(spec, str(record["status"]), other))
         return by_training
 
     def pending(self, specs: Iterable[RunSpec], overwrite: str = "changed") -> list[RunSpec]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.core.code import made_by_other_code
 from bench.core.errors import DataError
 from bench.core.spec import RunSpec, Target
 from bench.records.store import Store
@@ -32,16 +33,25 @@ class Member:
 
 
 def members(store: Store, specs: Sequence[RunSpec]) -> list[Member]:
-    """The done run of each of these specs; one that there is not is an error that says how to make it."""
+    """The newest done run of each of these specs by today's code; where there is none, it is said how to make it."""
     records: dict[str, Mapping[str, Any]] = {}
+    older: dict[str, str] = {}
     for record, spec in store.sound():
         for one in specs:
             if record["status"] == "done" and spec.covers(one):
-                records[one.key] = record
+                if other := made_by_other_code(record):
+                    older[one.key] = other
+                elif one.key not in records or _finished(record) > _finished(records[one.key]):
+                    records[one.key] = record
     for one in specs:
         if one.key not in records:
+            only = f" but one by {older[one.key]}" if one.key in older else ""
             raise DataError(
-                f"There is no done run of {one.method} on {one.train}, split {one.split}, under the same settings: "
-                f"make it first, or beside this one (-m {one.method},...)."
+                f"There is no done run of {one.method} on {one.train}, split {one.split}, under the same settings"
+                f"{only}: make it first, or beside this one (-m {one.method},...)."
             )
     return [Member(records[one.key], store.predictions(records[one.key]["key"])) for one in specs]
+
+
+def _finished(record: Mapping[str, Any]) -> str:
+    return str(record["run"].get("finished", ""))

@@ -47,6 +47,8 @@ class RecordOfRuns(TypedDict, total=False):
 
     members: list[str]
     """The keys of those."""
+    made_of: list[str]
+    """The hashes of their records."""
 
 
 class DoneRecord(FailedRecord, RecordOfRuns):
@@ -147,6 +149,7 @@ def done_record(session: Session, training: TrainingFacts, test: ScoringFacts, r
     }
     if session.members:
         record["members"] = [member.key for member in session.members]
+        record["made_of"] = [str(member.record["sha256"]) for member in session.members]
     return record
 
 

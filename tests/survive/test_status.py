@@ -189,6 +189,16 @@ def test_an_attempt_that_left_no_record_is_listed_with_why_until_it_is_made(tmp_
     assert "tried" not in capsys.readouterr().out
 
 
+def test_a_run_that_one_of_more_tests_answers_for_is_neither_pending_nor_told_of(tmp_path):
+    store, (spec,) = Store(tmp_path), specs(1)
+    note_plan(store, [spec])
+    note_failure(store, spec, "no folder is configured")
+    store.write(record_of(spec.with_tests(("demo_a:test", "demo_b:all"))))
+    status = read_status(store)
+    assert (status.total("done"), status.total("pending"), status.unmade) == (1, 0, ())
+    assert forget_plans(store).runs == 0
+
+
 def test_plans_that_were_given_up_can_be_forgotten_and_nothing_else_is(store, capsys):
     note_failure(store, specs(4)[3], "no such folder")
     kept = forget_plans(store)

@@ -109,6 +109,18 @@ def test_a_log_goes_when_its_record_is_removed_and_is_no_record(tmp_path, data):
     assert not store.log_path(tiny_spec().key).exists()
 
 
+def test_a_log_whose_record_is_about_to_be_written_stays_when_another_process_starts(tmp_path):
+    store, spec = Store(tmp_path), tiny_spec()
+    store.runs.mkdir()
+    store.log_path(spec.key).write_text("{}\n")
+    claim = store.claims.take(spec.training_key, run=spec.key)
+    Store(tmp_path).ready()
+    assert store.log_path(spec.key).exists()
+    claim.release()
+    Store(tmp_path).ready()
+    assert not store.log_path(spec.key).exists()
+
+
 def test_a_merge_takes_logs_along(tmp_path, data):
     theirs = made(tmp_path / "theirs", data, tiny_spec())
     ours = Store(tmp_path / "ours")

@@ -31,7 +31,7 @@ def verify(
 ) -> None:
     """Recompute every metric from stored predictions. Hashes and specs are checked too, with --data also splits."""
     from bench.cli.invocation import configure, results_folder
-    from bench.core.code import made_by_other_code, told_apart
+    from bench.core.code import told_apart
     from bench.core.errors import MixedError
     from bench.core.progress import counted
     from bench.records.results import Results as Records
@@ -43,14 +43,14 @@ def verify(
     store = Store(results_folder(config))
     now = DataNow(config.data, config.cache, results=store.root, partial=True) if data else None
     checked, findings = check(store, now)
-    if makers := list(filter(None, map(made_by_other_code, store.records()))):
+    records = Records.read(store)
+    if makers := [record.other_code for record in records.records if record.other_code]:
         note(f"{told_apart(makers)}. That is no fault of theirs: they hold what that code gave.")
     if findings:
         grid(("record", "what does not fit"), [(f.key, f.what) for f in findings])
     if now is not None and now.absent:
         say(f"Not on this machine, so not compared: {', '.join(sorted(now.absent))}.")
     say(f"{counted(checked, 'record')} checked: {_verdict(checked, len(findings))}.")
-    records = Records.read(store)
     unlike = [f"Mixed: {line}." for line in mixed(records)]
     for line in filter(None, [earlier_remark(records), *unlike]):
         say(line)
