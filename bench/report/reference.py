@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import argparse
 import statistics
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Set
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from bench.core.errors import UsageError
 from bench.core.files import expanded
 from bench.core.progress import counted
+from bench.core.spec import RunSpec, Target
 from bench.planning.presets import PRESETS, in_order
-from bench.records.results import Results
+from bench.records.results import Record, Results
 from bench.records.store import Store
 from bench.report.readme import write_readme
 
@@ -55,19 +56,50 @@ def folder_of(name: str) -> Path:
 
 
 def with_records_of(own: Results, other: Results) -> Results:
-    """One's own records, and the other folder's of runs that one has not made."""
-    known = {record.key for record in own.records}
-    return Results([*own.records, *(record for record in other.records if record.key not in known)])
+    """One's own records, and the other folder's of runs that one has not made, or as far as one has not tested them."""
+    made = _tests_of(own)
+    theirs = _tests_of(other)
+    kept = [one for one in own.records if one.done or not set(one.spec.tests) <= theirs.get(_training(one.spec), set())]
+    added = (_without(record, made.get(_training(record.spec), set())) for record in other.records)
+    return Results([*kept, *filter(None, added)])
+
+
+def _training(spec: RunSpec) -> tuple[str, bool]:
+    """What runs share that may be one record, tested on what all of them are."""
+    return spec.training_key, spec.validates
+
+
+def _tests_of(results: Results) -> dict[tuple[str, bool], set[Target]]:
+    """By training, on what its finished runs were tested."""
+    tests: dict[tuple[str, bool], set[Target]] = {}
+    for record in results.records:
+        if record.done:
+            tests.setdefault(_training(record.spec), set()).update(record.spec.tests)
+    return tests
+
+
+def _without(record: Record, tests: Set[Target]) -> Record | None:
+    """A record without some of its tests; None where none is left."""
+    left = tuple(target for target in record.spec.tests if target not in tests)
+    if not left or len(left) == len(record.spec.tests):
+        return record if left else None
+    metrics = {target: record.section("metrics").get(target) for target in left}
+    return replace(record, spec=record.spec.with_tests(left), body={**record.body, "metrics": metrics})
 
 
 def held_against(own: Store, reference: Store) -> list[Held]:
-    """Every finished run that both have, the most different first."""
-    theirs = {str(body["key"]): body for body, _ in reference.sound() if body["status"] == "done"}
-    pairs = [
-        Held(f"{spec.method} on {spec.train}, split {spec.split}, seed {spec.recipe.seed}", *_compared(body, known))
-        for body, spec in own.sound()
-        if body["status"] == "done" and (known := theirs.get(str(body["key"]))) is not None
-    ]
+    """Every finished run of the reference that was made here too, on what both are tested on, most different first."""
+    ours: dict[tuple[str, bool], list[tuple[Mapping[str, Any], RunSpec]]] = {}
+    for body, spec in own.sound():
+        if body["status"] == "done":
+            ours.setdefault(_training(spec), []).append((body, spec))
+    pairs = []
+    for known, spec in reference.sound():
+        shared = [(len({*spec.tests} & {*one.tests}), one == spec, body) for body, one in ours.get(_training(spec), ())]
+        most, _, mine = max(shared, key=lambda one: one[:2], default=(0, False, {}))
+        if most and known["status"] == "done":
+            run = f"{spec.method} on {spec.train}, split {spec.split}, seed {spec.recipe.seed}"
+            pairs.append(Held(run, *_compared(mine, known)))
     return sorted(pairs, key=lambda held: (-held.difference, held.run))
 
 

@@ -116,6 +116,34 @@ def test_a_comparison_takes_from_it_what_one_has_not_made(kept, tmp_path):
     assert "over 7 splits" in " ".join(said.output.split())
 
 
+def wider(spec):
+    return spec.with_tests((*spec.tests, "demo_b:all"))
+
+
+def test_a_run_that_is_tested_on_more_is_held_against_the_reference_on_what_both_are_tested_on(kept, tmp_path):
+    own = store_of(tmp_path / "own", [wider(spec) for spec in SPECS[:2]], moved(0.2))
+    assert [held.difference for held in held_against(own, kept)] == pytest.approx([0.2, 0.2])
+
+
+def test_ones_own_runs_stand_alone_where_they_cover_those_of_the_reference(kept, tmp_path):
+    own = Results.read(store_of(tmp_path / "own", [wider(spec) for spec in SPECS]))
+    assert reference.with_records_of(own, Results.read(kept)).records == own.records
+    narrow = Results.read(store_of(tmp_path / "narrow", SPECS[:1]))
+    other = Results.read(store_of(tmp_path / "wide", [wider(SPECS[0])]))
+    both = {tuple(record.section("metrics")) for record in reference.with_records_of(narrow, other).records}
+    assert both == {SPECS[0].tests, ("demo_b:all",)}
+
+
+def test_a_failed_run_of_ones_own_does_not_hide_the_references(kept, tmp_path):
+    def failed(body):
+        return {**body, "status": "failed", "error": {"kind": "RunError", "message": "no"}, "metrics": {}}
+
+    own = Results.read(store_of(tmp_path / "own", SPECS[:1], failed))
+    both = reference.with_records_of(own, Results.read(kept)).records
+    assert len(both) == 14
+    assert all(record.done for record in both)
+
+
 def test_tables_are_made_of_the_records_and_lie_below_their_presets_also_where_a_metric_has_no_interval(kept, tmp_path):
     paths = make_tables_of(kept.root, tmp_path / "out")
     assert {path.relative_to(tmp_path / "out").as_posix() for path in paths} >= {"study/main_study.md"}
