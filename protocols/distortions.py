@@ -7,9 +7,9 @@ from typing import ClassVar
 
 from bench.core.spec import RunSpec, Target
 from bench.planning.protocol import Protocol, Request
-from bench.records.results import Experiment, Predictions, Record, Results
+from bench.records.results import Experiment, Record, Results
 from bench.report.arms import Arm
-from bench.report.breakdown import FEWEST, by_distortion, by_family, family_of, place_of
+from bench.report.breakdown import FEWEST, family_of, metrics_by_group, place_of
 from bench.report.table import Table
 from bench.report.tables.fill import Column, Layout, Line, PresetResults, by_preset, dataset_title, fill, transposed
 from protocols.variants import compared
@@ -96,16 +96,5 @@ def _scored(records: Iterable[Record], target: str) -> tuple[list[Record], list[
             continue
         names = [str(name) for name in predictions.distortion.tolist()]
         kinds |= {name for name in names if name and "+" not in name}
-        scored.append(record.with_metrics(target, _metrics(predictions)))
+        scored.append(record.with_metrics(target, metrics_by_group(predictions)))
     return scored, sorted(kinds, key=place_of)
-
-
-def _metrics(predictions: Predictions) -> dict[str, float]:
-    """Correlations within each distortion and family of one run's test images, as metrics."""
-    metrics: dict[str, float] = {}
-    for level, groups in (("distortion", by_distortion(predictions)), ("family", by_family(predictions))):
-        for group, agreement in groups.items():
-            metrics |= {
-                f"{metric}/{level}/{group}": getattr(agreement, metric) for metric in ("srcc", "plcc", "plcc_raw")
-            }
-    return metrics

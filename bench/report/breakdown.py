@@ -58,6 +58,17 @@ def by_family(predictions: Predictions) -> dict[str, Agreement]:
     return _by_group(predictions, [family_of(name) for name in _names(predictions)], FAMILIES)
 
 
+def metrics_by_group(predictions: Predictions) -> dict[str, float]:
+    """Agreement within each distortion and family as metrics of a run: "srcc/family/blur"."""
+    levels = {"distortion": by_distortion(predictions), "family": by_family(predictions)}
+    return {
+        f"{metric}/{level}/{group}": getattr(agreement, metric)
+        for level, groups in levels.items()
+        for group, agreement in groups.items()
+        for metric in ("srcc", "plcc", "plcc_raw")
+    }
+
+
 def family_of(kind: str) -> str:
     """One of KADID-10k's families in LoDa's nine groups; "" for a distortion that KADID-10k does not have."""
     return _catalogue()[kind].family if kind in _catalogue() else ""

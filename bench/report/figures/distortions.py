@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
-from bench.records.results import Experiment, Predictions
-from bench.report.breakdown import Agreement, by_distortion, by_family
+from bench.records.results import Experiment
+from bench.report.breakdown import metrics_by_group
+from bench.report.cells import Cell
 from bench.report.figures.figure import Figure
 from bench.report.figures.scene import Drawing, Scene, Subject, title_of
 from bench.report.figures.style import INK, Legend, panels
@@ -21,8 +23,8 @@ HOW = (
 BAR, GAP, LETTER, WIDEST = 0.2, 0.3, 0.07, 9.5
 """Inches: a bar where there is room for it, the gap between groups, a letter of a group's name, the widest figure."""
 
-Splits = Mapping[str, list[Agreement]]
-"""Of each group, the agreement in every split that has enough images of it."""
+Groups = Mapping[str, Mapping[str, Cell]]
+"""Of each group of a method's test images, the cell of every metric."""
 
 
 class Distortions(Figure):
@@ -30,13 +32,12 @@ class Distortions(Figure):
 
     def draw(self, scene: Scene, experiment: Experiment) -> Iterator[Drawing]:
         """Two figures per dataset that knows its distortions: bars by family, and dots by distortion."""
-        subjects = scene.subjects([experiment])
-        for stem, measure, figure_of, handle, shown in (
-            ("distortions", by_family, _bars, _patch, "family of distortions"),
-            ("distortions_each", by_distortion, _dots, _dot, "distortion"),
+        cells = {s: _measured(scene.cell(s.arm, experiment)) for s in scene.subjects([experiment])}
+        for stem, level, figure_of, handle, shown in (
+            ("distortions", "family", _bars, _patch, "family of distortions"),
+            ("distortions_each", "distortion", _dots, _dot, "distortion"),
         ):
-            by_subject = {s: _groups(scene, s, experiment, measure) for s in subjects}
-            by_subject = {s: groups for s, groups in by_subject.items() if groups}
+            by_subject = {s: groups for s, cell in cells.items() if (groups := _groups(cell, level))}
             if by_subject:
                 figure = figure_of(by_subject, list(dict.fromkeys(g for groups in by_subject.values() for g in groups)))
                 title = f"PLCC and SRCC by {shown} on {title_of(experiment)}"
@@ -44,28 +45,59 @@ class Distortions(Figure):
                     (stem, experiment.train),
                     Legend([handle(s) for s in by_subject], [s.label for s in by_subject]),
                 )
+                more = [_lacking(by_subject.values())]
                 yield scene.drawing(
-                    parts, figure, title, list(by_subject), [experiment], how=HOW, legend=legend, whiskers=True
+                    parts,
+                    figure,
+                    title,
+                    list(by_subject),
+                    [experiment],
+                    how=HOW,
+                    legend=legend,
+                    whiskers=True,
+                    more=more,
                 )
 
 
-def _groups(
-    scene: Scene, subject: Subject, experiment: Experiment, measure: Callable[[Predictions], dict[str, Agreement]]
-) -> dict[str, list[Agreement]]:
-    groups: dict[str, list[Agreement]] = {}
-    for record in scene.done(subject.arm, experiment).values():
-        predictions = record.predictions(experiment.target)
-        for group, agreement in (measure(predictions) if predictions is not None else {}).items():
-            groups.setdefault(group, []).append(agreement)
-    return groups
+def _measured(cell: Cell) -> Cell:
+    """The same runs with the metrics of their groups, for a table's rules to make numbers of."""
+    target = cell.experiment.target
+    found = {number: record.predictions(target) for number, record in cell.by_split.items() if record.done}
+    scored = {
+        number: cell.by_split[number].with_metrics(target, metrics_by_group(predictions))
+        for number, predictions in found.items()
+        if predictions is not None
+    }
+    return replace(cell, by_split=cell.by_split | scored)
 
 
-def _values(splits: Splits, group: str, metric: str) -> list[float]:
+def _groups(cell: Cell, level: str) -> dict[str, dict[str, Cell]]:
+    """The cells of all families, or of all distortions, that a run has a number for."""
+    begin = f"{METRICS[0]}/{level}/"
+    measured = [name for r in cell.records for name in r.section("metrics").get(cell.experiment.target, {})]
+    groups = dict.fromkeys(name.removeprefix(begin) for name in measured if name.startswith(begin))
+    return {group: {m: replace(cell, metric=f"{m}/{level}/{group}") for m in METRICS} for group in groups}
+
+
+def _lacking(every: Iterable[Groups]) -> str:
+    """Which groups have no number in some finished runs: too few images there, or all of one score."""
+    fewest: dict[str, tuple[int, int]] = {}
+    for groups in every:
+        for group, cells in groups.items():
+            cell = cells[METRICS[0]]
+            have, of = len(cell.values), sum(record.done for record in cell.records)
+            if have < of:
+                fewest[group] = min((have, of), fewest.get(group, (have, of)))
+    named = ", ".join(f"{group.replace('_', ' ')} ({have} of {of})" for group, (have, of) in fewest.items())
+    return f"Not every run has a number for: {named}." if named else ""
+
+
+def _values(groups: Groups, group: str, metric: str) -> list[float]:
     """A metric in every split; rounded, because the last bits of a sum are not the same on every call."""
-    return [round(getattr(agreement, metric), 6) for agreement in splits.get(group, [])]
+    return [round(value, 6) for value in groups[group][metric].scores().values()] if group in groups else []
 
 
-def _bars(groups_of: Mapping[Subject, Splits], groups: list[str]) -> Any:
+def _bars(groups_of: Mapping[Subject, Groups], groups: list[str]) -> Any:
     """Bars side by side within each group, and never broader than a bar where there are few."""
     unit = max(len(groups_of) * BAR + GAP, LETTER * max(map(len, groups)) + 0.15)
     size = (min(max(len(groups) * unit + 0.8, 2.6), WIDEST), 2.5)
@@ -73,9 +105,9 @@ def _bars(groups_of: Mapping[Subject, Splits], groups: list[str]) -> Any:
     room = (size[0] - 0.8) / (len(groups) + 0.2)  # inches that a group really gets
     width = min(0.84 / len(groups_of), 1.2 * BAR / room)
     for axes, metric in zip(every, METRICS, strict=True):
-        for order, (subject, splits) in enumerate(groups_of.items()):
+        for order, (subject, own) in enumerate(groups_of.items()):
             for place, group in enumerate(groups):
-                values = _values(splits, group, metric)
+                values = _values(own, group, metric)
                 if values:
                     _bar(axes, subject, place + width * (order - (len(groups_of) - 1) / 2), values, width)
         axes.set_ylabel(METRIC_TITLES[metric])
@@ -95,13 +127,13 @@ def _bar(axes: Any, subject: Subject, x: float, values: list[float], width: floa
         axes.vlines(x, min(values), max(values), color=INK, linewidth=0.9)
 
 
-def _dots(groups_of: Mapping[Subject, Splits], groups: list[str]) -> Any:
+def _dots(groups_of: Mapping[Subject, Groups], groups: list[str]) -> Any:
     figure, every = panels(2, columns=2, size=(3.7, max(0.21, 0.03 * len(groups_of)) * len(groups) + 0.9), sharey=True)
     for axes, metric in zip(every, METRICS, strict=True):
-        for order, (subject, splits) in enumerate(groups_of.items()):
+        for order, (subject, own) in enumerate(groups_of.items()):
             look = subject.look
             for place, group in enumerate(groups):
-                values = _values(splits, group, metric)
+                values = _values(own, group, metric)
                 if values:
                     y = place + 0.6 * (order - (len(groups_of) - 1) / 2) / len(groups_of)
                     axes.hlines(y, min(values), max(values), color=look.colour, linewidth=0.5)

@@ -43,7 +43,7 @@ def _figure(scene: Scene, experiment: Experiment, shown: list[tuple[Subject, Rec
         _panel(axes, subject, record, predictions, experiment.target)
     outer_labels(every, "predicted score", scene.score_name)
     how = (
-        "Test images of the split whose SRCC is nearest to the median; the line is the 4-parameter logistic fitted on "
+        "Test images of the run whose SRCC is nearest to the median; the line is the 4-parameter logistic fitted on "
         "them, after which PLCC is taken."
     )
     title, subjects = f"Predicted against {scene.score_name}s on {title_of(experiment)}", [s for s, _, _ in shown]

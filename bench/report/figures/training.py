@@ -1,4 +1,4 @@
-"""Loss curves of training, a panel per method, a line per split; and the SRCC that chose an epoch, if one did."""
+"""Loss curves of training, a panel per method, a line per run; and the SRCC that chose an epoch, if one did."""
 
 from __future__ import annotations
 
@@ -41,7 +41,8 @@ def _figure(scene: Scene, experiment: Experiment, shown: list[tuple[Subject, dic
     outer_labels(every, "epoch", "training loss")
     losses = sorted({r.spec.recipe.loss for _, runs in shown for r in runs.values()})
     several = any(len(runs) > 1 for _, runs in shown)
-    how = "Thin: one split. Thick: the mean over splits. " if several else ""
+    one = "run" if any(len({r.spec.split for r in runs.values()}) < len(runs) for _, runs in shown) else "split"
+    how = f"Thin: one {one}. Thick: the mean over {one}s. " if several else ""
     how += f"Loss: {', '.join(losses)}, mean of each epoch." + ("" if several else " One split.")
     if curves:
         how += " Dashed grey, right axis: SRCC by which the epoch was chosen."

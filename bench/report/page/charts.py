@@ -85,7 +85,7 @@ def histogram(scores: Sequence[float], label: str) -> Markup:
 
 
 def split_dots(contest: Contest) -> Markup:
-    """Every split of every method, a line through each split: whether the order holds within splits."""
+    """Every run of every method, a line through the same runs of two: whether the order holds within splits."""
     entries = [entry for entry in contest.entries if entry.cell.values]
     step, top = 44, 34
     scale = scale_of([value for entry in entries for value in entry.cell.values.values()])
@@ -104,7 +104,7 @@ def split_dots(contest: Contest) -> Markup:
     height = top + step * (len(entries) - 1) + 20
     ticks = scale.ticks()
     parts += [text(scale.at(t), height + 10, _tick(t, ticks), "tick", _anchor(scale.at(t))) for t in ticks]
-    return drawing(f"SRCC of every split on {contest.title}", height + 16, *parts)
+    return drawing(f"SRCC of every run on {contest.title}", height + 16, *parts)
 
 
 def ranks(difference: CriticalDifference, names: Mapping[str, str], methods: Mapping[str, str]) -> Markup:

@@ -157,8 +157,9 @@ def _predictions(record: Record, target: str) -> Predictions | None:
 
 
 def _dots(contest: Contest) -> Drawn:
-    words = "Every dot is a split; a line joins the same split in two methods: where lines cross, the order changes."
-    title = "Every split" if contest.experiment.is_own_test else f"Every split, {contest.title}"
+    one = "run" if any(entry.cell.runs > entry.cell.splits for entry in contest.entries) else "split"
+    words = f"Every dot is a {one}; a line joins the same {one} in two methods: where lines cross, the order changes."
+    title = f"Every {one}" if contest.experiment.is_own_test else f"Every {one}, {contest.title}"
     return Drawn(title, words, split_dots(contest))
 
 
@@ -191,7 +192,7 @@ def _distortions(chapter: Chapter, name: str) -> Iterator[Drawn]:
                 groups.setdefault(group, {})[subject] = agreement
         if len(groups) > 1:
             shown = dict(list(groups.items())[:MOST_GROUPS])
-            words = "SRCC among the test pictures of one kind (how many), in each method's split nearest to its median."
+            words = "SRCC among the test pictures of one kind (how many), in each method's run nearest to its median."
             subjects = tuple(dict.fromkeys(subject for of_group in shown.values() for subject in of_group))
             yield Drawn(title, words, lollipops(shown, title), subjects)
 

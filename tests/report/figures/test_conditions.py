@@ -4,7 +4,7 @@ import pytest
 
 from bench.records.results import Results
 from bench.report.figures import make_figure, make_figures
-from tests.report.figures.drawn import FROM_RECORDS, drawings, made, words
+from tests.report.figures.drawn import FROM_RECORDS, drawings, made, seeded, words
 from tests.report.records import body_of, predictions, record_of
 
 
@@ -112,3 +112,22 @@ def test_a_name_of_many_methods_still_fits_a_file_system(tmp_path):
     assert len(scene.stem("scatter", "demo_a")) <= 160
     assert scene.stem("scatter", "demo_a") != other.stem("scatter", "demo_a")
     assert ":" not in scene.stem("scatter", "demo_a")
+
+
+def test_what_some_runs_have_no_number_for_is_named_below_their_distortions(tmp_path):
+    lacking, whole = made("lora", ["demo_a"], protocols="main")
+    arrays = predictions(lacking.spec)
+    arrays["demo_a:test/predicted"][arrays["demo_a:test/distortion"] == "jpeg"] = 0.0
+    records = [type(lacking).from_dict(lacking.body, lambda: arrays), whole]
+    families, kinds = drawings("distortions", records, tmp_path)
+    assert "Not every run has a number for: compression (1 of 2)." in families.words
+    assert "Not every run has a number for: jpeg (1 of 2)." in kinds.words
+
+
+def test_the_lines_of_a_fold_under_several_seeds_are_called_runs(tmp_path):
+    folds = made("lora", ["demo_a"], protocols="main")
+    said = [drawings("training", records, tmp_path)[0].words[0] for records in (folds, seeded(r.spec for r in folds))]
+    assert [words.partition(". Loss")[0] for words in said] == [
+        "Thin: one split. Thick: the mean over splits",
+        "Thin: one run. Thick: the mean over runs",
+    ]
