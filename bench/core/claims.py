@@ -64,17 +64,23 @@ class Claim:
         self.facts = self.facts | facts
 
     def holds(self) -> bool:
-        """Whether this process is still the owner."""
-        if not still_held(self.path, self.facts["id"]):
-            self.lost.set()
+        """Whether this process is still the owner; a claim that cannot be read for a moment is not lost."""
+        self._is_seen()
         return not self.lost.is_set()
+
+    def _is_seen(self) -> bool:
+        """Whether the claim was read and is this process's own: only then may it be written over or removed."""
+        held = still_held(self.path, self.facts["id"])
+        if held is False:
+            self.lost.set()
+        return bool(held) and not self.lost.is_set()
 
     def beat(self) -> None:
         """Show that the holder lives."""
         with self._beating:
-            if self.lost.is_set() or not self.holds():
+            if self.lost.is_set() or not self._is_seen():
                 return
-            self.note(beat=self.facts["beat"] + 1)
+            self.note(beat=self.facts["beat"] + 1, **_pulse())
             with suppress(OSError):  # a full disk must not end the run; the lease covers missed beats
                 _put(self.path, self.facts)
 
@@ -82,9 +88,9 @@ class Claim:
         """Stop beating and remove the claim with its dead forerunners."""
         HEART.forget(self)
         with self._beating:
-            held = self.holds()
+            seen = self._is_seen()
             self.lost.set()
-        if not held:
+        if not seen:
             return
         for path in _generations(self.path.parent):
             path.unlink(missing_ok=True)
@@ -95,7 +101,7 @@ class Claim:
         """Stop beating and leave the claim to whoever takes it next, with the deaths that it knows of."""
         HEART.forget(self)
         with self._beating:
-            if self.holds():
+            if self._is_seen():
                 _put(self.path, self.facts | {"laid_down": True})
             self.lost.set()
 
@@ -157,10 +163,10 @@ class Claims:
         path, text = _newest(self.folder / key)
         if path is not None and not self._dead(key, text):
             return None
-        deaths = _deaths(_parsed(text), mark) if path is not None else Deaths()
+        deaths = _deaths(_parsed(text), mark, self.lease) if path is not None else Deaths()
         generation = int(path.name) + 1 if path is not None else 1
         mine = {"key": key, **identity(), "beat": 0, "since": time.time(), "mark": mark, **facts}
-        mine |= {"deaths": vars(deaths), "memory_kills": memory_kills()}
+        mine |= {"deaths": vars(deaths), **_pulse()}
         target = self.folder / key / str(generation)
         if not self._link(target, mine):
             return None
@@ -212,10 +218,14 @@ class Claims:
             temporary.unlink(missing_ok=True)
 
 
-def still_held(claim: Path, holder: str) -> bool:
-    """Whether a claim is the newest on its key and its holder's own."""
-    path, text = _newest(claim.parent)
-    return path == claim and _parsed(text).get("id") == holder
+def still_held(claim: Path, holder: str) -> bool | None:
+    """Whether a claim is the newest on its key and its holder's own; None where that cannot be read in this moment."""
+    try:
+        return _listed(claim.parent)[-1:] == [claim] and _parsed(claim.read_text()).get("id") == holder
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return None
 
 
 def _exclusive_link(source: Path, target: Path) -> bool:
@@ -241,8 +251,16 @@ def _put(path: Path, facts: dict[str, Any]) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _deaths(before: dict[str, Any], mark: str) -> Deaths:
-    """The deaths after that of a holder: one more, or none if the run got further than where that holder began."""
+def _pulse() -> dict[str, Any]:
+    """What every beat tells: the machine's count of processes killed for memory, and when, in time since its start."""
+    return {"memory_kills": memory_kills(), "alive": time.monotonic()}
+
+
+def _deaths(before: dict[str, Any], mark: str, lease: float) -> Deaths:
+    """The deaths after that of a holder: one more, or none if the run got further than where that holder began.
+
+    The count of kills for memory is the whole machine's: it tells of this death only if it is read soon after it.
+    """
     known = before.get("deaths")
     if before.get("mark") != mark or not isinstance(known, dict):
         return Deaths()
@@ -251,7 +269,9 @@ def _deaths(before: dict[str, Any], mark: str) -> Deaths:
         return Deaths(memory, unexplained, together)
     if before.get("together", 1) > 1:
         return Deaths(memory, unexplained, together + 1)
-    if lives_here(before) is False and memory_kills() > before.get("memory_kills", memory_kills()):
+    alive = before.get("alive")
+    soon = isinstance(alive, float) and time.monotonic() - alive <= lease
+    if soon and lives_here(before) is False and memory_kills() > before.get("memory_kills", memory_kills()):
         return Deaths(memory + 1, unexplained, together)
     return Deaths(memory, unexplained + 1, together)
 
@@ -266,11 +286,15 @@ def _newest(folder: Path) -> tuple[Path | None, str]:
 
 
 def _generations(folder: Path) -> list[Path]:
-    """A key's claim files, oldest first."""
+    """A key's claim files, oldest first; none where they cannot be listed."""
     try:
-        return sorted((p for p in folder.iterdir() if p.name.isdigit()), key=lambda p: int(p.name))
+        return _listed(folder)
     except OSError:
         return []
+
+
+def _listed(folder: Path) -> list[Path]:
+    return sorted((p for p in folder.iterdir() if p.name.isdigit()), key=lambda p: int(p.name))
 
 
 def _parsed(text: str) -> dict[str, Any]:

@@ -125,9 +125,9 @@ def finish(store: Store, spec: RunSpec, claim: Claim, result: Result) -> Result:
 def after_deaths(deaths: Deaths, runtime: Runtime) -> tuple[Runtime, str]:
     """How to do a run at which processes died, and what to say of it; a RunError where it is not to be tried again.
 
-    A process killed for memory is told from one killed by hand by the machine's own count of such kills. Only the
-    former is answered with split batches, which round differently: a run that was merely interrupted must end in
-    the very numbers of one that was not.
+    A process killed for memory is told from one killed by hand by the machine's own count of such kills, where the run
+    is taken up soon after its last beat. Only the former is answered with split batches, which round differently: a
+    run that was merely interrupted must end in the very numbers of one that was not.
     """
     if deaths.memory >= MEMORY_DEATHS:
         raise RunError(
@@ -136,8 +136,8 @@ def after_deaths(deaths: Deaths, runtime: Runtime) -> tuple[Runtime, str]:
         )
     if deaths.unexplained >= UNEXPLAINED_DEATHS:
         raise RunError(
-            f"Its process died {deaths.unexplained} times in a row without getting further. Look for a crash in the "
-            "system's log, then --overwrite failed."
+            f"Its process died {deaths.unexplained} times in a row without getting further. Look for a crash, or a "
+            "kill for memory, in the system's log, then --overwrite failed."
         )
     if deaths.memory:
         said = f"its process was killed for memory; now with batches in {SPLIT_PARTS} parts"

@@ -83,6 +83,24 @@ def test_whoever_was_succeeded_notices(claims, tmp_path):
     assert (tmp_path / KEY / "2").exists()
 
 
+@pytest.mark.parametrize("call", ["pathlib.Path.iterdir", "pathlib.Path.read_text"])
+def test_a_claim_that_cannot_be_read_for_a_moment_is_neither_lost_nor_written_over(call, claims, monkeypatch):
+    def stale(*_args, **_more):
+        raise OSError(116, "Stale file handle")
+
+    held = claims.take(KEY)
+    with monkeypatch.context() as moment:
+        moment.setattr(call, stale)
+        before = held.facts["beat"]
+        held.beat()
+        assert held.holds()
+        assert held.facts["beat"] == before
+    held.beat()
+    assert json.loads(held.path.read_text())["beat"] == held.facts["beat"] > before
+    held.release()
+    assert not held.path.exists()
+
+
 def test_an_unreadable_claim_expires_like_a_silent_one(claims, tmp_path):
     (tmp_path / KEY).mkdir()
     (tmp_path / KEY / "1").write_text("{half")

@@ -1,5 +1,6 @@
 """The serial executor: each run once, whatever happens to the process or beside it."""
 
+import json
 import multiprocessing
 import os
 import signal
@@ -9,11 +10,12 @@ import threading
 import time
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from bench.core import processes as holders
-from bench.core.claims import Claims
+from bench.core.claims import LEASE_SECONDS, Claims
 from bench.core.errors import DataError, StoreError, UsageError
 from bench.core.runtime import Runtime
 from bench.execution import attempt
@@ -215,6 +217,15 @@ def test_a_run_killed_for_memory_even_so_has_failed_with_the_reason(runtime, mon
     assert "for memory 2 times" in next(iter(summary.failed.values()))
 
 
+def test_a_kill_for_memory_long_after_a_death_is_not_that_deaths(runtime, monkeypatch):
+    die(runtime.results, 1, kills=1)
+    claim = next((runtime.results / "claims").glob("*/1"))
+    facts = json.loads(claim.read_text())
+    claim.write_text(json.dumps(facts | {"alive": facts["alive"] - 2 * LEASE_SECONDS}))
+    seen, _ = parts_seen(runtime, monkeypatch, kills=5)
+    assert seen == [1]
+
+
 def test_a_run_killed_by_hand_is_made_as_before_and_fails_only_after_many_deaths_in_a_row(runtime, monkeypatch):
     die(runtime.results, UNEXPLAINED_DEATHS - 1)
     seen, _ = parts_seen(runtime, monkeypatch, kills=0)
@@ -292,6 +303,37 @@ def test_whoever_was_taken_for_dead_writes_nothing(runtime):
     summary = execute_serial(specs(1), runtime, ExecutionOptions(wait=False), overtaken)
     assert summary.elsewhere == [specs(1)[0].key]
     assert list(Store(runtime.results).records()) == []
+
+
+def test_a_run_that_ends_while_its_claim_cannot_be_read_is_recorded(runtime, monkeypatch):
+    real, failing_reads = Path.read_text, []
+
+    def once(path, *args, **more):
+        if failing_reads and path.parent.parent.name == "claims":
+            raise failing_reads.pop()
+        return real(path, *args, **more)
+
+    def ending(spec, *rest):
+        failing_reads.append(OSError(5, "Input/output error"))
+        return instant(spec, *rest)
+
+    monkeypatch.setattr(Path, "read_text", once)
+    summary = execute_serial(specs(1), runtime, ExecutionOptions(), ending)
+    assert (summary.done, summary.elsewhere) == ([specs(1)[0].key], [])
+    assert len(list(Store(runtime.results).records())) == 1
+
+
+def test_a_run_that_is_finished_between_the_look_and_the_claim_is_not_made_again(runtime, monkeypatch):
+    store, (spec,) = Store(runtime.results), specs(1)
+    take = store.claims.take
+
+    def late(*args, **facts):
+        store.write(record_of(spec), {})
+        return take(*args, **facts)
+
+    monkeypatch.setattr(store.claims, "take", late)
+    assert attempt.claim_run(store, spec, attempt.AnswersSincePlan(store, [spec], "never")) is None
+    assert store.claims.held() == {}
 
 
 def test_a_share_of_the_plan_comes_first_and_the_rest_is_helped_with(runtime):

@@ -160,7 +160,7 @@ def _is_shared(task: Task) -> bool:
 
 
 def _write(task: Task, result: Result) -> Result:
-    if not still_held(task.claim, task.claim_id):
+    if still_held(task.claim, task.claim_id) is False:
         return Result("lost")
     write_result(Store(task.runtime.results), task.spec, result)
     return replace(result, record=None, predictions=None)
