@@ -22,19 +22,19 @@ class KoniqCross(Figure):
     protocol: ClassVar[str] = "koniq_cross"
 
     def topics(self, scene: Scene) -> list[str]:
-        """The sets that were trained on and that models were tested away from, on official splits."""
+        """The wanted sets that models were trained on, or else those tested on a wanted one; on official splits."""
         if scene.part.rules.split_rule != "official":
             return []
-        return sorted({e.train for e in scene.part.across() if scene.kept([e.train])})
+        across = scene.part.across()
+        return sorted(scene.kept({e.train for e in across}) or {e.train for e in across if scene.kept([e.tested])})
 
     def draw(self, scene: Scene, source: str) -> Iterator[Drawing]:
         """One figure a source."""
         order = {name: place for place, name in enumerate(scene.part.preset.koniq_cross)}
-        tested = sorted(
-            {e.tested for e in scene.part.across() if e.train == source}, key=lambda n: (order.get(n, 99), n)
-        )
+        every = {e.tested for e in scene.part.across() if e.train == source}
+        tested = sorted(scene.kept(every) or every, key=lambda n: (order.get(n, 99), n))
         tests = [Experiment(source, Target.of(name, "all")) for name in tested]
-        if source in scene.part.own_test_sets():
+        if source in scene.kept(scene.part.own_test_sets()):
             tests.insert(0, Experiment(source, Target.of(source)))
         subjects = scene.subjects(tests)
         if not subjects:
@@ -54,4 +54,5 @@ class KoniqCross(Figure):
         title = f"Trained on {dataset_title(source)}, tested elsewhere"
         how = f"{dataset_title(source)}: its official test part; all others whole."
         how += " White: not run." if np.isnan(values).any() else ""
-        yield scene.drawing(("koniq_cross", source), figure, title, subjects, tests, how=how)
+        parts = ("koniq_cross", source, *(name for name in tested if name in scene.wish.datasets))
+        yield scene.drawing(parts, figure, title, subjects, tests, how=how)

@@ -46,10 +46,10 @@ class Ranks(Figure):
             f"Friedman p = {difference.p:.2g}), if contents are independent of one another."
         )
         title = f"Mean ranks over the contents of {title_of(experiment)}"
-        figure = _drawn(difference, labels)
-        yield scene.drawing(
-            ("ranks", experiment.train), figure, title, list(scores), [experiment], how=how, medians=False
-        )
+        unknown = ", ".join(subject.label for subject in known if subject not in scores)
+        more = [f"Not ranked, for without an SRCC inside every content: {unknown}." if unknown else ""]
+        figure, parts = _drawn(difference, labels), ("ranks", experiment.train)
+        yield scene.drawing(parts, figure, title, list(scores), [experiment], how=how, medians=False, more=more)
 
 
 def _by_content(scene: Scene, subject: Subject, experiment: Experiment) -> dict[str, float]:

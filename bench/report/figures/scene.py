@@ -278,8 +278,11 @@ class Scene:
         smoke = self._with_runs(self.aside, shown, experiments, done=True) if self.aside else []
         if smoke:
             lines.append(f"Left out, for they are smoke runs (--limit): {', '.join(map(method_title, smoke))}.")
-        absent = [name for name in self.wish.methods if name not in {*shown, *failed, *smoke}]
-        if absent:
+        named = [name for name in self.wish.methods if name not in {*shown, *failed, *smoke}]
+        finished = self._with_runs(self.part, shown, experiments, done=True)
+        if undrawn := [name for name in named if name in finished]:  # no loss curve, an undefined SRCC, not ranked …
+            lines.append(f"Not shown, though they have runs here: {', '.join(map(method_title, undrawn))}.")
+        if absent := [name for name in named if name not in finished]:
             lines.append(f"Not shown, for they have no run here: {', '.join(map(method_title, absent))}.")
         return lines
 

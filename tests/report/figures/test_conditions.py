@@ -114,6 +114,14 @@ def test_a_name_of_many_methods_still_fits_a_file_system(tmp_path):
     assert ":" not in scene.stem("scatter", "demo_a")
 
 
+def test_a_named_method_with_runs_and_nothing_to_draw_is_not_said_to_have_no_run(tmp_path):
+    lora, ridge = made("lora", splits=1, protocols="main"), made("ridge", splits=1, protocols="main")
+    records = [*lora, *(type(r).from_dict({**r.body, "loss": []}) for r in ridge)]
+    said, *_ = drawings("training", records, tmp_path, methods=("lora", "ridge"))
+    assert "Not shown, though they have runs here: Ridge." in said.words
+    assert not any("no run here" in line for line in said.words)
+
+
 def test_what_some_runs_have_no_number_for_is_named_below_their_distortions(tmp_path):
     lacking, whole = made("lora", ["demo_a"], protocols="main")
     arrays = predictions(lacking.spec)

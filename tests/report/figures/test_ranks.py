@@ -1,5 +1,7 @@
 """Ranks over the contents of a set: what is ranked, when there is a figure, and what it says of itself."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,8 +11,8 @@ from bench.records.results import Results
 from bench.report.figures import NothingToDraw, make_figures
 from tests.data.test_study import plan
 from tests.report.figures.drawn import words
-from tests.report.records import records_of
-from tests.report.results import results_of
+from tests.report.records import predictions, records_of
+from tests.report.results import results_of, specs_of
 
 
 def model_of(contents, slopes, seed=0):
@@ -37,6 +39,17 @@ def test_ranks_are_drawn_of_a_set_in_k_fold_and_the_words_say_of_how_many_conten
     for name in ("LoRA", "GLIA", "Linear probe"):
         assert name in words(written.paths[0])
     assert "oracle" not in words(written.paths[0])
+
+
+def test_a_method_without_an_srcc_inside_every_content_is_named_below_the_ranks(tmp_path):
+    records = records_of(specs_of("main", "study", "lora,glia,vpt", ["study"], splits=2))
+    for place, record in enumerate(records):
+        if record.spec.method == "vpt":
+            arrays = predictions(record.spec)
+            arrays["study:test/predicted"][arrays["study:test/group"] == "03"] = 0.0
+            records[place] = replace(record, arrays=lambda arrays=arrays: arrays)
+    (written,) = make_figures(["ranks"], Results(records), tmp_path, formats=("svg",)).written
+    assert "Not ranked, for without an SRCC inside every content: VPT." in written.drawing.words
 
 
 def test_random_splits_have_no_ranks_over_contents(tmp_path):
