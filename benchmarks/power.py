@@ -4,7 +4,7 @@
 
 Of two methods of about the same SRCC, tested on the same pictures. A split's SRCC has the standard error of Bonett and
 Wright (2000) over the images of a test part, as if pictures were independent: where they are versions of few contents
-it is larger. Seeds are left out too. So each number is a least one. The two methods' errors are correlated by r.
+it is larger. Seeds are left out too. So each number is about a least one. The two methods' errors are correlated by r.
 """
 
 from __future__ import annotations
@@ -21,17 +21,22 @@ SRCC = {
 """About what the papers print for their best methods."""
 SPLITS, TEST_SHARE = 10, 0.2
 CORRELATIONS = (0.5, 0.9)
-OF_A_MEDIAN = math.sqrt(math.pi / 2)
-"""A median's standard error over a mean's, of normal numbers."""
+OWN = 1 - TEST_SHARE
+"""Of a split's variance the part that is its own: two test parts share a fifth of their pictures."""
+OF_THE_MEAN = math.sqrt(OWN / SPLITS + TEST_SHARE)
+"""The standard error of the mean over the splits, in that of one split."""
+OF_A_MEDIAN = math.sqrt(OWN * 0.1383 + TEST_SHARE) / OF_THE_MEAN
+"""A median's standard error over a mean's; the median of ten independent normal numbers has a variance of .1383."""
 
 
 def detectable(images: int, srcc: float, correlation: float) -> float:
-    """The smallest true difference that the corrected t over ten splits finds at 80% power."""
-    one = srcc_standard_error(round(TEST_SHARE * images), srcc)
-    spread = one * math.sqrt(2 * (1 - correlation))
-    overlap = TEST_SHARE / (1 - TEST_SHARE)
-    levels = t_quantile(SPLITS - 1, 0.975) + t_quantile(SPLITS - 1, 0.8)
-    return levels * spread * math.sqrt(1 / SPLITS + overlap)
+    """The smallest true difference that the corrected t over ten splits finds at 80% power.
+
+    The test knows the spread among its splits only, and widens it by the overlap of what they learn from.
+    """
+    spread = srcc_standard_error(round(TEST_SHARE * images), srcc) * math.sqrt(2 * (1 - correlation))
+    seen = math.sqrt(OWN) * math.sqrt(1 / SPLITS + TEST_SHARE / (1 - TEST_SHARE))
+    return spread * (t_quantile(SPLITS - 1, 0.975) * seen + t_quantile(SPLITS - 1, 0.8) * OF_THE_MEAN)
 
 
 def main() -> None:
