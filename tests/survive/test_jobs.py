@@ -184,15 +184,6 @@ def test_a_crew_is_as_large_as_asked_and_its_threads_do_not_depend_on_what_is_le
     assert crew_of("auto", 99, replace(runtime, device="mps")).count == 1
 
 
-def test_a_container_s_share_of_the_processor_counts(tmp_path, monkeypatch):
-    monkeypatch.setattr(crews, "usable_cores", lambda: 64)
-    monkeypatch.setattr(crews, "QUOTA", tmp_path / "cpu.max")
-    assert crews._cores() == 64
-    for text, cores in (("max 100000", 64), ("250000 100000", 3)):
-        (tmp_path / "cpu.max").write_text(text)
-        assert crews._cores() == cores
-
-
 def test_runs_that_a_stranger_holds_are_waited_for_and_counted_as_theirs_or_as_failed(runtime):
     theirs = specs(3)[0]
     execute_serial(specs(4)[3:], runtime, ExecutionOptions(), failing)

@@ -17,8 +17,9 @@ CONTEXT_BYTES = 1 << 30
 """What a process holds on a card besides its tensors: CUDA's context and kernels."""
 KEPT_FREE = 0.05
 """This share of a card stays free."""
-QUOTA = Path("/sys/fs/cgroup/cpu.max")
-"""Where Linux says how much processor time a container gets."""
+CGROUP = Path("/sys/fs/cgroup")
+"""Where Linux says how much processor time a container gets: in one file, or in the two of cgroup v1."""
+QUOTAS = (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"))
 
 
 @dataclass(frozen=True)
@@ -71,12 +72,14 @@ def with_room(crew: Crew, room: Room) -> int:
 
 def _cores() -> int:
     """How many cores this process may use, of which a container may give it a share only."""
-    try:
-        quota, period = QUOTA.read_text().split()
-        share = math.ceil(int(quota) / int(period))
-    except (OSError, ValueError):  # no such file, or "max"
-        return usable_cores()
-    return max(1, min(usable_cores(), share))
+    for names in QUOTAS:
+        try:
+            quota, period = map(int, " ".join((CGROUP / name).read_text() for name in names).split())
+        except (OSError, ValueError):  # no such file, or "max"
+            continue
+        if quota > 0:
+            return max(1, min(usable_cores(), math.ceil(quota / period)))
+    return usable_cores()
 
 
 def _device_type(name: str) -> str:

@@ -31,8 +31,8 @@ class KoniqCross(Figure):
     def draw(self, scene: Scene, source: str) -> Iterator[Drawing]:
         """One figure a source."""
         order = {name: place for place, name in enumerate(scene.part.preset.koniq_cross)}
-        every = {e.tested for e in scene.part.across() if e.train == source}
-        tested = sorted(scene.kept(every) or every, key=lambda n: (order.get(n, 99), n))
+        known = {e.tested for e in scene.part.across() if e.train == source}
+        tested = sorted(scene.kept(known) or known, key=lambda n: (order.get(n, 99), n))
         tests = [Experiment(source, Target.of(name, "all")) for name in tested]
         if source in scene.kept(scene.part.own_test_sets()):
             tests.insert(0, Experiment(source, Target.of(source)))
