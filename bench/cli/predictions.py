@@ -86,6 +86,18 @@ def _refuse_several(wish: Wish) -> None:
         raise UsageError("--run, --best and --model say the same thing in different ways: give one of them.")
 
 
+def _refuse_other_sets(models: Sequence[About]) -> None:
+    """Refuse models of several sets, and of unlike ones by one name: everybody's folder may be called photos."""
+    sets = list(dict.fromkeys(about.spec.train for about in models))
+    if len(sets) > 1:
+        raise UsageError(f"These models learned from {' and '.join(sets)}: their scores have no common scale.")
+    if len({about.data["hash"] for about in models if about.data.get("hash")}) > 1:
+        raise UsageError(
+            f"These models learned from sets of unlike pictures, scores or groups that are all called {sets[0]}: their "
+            "scores have no common scale. Name models of one of them."
+        )
+
+
 def _refuse_unlike(models: Sequence[About], option: str) -> None:
     """Refuse the mean of numbers of unlike units: of models with and without a scale, of unlike ones without any."""
     lost = [about for about in models if about.scale is None]
@@ -126,10 +138,9 @@ def _opened(wish: Wish, runtime: Runtime, report: Report) -> list[Scorer]:
         counts = f"{counted(len(best.records), 'run')} with kept weights"
         note(f"{best.arm.title} on {best.dataset}, SRCC {best.srcc:.3f} on {best.tested_on}: {counts}.")
         scorers = _with_a_scale([scorer_of_run(one, runtime, report, shared, wish.scale) for one in best.records])
-    sets = list(dict.fromkeys(scorer.about.spec.train for scorer in scorers))
-    if len(sets) > 1:
-        raise UsageError(f"These models learned from {' and '.join(sets)}: their scores have no common scale.")
-    _refuse_unlike([scorer.about for scorer in scorers], "--model" if wish.models else "--run")
+    abouts = [scorer.about for scorer in scorers]
+    _refuse_other_sets(abouts)
+    _refuse_unlike(abouts, "--model" if wish.models else "--run")
     return scorers
 
 

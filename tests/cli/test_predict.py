@@ -5,6 +5,7 @@ import io
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 
 from bench.cli import app
 from bench.records.store import Store
+from bench.scoring.model_file import read_model, write_model
 from bench.training.record import failed_record
 from bench.training.states import keep_beside
 from tests.scoring.worlds import make_runs
@@ -150,6 +152,19 @@ def test_raw_numbers_of_unlike_models_have_no_mean(world, keys, without_sets, tm
     refused = predict(picture, *files)
     assert refused.exit_code == 2
     assert "or export each again where its training set is known" in " ".join(refused.stderr.split())
+
+
+def test_models_of_two_sets_that_are_called_alike_have_no_mean(home, keys, tmp_path):
+    ours, theirs = (exported(keys["adapter", split], tmp_path / f"{split}.safetensors") for split in SPLITS)
+    both = ("far/g1_1.png", "--model", ours, "--model", theirs)
+    assert predict(*both).exit_code == 0
+    about, tensors = read_model(theirs)
+    write_model(theirs, replace(about, data={**about.data, "hash": "of other pictures"}), tensors)
+    refused = predict(*both)
+    assert refused.exit_code == 2
+    said = " ".join(refused.stderr.split())
+    assert "unlike pictures, scores or groups that are all called near: their scores have no common scale" in said
+    assert predict("far/g1_1.png", "--model", theirs).exit_code == 0
 
 
 def test_raw_numbers_of_models_of_one_kind_have_a_mean(world, keys, without_sets):
