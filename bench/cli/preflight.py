@@ -10,8 +10,8 @@ from bench.core.errors import DataError, UsageError
 from bench.core.progress import counted
 from bench.core.registry import METHODS
 from bench.core.runtime import Runtime
-from bench.core.spec import RunSpec
-from bench.core.split_rules import AUTHORS, over_images
+from bench.core.spec import RunSpec, Target
+from bench.core.split_rules import AUTHORS, folds_of, over_images
 from bench.data.locate import LEAST_IMAGES
 from bench.data.splits import TRAIN_SHARE, count_of_parts, too_few_contents, too_many_splits, why_no_folds
 from bench.planning.plan import Plan
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 Tell = Callable[[str], object]
 LEAST_TO_LEARN_FROM = 2
+LEAST_AT_RANDOM = 8
+"""A fifth of fewer pictures is a single one."""
 Kind = tuple[object, ...]
 """What makes models alike: method, backbone, size, what a test looks at, and options."""
 
@@ -49,6 +51,7 @@ def look_ahead(plan: Plan, runtime: Runtime, tell: Tell) -> Plan:
     problems += _few_contents(plan, contents)
     lacking = _splits_lacking(plan, contents)
     asked_amiss = _without_folds(plan, sources, runtime.data, contents) + _small_fractions(plan, sizes)
+    asked_amiss += _single_test_pictures(plan, sizes)
     if plan.splits_named:
         asked_amiss += [too_many_splits(name, contents[name], count) for name, count in lacking.items()]
     if problems:
@@ -153,6 +156,24 @@ def _few_contents(plan: Plan, contents: Mapping[str, int]) -> list[str]:
     """What is to be said of sets that cannot be split at all."""
     split = _trained_on(spec for spec in plan.specs if spec.split_rule == "random")
     return [too_few_contents(name, count) for name, count in contents.items() if name in split and count < LEAST_IMAGES]
+
+
+def _single_test_pictures(plan: Plan, sizes: Mapping[str, Size]) -> list[str]:
+    """What is to be said of sets of so few pictures that a test part is one of them, of which there is no metric."""
+    rules = {
+        (name, spec.split_rule)
+        for spec in plan.specs
+        for name in spec.trained_on
+        if Target.of(name) in spec.tests and (spec.split_rule == "random" or over_images(spec.split_rule))
+    }
+    least = {rule: 2 * folds_of(rule) or LEAST_AT_RANDOM for _, rule in rules}
+    return [
+        f"{name} has {counted(pictures, 'picture')}, and so one to test on, which measures nothing: it takes "
+        f"{least[rule]}, or a file that says which are tested (--set split_rule=file:PATH)."
+        for name, rule in sorted(rules)
+        for contents, pictures in [sizes.get(name, Size(0, 0))]
+        if LEAST_IMAGES <= pictures < least[rule] and (over_images(rule) or contents == pictures)
+    ]
 
 
 def _without_folds(

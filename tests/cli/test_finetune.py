@@ -1,6 +1,8 @@
 """`bench finetune`: from a folder with a csv to a scorer and its honest number, and what it says of wrong folders."""
 
 import json
+import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,7 @@ def test_a_folder_becomes_a_scorer_with_its_honest_number_and_the_line_to_use_it
     assert "Training adapter, the usual choice" in result.stdout
     assert "SRCC" in result.stdout
     assert "on 4 pictures that it had not seen" in result.stdout
+    assert "too few to tell it from chance, run " in " ".join(result.stdout.split())
     line = next(line for line in result.stdout.splitlines() if "Next: bench predict" in line)
     key = line.split("--run ")[1].split()[0]
     store = Store(home / "results")
@@ -61,6 +64,45 @@ def test_a_folder_becomes_a_scorer_with_its_honest_number_and_the_line_to_use_it
     again = bench("finetune", "holiday", "--group-column", "scene", "--weights", "random", *QUICK)
     assert "1 done before" in again.stderr
     assert line in again.stdout
+
+
+def test_copies_on_both_sides_are_told_before_training_and_beside_the_number(home):
+    copies = home / "copies"
+    copies.mkdir()
+    lines = ["image,score,scene"]
+    for number in range(8):
+        for name in (f"a{number}.png", f"b{number}.png"):
+            shutil.copy(home / "holiday" / f"g{number % 6}_{number % 4}.png", copies / name)
+            lines.append(f"{name},{number},{number}")
+    (copies / "labels.csv").write_text("\n".join(lines) + "\n")
+    flags = ("-m", "linear_probe", "--weights", "random", *QUICK)
+    before = bench("finetune", "copies", *flags, "--dry-run")
+    assert before.exit_code == 0, before.output
+    found = re.search(r"Warning: (\d) pictures held out lie under other names", " ".join(before.stderr.split()))
+    assert found, before.stderr
+    result = bench("finetune", "copies", *flags)
+    assert f", {found[1]} of which it had seen under other names" in " ".join(result.stdout.split())
+    assert "that it had not seen" not in result.stdout
+    grouped = bench("finetune", "copies", "--group-column", "scene", *flags, "--dry-run")
+    assert "under other names" not in grouped.stderr
+
+
+def test_a_folder_of_so_few_pictures_that_one_would_be_tested_is_refused_before_training(home):
+    labels = home / "holiday" / "labels.csv"
+    rows = [line.rpartition(",")[0] for line in labels.read_text().splitlines()]
+    labels.write_text("\n".join(rows[:8]) + "\n")
+    flags = ("-m", "linear_probe", "--weights", "random", "--dry-run", *QUICK)
+    refused = bench("finetune", "holiday", *flags)
+    assert refused.exit_code == 2
+    assert "holiday has 7 pictures, and so one to test on, which measures nothing: it takes 8" in said_by(refused)
+    labels.write_text("\n".join(rows[:9]) + "\n")
+    planned = bench("finetune", "holiday", *flags)
+    assert planned.exit_code == 0, planned.output
+    assert "Warning: 2 pictures held out: too few to tell a good model from chance" in said_by(planned)
+
+
+def said_by(result):
+    return " ".join(result.stderr.split())
 
 
 def test_large_models_are_kept_too(home):

@@ -68,6 +68,20 @@ def test_a_share_of_a_set_with_nothing_to_learn_from_is_refused(sets, pictures, 
     assert ahead(tmp_path, data, plan(data, f"fraction={least}", datasets=(sets,))).specs
 
 
+@pytest.mark.parametrize(("rule", "least"), [("random", 8), ("images", 8), ("images:5", 10)])
+def test_a_set_of_which_one_picture_would_be_tested_is_refused(rule, least, tmp_path, data):
+    made = plan(data, f"split_rule={rule}", limit=5, splits=1)
+    with pytest.raises(UsageError, match=f"near has 5 pictures, and so one to test on, .* it takes {least}, or a file"):
+        ahead(tmp_path, data, made)
+    assert ahead(tmp_path, data, plan(data, f"split_rule={rule}", limit=least, splits=1)).specs
+
+
+def test_a_content_of_several_pictures_may_be_tested_alone(tmp_path, data):
+    few = make_set(tmp_path / "sets" / "few", 3, groups=3)
+    data["few"] = {"loader": "folder", "path": str(few), "csv": "labels.csv", "group": "group"}
+    assert ahead(tmp_path, data, plan(data, datasets=("few",), splits=1)).specs
+
+
 def test_what_is_wrong_with_several_sets_is_one_error(tmp_path, data):
     (tmp_path / "sets" / "near" / "labels.csv").write_text("image,score,group\ng0_0.png,bad,g0\n")
     (tmp_path / "sets" / "far" / "g0_0.png").unlink()

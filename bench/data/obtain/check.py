@@ -246,10 +246,8 @@ def _look_at_pictures(
 def _twins(dataset: Dataset, names: Sequence[str], contents: Contents) -> list[str]:
     """What is to be said of files of equal bytes in different contents, which may stand on both sides of a split."""
     group_of = dict(zip(dataset.table["image"], dataset.table["group"], strict=True))
-    alike: dict[str | None, list[str]] = {}
-    for name in names:
-        alike.setdefault(contents.find(name), []).append(name)
-    twins = [same for digest, same in alike.items() if digest and len({group_of[name] for name in same}) > 1]
+    hashed = [name for name in names if contents.find(name)]
+    twins = [same for same in contents.twins(hashed) if len({group_of[name] for name in same}) > 1]
     if not twins:
         return []
     first = ", ".join(twins[0][:3]) + (", …" if len(twins[0]) > 3 else "")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -59,6 +60,16 @@ class Contents:
             raise _unreadable(self.root / name, error) from None
         self._new[name] = (*stamp, digest)
         return digest
+
+    def twins(self, names: Iterable[str]) -> list[list[str]]:
+        """The names of files of equal bytes, where there are several; no file of a size of its own is read for it."""
+        by_size: dict[int, list[str]] = {}
+        for name in names:
+            by_size.setdefault(self._stamp(name)[0], []).append(name)
+        alike: dict[str, list[str]] = {}
+        for name in (name for same in by_size.values() if len(same) > 1 for name in same):
+            alike.setdefault(self.hash_of(name), []).append(name)
+        return [same for same in alike.values() if len(same) > 1]
 
     def __enter__(self) -> Contents:
         return self
