@@ -47,7 +47,7 @@ class Wish:
 def predict_pictures(wish: Wish, runtime: Runtime) -> int:
     """Score what is asked for and tell; the exit code says whether some picture could not be scored."""
     _refuse_several(wish)
-    pictures = pictures_meant(wish.words, lambda: sys.stdin.buffer.read(), wish.explain)
+    pictures = pictures_meant(wish.words, lambda: sys.stdin.buffer.read(), note, wish.explain)
     for path in (wish.csv, wish.explain / "x" if wish.explain else None):
         if path is not None:
             refuse_unwritable(path)

@@ -5,47 +5,114 @@ from __future__ import annotations
 import codecs
 import glob
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
-from bench.core.errors import DataError, UsageError
+from bench.core.errors import BenchError, DataError, UsageError
 from bench.core.files import expanded
+from bench.core.progress import counted
 
 ENDINGS = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".bmp", ".dib", ".tif", ".tiff", ".gif", ".webp"}
     | {".ppm", ".pgm", ".pbm", ".jp2", ".j2k"}
 )
 """What a file of a folder must end with to be taken for a picture; a file named by itself may end as it likes."""
+OTHERS = frozenset(
+    {".avif", ".heic", ".heif", ".hif", ".jxl", ".psd", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2"}
+)
+"""Endings of pictures that are not looked for, because not every Pillow reads them, or none does."""
+NOTHING_NAMED = "No picture was named: give files, folders, patterns, or - for a list on the standard input."
 LIST = "-"
 """Stands for a list of names on the standard input: one a line, or ended by NUL bytes (`find -print0`)."""
 
 
-def pictures_meant(words: Sequence[str], read: Callable[[], bytes], leave_out: Path | None = None) -> list[Path]:
+def pictures_meant(
+    words: Sequence[str], read: Callable[[], bytes], tell: Callable[[str], object], leave_out: Path | None = None
+) -> list[Path]:
     """The pictures in the order they are named, each once; a folder's in the order of their paths.
 
-    A named file that is not there is among them, and is reported when it is opened. `leave_out`: a folder of ours
-    that may lie inside a searched one.
+    A named file that is not there is among them, and is reported when it is opened. A word that means nothing, and
+    what lies in folders and is left out, is told of. `leave_out`: a folder of ours that may lie inside a searched one.
     """
+    search = _Search(leave_out)
     pictures: dict[str, Path] = {}
-    for path in _all(words, read, leave_out):
-        pictures.setdefault(str(path.absolute()), path)
+    real = cache(os.path.realpath)  # so that no way around names a picture twice
+    for path in search.of_words(words, read):
+        pictures.setdefault(os.path.join(real(path.parent), path.name), path)  # noqa: PTH118
+    if left_out := sorted((+search.left_out).items()):
+        counts = [f"{count} {kind}" if kind.startswith(".") else counted(count, kind) for kind, count in left_out]
+        tell(f"Left out: {', '.join(counts)} (a file that is named by itself is tried).")
     if not pictures:
-        raise UsageError("No picture was named: give files, folders, patterns, or - for a list on the standard input.")
+        raise search.vain[0] if search.vain else UsageError(NOTHING_NAMED)
+    for why in search.vain:
+        tell(str(why))
     return list(pictures.values())
 
 
-def _all(words: Iterable[str], read: Callable[[], bytes], leave_out: Path | None) -> Iterator[Path]:
-    for word in words:
-        if word == LIST:
-            yield from _all(listed(read()), lambda: b"", leave_out)
-            continue
-        path = expanded(word)
-        if os.path.isdir(path):  # noqa: PTH112 (no error where a name is too long: who opens it says so)
-            yield from _below(path, leave_out)
-        elif glob.has_magic(word) and not os.path.exists(path):  # noqa: PTH110
-            yield from _matching(word, leave_out)
-        else:
-            yield path
+class _Search:
+    """What words mean; on the way, by kind, how much of folders was left out, and which words meant nothing."""
+
+    def __init__(self, ours: Path | None) -> None:
+        self.ours = ours.resolve() if ours is not None else None
+        self.left_out: Counter[str] = Counter()
+        self.vain: list[BenchError] = []
+
+    def of_words(self, words: Iterable[str], read: Callable[[], bytes]) -> Iterator[Path]:
+        """Files, folders, patterns, and lists, whose lines are names and no patterns."""
+        for word in words:
+            path = expanded(word)
+            if word == LIST:
+                for name in listed(read()):
+                    yield from self._of_path(expanded(name))
+            elif glob.has_magic(word) and not os.path.exists(path):  # noqa: PTH110
+                yield from self._matching(word)
+            else:
+                yield from self._of_path(path)
+
+    def _of_path(self, path: Path) -> Iterable[Path]:
+        # no error where a name is too long: who opens it says so
+        return self._below(path) if os.path.isdir(path) else [path]  # noqa: PTH112
+
+    def _matching(self, pattern: str) -> Iterator[Path]:
+        paths = sorted(glob.glob(str(expanded(pattern)), recursive=True))  # noqa: PTH207 (a pattern may be absolute)
+        if not paths:
+            self.vain.append(UsageError(f"Nothing is called {pattern}."))
+        for path in map(Path, paths):
+            if path.is_dir():
+                yield from self._below(path)
+            elif self._is_picture(path):
+                yield path
+
+    def _below(self, folder: Path) -> list[Path]:
+        paths: list[Path] = []
+        for name, folders, files in os.walk(folder, onerror=self._unreadable):
+            here = Path(name)
+            if self.ours is not None and here.resolve().is_relative_to(self.ours):
+                folders.clear()
+                continue
+            folders[:] = [inside for inside in folders if not inside.startswith(".")]
+            self.left_out["linked folder"] += sum((here / inside).is_symlink() for inside in folders)
+            paths += [here / file for file in files if not file.startswith(".") and self._is_picture(here / file)]
+        if not paths:
+            ends = ", ".join(sorted(ENDINGS))
+            self.vain.append(DataError(f"The folder {folder} has no pictures in it or below it ({ends})."))
+        return sorted(paths)
+
+    def _unreadable(self, _error: OSError) -> None:
+        self.left_out["unreadable folder"] += 1
+
+    def _is_picture(self, path: Path) -> bool:
+        """Whether a file of a folder is taken; one that looks like a picture and is not taken is counted."""
+        ending = path.suffix.lower()
+        taken = ending in ENDINGS
+        if taken and os.path.isfile(path):  # noqa: PTH113 (False where the folder may not be entered)
+            return True
+        if taken or ending in OTHERS:
+            broken = "broken link" if path.is_symlink() else "unreadable file"
+            self.left_out[broken if taken else ending] += 1
+        return False
 
 
 def listed(data: bytes) -> list[str]:
@@ -57,29 +124,3 @@ def listed(data: bytes) -> list[str]:
     end = b"\0" if b"\0" in data else b"\n"
     names = (name.decode("utf-8", "surrogateescape") for name in data.split(end))
     return [stripped for name in names if (stripped := name.rstrip("\r") if end == b"\n" else name)]
-
-
-def _matching(pattern: str, leave_out: Path | None) -> Iterator[Path]:
-    paths = sorted(glob.glob(str(expanded(pattern)), recursive=True))  # noqa: PTH207 (a pattern may be absolute)
-    if not paths:
-        raise UsageError(f"Nothing is called {pattern}.")
-    for name in paths:
-        path = Path(name)
-        if path.is_dir():
-            yield from _below(path, leave_out)
-        elif path.suffix.lower() in ENDINGS:
-            yield path
-
-
-def _below(folder: Path, leave_out: Path | None) -> list[Path]:
-    ours = leave_out.resolve() if leave_out is not None else None
-    paths = []
-    for path in sorted(folder.rglob("*")):
-        inside = path.relative_to(folder).parts
-        hidden = any(part.startswith(".") for part in inside)
-        mine = ours is not None and path.resolve().is_relative_to(ours)
-        if path.suffix.lower() in ENDINGS and not hidden and not mine and path.is_file():
-            paths.append(path)
-    if not paths:
-        raise DataError(f"The folder {folder} has no pictures in it or below it ({', '.join(sorted(ENDINGS))}).")
-    return paths
