@@ -136,7 +136,7 @@ def write_slurm(
     path: Path, arguments: Sequence[str], plan: Plan, runtime: Runtime, tasks: int, overwrite: str = "changed"
 ) -> None:
     """Write the array job that makes this plan."""
-    from bench.core.files import write_text
+    from bench.core.files import write_named
 
     if overwrite == "always":
         raise UsageError(
@@ -149,6 +149,6 @@ def write_slurm(
         return
     tasks = max(1, min(tasks, runs))
     text = script(arguments, tasks=tasks, results=runtime.results, device=runtime.device, threads=runtime.threads)
-    write_text(path, text)
+    write_named(path, text.encode())
     shares = f"{counted(runs, 'run')} for {counted(tasks, 'member')}"
     say(f"Written: {path} ({shares}). Adapt it to your site, then: sbatch {path}")

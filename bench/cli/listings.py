@@ -19,7 +19,7 @@ USUAL_SPLITS = 10
 def print_splits(config: Config, name: str, numbers: Sequence[int], export: Path | None, split_rule: str) -> None:
     """The splits of a dataset: a line each, or every image's side as CSV. No number: the first ten there are."""
     from bench.cli.split_files import listed_rule
-    from bench.core.files import write_text
+    from bench.core.files import write_named
     from bench.data.locate import load_dataset
     from bench.data.splits import count_of_splits, make_split, too_many_splits
 
@@ -50,7 +50,7 @@ def print_splits(config: Config, name: str, numbers: Sequence[int], export: Path
     if export is not None:
         text = io.StringIO(newline="")
         csv.writer(text, lineterminator="\n").writerows(sides)
-        write_text(export, text.getvalue())
+        write_named(export, text.getvalue().encode())
         say(f"Written: {export}")
 
 

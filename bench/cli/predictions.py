@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from typing import Any
 
 from bench.cli.console import note, say, say_as_it_is
 from bench.core.errors import UsageError
-from bench.core.files import writable_name, write_text
+from bench.core.files import is_stream, writable_name, write_named, write_text
 from bench.core.progress import Display, Report, clock, counted
 from bench.core.runtime import Runtime
 from bench.core.spec import RunSpec
@@ -76,7 +77,10 @@ def refuse_unwritable(path: Path) -> None:
     """Find out before the work, not after it, that a file cannot be written."""
     if path.is_dir():
         raise UsageError(f"{path} is a folder: name a file in it.")
-    probe = path.with_name(f".{path.name}.writable")
+    if is_stream(path):
+        return
+    place = Path(os.path.realpath(path))
+    probe = place.with_name(f".{place.name}.writable")
     write_text(probe, "")
     probe.unlink(missing_ok=True)
 
@@ -163,7 +167,7 @@ def _tell(
 ) -> None:
     """Write and print the numbers; the file gets them all."""
     if wish.csv is not None:
-        write_text(wish.csv, csv_text(scorers, good))
+        write_named(wish.csv, csv_text(scorers, good).encode())
         note(f"Written: {wish.csv}")
     if wish.as_json:
         say_as_it_is(json.dumps(_as_json(scorers, shown, bad), indent=1, ensure_ascii=True))

@@ -77,6 +77,21 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
+def is_stream(path: Path) -> bool:
+    """Whether a path leads to a pipe or a device, which takes what is written and is no file to be replaced."""
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
+def write_named(path: Path, data: bytes) -> None:
+    """Write what a user named: the file that a link leads to, whole and at once; a pipe or a device as it is."""
+    if not is_stream(path):
+        return write_bytes(Path(os.path.realpath(path)), data)
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise explain(error, path) from error
+
+
 def link_or_copy(path: Path, target: Path) -> None:
     """Give a file a second name, in place of whatever has it; a copy where the file system has no links."""
     beside = target.with_name(f".{target.name}.{mark()}.tmp")

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from bench.core.errors import BenchError, WeightsError
-from bench.core.files import write_bytes
+from bench.core.files import write_named
 from bench.scoring.about import About
 from bench.training.states import state_hash
 
@@ -23,7 +23,7 @@ def write_model(path: Path, about: About, tensors: dict[str, Tensor]) -> None:
     """Write one file, whole or not at all."""
     text = json.dumps(about.to_json(), sort_keys=True)
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_bytes(path, save(plain, metadata={KIND: text, "sha256": _seal(text, plain)}))
+    write_named(path, save(plain, metadata={KIND: text, "sha256": _seal(text, plain)}))
 
 
 def read_model(path: Path) -> tuple[About, dict[str, Tensor]]:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.core.errors import UsageError
-from bench.core.files import write_bytes
+from bench.core.files import write_named
 from bench.scoring.model_file import KIND
 from bench.scoring.scale import levelled
 from bench.scoring.scorer import Scorer
@@ -94,7 +94,7 @@ def write_onnx(scorer: Scorer, path: Path) -> None:
     except Exception as error:  # the exporter fails in many ways on what it does not know
         reason = (str(error) or type(error).__name__).strip().split("\n")[0][:200]
         raise UsageError(f"torch cannot write {scorer.about.spec.method} as ONNX: {reason}") from error
-    write_bytes(path, written)
+    write_named(path, written)
 
 
 def _exported(module: FromViews) -> Any:

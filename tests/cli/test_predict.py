@@ -5,6 +5,7 @@ import io
 import json
 import os
 import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -193,6 +194,19 @@ def test_json_and_csv_hold_every_digit(home, keys, tmp_path):
     assert [float(row["score"]) for row in written[:2]] == [one["score"] for one in said["pictures"]]
     assert said["models"] == [{"run": keys["adapter", 0], "method": "adapter", "trained_on": "near", "split": 0}]
     assert said["scale"]["dataset"] == "near"
+
+
+def test_the_csv_goes_where_a_link_leads_and_into_a_pipe(home, keys, tmp_path):
+    (tmp_path / "link.csv").symlink_to("real.csv")
+    os.mkfifo(tmp_path / "pipe")
+    with subprocess.Popen(["cat", str(tmp_path / "pipe")], stdout=subprocess.PIPE, text=True) as reader:
+        for name in ("link.csv", "pipe"):
+            result = predict("far/g1_1.png", "--run", keys["adapter", 0], "--csv", tmp_path / name)
+            assert result.exit_code == 0, result.stderr
+        read = reader.communicate(timeout=60)[0]
+    assert (tmp_path / "link.csv").is_symlink()
+    assert read.splitlines() == (tmp_path / "real.csv").read_text().splitlines()
+    assert {path.name for path in tmp_path.iterdir()} == {"link.csv", "real.csv", "pipe"}
 
 
 def bad_pictures(folder: Path) -> dict[str, str]:

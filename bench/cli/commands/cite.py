@@ -34,7 +34,7 @@ def cite(
     from bench.cli.config import SETTINGS
     from bench.cli.invocation import configure, results_folder, words_of
     from bench.cli.problems import report_problems
-    from bench.core.files import write_text
+    from bench.core.files import write_named
     from bench.core.progress import counted
     from bench.core.registry import PROTOCOLS
     from bench.records.results import Results
@@ -59,7 +59,7 @@ def cite(
     if bib is None:
         say_as_it_is(citations.bibtex().rstrip("\n"))
     else:
-        write_text(bib, citations.bibtex())
+        write_named(bib, citations.bibtex().encode())
         say(f"Written: {bib} ({counted(len(citations.reasons) + 1, 'entry').replace('entrys', 'entries')})")
     if citations.missing:
         note(f"No entry here, so look them up: {', '.join(citations.missing)}.")
