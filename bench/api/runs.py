@@ -30,7 +30,7 @@ STOPPED = 130
 
 def run(
     methods: Names = (),
-    protocol: Names = "main",
+    protocol: Names = (),
     data: Places = (),
     *,
     folder: File = None,
@@ -53,8 +53,9 @@ def run(
 ) -> pd.DataFrame:
     """Make the runs that a protocol asks for, those that are done aside, and give their numbers.
 
-    methods: names, or "all"; the protocol's own without. protocol: one or several. data: the sets, by name, or a
-    mapping from names of sets of your own to their folders (or to what `[data.NAME]` of bench.toml would say).
+    methods: names, or "all"; the protocol's own where bench.toml names none either. protocol: one or several. data: the
+    sets, by name, or a mapping from names of sets of your own to their folders (or to what `[data.NAME]` of bench.toml
+    would say).
     folder: the results folder. settings: options as `--set` has them, {"lr": 1e-3, "glia.rank": 32}. The others are
     the flags of `bench run`; what is not given is as in bench.toml. quiet: no notes and no progress.
 
@@ -67,7 +68,9 @@ def run(
     whole = settings_for(config, plugins, results=None if folder is None else str(folder), **flags)
     if isinstance(data, Mapping):
         whole, data = with_sets(whole, data), tuple(data)
-    asked = {"methods": words(methods), "protocols": words(protocol), "datasets": words(data), "limit": pictures(limit)}
+    asked: dict[str, Any] = {"datasets": words(data), "limit": pictures(limit)}
+    asked |= {"methods": words(methods) or words(whole["method"])}
+    asked |= {"protocols": words(protocol) or words(whole["protocol"])}
     asked |= {"train_on": words(train_on), "test_on": words(test_on), "weights": str(weights)}
     with contextlib.redirect_stderr(io.StringIO()) if quiet else contextlib.nullcontext():
         plan, runtime = _planned(whole, asked, settings or {}, untyped(backbone=backbone, splits=splits), plugins)

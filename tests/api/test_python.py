@@ -336,6 +336,28 @@ def test_seeds_are_those_of_the_configuration_or_of_the_call(home, holiday):
     assert bench.run("linear_probe", data=holiday, seeds=1, **quick)["seed"].nunique() == 1
 
 
+def test_method_and_protocol_are_those_of_the_configuration_or_of_the_call(home, holiday, monkeypatch):
+    (home / "bench.toml").write_text('[run]\nmethod = ["mean"]\nprotocol = ["matrix"]\n')
+    asked = []
+
+    def refuses(ask):
+        asked.append((ask.methods, ask.protocols))
+        raise UsageError("enough")
+
+    monkeypatch.setattr("bench.planning.plan.make_plan", refuses)
+    for words in ((), ("linear_probe", "main")):
+        with pytest.raises(UsageError, match="enough"):
+            bench.run(*words, data=holiday, **TOY)
+    assert asked == [(("mean",), ("matrix",)), (("linear_probe",), ("main",))]
+
+
+def test_a_tracker_that_cannot_be_had_is_refused_before_any_run(home, holiday, capsys):
+    (home / "bench.toml").write_text('[run]\nlog = "nosuchtracker"\n')
+    with pytest.raises(UsageError, match="there is no module nosuchtracker here"):
+        bench.run("linear_probe", data=holiday, splits=1, **TOY)
+    assert "failed" not in capsys.readouterr().err
+
+
 def test_splits_may_be_those_of_a_file(home, holiday):
     rows = [f"g{g}_{i}.png,{'test' if g == 5 else 'train'}" for g in range(6) for i in range(4)]
     (home / "theirs.csv").write_text("\n".join(["image,side", *rows]) + "\n")
