@@ -42,6 +42,10 @@ def look_ahead(plan: Plan, runtime: Runtime, tell: Tell) -> Plan:
 
     Where nobody said how many splits, those that a set of few contents lacks are left out, and told of.
     """
+    if runtime.log:
+        from bench.training.tracking import tracker_named
+
+        tracker_named(runtime.log)  # one that cannot be had is refused before anything begins
     sources = _sources(plan, runtime)
     _check_official_splits(plan, sources)
     _check_authors_splits(plan, sources)

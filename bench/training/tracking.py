@@ -10,7 +10,7 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -34,27 +34,31 @@ PROJECT = "glia-bench"
 def tracker_named(name: str) -> ModuleType:
     """The module of a tracker; one that cannot be had, or lacks a word, is a UsageError."""
     try:
-        module = _imported_file(Path(name)) if name.endswith(".py") else importlib.import_module(OURS.get(name, name))
+        with redirect_stdout(sys.stderr):
+            module = _imported(name)
     except ModuleNotFoundError as error:
         missing = (error.name or name).partition(".")[0]
         raise UsageError(
             f"--log {name}: there is no module {missing} here. Install it (pip install {missing}), or name a file that "
             f"ends in .py."
         ) from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UsageError(f"--log {name} cannot be imported: {type(error).__name__}: {error}") from error
     if lacking := [word for word in WORDS if not callable(getattr(module, word, None))]:
         raise UsageError(f"--log {name}: a tracker has init, log and finish, and it lacks {', '.join(lacking)}.")
     return module
 
 
-def _imported_file(path: Path) -> ModuleType:
+def _imported(name: str) -> ModuleType:
+    path = Path(name)
+    if path.suffix != ".py":
+        return importlib.import_module(OURS.get(name, name))
     if not path.is_file():
         raise UsageError(f"--log {path}: there is no such file.")
     spec = importlib.util.spec_from_file_location(f"bench_tracker_{path.stem}", path)
     assert spec is not None
     assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # where a dataclass in it looks
     spec.loader.exec_module(module)
     return module
 
@@ -106,8 +110,9 @@ class Tracked:
             return
         function = getattr(self.module, word)
         try:
-            function(*given, **_taken(function, named))
-        except Exception as error:
+            with redirect_stdout(sys.stderr):  # ours may hold JSON lines
+                function(*given, **_taken(function, named))
+        except (Exception, SystemExit) as error:
             self.broken = True
             why = str(error).splitlines()[0] if str(error) else "no message"
             write_line(f"--log {self.name}: {type(error).__name__}: {why} (this run is told of no more).", sys.stderr)

@@ -101,6 +101,15 @@ def test_a_folder_of_so_few_pictures_that_one_would_be_tested_is_refused_before_
     assert "Warning: 2 pictures held out: too few to tell a good model from chance" in said_by(planned)
 
 
+def test_a_tracker_that_cannot_be_had_is_refused_before_training(home):
+    with (home / "bench.toml").open("a") as file:
+        file.write('log = "nosuchtracker"\n')
+    refused = bench("finetune", "holiday", "-m", "linear_probe", "--weights", "random", *QUICK)
+    assert refused.exit_code == 2
+    assert "there is no module nosuchtracker here" in said_by(refused)
+    assert not (home / "results").exists()
+
+
 def said_by(result):
     return " ".join(result.stderr.split())
 

@@ -114,6 +114,32 @@ def test_a_tracker_that_fails_is_told_no_more_and_the_run_is_done(tmp_path, data
     assert capsys.readouterr().err.count("OSError: no network") == 1
 
 
+def told_of_a_run(tmp_path, name):
+    tell_afterwards(tiny_spec(), Runtime(tmp_path, tmp_path, log=name), record_of(tiny_spec()))
+
+
+def test_a_tracker_that_ends_the_program_ends_no_run(tmp_path, module, capsys):
+    told_of_a_run(
+        tmp_path, module("def init(): raise SystemExit('no key')\ndef log(values): 1 / 0\nfinish = init\n")
+    )
+    assert "SystemExit: no key (this run is told of no more)" in capsys.readouterr().err
+
+
+def test_what_a_tracker_prints_is_kept_off_the_standard_output(tmp_path, module, capsys):
+    told_of_a_run(tmp_path, module("print('here')\ndef init(): print('begun')\ndef log(values): pass\nfinish = init\n"))
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", "here\nbegun\nbegun\n")
+
+
+def test_a_tracker_s_file_may_hold_a_dataclass(tmp_path):
+    path = tmp_path / "held.py"
+    held = (
+        "from __future__ import annotations\nfrom dataclasses import dataclass\n@dataclass\nclass Held:\n    x: int\n"
+    )
+    path.write_text(held + NOTEBOOK)
+    assert tracker_named(str(path)).Held(3).x == 3
+
+
 def test_a_tracker_may_be_a_file(tmp_path):
     path = tmp_path / "told here.py"
     path.write_text(NOTEBOOK)

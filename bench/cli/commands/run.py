@@ -176,10 +176,6 @@ def _looked_at(
         check_graphs(runtime)
     check_packs(plan.specs, runtime, config)
     check_jobs(config)
-    if runtime.log:
-        from bench.training.tracking import tracker_named
-
-        tracker_named(runtime.log)  # one that cannot be had is refused before anything begins
     if check_overlap or (not dry_run and plan.looks_for_shared_pictures):
         warn_of_shared_pictures(plan, runtime)
     return plan
