@@ -54,6 +54,8 @@ def predict_pictures(wish: Wish, runtime: Runtime) -> int:
             refuse_unwritable(path)
     with Display() as display:
         scorers = _opened(wish, runtime, display.report)
+        if wish.explain:
+            scorers[0].refuse_unexplained()
         for line in dict.fromkeys(caution for scorer in scorers for caution in scorer.about.cautions):
             display.line(f"Warning: {line}")
         begin = time.perf_counter()

@@ -22,6 +22,8 @@ def new_package(kind: str, name: str, folder: Path) -> list[Path]:
         raise UsageError(f"bench new makes a method, a protocol or a dataset, not {kind!r}.")
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
         raise UsageError(no_name(kind, name))
+    if name.endswith("_"):
+        raise UsageError(f"{name!r} is no name for a package: let it end with a letter or a digit.")
     if name in REGISTRIES[kind]:
         raise UsageError(f"There is a {kind} {name!r} already ({REGISTRIES[kind].origin(name)}). Choose another name.")
     words = {
@@ -32,6 +34,7 @@ def new_package(kind: str, name: str, folder: Path) -> list[Path]:
         "package": f"bench_{name}",
         "distribution": f"glia-bench-{name.replace('_', '-')}",
     }
+    _refuse_taken_class(kind, name, words["class_name"])
     home = folder / words["distribution"]
     if home.exists():
         raise UsageError(f"{home} exists already; nothing was written.")
@@ -41,9 +44,20 @@ def new_package(kind: str, name: str, folder: Path) -> list[Path]:
         home / f"test_{words['package']}.py": f"{kind}_test.py.txt",
     }
     for path, template in templates.items():
-        text = (files("bench.cli") / "templates" / template).read_text(encoding="utf-8")
         try:
-            write_text(path, Template(text).substitute(words))
+            write_text(path, Template(_template(template)).substitute(words))
         except StoreError as error:
             raise StoreError(f"{error} --in DIR names another folder.") from error
     return list(templates)
+
+
+def _template(name: str) -> str:
+    return (files("bench.cli") / "templates" / name).read_text(encoding="utf-8")
+
+
+def _refuse_taken_class(kind: str, name: str, class_name: str) -> None:
+    """A class that is called as Python's own words are, or as what the skeleton imports, would break it."""
+    texts = _template(f"{kind}.py.txt"), _template(f"{kind}_test.py.txt")
+    imported = any(re.search(rf"^\s*from .* import .*\b{class_name}\b", text, re.MULTILINE) for text in texts)
+    if keyword.iskeyword(class_name) or imported:
+        raise UsageError(f"{name!r} would name a class {class_name}, which the skeleton needs. Choose another name.")

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from bench.core.errors import DataError, UsageError
+from bench.core.files import expanded
 from bench.data.pixels.decode import MAX_PIXELS, decode_image, load, plain_rgb
 
 Source = Any
@@ -30,7 +31,7 @@ def sources_of(images: Any) -> tuple[list[Source], bool]:
 def open_picture(source: Source) -> Image.Image:
     """The picture in RGB, decoded; anything else is a DataError or UsageError that says what is wrong."""
     if isinstance(source, str | Path):
-        return decode_image(Path(source), "")
+        return decode_image(expanded(source) if isinstance(source, str) else source, "")
     if isinstance(source, Image.Image):
         return _of_pil(source)
     if _is_tensor(source):

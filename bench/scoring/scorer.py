@@ -18,6 +18,7 @@ from torch import Tensor
 from bench.core.errors import RunError, UsageError
 from bench.data.views.single import is_constant, views_of
 from bench.data.views.view import View
+from bench.models.attention import vit_in
 from bench.models.whole import views_in_test
 from bench.scoring.about import About
 from bench.scoring.pictures import open_picture, sources_of
@@ -91,6 +92,10 @@ class Scorer:
 
         with self._alone():
             return explain(self, open_picture(image))
+
+    def refuse_unexplained(self) -> None:
+        """A UsageError for a model that nobody can look into, before there is a picture."""
+        vit_in(self.model, self.about.spec.method)
 
     def cut(self, picture: Image.Image) -> Cut:
         """The views of a decoded picture; safe to call from any thread."""

@@ -15,6 +15,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from bench.cli import app
+from bench.core.errors import UsageError
 from bench.records.store import Store
 from bench.scoring.model_file import read_model, write_model
 from bench.training.record import failed_record
@@ -340,3 +341,14 @@ def test_explanations_are_written_for_what_is_shown(home, keys, tmp_path):
     assert {path.name for path in (tmp_path / "why").iterdir()} == shown
     with Image.open(tmp_path / "why" / next(iter(shown))) as figure:
         assert figure.width > 3 * 300
+
+
+def test_a_model_without_a_vit_is_refused_to_be_explained_before_it_scores(home, keys, tmp_path, monkeypatch):
+    def has_none(_, method):
+        raise UsageError(f"{method} has no ViT to look into.")
+
+    monkeypatch.setattr("bench.scoring.scorer.vit_in", has_none)
+    result = predict("far/g0_0.png", "--run", keys["adapter", 0], "--explain", tmp_path / "why")
+    assert result.exit_code == 2
+    assert "adapter has no ViT to look into." in result.stderr
+    assert "scored" not in result.stderr

@@ -39,6 +39,22 @@ def test_names_that_are_no_module_names_are_refused(name, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "why"),
+    [
+        ("method", "none", "a class None"),
+        ("dataset", "true", "a class True"),
+        ("method", "view_feature", "a class ViewFeature"),
+        ("dataset", "place", "a class Place"),
+        ("method", "a_", "end with a letter"),
+    ],
+)
+def test_names_of_which_no_working_package_would_come_are_refused(kind, name, why, tmp_path):
+    with pytest.raises(UsageError, match=why):
+        new_package(kind, name, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_nothing_is_overwritten(tmp_path):
     new_package("method", "my_idea", tmp_path)
     with pytest.raises(UsageError, match="exists already"):

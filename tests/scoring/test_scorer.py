@@ -216,6 +216,14 @@ def test_a_picture_that_does_not_decode_is_named(scorers, tmp_path):
         scorers["adapter"](broken)
 
 
+def test_a_text_may_begin_with_the_home_and_a_path_is_as_it_is(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    Image.new("RGB", (3, 2)).save(tmp_path / "a.png")
+    assert open_picture("~/a.png").size == (3, 2)
+    with pytest.raises(DataError, match="there is no such file"):
+        open_picture(Path("~/a.png"))
+
+
 def test_weights_that_were_not_kept_are_asked_for_with_the_command_that_makes_them(made, tmp_path):
     runtime, keys = made
     other = copied(tmp_path, runtime)

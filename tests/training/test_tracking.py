@@ -119,9 +119,7 @@ def told_of_a_run(tmp_path, name):
 
 
 def test_a_tracker_that_ends_the_program_ends_no_run(tmp_path, module, capsys):
-    told_of_a_run(
-        tmp_path, module("def init(): raise SystemExit('no key')\ndef log(values): 1 / 0\nfinish = init\n")
-    )
+    told_of_a_run(tmp_path, module("def init(): raise SystemExit('no key')\ndef log(values): 1 / 0\nfinish = init\n"))
     assert "SystemExit: no key (this run is told of no more)" in capsys.readouterr().err
 
 
