@@ -259,7 +259,8 @@ def _pulse() -> dict[str, Any]:
 def _deaths(before: dict[str, Any], mark: str, lease: float) -> Deaths:
     """The deaths after that of a holder: one more, or none if the run got further than where that holder began.
 
-    The count of kills for memory is the whole machine's: it tells of this death only if it is read soon after it.
+    The count of kills for memory is the whole machine's: one death with a kill tells only if it is read soon after it,
+    a second one in a row always.
     """
     known = before.get("deaths")
     if before.get("mark") != mark or not isinstance(known, dict):
@@ -269,9 +270,9 @@ def _deaths(before: dict[str, Any], mark: str, lease: float) -> Deaths:
         return Deaths(memory, unexplained, together)
     if before.get("together", 1) > 1:
         return Deaths(memory, unexplained, together + 1)
-    alive = before.get("alive")
+    alive, kills = before.get("alive"), memory_kills()
     soon = isinstance(alive, float) and time.monotonic() - alive <= lease
-    if soon and lives_here(before) is False and memory_kills() > before.get("memory_kills", memory_kills()):
+    if (soon or unexplained) and lives_here(before) is False and kills > before.get("memory_kills", kills):
         return Deaths(memory + 1, unexplained, together)
     return Deaths(memory, unexplained + 1, together)
 

@@ -126,8 +126,8 @@ def after_deaths(deaths: Deaths, runtime: Runtime) -> tuple[Runtime, str]:
     """How to do a run at which processes died, and what to say of it; a RunError where it is not to be tried again.
 
     A process killed for memory is told from one killed by hand by the machine's own count of such kills, where the run
-    is taken up soon after its last beat. Only the former is answered with split batches, which round differently: a
-    run that was merely interrupted must end in the very numbers of one that was not.
+    is taken up soon after its last beat, or died before. Only the former is answered with split batches, which round
+    differently: a run that was merely interrupted must end in the very numbers of one that was not.
     """
     if deaths.memory >= MEMORY_DEATHS:
         raise RunError(

@@ -217,13 +217,25 @@ def test_a_run_killed_for_memory_even_so_has_failed_with_the_reason(runtime, mon
     assert "for memory 2 times" in next(iter(summary.failed.values()))
 
 
-def test_a_kill_for_memory_long_after_a_death_is_not_that_deaths(runtime, monkeypatch):
-    die(runtime.results, 1, kills=1)
-    claim = next((runtime.results / "claims").glob("*/1"))
+def long_ago(root):
+    """Let the last process at the only run have died longer than a lease ago."""
+    claim = max((root / "claims").glob("*/*"), key=lambda path: int(path.name))
     facts = json.loads(claim.read_text())
     claim.write_text(json.dumps(facts | {"alive": facts["alive"] - 2 * LEASE_SECONDS}))
+
+
+def test_a_kill_for_memory_long_after_a_death_is_not_that_deaths(runtime, monkeypatch):
+    die(runtime.results, 1, kills=1)
+    long_ago(runtime.results)
     seen, _ = parts_seen(runtime, monkeypatch, kills=5)
     assert seen == [1]
+
+
+def test_the_second_death_in_a_row_with_a_kill_for_memory_splits_batches_however_late(runtime, monkeypatch):
+    die(runtime.results, 2)
+    long_ago(runtime.results)
+    seen, _ = parts_seen(runtime, monkeypatch, kills=5)
+    assert seen == [SPLIT_PARTS]
 
 
 def test_a_run_killed_by_hand_is_made_as_before_and_fails_only_after_many_deaths_in_a_row(runtime, monkeypatch):
