@@ -9,7 +9,7 @@ GLIA, held against the study's GLIA over the same folds and contents. GLIA made 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bench.core.progress import counted
@@ -18,9 +18,9 @@ from bench.metrics.comparisons import holm
 from bench.metrics.contents import OverContents
 from bench.records.results import Results
 from bench.records.store import Store
-from bench.report.arms import Arm, arms_of
+from bench.report.arms import Arm
 from bench.report.cells import Cell
-from bench.report.compare import compare
+from bench.report.compare import compare_arms
 from bench.report.readme import mean_text
 from bench.report.reference import FOLDER, keep
 from bench.report.selection import PresetResults, by_split_rule
@@ -39,20 +39,41 @@ SEED = 0
 """The trial has one; the study's own rows may have more."""
 HEADS = ("Change", "SRCC [95% over contents]", "PLCC [95% over contents]", "SRCC minus GLIA's, paired", "p after Holm")
 
+READING = (
+    "Means over the study's folds under one seed; every interval is by itself, over contents as is p, which Holm "
+    "corrects for all rows. docs/study.md says what each change is."
+)
+
 
 def rows_of(study: Results, trial: Results) -> list[tuple[str, ...]]:
     """GLIA itself, then every change that has all folds, the plainest first; cells as text."""
     at_rate = study.select(preset=PRESET, train=SET, seed=SEED).where(
         lambda record: record.spec.recipe.lr == RATE and record.spec.method in (BASELINE, *BESIDE)
     )
-    every = Results([*at_rate.records, *trial.select(preset=PRESET, train=SET).records])
-    (part,) = by_split_rule(every)
+    part = folds_of(at_rate, trial)
     asked = (arm for arm in part.arms if arm.method != SAME or _changes(arm))
-    arms = sorted((arm for arm in asked if _complete(part, arm)), key=_place)
-    differences = [_against_glia(every, arm) for arm in arms]
-    known = [over.p for over in differences if over is not None and over.p is not None]
-    corrected = iter(holm(known))
-    return [(*_name_and_means(part, arm), *_told(over, corrected)) for arm, over in zip(arms, differences, strict=True)]
+    arms = sorted((arm for arm in asked if complete(part, arm)), key=_place)
+    glia = next(arm for arm in arms if arm.method == BASELINE)
+    names = [(", ".join([arm.title, *_changes(arm)]).replace("_", r"\_"),) for arm in arms]
+    return rows_against(part, glia, arms, names)
+
+
+def folds_of(study: Results, trial: Results) -> PresetResults:
+    """Some runs of the study and all of the trial's on its folds, filed together."""
+    (part,) = by_split_rule(Results([*study.records, *trial.select(preset=PRESET, train=SET).records]))
+    return part
+
+
+def rows_against(
+    part: PresetResults, baseline: Arm, arms: Sequence[Arm], names: Sequence[tuple[str, ...]]
+) -> list[tuple[str, ...]]:
+    """A row for each arm: what it is called, its means, its paired difference to a baseline, corrected for all rows."""
+    differences = [_over_contents(part, arm, baseline) for arm in arms]
+    corrected = iter(holm([over.p for over in differences if over is not None and over.p is not None]))
+    return [
+        (*name, *map(mean_text, _cells(part, arm)), *_told(over, corrected))
+        for name, arm, over in zip(names, arms, differences, strict=True)
+    ]
 
 
 def _place(arm: Arm) -> tuple[object, ...]:
@@ -60,19 +81,14 @@ def _place(arm: Arm) -> tuple[object, ...]:
     return (places.index(arm.method) if arm.method in places else len(places), *arm.order())
 
 
-def _complete(part: PresetResults, arm: Arm) -> bool:
+def complete(part: PresetResults, arm: Arm) -> bool:
+    """Whether an arm has all folds."""
     return all(len(cell.values) >= part.rules.planned(part.preset) for cell in _cells(part, arm))
 
 
 def _cells(part: PresetResults, arm: Arm) -> Iterator[Cell]:
     experiment = next(e for e in part.experiments() if e.is_own_test)
     return (Cell.of(part.runs(arm, experiment), experiment, metric) for metric in ("srcc", "plcc"))
-
-
-def _name_and_means(part: PresetResults, arm: Arm) -> tuple[str, ...]:
-    """A row's name and its means."""
-    name = ", ".join([arm.title, *_changes(arm)]).replace("_", r"\_")
-    return name, *map(mean_text, _cells(part, arm))
 
 
 def _changes(arm: Arm) -> list[str]:
@@ -84,14 +100,10 @@ def _is_rate(change: str) -> bool:
     return change.startswith("tuned=") or change == f"lr={RATE}"
 
 
-def _against_glia(every: Results, arm: Arm) -> OverContents | None:
-    """The paired difference over contents; none for GLIA itself."""
-    if arm.method == BASELINE:
-        return None
-    arms = arms_of(every.records)
-    two = every.where(lambda record: record.spec.method == BASELINE or arms[record] == arm)
-    (comparison,) = compare(two, arm.method, BASELINE)
-    return comparison.rows[0].contents
+def _over_contents(part: PresetResults, arm: Arm, baseline: Arm) -> OverContents | None:
+    """The paired difference over contents; none for the baseline itself."""
+    comparison = compare_arms(part, [arm], [baseline], "srcc")
+    return comparison.rows[0].contents if comparison else None
 
 
 def _told(over: OverContents | None, corrected: Iterator[float]) -> tuple[str, str]:
@@ -110,9 +122,7 @@ def page_of(study: Results, trial: Results) -> str:
             "",
             *(f"| {' | '.join(row)} |" for row in rows),
             "",
-            "Means over the study's folds under one seed; every interval is by itself, over contents as is p, "
-            "which Holm corrects for all rows. docs/study.md says what each change is. A row is here when all of its "
-            "folds are.",
+            f"{READING} A row is here when all of its folds are.",
             "",
         ]
     )

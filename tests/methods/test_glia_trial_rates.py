@@ -10,8 +10,11 @@ import pytest
 from bench.core.registry import add_plugin_file
 from bench.planning.presets import preset_named
 from bench.planning.tuning import Search, candidates
+from bench.records.results import Record, Results
 from bench.records.store import Store
-from benchmarks.trial_rates import KEPT, RATES_PAGE, best_rate, page_of, searched
+from bench.report.reference import FOLDER
+from benchmarks.trial_rates import KEPT, RATES_PAGE, Scores, best_rate, own_rows, page_of, searched
+from benchmarks.trial_table import TRIAL
 from tests.report.records import body_of
 
 PLUGIN = Path(__file__).parents[2] / "benchmarks" / "glia_trial.py"
@@ -64,5 +67,31 @@ def test_the_page_shows_means_the_best_bold_and_what_diverged_or_was_not_tried()
     assert "| other |  |  | **0.200** |" in page
 
 
-def test_the_committed_page_is_what_the_kept_searches_say():
-    assert RATES_PAGE.read_text(encoding="utf-8") == page_of(json.loads(KEPT.read_text(encoding="utf-8")))
+def folds(known: dict[str, Scores], trial: list[Record]) -> list[tuple[str, ...]]:
+    """By row of the second table: the change, its rate and its mean."""
+    rows = own_rows(known, Results([]), Results(trial))
+    return [(name, rate, mean.split()[0]) for name, rate, mean, *_ in rows]
+
+
+KNOWN = {"GLIA (trial)": {"0.003": [0.6]}, "GLIA (trial), offset=corner": {"0.001": [0.4], "0.003": [0.3]}}
+
+
+def test_a_row_of_folds_is_at_the_rate_that_its_search_found():
+    trial = Results.read(Store(TRIAL)).records
+    glia = ("GLIA (trial)", "0.003", "0.616")
+    assert folds(KNOWN, trial) == [glia, ("GLIA (trial), offset=corner", "0.001", "0.469")]
+    better = KNOWN | {"GLIA (trial), offset=corner": {"0.001": [0.4], "0.003": [0.5]}}
+    assert folds(better, trial) == [glia, ("GLIA (trial), offset=corner", "0.003", "0.551")]
+
+
+def test_a_change_that_lacks_a_fold_at_its_rate_is_no_row():
+    trial = Results.read(Store(TRIAL)).records
+    lost = next(one for one in trial if one.spec.options.get("offset") == "corner" and one.spec.recipe.lr == 0.001)
+    assert [name for name, *_ in folds(KNOWN, [one for one in trial if one is not lost])] == ["GLIA (trial)"]
+
+
+def test_the_committed_page_is_what_the_kept_searches_and_the_committed_records_say():
+    known = json.loads(KEPT.read_text(encoding="utf-8"))
+    own = own_rows(known, Results.read(Store(FOLDER)), Results.read(Store(TRIAL)))
+    assert RATES_PAGE.read_text(encoding="utf-8") == page_of(known, own)
+    assert {len(row) for row in own} == {6}
