@@ -84,7 +84,10 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "export": (("bench export 6f9b5b3a --to sharp.safetensors", "one file, for bench predict --model anywhere"),),
     "compare": (("bench compare glia lora,rank=16", "a method may carry options"),),
     "cite": (("bench cite main -d koniq10k --out refs.bib", "for the paper that shows this table"),),
-    "tune": (("bench tune glia -d koniq10k --option rank=32,64", "four rates with two ranks in each split"),),
+    "tune": (
+        ("bench tune glia -d koniq10k --option rank=32,64", "four rates with two ranks in each split"),
+        ("bench tune glia,lora --dry-run", "what would be tried, and about how long"),
+    ),
     "profile": (("bench profile glia lora --name today --against results/profiles/profile.json", "what got slower?"),),
     "import": (("bench import qalign.csv --name q-align --on koniq10k", "a language model's scores beside the runs"),),
     "merge": (("bench merge ../colleague/results", "take over what a colleague has run"),),

@@ -42,7 +42,7 @@ def preview(plan: Plan, runtime: Runtime, overwrite: str) -> None:
     say(f"{counted(len(plan.specs), 'run')} planned, {len(plan.specs) - len(pending)} done, {len(pending)} to run.")
     if pending:
         kept = {s.training_key for s in pending if overwrite != "always" and store.state_path(s).exists()}
-        say(_time(pending, store, runtime, kept))
+        say(time_line(pending, store, runtime, kept))
 
 
 def rows_of(plan: Plan, waiting: Collection[str]) -> tuple[list[tuple[object, ...]], tuple[str, ...]]:
@@ -88,7 +88,7 @@ def _tests(spec: RunSpec) -> str:
     return ", ".join(said + ([f"all of {', '.join(whole)}"] if whole else []))
 
 
-def _time(pending: Sequence[RunSpec], store: Store, runtime: Runtime, kept: Collection[str] = ()) -> str:
+def time_line(pending: Sequence[RunSpec], store: Store, runtime: Runtime, kept: Collection[str] = ()) -> str:
     """How long the runs take: by records of runs like them, and the others by arithmetic.
 
     `kept`: the trainings whose weights are kept, so that only the tests are left.

@@ -14,13 +14,14 @@ from bench.cli.console import grid, note, say
 from bench.cli.execute import execute_here
 from bench.cli.live import view_of
 from bench.cli.preflight import look_ahead
+from bench.cli.preview import time_line
 from bench.cli.problems import report_problems
 from bench.core.errors import RunError, UsageError
 from bench.core.mixes import is_mix, sets_of
 from bench.core.progress import counted
 from bench.core.registry import METHODS
 from bench.core.runtime import Runtime, likely_device
-from bench.core.spec import Scalar
+from bench.core.spec import RunSpec, Scalar
 from bench.data.locate import loader_name
 from bench.execution.orders import ExecutionOptions
 from bench.planning.choices import Choices, Trial, Trials, best, network_of, write_choices
@@ -33,6 +34,8 @@ from bench.planning.which_sets import WhichSets, sets_here
 from bench.records.store import Store
 from bench.records.times import Times
 
+MakeRuntime = Callable[..., Runtime]
+
 STOPPED = 130
 """The exit code of a search that somebody stopped."""
 
@@ -41,7 +44,8 @@ STOPPED = 130
 class Wish:
     """A `bench tune` command line."""
 
-    method: str
+    methods: tuple[str, ...]
+    """As they were typed."""
     dataset: str
     splits: int
     rates: str
@@ -54,19 +58,12 @@ class Wish:
     file: Settings
 
 
-def run_searches(
-    methods: Sequence[str], wish: Wish, results: Path, make_runtime: Callable[..., Runtime], jobs: int | str = 1
-) -> int:
+def run_searches(wish: Wish, results: Path, make_runtime: MakeRuntime, jobs: int | str = 1) -> int:
     """One search for each method; the exit code says whether candidates failed, or that somebody stopped it."""
-    code, names = 0, _with_something_to_choose(expand_methods(methods), methods, wish)
-    options = merged(wish.file.methods, sort_settings(wish.settings, names, []).methods)
-    names, fileless = without_fileless(names, methods, options)
-    for why in fileless:
-        note(f"Left out: {why}.")
-    check_precisions({wish.precision}, make_runtime().device)
-    for method in names:
+    code = 0
+    for method in _tunable(wish, make_runtime):
         try:
-            outcome = run_search(replace(wish, method=method), results, make_runtime, jobs)
+            outcome = run_search(method, wish, results, make_runtime, jobs)
         except RunError as error:  # the others are tuned all the same
             note(f"Error: {method}: {error}")
             outcome = error.exit_code
@@ -76,12 +73,40 @@ def run_searches(
     return code
 
 
-def _with_something_to_choose(names: Sequence[str], typed: Sequence[str], wish: Wish) -> list[str]:
+def preview_searches(wish: Wish, results: Path, make_runtime: MakeRuntime) -> None:
+    """Print what would be tried for each method, and about how long that takes."""
+    rows, pending = [], []
+    for method in _tunable(wish, make_runtime):
+        planned = _planned(method, wish, results, make_runtime)
+        untried = planned.pending()
+        pending += untried
+        done = len(planned.tried) - len(untried)
+        rows.append((method, planned.search.dataset, planned.each, planned.splits, done, len(untried)))
+        store, runtime = planned.store, planned.runtime
+    grid(("method", "chosen on", "candidates", "splits", "tried", "to try"), rows, title="Searches")
+    say(f"{counted(len(pending), 'candidate')} to try.")
+    if pending:
+        say(time_line(pending, store, runtime))
+
+
+def _tunable(wish: Wish, make_runtime: MakeRuntime) -> list[str]:
+    """The methods that can be tuned here; why others are not is refused or noted."""
+    names = _with_something_to_choose(wish)
+    options = merged(wish.file.methods, sort_settings(wish.settings, names, []).methods)
+    names, fileless = without_fileless(names, wish.methods, options)
+    for why in fileless:
+        note(f"Left out: {why}.")
+    check_precisions({wish.precision}, make_runtime().device)
+    return names
+
+
+def _with_something_to_choose(wish: Wish) -> list[str]:
     """The methods that have candidates. One that was typed is refused, those that came by "all" are left out."""
+    names = expand_methods(wish.methods)
     option = wish.option.partition("=")[0]
     reasons = {name: why_nothing_to_choose(name, wish.rates, option) for name in names}
     possible = [name for name, why in reasons.items() if not why]
-    refused = [reasons[name] for name in names if reasons[name] and (name in typed or not possible)]
+    refused = [reasons[name] for name in names if reasons[name] and (name in wish.methods or not possible)]
     if refused:
         raise UsageError(f"{refused[0]}.")
     for why in filter(None, reasons.values()):
@@ -89,32 +114,65 @@ def _with_something_to_choose(names: Sequence[str], typed: Sequence[str], wish: 
     return possible
 
 
-def run_search(wish: Wish, results: Path, make_runtime: Callable[..., Runtime], jobs: int | str = 1) -> int:
-    """Try every candidate in every split, print and write down how each did; the exit code says whether some failed."""
+@dataclass(frozen=True)
+class Planned:
+    """A search before anything is tried."""
+
+    search: Search
+    store: Store
+    runtime: Runtime
+    tried: list[Candidate]
+
+    @property
+    def splits(self) -> int:
+        """In how many splits it chooses."""
+        return len({candidate.split for candidate in self.tried})
+
+    @property
+    def each(self) -> int:
+        """How many candidates a split has."""
+        return len(self.tried) // self.splits
+
+    def pending(self) -> list[RunSpec]:
+        """What has not been tried yet."""
+        return self.store.pending([candidate.spec for candidate in self.tried])
+
+
+def _planned(method: str, wish: Wish, results: Path, make_runtime: MakeRuntime) -> Planned:
     store = Store(results / "tuning")
     runtime = make_runtime(results=store.root, keep_weights="never", log="")
-    search, files = _search(wish, runtime.data)
+    search, files = _search(method, wish, runtime.data)
     runtime = replace(runtime, weight_files=files)
-    tried = _possible(candidates(search), search, runtime, splits_named=bool(wish.splits))
-    pending = store.pending([candidate.spec for candidate in tried])
-    splits = len({candidate.split for candidate in tried})
-    inside = f"{len(tried) // splits} in each of {counted(splits, 'split')}"
-    note(
-        f"{counted(len(tried), 'candidate')} for {search.method} on {search.dataset}, {inside}; "
-        f"{len(tried) - len(pending)} tried before."
+    return Planned(
+        search, store, runtime, _possible(candidates(search), search, runtime, splits_named=bool(wish.splits))
     )
-    with view_of(pending, Times.read(store, likely_device(runtime.device))) as view:
+
+
+def run_search(method: str, wish: Wish, results: Path, make_runtime: MakeRuntime, jobs: int | str = 1) -> int:
+    """Try every candidate in every split, print and write down how each did; the exit code says whether some failed."""
+    planned = _planned(method, wish, results, make_runtime)
+    search, store, tried, pending = planned.search, planned.store, planned.tried, planned.pending()
+    note(
+        f"{counted(len(tried), 'candidate')} for {search.method} on {search.dataset}, {planned.each} in each of "
+        f"{counted(planned.splits, 'split')}; {len(tried) - len(pending)} tried before."
+    )
+    with view_of(pending, Times.read(store, likely_device(planned.runtime.device))) as view:
         beside = {candidate.spec.key: _text(candidate.settings) for candidate in tried}
         options = ExecutionOptions(say=view.say, watch=view, beside=beside)
-        summary = execute_here(pending, runtime, options, jobs)
+        summary = execute_here(pending, planned.runtime, options, jobs)
     report_problems(store)
     if summary.interrupted:
         return STOPPED
     outcomes = trials(tried, store, summary.failed)
     _show(search, outcomes)
+    _say_what_is_chosen(search, outcomes, results, network_of(tried[0].spec))
+    return 1 if any(trial.srcc is None for tried in outcomes.values() for trial in tried) else 0
+
+
+def _say_what_is_chosen(search: Search, outcomes: Trials, results: Path, network: Mapping[str, str]) -> None:
+    """Write the choice down, and print it with what to think of it."""
     standard = search.dataset == search.preset.tuning
     chosen = _chosen_for_all(search, outcomes) if standard else _chosen(outcomes)
-    network = network_of(tried[0].spec)
     path = write_choices(results, search.preset.name, search.method, search.dataset, outcomes, network)
     say(f"Chosen: {chosen}. Written: {path}")
     if edge := _at_an_edge(search, outcomes):
@@ -123,12 +181,11 @@ def run_search(wish: Wish, results: Path, make_runtime: Callable[..., Runtime], 
         "`bench run … --recipe tuned` uses it"
         + ("." if standard else " in these splits, and on sets that it is not tested on here.")
     )
-    return 1 if any(trial.srcc is None for tried in outcomes.values() for trial in tried) else 0
 
 
-def _search(wish: Wish, data: Mapping[str, Any]) -> tuple[Search, dict[str, Path]]:
+def _search(method: str, wish: Wish, data: Mapping[str, Any]) -> tuple[Search, dict[str, Path]]:
     """What the command line asks to try, and the weights files it names."""
-    METHODS.target(wish.method)
+    METHODS.target(method)
     preset = preset_named(wish.preset)
     dataset = wish.dataset or preset.tuning or first_set(preset, data)
     if is_mix(dataset):
@@ -142,22 +199,22 @@ def _search(wish: Wish, data: Mapping[str, Any]) -> tuple[Search, dict[str, Path
     name, _, values = wish.option.partition("=")
     if wish.option and not values:
         raise UsageError(f"--option {wish.option!r} is not of the form NAME=VALUE,VALUE.")
-    settings = sort_settings(wish.settings, [wish.method], [])
+    settings = sort_settings(wish.settings, expand_methods(wish.methods), [])
     if settings.spec:
         raise UsageError(f"--set {', '.join(settings.spec)}: tuning is inside random splits and whole training parts.")
-    own = recipes_of_methods(wish.file, settings).get(wish.method, {})
+    own = recipes_of_methods(wish.file, settings).get(method, {})
     options, named = with_tokens(merged(wish.file.methods, settings.methods))
     search = Search(
-        wish.method,
+        method,
         dataset,
         preset,
         wish.splits or (preset.tuning_splits if dataset == preset.tuning else preset.splits),
-        rates=_numbers(wish.rates) if wish.rates else usual_rates(preset, wish.method),
+        rates=_numbers(wish.rates) if wish.rates else usual_rates(preset, method),
         option=name,
         values=[value for value in values.split(",") if value],
         common=common,
         recipe={**wish.file.recipe, **settings.recipe, **own},
-        options=options.get(wish.method, {}),
+        options=options.get(method, {}),
     )
     return search, files | named
 

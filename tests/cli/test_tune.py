@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.cli.calls import RECIPE_FLAGS, bench
+from tests.cli.calls import GLIA_FLAGS, RECIPE_FLAGS, bench
 from tests.world import TINY
 
 OTHER = "test_vit2.r160_in1k"
@@ -100,7 +100,7 @@ def test_a_method_with_nothing_to_choose_is_refused_before_any_is_tried(home, wo
 
 def test_of_all_methods_those_with_nothing_to_choose_are_left_out_with_a_note(home, monkeypatch):
     searched = []
-    monkeypatch.setattr("bench.cli.search.run_search", lambda wish, *_: searched.append(wish.method) or 0)
+    monkeypatch.setattr("bench.cli.search.run_search", lambda method, *_: searched.append(method) or 0)
     result = bench("tune", "all", "--backbone", TINY, *QUICK)
     assert result.exit_code == 0, result.output
     assert {"adapter", "glia", "lora"} <= set(searched)
@@ -124,3 +124,25 @@ def test_candidates_whose_correlation_is_undefined_have_failed_and_the_next_meth
     assert result.exit_code == 1, result.output
     assert "Error: mean: No candidate could be trained in split 0: its SRCC is undefined" in said
     assert list(written(home)) == ["linear_probe"]
+
+
+def test_a_dry_run_says_what_would_be_tried_and_how_long_and_writes_nothing(home):
+    rates = ["--lr", "1e-3,1e-2", "--dry-run", "--backbone", TINY]
+    result = bench("tune", "linear_probe,ridge_cnn,glia", *rates, *QUICK)
+    assert result.exit_code == 2, "the fit has no rate"
+    result = bench("tune", "linear_probe,glia", *rates, *QUICK, *GLIA_FLAGS)
+    assert result.exit_code == 0, result.output
+    rows = [[cell.strip() for cell in line.split("│")] for line in result.stdout.splitlines() if "│" in line]
+    assert rows == [[name, "near", "2", "1", "0", "2"] for name in ("linear_probe", "glia")]
+    assert "4 candidates to try.\nAbout " in result.stdout
+    assert not (home / "results").exists()
+
+
+def test_a_dry_run_counts_what_was_tried_before(home):
+    tuned("linear_probe", "--backbone", TINY)
+    again = bench("tune", "linear_probe", "--lr", "1e-2,1e-3", "--dry-run", *QUICK, "--backbone", TINY)
+    assert [line.split("│")[2:] for line in again.stdout.splitlines() if "│" in line] == [
+        [f" {2:<10} ", f" {1:<6} ", f" {1:<5} ", " 1"]
+    ]
+    none_left = bench("tune", "linear_probe", "--lr", "1e-2", "--dry-run", *QUICK, "--backbone", TINY)
+    assert none_left.stdout.splitlines()[-1] == "0 candidates to try."

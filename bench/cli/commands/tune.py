@@ -10,7 +10,7 @@ import typer
 
 from bench.cli.app import App
 from bench.cli.commands.options import Device, Jobs, Plugin, ResultsFolder
-from bench.cli.commands.run_options import Backbone, Precision
+from bench.cli.commands.run_options import Backbone, DryRun, Precision
 from bench.cli.console import friendly
 
 
@@ -42,18 +42,19 @@ def tune(
     settings: Annotated[
         Optional[list[str]], typer.Option("--set", help="KEY=VALUE of the recipe, for every candidate.")
     ] = None,
+    dry_run: DryRun = False,
     results: ResultsFolder = None,
     plugin: Plugin = None,
 ) -> None:
     """Choose a learning rate, and one option at most, in each split. Contents that no such run is tested on decide."""
     from bench.cli.config import file_settings
     from bench.cli.invocation import configure, one_set, parsed, runtime_of, words_of
-    from bench.cli.search import Wish, run_searches
+    from bench.cli.search import Wish, preview_searches, run_searches
 
     typed = {"preset": preset, "backbone": backbone, "precision": precision, "device": device, "jobs": jobs}
     config = configure(plugin, results=results, splits=splits, **parsed(typed))
     wish = Wish(
-        "",
+        tuple(words_of(method)),
         one_set(dataset, "bench tune"),
         config["splits"],
         rates,
@@ -67,4 +68,6 @@ def tune(
     )
     results_folder = Path(config["results"])
     make_runtime = partial(runtime_of, config, plugin)
-    raise typer.Exit(run_searches(words_of(method), wish, results_folder, make_runtime, config["jobs"]))
+    if dry_run:
+        return preview_searches(wish, results_folder, make_runtime)
+    raise typer.Exit(run_searches(wish, results_folder, make_runtime, config["jobs"]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from bench.core.machine import pick_device, set_up
@@ -30,17 +30,27 @@ def rough_seconds(specs: Sequence[RunSpec], runtime: Runtime, kept: Collection[s
     rates = {precision: matmul_rate(device, precision) for precision in {spec.precision for spec in specs}}
     images = _images(specs, runtime)
     works: dict[str, tuple[RunSpec, PictureWork]] = {}
-    groups: dict[tuple[str, bool], list[RunSpec]] = {}
-    for spec in specs:
-        groups.setdefault((spec.beside_split, spec.training_key in kept), []).append(spec)
     total = SECONDS_EACH * len(specs)
-    for (_, trained), alike in groups.items():
+    for trained, alike in _sharing(specs, kept):
         spec = alike[0]
         if spec.method not in works:
             works[spec.method] = spec, _work(spec)
         work = resized(*works[spec.method], spec)
         total += operations(spec, len(alike), images, work, trained=trained) / (REACHED * rates[spec.precision])
     return total
+
+
+def _sharing(specs: Sequence[RunSpec], kept: Collection[str]) -> Iterator[tuple[bool, list[RunSpec]]]:
+    """Whether they are trained, and the runs that differ in their split and their rate only: what is frozen is one."""
+    beside_split: dict[tuple[str, bool], list[RunSpec]] = {}
+    for spec in specs:
+        beside_split.setdefault((spec.beside_split, spec.training_key in kept), []).append(spec)
+    beside_rate: dict[tuple[str, bool], list[RunSpec]] = {}
+    for (_, trained), alike in beside_split.items():
+        at_one_rate = replace(alike[0], recipe=replace(alike[0].recipe, lr=1.0))
+        beside_rate.setdefault((at_one_rate.beside_split, trained), []).extend(alike)
+    for (_, trained), alike in beside_rate.items():
+        yield trained, alike
 
 
 def resized(counted: RunSpec, work: PictureWork, spec: RunSpec) -> PictureWork:
@@ -76,9 +86,9 @@ def _work(spec: RunSpec) -> PictureWork:
 
 
 def operations(
-    spec: RunSpec, splits: int, images: Mapping[str, int], work: PictureWork, *, trained: bool = False
+    spec: RunSpec, runs: int, images: Mapping[str, int], work: PictureWork, *, trained: bool = False
 ) -> float:
-    """Floating-point operations of so many runs that differ in their split only; `trained`: of their tests alone."""
+    """Floating-point operations of so many runs that share what is frozen; `trained`: of their tests alone."""
     recipe, whole = spec.recipe, sum(images[name] for name in spec.trained_on)
     trained_on = whole if spec.source == "all" else round(spec.fraction * whole)
     by_descent = "descent" in METHODS.card(spec.method).facts["learns"]
@@ -90,8 +100,8 @@ def operations(
     testing = sum(tested_on.values()) * views
     pictures = sum(images[name] for name in spec.datasets)
     every_view = whole * recipe.train_views * recipe.epochs + pictures * views
-    looked_at = min(every_view, splits * (training + testing))  # what is frozen is computed once for all splits
-    networks = splits * (training * work.training + testing * work.scoring)
+    looked_at = min(every_view, runs * (training + testing))  # what is frozen is computed once for all of them
+    networks = runs * (training * work.training + testing * work.scoring)
     return networks + pictures * work.frozen + looked_at * work.frozen_each
 
 

@@ -2,13 +2,13 @@
 
 import pytest
 
-from bench.execution.profiling.estimate import operations, resized, rough_seconds
+from bench.execution.profiling.estimate import SECONDS_EACH, operations, resized, rough_seconds
 from bench.models.weightless import PictureWork, count_picture_work
 from bench.records.store import Store
 from bench.records.times import Times, kind_of
 from bench.training.run import make_run
 from tests.survive.makers import record_of
-from tests.world import make_world, tiny_runtime, tiny_spec
+from tests.world import RECIPE, make_world, tiny_runtime, tiny_spec
 
 WORK = PictureWork(training=3.0, scoring=1.0, frozen=0.0, frozen_each=0.0, one_view=False)
 
@@ -37,6 +37,22 @@ def test_frozen_inputs_are_counted_once_for_all_splits():
     each = PictureWork(0.0, 0.0, frozen=0.0, frozen_each=1.0, one_view=False)
     assert operations(spec, 1, {"near": 100}, each) == 80 * 5 + 20 * 3
     assert operations(spec, 9, {"near": 100}, each) == 100 * (5 + 3), "no view is looked at twice"
+
+
+def test_what_is_frozen_is_counted_once_for_all_rates_of_a_search(tmp_path, monkeypatch):
+    each = PictureWork(training=0.0, scoring=0.0, frozen=0.0, frozen_each=1e9, one_view=False)
+    monkeypatch.setattr("bench.execution.profiling.estimate.count_picture_work", lambda spec: each)
+    monkeypatch.setattr("bench.execution.profiling.estimate.matmul_rate", lambda device, precision: 1e9)
+    runtime = tiny_runtime(tmp_path, make_world(tmp_path / "sets"))
+    beside = {key: value for key, value in RECIPE.items() if key not in ("lr", "epochs")}
+    search = [
+        tiny_spec("linear_probe", split=split, recipe={**beside, "lr": rate, "epochs": 5})
+        for split in range(9)
+        for rate in (1e-3, 1e-2)
+    ]
+    one_rate = [spec for spec in search if spec.recipe.lr == 1e-3]
+    extra = SECONDS_EACH * (len(search) - len(one_rate))
+    assert rough_seconds(search, runtime) == pytest.approx(rough_seconds(one_rate, runtime) + extra)
 
 
 @pytest.mark.parametrize("method", ["glia", "lora", "loda", "linear_probe", "full_finetune"])
