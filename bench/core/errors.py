@@ -36,6 +36,10 @@ class RunError(BenchError):
     """One run could not produce trustworthy numbers."""
 
 
+class Diverged(RunError):
+    """The loss is no number any more. In a search of rates that is an answer, as a score is."""
+
+
 class MixedError(BenchError):
     """Numbers that were not made alike stand side by side, and that was not to be."""
 

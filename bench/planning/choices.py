@@ -33,6 +33,8 @@ class Trial:
     why: str = ""
     n: int = 0
     """On how many validation pictures."""
+    diverged: bool = False
+    """Whether its loss was no number any more, which is an answer: this rate is too high."""
 
 
 Trials = Mapping[int, Sequence[Trial]]

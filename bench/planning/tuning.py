@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.core.code import made_by_other_code
+from bench.core.errors import Diverged
 from bench.core.registry import METHODS, stem_of
 from bench.core.spec import RunSpec, Scalar, Target, recipe_options
 from bench.planning.choices import Trial
@@ -120,7 +121,8 @@ def _trial(candidate: Candidate, record: Mapping[str, Any] | None, failed: Mappi
     if record is None:
         return Trial(candidate.settings, None, failed.get(candidate.spec.key, "not run"))
     if record["status"] == "failed":
-        return Trial(candidate.settings, None, record["error"]["message"])
+        error = record["error"]
+        return Trial(candidate.settings, None, error["message"], diverged=error["kind"] == Diverged.__name__)
     ((target, metrics),) = record["metrics"].items()
     if metrics["srcc"] is None:
         return Trial(candidate.settings, None, "its SRCC is undefined: all its scores, or all labels, are alike")

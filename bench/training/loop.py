@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.core.errors import ClaimLost, Interrupted, RunError
+from bench.core.errors import ClaimLost, Diverged, Interrupted, RunError
 from bench.core.machine import peak_memory
 from bench.core.progress import Facts, Report, silent
 from bench.core.spec import Recipe
@@ -206,7 +206,7 @@ class TrainingState:
         if not np.isfinite(mean):
             self.write_log(end=True)
             clipped = "" if self.job.recipe.clip else " or clip=1"
-            raise RunError(f"The loss is {mean} in epoch {epoch + 1}: training diverged. Try a lower lr{clipped}.")
+            raise Diverged(f"The loss is {mean} in epoch {epoch + 1}: training diverged. Try a lower lr{clipped}.")
         self.position.losses.append(mean)
         if self.job.recipe.selection != "last":
             self._select(epoch)

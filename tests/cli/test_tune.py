@@ -146,3 +146,13 @@ def test_a_dry_run_counts_what_was_tried_before(home):
     ]
     none_left = bench("tune", "linear_probe", "--lr", "1e-2", "--dry-run", *QUICK, "--backbone", TINY)
     assert none_left.stdout.splitlines()[-1] == "0 candidates to try."
+
+
+def test_a_rate_at_which_training_diverges_is_an_answer_and_no_failure_of_the_search(home):
+    words = ["full_finetune", "--lr", "1e-3,1e12", "--backbone", TINY, *QUICK, "--set", "epochs=4"]
+    result = bench("tune", *words)
+    assert "training diverged" in result.output
+    assert "Chosen: lr=0.001" in result.output
+    assert result.exit_code == 0, result.output
+    only = bench("tune", *["1e12" if word == "1e-3,1e12" else word for word in words])
+    assert only.exit_code == 1, "nothing is left to choose"
