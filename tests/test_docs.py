@@ -69,3 +69,10 @@ def test_every_system_of_the_papers_comparisons_has_its_row_and_its_word_agrees_
         runs = f"runs: `{row.registered}`" if row.registered else ("quoted", "out of reach")
         assert here[row.method.lower()] == runs or here[row.method.lower()] in runs, row.method
         assert not row.registered or row.registered in METHODS
+
+
+def test_make_study_calls_what_the_page_lists_in_its_order():
+    target = re.search(r"^study: install\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    called = [line.strip().removeprefix("$(BIN)/") for line in target[1].splitlines()]
+    listed = re.search(r"`make study`.*?```\n(.*?)```", (ROOT / "docs" / "study.md").read_text(), re.DOTALL)
+    assert [line.partition("#")[0].strip() for line in listed[1].splitlines()] == called
