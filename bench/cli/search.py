@@ -29,7 +29,15 @@ from bench.planning.files import weights_token, with_tokens, without_fileless
 from bench.planning.plan import Plan, Settings, expand_methods, merged, recipes_of_methods, sort_settings
 from bench.planning.presets import Preset, preset_named
 from bench.planning.refusals import WHERE_THEY_LIE
-from bench.planning.tuning import Candidate, Search, candidates, trials, usual_rates, why_nothing_to_choose
+from bench.planning.tuning import (
+    Candidate,
+    Search,
+    candidates,
+    refuse_what_is_said_twice,
+    trials,
+    usual_rates,
+    why_nothing_to_choose,
+)
 from bench.planning.which_sets import WhichSets, sets_here
 from bench.records.store import Store
 from bench.records.times import Times
@@ -202,6 +210,7 @@ def _search(method: str, wish: Wish, data: Mapping[str, Any]) -> tuple[Search, d
     name, _, values = wish.option.partition("=")
     if wish.option and not values:
         raise UsageError(f"--option {wish.option!r} is not of the form NAME=VALUE,VALUE.")
+    refuse_what_is_said_twice(method, name, wish.settings)
     settings = sort_settings(wish.settings, expand_methods(wish.methods), [])
     if settings.spec:
         raise UsageError(f"--set {', '.join(settings.spec)}: tuning is inside random splits and whole training parts.")

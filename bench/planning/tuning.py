@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.core.code import made_by_other_code
-from bench.core.errors import Diverged
+from bench.core.errors import Diverged, UsageError
 from bench.core.registry import METHODS, stem_of
 from bench.core.spec import RunSpec, Scalar, Target, recipe_options
 from bench.planning.choices import Trial
@@ -47,6 +47,18 @@ def why_nothing_to_choose(method: str, rates: str, option: str) -> str:
     if option and option not in METHODS.card(method).options and option not in recipe_options():
         return f"{method} and the recipe have no option {option!r}"
     return ""
+
+
+def refuse_what_is_said_twice(method: str, option: str, settings: Sequence[str]) -> None:
+    """What a search varies is not fixed beside it."""
+    if option == "lr":
+        raise UsageError("--option lr: rates to try are named with --lr.")
+    varied = {"lr": "--lr"} if has_rate(method) else {}
+    varied |= {option: "--option"} if option else {}
+    for setting in settings:
+        of, _, name = setting.partition("=")[0].strip().rpartition(".")
+        if name in varied and of in ("", method):
+            raise UsageError(f"--set {setting}: bench tune tries this setting itself; {varied[name]} names the values.")
 
 
 @dataclass(frozen=True)
@@ -87,7 +99,8 @@ def _settings(search: Search) -> list[dict[str, Scalar]]:
         parsed = [sort_settings([f"{option}={value}"], [method], []) for value in search.values]
         extras = [{**one.recipe, **one.methods.get(method, {})} for one in parsed]
     rates: list[dict[str, Scalar]] = [{"lr": rate} for rate in search.rates] or [{}]
-    return [{**rate, **extra} for rate in rates for extra in extras]
+    each = [{**rate, **extra} for rate in rates for extra in extras]
+    return [settings for place, settings in enumerate(each) if settings not in each[:place]]
 
 
 def _candidate(search: Search, settings: Mapping[str, Scalar], split: int) -> Candidate:

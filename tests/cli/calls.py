@@ -7,6 +7,8 @@ from tests.world import RECIPE, TINY
 
 RECIPE_FLAGS = [word for key, value in RECIPE.items() for word in ("--set", f"{key}={value}")]
 
+SEARCH_FLAGS = [word for key, value in RECIPE.items() if key != "lr" for word in ("--set", f"{key}={value}")]
+"""The same for a search, which has rates of its own."""
 
 GLIA_FLAGS = [word for key in ("grid=2", "fragment=16", "rank=8", "heads=2") for word in ("--set", f"glia.{key}")]
 

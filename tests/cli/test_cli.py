@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tests.cli.calls import GLIA_FLAGS, RECIPE_FLAGS, TINY_FLAGS, bench, tiny_run
+from tests.cli.calls import GLIA_FLAGS, SEARCH_FLAGS, TINY_FLAGS, bench, tiny_run
 from tests.world import TINY
 
 PLUGIN = '''
@@ -284,7 +284,7 @@ def test_config_says_where_each_value_comes_from(home):
 def test_several_methods_are_tuned_one_after_the_other_and_a_rate_at_the_edge_is_said_to_be_there(home):
     tuned = bench(
         "tune", "linear_probe,bitfit", "-d", "near", "--lr", "1e-3,1e-1", "--preset", "demo",
-        "--backbone", TINY, "--weights", "random", "--splits", 1, *RECIPE_FLAGS[2:],
+        "--backbone", TINY, "--weights", "random", "--splits", 1, *SEARCH_FLAGS[2:],
     )  # fmt: skip
     assert tuned.exit_code == 0, tuned.output
     assert tuned.output.count("Chosen: lr=") == 2
@@ -294,7 +294,7 @@ def test_several_methods_are_tuned_one_after_the_other_and_a_rate_at_the_edge_is
 def test_tuning_chooses_on_validation_contents_and_runs_use_it(home):
     tuned = bench(
         "tune", "linear_probe", "-d", "near", "--lr", "1e-3,1e-1", "--preset", "demo",
-        "--backbone", TINY, "--weights", "random", "--splits", 2, *RECIPE_FLAGS[2:],
+        "--backbone", TINY, "--weights", "random", "--splits", 2, *SEARCH_FLAGS[2:],
     )  # fmt: skip
     assert tuned.exit_code == 0, tuned.output
     assert "4 candidates for linear_probe on near, 2 in each of 2 splits; 0 tried before." in tuned.output

@@ -4,12 +4,13 @@ import json
 
 import pytest
 
-from tests.cli.calls import GLIA_FLAGS, RECIPE_FLAGS, bench
+from tests.cli.calls import GLIA_FLAGS, SEARCH_FLAGS, bench
 from tests.world import TINY
 
 OTHER = "test_vit2.r160_in1k"
 WHERE = ["-d", "near", "--preset", "demo", "--splits", 1, "--weights", "random"]
-QUICK = [*WHERE, *RECIPE_FLAGS]
+QUICK = [*WHERE, *SEARCH_FLAGS]
+OF_ANY_SHORT_SIDE = QUICK[:-2]
 
 
 def configured(home, lines):
@@ -109,7 +110,7 @@ def test_of_all_methods_those_with_nothing_to_choose_are_left_out_with_a_note(ho
 
 
 def test_a_method_without_a_rate_is_tried_with_the_values_of_the_option_alone(home):
-    result = bench("tune", "ridge", "--option", "short_side=32,40", "--backbone", TINY, *QUICK)
+    result = bench("tune", "ridge", "--option", "short_side=32,40", "--backbone", TINY, *OF_ANY_SHORT_SIDE)
     assert result.exit_code == 0, result.output
     assert "2 candidates for ridge on near, 2 in each of 1 split" in " ".join(result.output.split())
     each = written(home)["ridge"]["near"]["0"]
@@ -118,7 +119,7 @@ def test_a_method_without_a_rate_is_tried_with_the_values_of_the_option_alone(ho
 
 def test_candidates_whose_correlation_is_undefined_have_failed_and_the_next_method_is_tuned(home):
     result = bench(
-        "tune", "mean,linear_probe", "--option", "short_side=32,40", "--backbone", TINY, *QUICK
+        "tune", "mean,linear_probe", "--option", "short_side=32,40", "--backbone", TINY, *OF_ANY_SHORT_SIDE
     )  # fmt: skip
     said = " ".join(result.output.split())
     assert result.exit_code == 1, result.output
@@ -156,3 +157,24 @@ def test_a_rate_at_which_training_diverges_is_an_answer_and_no_failure_of_the_se
     assert result.exit_code == 0, result.output
     only = bench("tune", *["1e12" if word == "1e-3,1e12" else word for word in words])
     assert only.exit_code == 1, "nothing is left to choose"
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["lora", "--set", "lr=1e-3"], "--set lr=1e-3: bench tune tries this setting itself; --lr names the values."),
+        (["lora", "--set", "lora.lr=1e-3"], "--lr names the values."),
+        (["lora", "--set", "lora.rank=4", "--option", "rank=2,8"], "--option names the values."),
+        (["lora", "--option", "lr=1e-3,1e-2"], "--option lr: rates to try are named with --lr."),
+    ],
+)
+def test_what_a_search_varies_is_not_fixed_beside_it(home, words, why):
+    result = bench("tune", *words, "--dry-run", *WHERE, "--backbone", TINY, "--set", "size=32")
+    assert result.exit_code == 2, result.output
+    assert why in " ".join(result.output.split())
+
+
+def test_a_rate_or_value_that_is_named_twice_is_tried_once(home):
+    twice = ["--lr", "1e-3,0.001,1e-2", "--option", "rank=2,2", "--dry-run", "--backbone", TINY]
+    result = bench("tune", "lora", *twice, *WHERE, "--set", "size=32")
+    assert "2 candidates to try." in result.stdout
