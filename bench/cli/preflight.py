@@ -17,7 +17,8 @@ from bench.data.splits import TRAIN_SHARE, count_of_parts, too_few_contents, too
 from bench.planning.plan import Plan
 from bench.planning.presets import PRESETS
 from bench.planning.refusals import WHERE_THEY_LIE
-from bench.planning.usual import preset_options, usual_backbone
+from bench.planning.usual import fact_of, preset_options, usual_backbone
+from bench.training.orders import batches_per_epoch
 
 if TYPE_CHECKING:
     from bench.data.dataset import DatasetSource
@@ -62,6 +63,8 @@ def look_ahead(plan: Plan, runtime: Runtime, tell: Tell) -> Plan:
         raise DataError("\n".join([*problems, *asked_amiss]))
     if asked_amiss:
         raise UsageError("\n".join(asked_amiss))
+    for line in _never_warm(plan, sizes):
+        tell(line)
     return _within(plan, lacking, contents, tell)
 
 
@@ -137,6 +140,23 @@ def _small_fractions(plan: Plan, sizes: Mapping[str, Size]) -> list[str]:
         "from: no correlation can be learned from fewer than 2."
         for name, (fraction, pictures) in shares.items()
         if round(fraction * pictures) < LEAST_TO_LEARN_FROM
+    ]
+
+
+def _never_warm(plan: Plan, sizes: Mapping[str, Size]) -> list[str]:
+    """What is to be said of trainings that end before the rate has grown to its value."""
+    short: dict[str, tuple[int, int]] = {}
+    for spec in plan.specs:
+        pictures = sum(sizes[name].pictures for name in spec.trained_on if name in sizes)
+        part = 1 - 1 / spec.folds if spec.folds and spec.fraction == TRAIN_SHARE else spec.fraction
+        share = part if spec.source == "split" else 1.0
+        steps = spec.recipe.epochs * batches_per_epoch(round(share * pictures), spec.recipe)
+        if pictures and steps <= spec.recipe.warmup and "descent" in str(fact_of(spec.method, "learns")):
+            short[spec.train] = steps, spec.recipe.warmup
+    return [
+        f"{counted(steps, 'step')} of training on {name}, in all of which the rate warms up (warmup={warmup}): "
+        "--set epochs=… makes more of them."
+        for name, (steps, warmup) in short.items()
     ]
 
 

@@ -53,6 +53,17 @@ def test_a_smoke_run_has_the_splits_of_the_contents_it_keeps(tmp_path, data):
         ahead(tmp_path, data, plan(data, limit=4, splits=5))
 
 
+def test_a_training_that_ends_while_its_rate_still_warms_up_is_told_of(tmp_path, data):
+    told = []
+    ahead(tmp_path, data, plan(data, "warmup=6", methods=("linear_probe", "ridge")), told)
+    assert told == [
+        "6 steps of training on near, in all of which the rate warms up (warmup=6): --set epochs=… makes more of them."
+    ]
+    ahead(tmp_path, data, plan(data, "warmup=5"), told)
+    ahead(tmp_path, data, plan(data, "warmup=6", methods=("ridge",)), told)
+    assert len(told) == 1, "it is reached, or nothing descends"
+
+
 def test_the_demo_sets_are_not_made_to_know_how_many_splits_they_have(tmp_path):
     with pytest.raises(UsageError, match="demo_wild has 5 contents and so only 5 "):
         ahead(tmp_path, {}, plan({}, "split_rule=random", datasets=("demo_wild",), splits=6))
