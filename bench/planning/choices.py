@@ -65,6 +65,11 @@ class Choices:
         known = self.trials.get(method, {})
         if not known:
             return {}, ""
+        if self.kept and self.kept in sets_of(train):
+            raise UsageError(
+                f"{self.kept} is kept for tuning: {method}'s settings did best on its test parts. Leave out --recipe "
+                f"tuned, or {self.kept}."
+            )
         if train in known:
             if split not in known[train]:
                 raise UsageError(

@@ -11,7 +11,7 @@ from bench.core.errors import UsageError
 from bench.core.spec import RunSpec
 from bench.planning.choices import Choices, Trial, best, choices_path, network_of, read_choices, write_choices
 from bench.planning.plan import Ask, make_plan
-from bench.planning.presets import DEMO, PAPER
+from bench.planning.presets import DEMO, PAPER, STUDY
 from bench.planning.protocol import MethodChoice, Request
 from bench.planning.tuning import Search, candidates, trials
 from bench.records.store import Store
@@ -80,6 +80,15 @@ def test_another_set_takes_what_did_best_over_all_splits_of_the_tuned_ones():
     choices = Choices({"lora": {"live": tried(0.6, 0.1), "csiq": tried(0.7)}})
     spec = spec_of(choices, "tid2013", ("tid2013:test",), 7)
     assert (spec.recipe.lr, spec.recipe_from) == (0.1, "transferred:lr"), ".35 and .7 over the sets, against .5"
+
+
+@pytest.mark.parametrize("train", ["study_tune", "study+study_tune"])
+def test_a_run_on_the_set_that_is_kept_for_tuning_takes_nothing_of_what_its_test_parts_chose(train):
+    tests = [f"{name}:test" for name in train.split("+")]
+    choices = Choices({"lora": {"study": tried(0.4), "study_tune": tried(0.6)}}, kept="study_tune")
+    with pytest.raises(UsageError, match=r"study_tune is kept for tuning: lora's settings did best on its test parts"):
+        spec_of(choices, train, tests, preset=STUDY)
+    assert spec_of(choices, train, tests, preset=STUDY, method="vpt").recipe_from == "default", "never tuned"
 
 
 def test_a_set_that_a_run_is_tested_on_has_no_say_in_its_recipe():
