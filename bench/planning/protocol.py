@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from bench.core.cards import Bound, Card
 from bench.core.errors import UsageError
-from bench.core.mixes import EQUAL
+from bench.core.mixes import EQUAL, sets_of
 from bench.core.spec import Recipe, RunSpec, Scalar, Target, recipe_options
 from bench.planning.choices import NESTED, Choices, origin_text
 from bench.planning.fitting import check_size, fitted, with_native_size
@@ -193,10 +193,14 @@ class Request:
         """What was tuned for a run, and where; what has seen what the run is tested on is refused."""
         tested = {Target(target).dataset for target in tests} - {train}
         chosen, origin = self.tuned.of(method.name, train, tested, split)
-        if origin == NESTED and (whole.get("limit") or whole["split_rule"] != self.preset.rule_for(train)):
+        rules = {name: self.preset.rule_for(name) for name in sets_of(train)}
+        split_otherwise = [name for name, rule in rules.items() if rule != whole["split_rule"]]
+        if origin == NESTED and (whole.get("limit") or split_otherwise):
+            mixed = len(set(rules.values())) > 1  # no flag splits each of these sets as it was tuned
             raise UsageError(
-                f"{method.name} was tuned inside the preset's splits of the whole of {train}: in other splits of it "
-                "that choice has seen test parts. Leave out --recipe tuned, or --limit and --set split_rule."
+                f"{method.name} was tuned inside the preset's splits of the whole of {(split_otherwise or [train])[0]}: "
+                "in other splits of it that choice has seen test parts. Leave out --recipe tuned"
+                + ("." if mixed else ", or --limit and --set split_rule.")
             )
         return chosen, origin
 

@@ -127,6 +127,13 @@ def test_a_choice_made_in_random_splits_of_a_whole_set_holds_for_no_other_splits
     assert spec_of(choices, "csiq", ("csiq:test",), common=common).recipe_from == "transferred:lr"
 
 
+@pytest.mark.parametrize("common", [{}, {"split_rule": "kfold:3"}, {"split_rule": "random"}])
+def test_a_mix_of_sets_that_are_split_otherwise_takes_no_choice_made_in_the_splits_of_either(common):
+    choices = Choices({"lora": {"demo_a": tried(0.6), "near": tried(0.6)}})
+    with pytest.raises(UsageError, match=r"splits of the whole of (demo_a|near): in other splits .*--recipe tuned\.$"):
+        spec_of(choices, "demo_a+near", ("demo_a:test", "near:test"), preset=DEMO, common=common)
+
+
 def test_what_the_user_sets_goes_before_what_was_chosen_and_is_not_called_chosen():
     choices = Choices({"lora": {"live": {0: [Trial({"lr": 0.1, "rank": 2}, 0.5)]}}})
     assert spec_of(choices).recipe_from == "nested:lr,rank"
