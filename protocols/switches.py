@@ -11,7 +11,7 @@ from bench.core.errors import UsageError, suggest
 from bench.core.registry import DATASETS, METHODS
 from bench.core.spec import Recipe, RunSpec, Scalar
 from bench.core.split_rules import other_unit, over_images
-from bench.planning.choices import chosen_keys
+from bench.planning.choices import NESTED, chosen_keys
 from bench.planning.usual import fact_of
 
 FACTORS = {"× ¼": 0.25, "× 4": 4.0}
@@ -113,6 +113,7 @@ def _may_have_contents(dataset: str) -> bool:
     return not facts.get("images") or bool(facts.get("groups"))
 
 
+SPLIT = Switch("split", "Split", _split_units, _is_run)
 SWITCHES = (
     Switch("rate", "Learning rate", _rates, _descends, "lr"),
     Switch("crops", "Test crops", _crops, _sees_crops, "test_views"),
@@ -121,7 +122,7 @@ SWITCHES = (
     Switch("head", "Head", _heads, _has_common_head, "head"),
     Switch("loss", "Loss", _losses, _descends, "loss"),
     Switch("short_side", "Short side", _short_sides, _sees_crops, "short_side"),
-    Switch("split", "Split", _split_units, _is_run),
+    SPLIT,
     Switch("precision", "Precision", _precisions, _sees_crops),
 )
 """In the order of the tables. That of PLCC turns no run: records hold both."""
@@ -159,13 +160,18 @@ def turned(base: RunSpec, switches: Iterable[Switch] = SWITCHES) -> Iterator[tup
 
 
 def refuse_tuned(spec: RunSpec, switches: Sequence[Switch]) -> None:
-    """What `bench tune` chose cannot be turned: a run would then say that it was chosen."""
-    _, tuned = chosen_keys(spec.recipe_from)
-    if wrong := [switch.name for switch in switches if switch.option in tuned and switch.of(spec)]:
-        names = ",".join(switch.name for switch in switches if switch.name not in wrong)
+    """What `bench tune` chose cannot be turned: a run would then say that it was chosen. Nor can the split be in which
+    it chose: what another split tests on has had a say."""
+    origin, tuned = chosen_keys(spec.recipe_from)
+    chosen = [switch.name for switch in switches if switch.option in tuned and switch.of(spec)]
+    inside = [SPLIT.name] if origin == NESTED and SPLIT in switches and SPLIT.of(spec) else []
+    if chosen or inside:
+        what = [f"{' and '.join(chosen)}, which bench tune chose for {spec.method}"] if chosen else []
+        what += [f"split, inside which bench tune chose for {spec.method}"] if inside else []
+        left = ",".join(switch.name for switch in switches if switch.name not in chosen + inside)
         raise UsageError(
-            f"sensitivity turns {' and '.join(wrong)}, which bench tune chose for {spec.method}: leave out --recipe "
-            f"tuned, or --set switches={names}"
+            f"sensitivity turns {', and '.join(what)}: leave out --recipe tuned"
+            + (f", or --set switches={left}" if left else ".")
         )
 
 

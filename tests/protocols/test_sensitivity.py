@@ -105,6 +105,17 @@ def test_what_bench_tune_chose_is_not_turned():
     assert {spec.recipe.lr for spec in (base, *others)} == {1e-3}
 
 
+def test_the_split_is_not_turned_under_what_was_chosen_inside_it():
+    tuned = Choices({"lora": {"demo_a": {0: [Trial({"lr": 1e-3}, 0.9)]}}})
+    said = r"turns split, inside which bench tune chose for lora: leave out --recipe tuned"
+    with pytest.raises(UsageError, match=rf"{said}, or --set switches=head$"):
+        plan(tuned=tuned, switches="head,split")
+    with pytest.raises(UsageError, match=rf"{said}\.$"):
+        plan(tuned=tuned, switches="split")
+    elsewhere = Choices({"lora": {"demo_b": {0: [Trial({"lr": 1e-3}, 0.9)]}}})
+    assert {spec.split_rule for spec in plan(tuned=elsewhere, switches="split")} == {"kfold:3", "images:3"}
+
+
 def test_its_cost_is_said_before_it_starts_and_what_is_left_out():
     said = " ".join(make_plan(Ask(("lora", "ridge", "all"), ("sensitivity",), "demo", datasets=("demo_a",))).said)
     methods = make_plan(Ask(("all",), ("sensitivity",), "demo", datasets=("demo_a",))).specs
