@@ -117,7 +117,13 @@ def _candidate(search: Search, settings: Mapping[str, Scalar], split: int) -> Ca
     )
     choice = MethodChoice(search.method, {**search.options, **options})
     target = Target.of(search.dataset, "test" if standard else "validation")
-    return Candidate(split, settings, request.spec(choice, search.dataset, (target,), split))
+    spec = request.spec(choice, search.dataset, (target,), split)
+    if spec.recipe.selection == "oracle" and not standard:
+        raise UsageError(
+            "selection=oracle lets the test part of a split choose the epoch of every candidate: tune with "
+            "selection=last or val (--set, --option, [recipe] of bench.toml)."
+        )
+    return Candidate(split, settings, spec)
 
 
 def trials(tried: Sequence[Candidate], store: Store, failed: Mapping[str, str] | None = None) -> dict[int, list[Trial]]:

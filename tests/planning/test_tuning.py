@@ -54,6 +54,15 @@ def test_every_candidate_of_a_split_is_trained_and_scored_inside_its_training_pa
         assert np.array_equal(plain.test, session.split.test)
 
 
+@pytest.mark.parametrize(
+    "said", [{"recipe": {"selection": "oracle"}}, {"option": "selection", "values": ("last", "oracle")}]
+)
+def test_no_candidate_s_epoch_is_chosen_by_the_test_part_of_its_split(said):
+    with pytest.raises(UsageError, match="selection=oracle lets the test part of a split choose the epoch"):
+        candidates(Search("lora", "near", DEMO, 1, **said))
+    assert candidates(Search("lora", "study_tune", STUDY, 1, **said)), "nothing else is tested on a set that is kept"
+
+
 def test_trials_are_read_from_records_by_split(tmp_path):
     runtime = tiny_runtime(tmp_path, make_world(tmp_path / "sets"))
     store = Store(runtime.results)
