@@ -9,6 +9,7 @@ from bench.core.cards import Bound
 from bench.core.errors import UsageError
 from bench.core.registry import METHODS
 from bench.core.spec import RunSpec, Scalar, Target
+from bench.planning.budgets import turned
 from bench.planning.protocol import MethodChoice, Protocol, Request
 from bench.records.results import Results
 from bench.report.table import Table
@@ -100,7 +101,7 @@ def solve(request: Request, method: MethodChoice, backbone: str, budget: int) ->
         sized = request.sizer(method.name, known, backbone, budget)
     except UsageError:
         return None
-    return {**method.options, **{name: value for name, value in sized.items() if value != known.get(name)}}
+    return {**method.options, **turned(method.name, known, sized)}
 
 
 def _table(part: PresetResults, budget: int) -> Table:

@@ -32,11 +32,19 @@ def sized_to(
             if choice.name in typed:
                 raise
             continue
-        changed = {name: value for name, value in found.items() if value != known.get(name)}
-        fitting.append(MethodChoice(choice.name, {**choice.options, **changed}))
+        fitting.append(MethodChoice(choice.name, {**choice.options, **turned(choice.name, known, found)}))
     if said and not fitting:
         raise UsageError(said[0])
     return fitting, [line.removesuffix(".") for line in said]
+
+
+def turned(method: str, known: Mapping[str, Scalar], found: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    """What a sizer changed of a method's options, and the option that it turns although it came out as it was.
+
+    Nothing that was tuned takes the place of these.
+    """
+    knob = METHODS.card(method).facts["sized_by"]
+    return {name: value for name, value in found.items() if value != known.get(name) or name == knob}
 
 
 def parse_count(text: str) -> int:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from bench.core.cards import Bound, Card
 from bench.core.errors import UsageError
 from bench.core.mixes import EQUAL, sets_of
+from bench.core.registry import METHODS
 from bench.core.spec import Recipe, RunSpec, Scalar, Target, recipe_options
 from bench.planning.choices import NESTED, Choices, origin_text
 from bench.planning.fitting import check_size, fitted, with_native_size
@@ -160,6 +161,7 @@ class Request:
     ) -> dict[str, Any]:
         """Everything of a run but what it is tested on and its split."""
         fixed = {**self.recipe, **self.recipes.get(method.name, {}), **in_recipe}
+        _refuse_half_of_what_was_chosen(method, chosen, fixed, sized=bool(whole.get("budget")))
         own = self.own_recipes and bool(own_recipe(method.name))
         usual = usual_recipe(self.preset, train, method.name, own=own)
         asked = {name: value for name, value in chosen.items() if name in recipe_options()} | fixed
@@ -217,8 +219,6 @@ class Request:
 
     def _options(self, method: MethodChoice, chosen: Mapping[str, Scalar]) -> tuple[Card, dict[str, Scalar]]:
         """A method's card (to be read once: thousands of runs are planned) and its options."""
-        from bench.core.registry import METHODS
-
         card = METHODS.card(method.name)
         known = card.defaults()
         preset = preset_options(self.preset, method.name)
@@ -227,6 +227,24 @@ class Request:
             raise UsageError(f"{method.name} has no option {', '.join(unknown)}; it has: {', '.join(known) or 'none'}.")
         tuned = {name: value for name, value in chosen.items() if name in known}
         return card, {**known, **preset, **tuned, **method.options}
+
+
+def _refuse_half_of_what_was_chosen(
+    method: MethodChoice, chosen: Mapping[str, Scalar], fixed: Collection[str], *, sized: bool
+) -> None:
+    """What was tuned together holds together: an option with its size, and a name with both that go by it."""
+    options = {name for name in chosen if name in METHODS.card(method.name).options}
+    for name in sorted(options & set(recipe_options())):
+        if (name in fixed) != (name in method.options):
+            raise UsageError(
+                f"{name} was tuned in the recipe and in {method.name}'s own options alike: set both of them (--set "
+                f"{name}=…) or neither."
+            )
+    if sized and (unsized := sorted(options - set(method.options))):
+        raise UsageError(
+            f"{', '.join(unsized)} of {method.name} was tuned, and a budget sizes it without that: set it (--set "
+            f"{method.name}.{unsized[0]}=…), or leave out --recipe tuned."
+        )
 
 
 class Protocol:

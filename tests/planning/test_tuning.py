@@ -9,6 +9,7 @@ import pytest
 
 from bench.core.errors import UsageError
 from bench.core.spec import RunSpec
+from bench.planning.budgets import sized_to
 from bench.planning.choices import Choices, Trial, best, choices_path, network_of, read_choices, write_choices
 from bench.planning.plan import Ask, make_plan
 from bench.planning.presets import DEMO, PAPER, STUDY
@@ -150,6 +151,36 @@ def test_what_the_user_sets_goes_before_what_was_chosen_and_is_not_called_chosen
     assert (rate.recipe.lr, rate.options["rank"], rate.recipe_from) == (0.2, 2, "nested:rank")
     alone = spec_of(choices, recipes={"lora": {"lr": 0.3}}, options={"rank": 4})
     assert (alone.recipe.lr, alone.options["rank"], alone.recipe_from) == (0.3, 4, "default")
+
+
+def test_a_budget_s_size_stands_although_another_was_tuned_and_even_where_it_is_the_default():
+    def size(name, options, backbone, budget):
+        return {**options, "rank": budget}
+
+    choices = Choices({"lora": {"live": {0: [Trial({"lr": 0.1, "rank": 4}, 0.5)]}}})
+    for rank in (8, 16):
+        (sized,), _ = sized_to(rank, [MethodChoice("lora")], ["lora"], PAPER, "", size)
+        spec = spec_of(choices, options=sized.options, common={"budget": rank})
+        assert (spec.options["rank"], spec.recipe_from) == (rank, "nested:lr")
+
+
+def test_a_budget_that_was_solved_without_a_tuned_option_is_refused_beside_it():
+    choices = Choices({"adapter": {"live": {0: [Trial({"position": "pfeiffer"}, 0.5)]}}})
+    ask = Ask(("adapter",), ("strategies_matched",), "paper", datasets=("live",), splits=1, tuned=choices)
+    with pytest.raises(UsageError, match=r"position of adapter was tuned, and a budget sizes it without that: set it"):
+        make_plan(ask)
+    ask = replace(ask, protocols=("main",))
+    assert make_plan(ask).specs[0].recipe_from == "nested:position"
+
+
+@pytest.mark.parametrize("half", [{"options": {"dropout": 0.1}}, {"recipe": {"dropout": 0.1}}])
+def test_a_name_that_was_tuned_in_recipe_and_method_alike_is_set_in_both_or_in_neither(half):
+    choices = Choices({"lora": {"live": {0: [Trial({"lr": 0.1, "dropout": 0.2}, 0.5)]}}})
+    with pytest.raises(UsageError, match=r"set both of them \(--set dropout=…\) or neither"):
+        spec_of(choices, **half)
+    assert spec_of(choices).recipe_from == "nested:dropout,lr"
+    both = spec_of(choices, options={"dropout": 0.1}, recipe={"dropout": 0.1})
+    assert (both.recipe_from, both.recipe.dropout, both.options["dropout"]) == ("nested:lr", 0.1, 0.1)
 
 
 def test_a_method_that_was_never_tuned_keeps_its_recipe():
