@@ -9,8 +9,8 @@ from bench.core.cards import Bound
 from bench.core.errors import UsageError
 from bench.core.registry import METHODS
 from bench.core.spec import RunSpec, Scalar, Target
-from bench.planning.budgets import turned
 from bench.planning.protocol import MethodChoice, Protocol, Request
+from bench.planning.unusual import turned
 from bench.records.results import Results
 from bench.report.table import Table
 from bench.report.tables.fill import Layout, Line, PresetResults, by_preset, fill, own_columns

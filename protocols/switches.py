@@ -12,6 +12,7 @@ from bench.core.registry import DATASETS, METHODS
 from bench.core.spec import Recipe, RunSpec, Scalar
 from bench.core.split_rules import other_unit, over_images
 from bench.planning.choices import NESTED, chosen_keys
+from bench.planning.unusual import with_what_follows
 from bench.planning.usual import fact_of
 
 FACTORS = {"× ¼": 0.25, "× 4": 4.0}
@@ -145,7 +146,7 @@ def setting_of(spec: RunSpec) -> RunSpec:
 
     Folds under another seed are more of the same, and what was tuned inside a split differs from split to split.
     """
-    _, tuned = chosen_keys(spec.recipe_from)
+    tuned = with_what_follows(spec, chosen_keys(spec.recipe_from)[1])
     unseen = {"seed"} if spec.folds else set()
     plain = {name: getattr(Recipe, name) for name in {*tuned, *unseen} if hasattr(Recipe, name)}
     options = {name: value for name, value in spec.options.items() if name not in tuned}

@@ -11,6 +11,7 @@ from bench.core.registry import METHODS
 from bench.core.spec import Scalar
 from bench.planning.presets import Preset
 from bench.planning.protocol import MethodChoice, Sizer
+from bench.planning.unusual import turned
 from bench.planning.usual import preset_options, usual_backbone
 
 
@@ -36,15 +37,6 @@ def sized_to(
     if said and not fitting:
         raise UsageError(said[0])
     return fitting, [line.removesuffix(".") for line in said]
-
-
-def turned(method: str, known: Mapping[str, Scalar], found: Mapping[str, Scalar]) -> dict[str, Scalar]:
-    """What a sizer changed of a method's options, and the option that it turns although it came out as it was.
-
-    Nothing that was tuned takes the place of these.
-    """
-    knob = METHODS.card(method).facts["sized_by"]
-    return {name: value for name, value in found.items() if value != known.get(name) or name == knob}
 
 
 def parse_count(text: str) -> int:

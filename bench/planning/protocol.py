@@ -200,9 +200,9 @@ class Request:
         if origin == NESTED and (whole.get("limit") or split_otherwise):
             mixed = len(set(rules.values())) > 1  # no flag splits each of these sets as it was tuned
             raise UsageError(
-                f"{method.name} was tuned inside the preset's splits of the whole of {(split_otherwise or [train])[0]}: "
-                "in other splits of it that choice has seen test parts. Leave out --recipe tuned"
-                + ("." if mixed else ", or --limit and --set split_rule.")
+                f"{method.name} was tuned inside the preset's splits of the whole of "
+                f"{(split_otherwise or [train])[0]}: in other splits of it that choice has seen test parts. Leave out "
+                "--recipe tuned" + ("." if mixed else ", or --limit and --set split_rule.")
             )
         return chosen, origin
 

@@ -7,22 +7,17 @@ from dataclasses import dataclass, fields, replace
 from functools import cache
 from operator import attrgetter
 
-from bench.core.errors import UsageError
 from bench.core.registry import METHODS, stem_of, variant_of
 from bench.core.spec import EXTERNAL, SCHEMA, Recipe, RunSpec, Scalar
 from bench.planning.choices import chosen_keys
-from bench.planning.fitting import fitted
 from bench.planning.presets import Preset, preset_named
-from bench.planning.usual import (
-    OWN,
-    fact_of,
-    own_recipe,
-    preset_options,
-    preset_recipe,
-    reads_cnn,
-    usual_backbone,
-    usual_recipe,
+from bench.planning.unusual import (
+    changed_options,
+    options_nobody_touched,
+    recipe_nobody_touched,
+    with_what_follows,
 )
+from bench.planning.usual import OWN, fact_of, own_recipe, preset_recipe, reads_cnn, usual_backbone
 from bench.records.results import Record
 
 Options = tuple[tuple[str, Scalar], ...]
@@ -199,17 +194,18 @@ def method_title(name: str) -> str:
 
 
 def _arm(spec: RunSpec, unregistered: Mapping[str, Mapping[str, Scalar]]) -> Arm:
-    defaults = _default_options(spec.method, spec.preset, spec.backbone, spec.recipe.size)
+    defaults = options_nobody_touched(spec)
     if defaults is None:
         defaults = unregistered.get(spec.method, {})
-    usual = _usual_recipe(spec.preset, spec.train, spec.method, spec.recipe_from)
+    usual = recipe_nobody_touched(spec)
     _, tuned = chosen_keys(spec.recipe_from)
-    unseen = (*tuned, "seed") if spec.folds else tuned  # another seed of k-fold is another repetition, in the same row
+    chosen = with_what_follows(spec, tuned)
+    unseen = {*chosen, "seed"} if spec.folds else chosen  # another seed of k-fold is more of the same, in the same row
     return Arm(
         method=spec.method,
         preset=spec.preset,
         backbone=spec.backbone,
-        options=_without(_changed_options(spec.options, defaults), tuned),
+        options=_without(_changed_options(spec.options, defaults), chosen),
         recipe=() if spec.external or spec.recipe == usual else _without(_changed(spec.recipe, usual), unseen),
         weights=spec.weights,
         cnn_weights=spec.cnn_weights,
@@ -229,34 +225,15 @@ def _split_rule(spec: RunSpec) -> str:
 
 
 def _without(options: Options, names: Collection[str]) -> Options:
-    """The options but for some that differ from split to split and make no arm of its own: those chosen by tuning."""
+    """The options but for some that differ from split to split and make no arm of its own: those chosen by tuning, and
+    what follows from them."""
     return tuple((name, value) for name, value in options if name not in names)
 
 
 def _changed_options(options: Mapping[str, Scalar], defaults: Mapping[str, Scalar]) -> Options:
     """The options that are not as they would be today; one that came later was never set to today's default."""
-    changed = {name: value for name, value in options.items() if name not in defaults or defaults[name] != value}
-    return tuple(sorted((changed | {name: UNSET for name in defaults if name not in options}).items()))
-
-
-def _default_options(method: str, preset: str, backbone: str, size: int) -> Mapping[str, Scalar] | None:
-    """A method's options when nobody touches them; None for a method that is not registered here."""
-    if method not in METHODS:
-        return None
-    try:
-        card = METHODS.card(method)
-    except UsageError:  # a plugin that can no longer be read: its records still tell what they were
-        return None
-    plain = {**card.defaults(), **preset_options(preset_named(preset), method)}
-    try:
-        return fitted(card, plain, (), backbone, size)
-    except UsageError:  # nothing fits this backbone unless it is asked for
-        return plain
-
-
-@cache
-def _usual_recipe(preset: str, train: str, method: str, recipe_from: str) -> Recipe:
-    return Recipe(**usual_recipe(preset_named(preset), train, method, own=recipe_from == OWN))  # type: ignore[arg-type]
+    changed = changed_options(options, defaults) | {name: UNSET for name in defaults if name not in options}
+    return tuple(sorted(changed.items()))
 
 
 @cache

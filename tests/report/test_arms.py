@@ -5,7 +5,11 @@ from dataclasses import fields, replace
 import pytest
 
 from bench.core.spec import RunSpec
+from bench.planning.choices import Choices, Trial
+from bench.planning.presets import DEMO
+from bench.planning.protocol import MethodChoice, Request
 from bench.report.arms import Arm, arms_of, count_text
+from protocols.switches import setting_of
 from tests.report.records import record_of
 from tests.report.results import specs_of
 
@@ -59,6 +63,28 @@ def test_a_changed_recipe_and_option_are_named(spec):
     arm = arm_of(changed)
     assert arm.option_changes() == ("rank=32",)
     assert arm.run_changes() == ("lr=0.001", "flips=no")
+
+
+def test_what_follows_from_a_tuned_option_makes_no_arm_of_its_own():
+    choices = Choices({"glia": {"demo_a": {s: [Trial({"grid": grid}, 0.5)] for s, grid in enumerate((2, 4))}}})
+    request = Request(DEMO, tuned=choices)
+    specs = [request.spec(MethodChoice("glia"), "demo_a", ("demo_a:test",), split) for split in (0, 1)]
+    assert [spec.options["fragment"] for spec in specs] == [56, 28]
+    (arm,) = {arm_of(spec) for spec in specs}
+    assert arm.label() == "GLIA, tuned=grid"
+    assert setting_of(specs[0]) == setting_of(specs[1])
+
+
+def test_the_short_side_that_follows_from_a_tuned_size_makes_no_arm_of_its_own_and_one_that_was_set_does():
+    choices = Choices({"lora": {"demo_a": {s: [Trial({"size": size}, 0.5)] for s, size in enumerate(("native", 112))}}})
+
+    def arms(**recipe):
+        request = Request(DEMO, recipe=recipe, tuned=choices, native=lambda backbone: 224)
+        specs = [request.spec(MethodChoice("lora"), "demo_a", ("demo_a:test",), split) for split in (0, 1)]
+        return [spec.recipe.short_side for spec in specs], {arm_of(spec).label() for spec in specs}
+
+    assert arms() == ([384, 192], {"LoRA, tuned=size"})
+    assert arms(short_side=300) == ([300, 300], {"LoRA, short_side=300, tuned=size"})
 
 
 @pytest.mark.parametrize(
