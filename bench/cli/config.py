@@ -158,7 +158,7 @@ def read_config(folder: Path, flags: Mapping[str, Any], chosen: Path | None = No
 
 def file_settings(config: Config) -> Settings:
     """What `[recipe]` and `[method.NAME]` set, read as `--set` would read it; what nobody knows is refused."""
-    from bench.core.registry import METHODS
+    from bench.core.registry import METHODS, variant_of
     from bench.planning.plan import Settings, sort_settings
 
     name, settings = shown(config.path or Path(FILE)), Settings()
@@ -168,6 +168,8 @@ def file_settings(config: Config) -> Settings:
         for method, own in config.methods.items():
             section = f"method.{method}"
             METHODS.target(method)
+            if METHODS.card(method).facts["family"] and not variant_of(method):
+                raise UsageError(f'holds for no method: write one of the family, as in [method."{method}:NAME"].')
             sorted_ones = sort_settings(_texts(method, _with_files(method, own, config.path)), [method], [])
             settings.methods |= sorted_ones.methods
             settings.recipes |= sorted_ones.recipes

@@ -174,7 +174,8 @@ def _cards(registry: Registry[Any], more: Any) -> list[str]:
     for name in _built_in(registry):
         card: Card = registry.card(name)
         if lines := [*([_table(card.options.values())] if card.options else []), *(f"{line}." for line in more(name))]:
-            parts += [f"### `{name}`", *lines]
+            family = [f'Written `[method."{name}:NAME"]`.'] if card.facts.get("family") else []
+            parts += [f"### `{name}`", *family, *lines]
     return parts
 
 

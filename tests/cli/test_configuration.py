@@ -238,6 +238,7 @@ def test_the_recipes_dropout_is_not_a_methods(home):
         ("[method.glia]\nrnk = 3", r"\[method.glia\] glia has no option 'rnk'. Did you mean rank?"),
         ("[method.glia]\nrank = 0", r"\[method.glia\] rank=0 must be at least 1"),
         ("[method.gila]\nrank = 3", r"\[method.gila\] Unknown method 'gila'. Did you mean glia"),
+        ("[method.peft]\nlr = 3", r'\[method.peft\] holds for no method: .* as in \[method."peft:NAME"\]'),
         ("[method]\nglia = 3", r"method.glia must be a section, written \[method.glia\]"),
         ("recipe = 3", r"recipe must be a section, written \[recipe\]"),
         ("[recip]\nlr = 3", "unknown section recip. Did you mean recipe?"),
