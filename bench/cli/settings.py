@@ -16,8 +16,8 @@ from bench.core.registry import DATASETS, METHODS, PROTOCOLS, Registry
 from bench.core.runtime import CACHE_VARIABLE
 from bench.core.spec import recipe_options
 from bench.data.locate import COMMON_SETTINGS, OWN_SETTINGS, SETTINGS_OF_ALL
-from bench.planning.plan import SPEC_MEANINGS, SPEC_SETTINGS
 from bench.planning.presets import PRESETS, preset_named
+from bench.planning.setting_texts import SPEC_MEANINGS, SPEC_SETTINGS
 from bench.planning.usual import own_recipe, preset_options, preset_recipe
 
 TYPES = {"str": "text", "int": "whole number", "float": "number", "bool": "true or false"}

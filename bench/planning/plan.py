@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from bench.core.cards import Option
-from bench.core.errors import UsageError, suggest
+from bench.core.errors import UsageError
 from bench.core.mixes import is_mix, sets_of
 from bench.core.registry import METHODS, PROTOCOLS
 from bench.core.spec import RunSpec, Scalar, recipe_options
@@ -24,25 +23,10 @@ from bench.planning.members import in_order, stands_on_runs, without_misled
 from bench.planning.presets import Preset, preset_named
 from bench.planning.protocol import MethodChoice, Request, merge
 from bench.planning.refusals import Wanted, refuse_what_is_dropped, refuse_what_no_table_shows
+from bench.planning.setting_texts import RECIPE, SPEC_SETTINGS, parsed, several, unknown
 from bench.planning.unfit import without_unfit
 from bench.planning.usual import idle_warmup
 from bench.planning.which_sets import WhichSets, sets_here
-
-RECIPE = "recipe"
-"""As an owner: `--set recipe.dropout=0.2` leaves a method's option of the same name alone."""
-SPEC_SETTINGS = {
-    "fraction": "float",
-    "source": 'Literal["split", "all"]',
-    "split_rule": "str",
-}
-"""Fields of a run, beside recipe and options, that `--set` may give, with their types."""
-SPEC_MEANINGS = {
-    "fraction": "Share of the set that is trained on; at most 0.8, for a fifth is always kept for tests.",
-    "source": "Train on the training part of a split, or on the whole set (to test on others).",
-    "split_rule": "Random splits of contents, the one that the set's authors published (official), kfold:K (each "
-    "content is tested in exactly one of K folds), the same over pictures whatever they show (images, images:K), or "
-    "other people's: loda, pyiqa, file:PATH.",
-}
 
 
 @dataclass(frozen=True)
@@ -198,13 +182,20 @@ def _request(
         recipe={**ask.file.recipe, **settings.recipe},
         recipes=recipes_of_methods(ask.file, settings),
         options=ask.file.methods,
-        standing=ask.standing,
+        standing=ask.standing | _in_the_file(ask.file, settings),
         common=common | ({"budget": parse_count(ask.budget)} if ask.budget else {}),
         tuned=ask.tuned,
         own_recipes=ask.own_recipes,
         sizer=size_to_budget,
         native=native_size,
     )
+
+
+def _in_the_file(file: Settings, typed: Settings) -> set[str]:
+    """What of the recipes nobody typed, as "recipe.KEY" and "METHOD.KEY"."""
+    flags: dict[str, Mapping[str, Scalar]] = {RECIPE: typed.recipe, **typed.recipes}
+    written = {RECIPE: file.recipe, **file.recipes}
+    return {f"{owner}.{key}" for owner, own in written.items() for key in own if key not in flags.get(owner, {})}
 
 
 def _sized(ask: Ask, request: Request, protocols: Sequence[str]) -> tuple[Request, list[str]]:
@@ -274,7 +265,8 @@ def _seeded(request: Request, seeds: int) -> list[Request]:
         return [request]
     recipe, own = {"seed": 0, **request.recipe}, request.recipes
     later = [{name: _later(own[name], i) for name in own} for i in range(seeds)]
-    return [replace(request, recipe=_later(recipe, i), recipes=each) for i, each in enumerate(later)]
+    standing = request.standing if "seed" in request.recipe else request.standing | {f"{RECIPE}.seed"}
+    return [replace(request, recipe=_later(recipe, i), recipes=each, standing=standing) for i, each in enumerate(later)]
 
 
 def _later(recipe: Mapping[str, Scalar], more: int) -> dict[str, Scalar]:
@@ -316,13 +308,13 @@ def sort_settings(texts: Sequence[str], methods: Sequence[str], protocols: Seque
     """Give every `key=value` or `owner.key=value` to the recipe, the run, a method or a protocol."""
     settings = Settings()
     for text in texts:
-        owner, key, value = _parsed(text)
+        owner, key, value = parsed(text)
         try:
             taken = _take(settings, owner, key, value, methods, protocols)
         except UsageError as error:
-            raise UsageError(f"{error}{_several(text)}") from None
+            raise UsageError(f"{error}{several(text)}") from None
         if not taken:
-            raise UsageError(_unknown(owner, key, methods, protocols))
+            raise UsageError(unknown(owner, key, methods, protocols))
     return settings
 
 
@@ -344,49 +336,6 @@ def _take(
     if not taken and not owner and key in SPEC_SETTINGS:
         settings.spec[key], taken = Option(key, SPEC_SETTINGS[key], None).parse(value), True
     return taken
-
-
-def _parsed(text: str) -> tuple[str, str, str]:
-    match = re.fullmatch(r"(?:([\w:]+)\.)?(\w+)=(.*)", text, flags=re.DOTALL)
-    if match is None:
-        tight = re.sub(r"\s*=\s*", "=", text.strip(), count=1)
-        hint = f" Write it without spaces: --set {tight}" if tight != text and "=" in tight else ""
-        raise UsageError(f"--set {text!r} is not of the form key=value or method.key=value.{hint}")
-    return match[1] or "", match[2], match[3]
-
-
-def _several(text: str) -> str:
-    """A hint where somebody gave several settings to one --set."""
-    parts = text.split(",")
-    if len(parts) > 1 and all(re.match(r"[\w:.]+=", part.strip()) for part in parts):
-        return " Each setting has a --set of its own: " + " ".join(f"--set {part.strip()}" for part in parts)
-    return ""
-
-
-def _unknown(owner: str, key: str, methods: Sequence[str], protocols: Sequence[str]) -> str:
-    cards = {name: METHODS.card(name) for name in methods} | {name: PROTOCOLS.card(name) for name in protocols}
-    if owner and owner not in cards and owner != RECIPE:
-        return _stranger(owner, methods, protocols)
-    if owner == RECIPE:
-        known = list(recipe_options())
-    elif owner:
-        known = [*cards[owner].options, *(recipe_options() if owner in methods else ())]
-    else:
-        known = [*recipe_options(), *SPEC_SETTINGS, *(name for card in cards.values() for name in card.options)]
-    whose = "Neither the recipe nor a method or protocol asked for has an"
-    if owner:
-        whose = "The recipe has no" if owner == RECIPE else f"{owner} has no"
-    return f"{whose} option {key!r}. {suggest(key, known)}"
-
-
-def _stranger(owner: str, methods: Sequence[str], protocols: Sequence[str]) -> str:
-    """Why nobody asked for is called so: not asked for, or no such name at all."""
-    for kind, registry, asked in (("method", METHODS, methods), ("protocol", PROTOCOLS, protocols)):
-        if owner in registry:
-            named = f" ({', '.join(asked)})" if asked else f": name it with --{kind}"
-            return f"{owner} is not among the {kind}s asked for{named}."
-    names = [*methods, *protocols, *METHODS.names(), *PROTOCOLS.names()]
-    return f"There is no method or protocol {owner!r}. {suggest(owner, names)}"
 
 
 def native_size(backbone: str) -> int:

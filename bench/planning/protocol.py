@@ -14,6 +14,7 @@ from bench.core.spec import Recipe, RunSpec, Scalar, Target, recipe_options
 from bench.planning.choices import NESTED, Choices, origin_text
 from bench.planning.fitting import check_size, fitted, with_native_size
 from bench.planning.presets import Preset
+from bench.planning.setting_texts import RECIPE
 from bench.planning.usual import (
     OWN,
     own_recipe,
@@ -45,6 +46,10 @@ def _targets(tests: Sequence[str]) -> tuple[Target, ...]:
 
 def _items(values: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
     return tuple(sorted(values.items()))
+
+
+def _has_its_own(asked: str, value: str) -> str:
+    return f"{asked} was asked for, and the protocol has its own: {value}. Leave one of them out."
 
 
 Sizer = Callable[[str, Mapping[str, Scalar], str, int], Mapping[str, Scalar]]
@@ -79,7 +84,8 @@ class Request:
     """What bench.toml sets of the options of methods, for those that a protocol chooses itself."""
     common: Mapping[str, Any] = field(default_factory=dict)
     standing: frozenset[str] = frozenset()
-    """What of `common` nobody typed: a protocol that has its own goes before it."""
+    """What of `common` and, as "recipe.lr" and "glia.lr", of the recipe nobody typed: a protocol that has its own goes
+    before it."""
     tuned: Choices = field(default_factory=Choices)
     own_recipes: bool = False
     """Whether every method whose paper has a recipe of its own is trained by that."""
@@ -144,10 +150,7 @@ class Request:
         for name, value in changes.items():
             asked = UNASKED.get(name) if name in self.standing else self.common.get(name)
             if asked not in (None, value, UNASKED.get(name)):
-                raise UsageError(
-                    f"{name}={asked} was asked for, and the protocol has its own: {name}={value}. Leave "
-                    "one of them out."
-                )
+                raise UsageError(_has_its_own(f"{name}={asked}", f"{name}={value}"))
         return what_is_read(method, {**usual, **self.common, **changes})
 
     def _settled(
@@ -160,6 +163,7 @@ class Request:
         origin: str,
     ) -> dict[str, Any]:
         """Everything of a run but what it is tested on and its split."""
+        self._refuse_another_recipe(method.name, in_recipe)
         fixed = {**self.recipe, **self.recipes.get(method.name, {}), **in_recipe}
         _refuse_half_of_what_was_chosen(method, chosen, fixed, sized=bool(whole.get("budget")))
         own = self.own_recipes and bool(own_recipe(method.name))
@@ -178,6 +182,14 @@ class Request:
             "preset": self.preset.name,
         }
         return {**about, **whole}
+
+    def _refuse_another_recipe(self, method: str, in_recipe: Mapping[str, Scalar]) -> None:
+        """What was typed of a recipe is not dropped where a protocol has its own."""
+        of_one = self.recipes.get(method, {})
+        for name, value in in_recipe.items():
+            owner, asked = (method, of_one[name]) if name in of_one else (RECIPE, self.recipe.get(name, value))
+            if asked != value and f"{owner}.{name}" not in self.standing:
+                raise UsageError(_has_its_own(f"{owner}.{name}={asked}", f"{name}={value}"))
 
     def _native(self, backbone: str) -> int:
         """What size a backbone was pretrained at."""

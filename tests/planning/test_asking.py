@@ -4,7 +4,7 @@ import pytest
 
 from bench.core.errors import UsageError
 from bench.core.registry import PROTOCOLS
-from bench.planning.plan import Ask, make_plan
+from bench.planning.plan import Ask, Settings, make_plan
 from bench.planning.protocol import Request
 
 PLUGIN = '''
@@ -28,11 +28,11 @@ def hurried(tmp_path, monkeypatch):
     monkeypatch.setattr(PROTOCOLS, "_targets", dict(PROTOCOLS._table()))
     monkeypatch.setattr(PROTOCOLS, "_origin", dict(PROTOCOLS._origin))
 
-    def planned(plan=SOUND, says="return []"):
+    def planned(plan=SOUND, says="return []", **asked):
         path = tmp_path / "hurried.py"
         path.write_text(PLUGIN.format(plan=plan, says=says))
         PROTOCOLS.add_plugin(path)
-        return make_plan(Ask(("ridge",), ("hurried",), "demo"))
+        return make_plan(Ask(("ridge",), ("hurried",), "demo", **asked))
 
     return planned
 
@@ -67,6 +67,16 @@ def test_so_is_what_it_says_of_its_runs(hurried):
 
 def test_runs_may_be_given_one_by_one(hurried):
     assert len(hurried(SOUND.replace("return", "yield from")).specs) == 1
+
+
+@pytest.mark.parametrize("typed", ["ridge.epochs=5", "recipe.epochs=5"])
+def test_its_own_recipe_is_not_put_in_the_place_of_what_was_typed(hurried, typed):
+    own = SOUND.replace(", 0)]", ", 0, recipe={'epochs': 1, 'seed': 3})]")
+    with pytest.raises(UsageError, match=f"{typed} was asked for, and the protocol has its own: epochs=1. Leave one"):
+        hurried(own, settings=(typed,))
+    assert hurried(own, settings=("epochs=1",)).specs[0].recipe.epochs == 1
+    standing = Settings(recipe={"epochs": 5}, recipes={"ridge": {"epochs": 7}})
+    assert hurried(own, file=standing, seeds=2).specs[0].recipe.epochs == 1, "bench.toml is for whatever takes it"
 
 
 def test_a_mistake_of_our_own_is_not_called_the_users(monkeypatch):
