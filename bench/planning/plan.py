@@ -333,9 +333,23 @@ def _take(
                 taken = True
     if not taken and owner in methods and key in recipe:
         settings.recipes.setdefault(owner, {})[key], taken = recipe_value(recipe[key], value), True
+    if taken and not owner and key in SPEC_SETTINGS:
+        _refuse_half_of_it(key, value, protocols)
     if not taken and not owner and key in SPEC_SETTINGS:
         settings.spec[key], taken = Option(key, SPEC_SETTINGS[key], None).parse(value), True
     return taken
+
+
+def _refuse_half_of_it(key: str, value: str, protocols: Sequence[str]) -> None:
+    """A field of runs that some of the protocols have as an option would be set for their runs alone."""
+    takers = [name for name in protocols if key in PROTOCOLS.card(name).options]
+    others = [name for name in protocols if name not in takers]
+    if takers and others:
+        typed = " and ".join(f"--set {name}.{key}={value}" for name in takers)
+        raise UsageError(
+            f"--set {key}={value} would be for {' and '.join(takers)} alone: write {typed}, or ask for "
+            f"{', '.join(others)} in a command of its own."
+        )
 
 
 def native_size(backbone: str) -> int:

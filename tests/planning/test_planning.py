@@ -46,6 +46,16 @@ def test_a_recipe_key_may_be_set_for_one_method_alone():
     assert {s.method: s.recipe.lr for s in one} == {"peft:dora": 0.5, "lora": 2e-3}
 
 
+def test_what_is_set_of_runs_is_refused_where_it_would_reach_one_protocol_of_two():
+    on_own = {"train_on": ("near",), "test_on": ("far",), "splits": 1}
+    for name in ("cross", "gmad"):
+        assert {spec.source for spec in plan("source=all", protocols=(name,), **on_own).specs} == {"all"}
+    with pytest.raises(UsageError, match=r"be for cross alone: write --set cross\.source=all, or ask for gmad in a"):
+        plan("source=all", protocols=("cross", "gmad"), **on_own)
+    both = plan("cross.source=all", protocols=("cross", "gmad"), **on_own)
+    assert {spec.source for spec in both.specs} == {"all", "split"}
+
+
 @pytest.mark.parametrize("setting", ["warmup=100", "hyperiqa.warmup=100"])
 def test_a_warmup_that_a_methods_own_schedule_does_not_read_is_said_to_do_nothing(setting):
     said = "warmup does nothing to hyperiqa: under schedule=own a method has its own start."
