@@ -170,7 +170,8 @@ def _request(
         settings.recipe["selection"] = recipe_options()["selection"].parse(ask.selection)
     if 0 < ask.limit < LEAST_IMAGES:
         raise UsageError(f"--limit {ask.limit} leaves nothing to split: use at least {LEAST_IMAGES} images.")
-    rules = {str(settings.spec.get("split_rule", preset.rule_for(name))) for name in ask.datasets or preset.main}
+    trained = ask.train_on or ask.datasets or preset.main
+    rules = {str(settings.spec.get("split_rule", preset.rule_for(name))) for name in trained}
     known = min(map(splits_in, rules))
     splits = min([ask.splits, *filter(None, map(splits_in, rules))]) if "splits" in ask.standing else ask.splits
     return files, Request(

@@ -151,6 +151,10 @@ def test_a_number_of_splits_that_stands_in_bench_toml_holds_as_far_as_the_rule_h
     fewer = plan(**standing | {"splits": 2})
     assert ({spec.split for spec in fewer.specs}, fewer.said) == ({0, 1}, ())
     assert len(plan(**standing, preset="paper").specs) == 5, "random splits are as many as are wanted"
+    own = standing | {"protocols": ("cross",), "datasets": (), "test_on": ("far",)}
+    made = plan(**own, train_on=("near",))
+    assert (len(made.specs), made.said) == (5, ()), "sets that are trained on count, not those of the preset"
+    assert len(plan(**own, train_on=("demo_a",)).specs) == 3
     with pytest.raises(UsageError, match="has the splits 0 to 2, not 3"):
         plan(**standing | {"standing": frozenset()})
 
