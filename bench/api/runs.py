@@ -90,7 +90,7 @@ def _planned(
     from bench.cli.config import file_settings
     from bench.cli.console import note
     from bench.cli.invocation import runtime_of
-    from bench.cli.preflight import look_ahead
+    from bench.cli.preflight import look_ahead, tell_of
     from bench.cli.split_files import with_split_rule
     from bench.planning.plan import Ask, make_plan
 
@@ -110,6 +110,7 @@ def _planned(
     plan = make_plan(ask)
     runtime = runtime_of(whole, [Path(path) for path in plugins], weight_files=plan.weight_files)
     plan = look_ahead(plan, runtime, note)
+    tell_of(plan, note)
     check_precision(plan.specs, runtime.device)
     return plan, runtime
 

@@ -68,6 +68,16 @@ def look_ahead(plan: Plan, runtime: Runtime, tell: Tell) -> Plan:
     return _within(plan, lacking, contents, tell)
 
 
+def tell_of(plan: Plan, tell: Tell) -> None:
+    """What was left out of a plan, and what is said of its runs."""
+    if plan.left_out:
+        tell(f"Not configured, so left out: {', '.join(plan.left_out)}.")
+    for why in plan.unfit:
+        tell(f"Left out: {why}.")
+    for line in plan.said:
+        tell(line)
+
+
 def _sources(plan: Plan, runtime: Runtime) -> dict[str, DatasetSource]:
     """The loader of every set; missing ones are refused together."""
     from bench.data.locate import source_of

@@ -351,6 +351,15 @@ def test_method_and_protocol_are_those_of_the_configuration_or_of_the_call(home,
     assert asked == [(("mean",), ("matrix",)), (("linear_probe",), ("main",))]
 
 
+def test_what_a_plan_leaves_out_is_told_as_the_command_tells_it(home, holiday, capsys):
+    (home / "bench.toml").write_text("[run]\nsplits = 5\n")
+    folds = TOY | {"settings": RECIPE | {"split_rule": "kfold:3"}}
+    bench.run("mean", data=holiday, **folds)
+    assert "bench.toml asks for 5 splits, and there are 3" in capsys.readouterr().err
+    bench.run("mean", data=holiday, quiet=True, **folds)
+    assert capsys.readouterr().err == ""
+
+
 def test_a_tracker_that_cannot_be_had_is_refused_before_any_run(home, holiday, capsys):
     (home / "bench.toml").write_text('[run]\nlog = "nosuchtracker"\n')
     with pytest.raises(UsageError, match="there is no module nosuchtracker here"):

@@ -166,11 +166,12 @@ def _looked_at(
 ) -> Plan:
     """The plan without what cannot be, said once; what this machine cannot do is refused here."""
     from bench.cli.checks import check_graphs, check_jobs, check_packs, check_precision, warn_of_shared_pictures
-    from bench.cli.preflight import look_ahead
+    from bench.cli.preflight import look_ahead, tell_of
 
     tell = silenced if quiet else note
     plan = look_ahead(plan, runtime, tell)
     _announce(config, plan, tell)
+    tell_of(plan, tell)
     if config["executor"] == "serial":  # a cluster's machines are not this one
         check_precision(plan.specs, runtime.device)
         check_graphs(runtime)
@@ -235,9 +236,3 @@ def _announce(config: Config, plan: Plan, tell: Callable[[str], None]) -> None:
     else:
         sets = ", ".join(sorted({s.train for s in plan.specs}))
         tell(f"Preset paper: {counted(len(plan.specs), 'run')} over {sets}.")
-    if plan.left_out:
-        tell(f"Not configured, so left out: {', '.join(plan.left_out)}.")
-    for why in plan.unfit:
-        tell(f"Left out: {why}.")
-    for line in plan.said:
-        tell(line)
