@@ -28,7 +28,7 @@ SPEC_MEANINGS = {
 
 def parsed(text: str) -> tuple[str, str, str]:
     """(owner, key, value) of `key=value` or `owner.key=value`."""
-    match = re.fullmatch(r"(?:([\w:]+)\.)?(\w+)=(.*)", text, flags=re.DOTALL)
+    match = re.fullmatch(r"(?:([^.=\s]+)\.)?(\w+)=(.*)", text, flags=re.DOTALL)
     if match is None:
         tight = re.sub(r"\s*=\s*", "=", text.strip(), count=1)
         hint = f" Write it without spaces: --set {tight}" if tight != text and "=" in tight else ""
@@ -39,7 +39,7 @@ def parsed(text: str) -> tuple[str, str, str]:
 def several(text: str) -> str:
     """A hint where somebody gave several settings to one --set."""
     parts = text.split(",")
-    if len(parts) > 1 and all(re.match(r"[\w:.]+=", part.strip()) for part in parts):
+    if len(parts) > 1 and all(re.match(r"[^=\s]+=", part.strip()) for part in parts):
         return " Each setting has a --set of its own: " + " ".join(f"--set {part.strip()}" for part in parts)
     return ""
 

@@ -46,6 +46,11 @@ def test_a_recipe_key_may_be_set_for_one_method_alone():
     assert {s.method: s.recipe.lr for s in one} == {"peft:dora": 0.5, "lora": 2e-3}
 
 
+def test_a_variant_may_be_called_by_any_name():
+    for name in ("pyiqa:musiq-ava", "pyiqa:clipiqa+"):
+        assert {spec.recipe.test_views for spec in plan(f"{name}.test_views=3", methods=(name, "mean")).specs} == {3, 4}
+
+
 def test_what_is_set_of_runs_is_refused_where_it_would_reach_one_protocol_of_two():
     on_own = {"train_on": ("near",), "test_on": ("far",), "splits": 1}
     for name in ("cross", "gmad"):
