@@ -48,6 +48,15 @@ def untyped(**typed: Any) -> frozenset[str]:
     return frozenset(name for name, value in typed.items() if not value)
 
 
+def refuse_said_twice(settings: Sequence[str], **flags: str) -> None:
+    """Refuse a flag beside a `--set` of the same thing, of which one would be dropped."""
+    for name, value in flags.items():
+        said = [text for text in settings if text.partition("=")[0] in (name, f"recipe.{name}")]
+        if value and said:
+            flag = f"--{name.replace('_', '-')} {value}"
+            raise UsageError(f"{flag} and --set {said[0]} say the same thing: leave one out.")
+
+
 def words_of(given: str | Sequence[str] | None) -> tuple[str, ...]:
     """The words of an option that may be given never, once or several times, and each time as a list with commas.
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.cli.console import grid, note, say
+from bench.cli.invocation import refuse_said_twice
 from bench.core.errors import UsageError
 from bench.core.files import expanded
 from bench.core.mixes import is_mix
@@ -29,9 +30,7 @@ def with_split_rule(
 
     `sets` are those that the user named to train on: a file is about one.
     """
-    said = [text for text in settings if text.startswith("split_rule=")]
-    if split_rule and said:
-        raise UsageError(f"--split-rule {split_rule} and --set {said[0]} say the same thing: leave one out.")
+    refuse_said_twice(settings, split_rule=split_rule)
     texts = [*settings, *([f"split_rule={split_rule}"] if split_rule else [])]
     return tuple(_kept(text, sets, config, partial=partial) for text in texts)
 

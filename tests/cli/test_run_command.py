@@ -57,6 +57,17 @@ def test_names_in_the_configuration_are_used_and_replaced_by_those_typed(home):
     assert "1 run planned" in bench("run", "-m", "vpt", *flags).output
 
 
+def test_a_flag_beside_a_setting_of_the_same_thing_is_refused_and_neither_is_dropped(home):
+    for flag, setting in (
+        (["--size", 112], "size=140"),
+        (["--selection", "val"], "recipe.selection=oracle"),
+        (["--split-rule", "images"], "split_rule=random"),
+    ):
+        result = bench("run", "-m", "lora", "-d", "near", *flag, "--set", setting, "--dry-run")
+        assert result.exit_code == 2
+        assert f"{flag[0]} {flag[1]} and --set {setting} say the same thing: leave one out." in result.output
+
+
 def test_bare_words_are_answered_with_how_several_names_are_written(home):
     for words, said in (
         (["-m", "glia", "lora", "vpt"], "Several names are written with commas: -m glia,lora,vpt"),

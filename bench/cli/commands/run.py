@@ -15,7 +15,7 @@ from bench.cli.commands.options import Device, Jobs, Plugin, ResultsFolder
 from bench.cli.config import file_settings
 from bench.cli.console import DEBUG, friendly, note, silenced
 from bench.cli.help import HelpCommand
-from bench.cli.invocation import configure, parsed, runtime_of, untyped, words_of
+from bench.cli.invocation import configure, parsed, refuse_said_twice, runtime_of, untyped, words_of
 from bench.core.errors import UsageError
 from bench.core.progress import counted
 
@@ -120,13 +120,14 @@ def run(
     typed |= {"executor": executor, "address": address, "jobs": jobs}
     config = configure(plugin, **parsed(typed))
     sources = words_of(train_on)
+    refuse_said_twice(settings or (), size=size, selection=selection or "")
     settings = [*(settings or ()), *([f"recipe.size={size}"] if size else [])]
     ask = Ask(
         methods=words_of(config["method"]),
         protocols=words_of(config["protocol"]),
         preset=config.preset,
         backbone=config["backbone"],
-        standing=untyped(backbone=backbone, splits=splits),
+        standing=untyped(method=method, backbone=backbone, splits=splits),
         datasets=words_of(dataset),
         splits=config["splits"],
         seeds=config["seeds"],
