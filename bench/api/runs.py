@@ -73,7 +73,8 @@ def run(
     asked |= {"protocols": words(protocol) or words(whole["protocol"])}
     asked |= {"train_on": words(train_on), "test_on": words(test_on), "weights": str(weights)}
     with contextlib.redirect_stderr(io.StringIO()) if quiet else contextlib.nullcontext():
-        plan, runtime = _planned(whole, asked, settings or {}, untyped(backbone=backbone, splits=splits), plugins)
+        standing = untyped(method=words(methods), backbone=backbone, splits=splits)
+        plan, runtime = _planned(whole, asked, settings or {}, standing, plugins)
         _made(plan, runtime, whole)
     return _numbers_of(plan, runtime)
 

@@ -22,7 +22,7 @@ from bench.planning.fitting import recipe_value
 from bench.planning.members import in_order, stands_on_runs, without_misled
 from bench.planning.presets import Preset, preset_named
 from bench.planning.protocol import MethodChoice, Request, merge
-from bench.planning.refusals import Wanted, refuse_what_is_dropped, refuse_what_no_table_shows
+from bench.planning.refusals import Wanted, idle_methods, refuse_what_is_dropped, refuse_what_no_table_shows
 from bench.planning.setting_texts import RECIPE, SPEC_SETTINGS, parsed, several, unknown
 from bench.planning.unfit import without_unfit
 from bench.planning.usual import idle_warmup
@@ -109,6 +109,7 @@ def make_plan(ask: Ask) -> Plan:
     planned, misled = without_misled(planned, ask.methods)
     by_protocol = {name: [spec for n, specs in planned if n == name for spec in specs] for name in names}
     refuse_what_is_dropped(by_protocol, Wanted(request, settings.protocols, runs_of), ask.methods)
+    idle = idle_methods(ask.methods, by_protocol) if "method" in ask.standing else []
     specs = [spec for _, some in planned for spec in some]
     _refuse_parts_of_fixed_splits(specs)
     return Plan(
@@ -119,7 +120,7 @@ def make_plan(ask: Ask) -> Plan:
         asked_by=_asked_by(by_protocol),
         left_out=tuple(sorted(request.sets.left_out)),
         splits_named=bool(ask.splits),
-        unfit=(*fileless, *unsized, *unfit, *misled),
+        unfit=(*fileless, *unsized, *unfit, *misled, *idle),
         said=(
             *_said_of_splits(ask, request),
             *idle_warmup(specs, request.recipe, request.recipes),

@@ -55,8 +55,9 @@ def refuse_what_is_dropped(by_protocol: Mapping[str, Sequence[RunSpec]], wish: W
     if wish.request.common.get("cnn_weights") and all(spec.cnn_weights == "pretrained" for spec in specs):
         raise UsageError("--cnn-weights: none of the planned methods has a CNN that it names. Leave it out.")
     named = wish.request.sets
+    typed = () if "method" in wish.request.standing else methods
     unused = {
-        "--method": set(methods) - {"all", *(spec.method for spec in specs)},
+        "--method": _not_run(typed, specs),
         "--dataset": set(wish.request.datasets) - {name for spec in specs for name in spec.datasets},
         "--train-on": _not_trained_on(named.sources, specs),
         "--test-on": set(named.targets) - {test.dataset for spec in specs for test in spec.tests},
@@ -64,6 +65,16 @@ def refuse_what_is_dropped(by_protocol: Mapping[str, Sequence[RunSpec]], wish: W
     for flag, names in unused.items():
         if names:
             raise UsageError(f"No run of {' or '.join(by_protocol)} is planned for {flag} {','.join(sorted(names))}.")
+
+
+def idle_methods(methods: Sequence[str], by_protocol: Mapping[str, Sequence[RunSpec]]) -> list[str]:
+    """Why methods that stand in bench.toml are left out: it is for whatever takes it, and these no run takes."""
+    idle = _not_run(methods, [spec for specs in by_protocol.values() for spec in specs])
+    return [f"{name} of bench.toml: no run of {' or '.join(by_protocol)} is planned for it" for name in sorted(idle)]
+
+
+def _not_run(methods: Sequence[str], specs: Sequence[RunSpec]) -> set[str]:
+    return set(methods) - {"all", *(spec.method for spec in specs)}
 
 
 def _not_trained_on(sources: Sequence[str], specs: Sequence[RunSpec]) -> set[str]:
@@ -116,7 +127,8 @@ def _changes(request: Request, options: Settings) -> list[tuple[str, Request, Se
     """Each wish as it would be typed, with the request and the options without it."""
     changes: list[tuple[str, Request, Settings]] = []
     if request.methods:
-        typed = f"--method {','.join(method.name for method in request.methods)}"
+        names = ",".join(method.name for method in request.methods)
+        typed = f"[run] method={names} of bench.toml" if "method" in request.standing else f"--method {names}"
         changes.append((typed, replace(request, methods=()), options))
     if request.datasets:
         changes.append((f"--dataset {','.join(request.datasets)}", replace(request, datasets=()), options))

@@ -67,6 +67,18 @@ def test_a_backbone_that_stands_in_bench_toml_is_for_the_protocols_that_take_one
     assert {spec.backbone for spec in plan("main", "lora", **standing).specs} == {SMALL}
 
 
+def test_a_method_that_stands_in_bench_toml_is_for_the_protocols_that_take_it():
+    standing = {"standing": frozenset({"method"}), "datasets": ("koniq10k",)}
+    made = plan("components", "glia", "lora", **standing)
+    assert ({spec.method for spec in made.specs}, made.unfit) == (
+        {"glia"},
+        ("lora of bench.toml: no run of components is planned for it",),
+    )
+    assert plan("main", "glia", "lora", **standing).unfit == ()
+    with pytest.raises(UsageError, match=r"no run with \[run\] method=lora of bench\.toml; without it there are"):
+        plan("components", "lora", **standing)
+
+
 def test_the_budget_that_was_typed_is_that_of_every_matched_strategy():
     assert {spec.budget for spec in plan("strategies_matched", "lora", budget="1M").specs} == {1_000_000}
     with pytest.raises(UsageError, match="budget=1000000 was asked for, and the protocol has its own: budget=2000000"):
