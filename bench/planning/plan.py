@@ -320,6 +320,14 @@ def sort_settings(texts: Sequence[str], methods: Sequence[str], protocols: Seque
     return settings
 
 
+def keys_set_for(ask: Ask, method: str) -> set[str]:
+    """What a command line and bench.toml set of a method's options and its recipe."""
+    flags = sort_settings(ask.settings, expand_methods(ask.methods), ask.protocols)
+    recipe = {**ask.file.recipe, **flags.recipe} | ({"selection": ask.selection} if ask.selection else {})
+    own = [part.get(method, {}) for each in (ask.file, flags) for part in (each.recipes, each.methods)]
+    return {key for settings in (recipe, *own) for key in settings}
+
+
 def _take(
     settings: Settings, owner: str, key: str, value: str, methods: Sequence[str], protocols: Sequence[str]
 ) -> bool:

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from bench.planning.choices import Trial, write_choices
 from tests.cli.calls import GLIA_FLAGS, SEARCH_FLAGS, bench
 from tests.world import TINY
 
@@ -72,6 +73,17 @@ def test_what_is_set_goes_before_what_was_tuned_and_that_is_said(home):
     assert "What you set goes before what was tuned: lr of linear_probe." in said
     assert "Not tuned" not in said
     assert "goes before" not in planned("--backbone", TINY)
+
+
+def test_what_nobody_set_is_not_said_to_go_before_what_was_tuned(home):
+    for name, settings in (("near", {"lr": 1e-3, "rank": 2}), ("far", {"lr": 1e-3})):
+        write_choices(home / "results", "demo", "lora", name, {0: [Trial(settings, 0.5)]})
+    flags = ["-m", "lora", "-p", "main", "--preset", "demo", "--splits", 1, "--weights", "random", "--recipe", "tuned"]
+    for sets in ("near,far", "far,near"):
+        plain, changed = (bench("run", *flags, "-d", sets, *words, "--dry-run") for words in ([], ["--set", "rank=4"]))
+        assert (plain.exit_code, changed.exit_code) == (0, 0), plain.output
+        assert "goes before" not in plain.stderr
+        assert "What you set goes before what was tuned: rank of lora." in " ".join(changed.stderr.split())
 
 
 def test_choices_that_do_not_say_what_they_were_made_with_are_used_without_a_note(home):

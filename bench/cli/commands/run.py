@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bench.cli.config import Config
     from bench.core.runtime import Runtime
     from bench.planning.choices import Choices
-    from bench.planning.plan import Plan
+    from bench.planning.plan import Ask, Plan
 
 
 class RunCommand(HelpCommand):
@@ -148,7 +148,7 @@ def run(
     plan = make_plan(ask)
     runtime = runtime_of(config, plugin, weight_files=plan.weight_files, use_cache=not no_cache, partial=partial)
     if recipe == "tuned":
-        _tell_of_untuned(ask.tuned, plan, silenced if quiet else note)
+        _tell_of_untuned(ask, plan, silenced if quiet else note)
         _tell_of_other_networks(ask.tuned, plan, silenced if quiet else note)
     plan = _looked_at(plan, runtime, config, check_overlap=check_overlap, dry_run=dry_run, quiet=quiet)
     if dry_run:
@@ -198,14 +198,18 @@ def _tuned(recipe: str, config: Config) -> Choices:
     return read_choices(Path(config["results"]), config.preset)
 
 
-def _tell_of_untuned(tuned: Choices, plan: Plan, tell: Callable[[str], None]) -> None:
+def _tell_of_untuned(ask: Ask, plan: Plan, tell: Callable[[str], None]) -> None:
     """Name the methods for which nothing was chosen, and whose choices give way to what the user set."""
     from bench.planning.choices import chosen_keys
+    from bench.planning.plan import keys_set_for
     from bench.planning.tuning import has_rate
 
-    methods = {spec.method: chosen_keys(spec.recipe_from)[1] for spec in plan.specs}
-    outdone = {name: sorted(tuned.settings_of(name) - set(keys)) for name, keys in methods.items()}
-    if said := "; ".join(f"{', '.join(keys)} of {name}" for name, keys in sorted(outdone.items()) if keys):
+    tuned, methods = ask.tuned, {spec.method for spec in plan.specs}
+    could_be = {name: tuned.settings_of(name) & keys_set_for(ask, name) for name in methods}
+    outdone: dict[str, set[str]] = {name: set() for name in methods}
+    for spec in plan.specs:
+        outdone[spec.method] |= could_be[spec.method] - set(chosen_keys(spec.recipe_from)[1])
+    if said := "; ".join(f"{', '.join(sorted(keys))} of {name}" for name, keys in sorted(outdone.items()) if keys):
         tell(f"What you set goes before what was tuned: {said}.")
     untuned = ",".join(sorted(name for name in methods if not tuned.settings_of(name) and has_rate(name)))
     if untuned:
