@@ -69,11 +69,11 @@ class Wish:
 def run_searches(wish: Wish, results: Path, make_runtime: MakeRuntime, jobs: int | str = 1) -> int:
     """One search for each method; the exit code says whether candidates failed, or that somebody stopped it."""
     code = 0
-    for method in _tunable(wish, make_runtime):
+    for planned in _planned(wish, results, make_runtime):
         try:
-            outcome = run_search(method, wish, results, make_runtime, jobs)
+            outcome = run_search(planned, results, jobs)
         except RunError as error:  # the others are tuned all the same
-            note(f"Error: {method}: {error}")
+            note(f"Error: {planned.search.method}: {error}")
             outcome = error.exit_code
         if outcome == STOPPED:
             return STOPPED
@@ -84,12 +84,11 @@ def run_searches(wish: Wish, results: Path, make_runtime: MakeRuntime, jobs: int
 def preview_searches(wish: Wish, results: Path, make_runtime: MakeRuntime) -> None:
     """Print what would be tried for each method, and about how long that takes."""
     rows, pending = [], []
-    for method in _tunable(wish, make_runtime):
-        planned = _planned(method, wish, results, make_runtime)
-        untried = planned.pending()
+    for planned in _planned(wish, results, make_runtime):
+        search, untried = planned.search, planned.pending()
         pending += untried
         done = len(planned.tried) - len(untried)
-        rows.append((method, planned.search.dataset, planned.each, planned.splits, done, len(untried)))
+        rows.append((search.method, search.dataset, planned.each, planned.splits, done, len(untried)))
         store, runtime = planned.store, planned.runtime
     grid(("method", "chosen on", "candidates", "splits", "tried", "to try"), rows, title="Searches")
     say(f"{counted(len(pending), 'candidate')} to try.")
@@ -146,22 +145,24 @@ class Planned:
         return self.store.pending([candidate.spec for candidate in self.tried])
 
 
-def _planned(method: str, wish: Wish, results: Path, make_runtime: MakeRuntime) -> Planned:
+def _planned(wish: Wish, results: Path, make_runtime: MakeRuntime) -> list[Planned]:
+    """The searches of all methods before the first of them; what would fail later is refused, as `bench run` does."""
+    methods = _tunable(wish, make_runtime)
     store = Store(results / "tuning")
     runtime = make_runtime(results=store.root, keep_weights="never", log="")
-    search, files = _search(method, wish, runtime.data)
-    runtime = replace(runtime, weight_files=files)
-    return Planned(
-        search, store, runtime, _possible(candidates(search), search, runtime, splits_named=bool(wish.splits))
-    )
+    asked = [_search(method, wish, runtime.data) for method in methods]
+    runtime = replace(runtime, weight_files={token: path for _, files in asked for token, path in files.items()})
+    searches = [search for search, _ in asked]
+    tried = _possible(searches, wish, runtime)
+    each = {search.method: [one for one in tried if one.spec.method == search.method] for search in searches}
+    return [Planned(search, store, runtime, each[search.method]) for search in searches if each[search.method]]
 
 
-def run_search(method: str, wish: Wish, results: Path, make_runtime: MakeRuntime, jobs: int | str = 1) -> int:
+def run_search(planned: Planned, results: Path, jobs: int | str = 1) -> int:
     """Try every candidate in every split, print and write down how each did; the exit code says whether some failed.
 
     One that diverged has not failed: that its rate is too high is what was asked.
     """
-    planned = _planned(method, wish, results, make_runtime)
     search, store, tried, pending = planned.search, planned.store, planned.tried, planned.pending()
     note(
         f"{counted(len(tried), 'candidate')} for {search.method} on {search.dataset}, {planned.each} in each of "
@@ -231,10 +232,25 @@ def _search(method: str, wish: Wish, data: Mapping[str, Any]) -> tuple[Search, d
     return search, files | named
 
 
-def _possible(tried: Sequence[Candidate], search: Search, runtime: Runtime, *, splits_named: bool) -> list[Candidate]:
-    """The candidates that can be tried; what would fail one by one is refused at once, as `bench run` does."""
+def _possible(searches: Sequence[Search], wish: Wish, runtime: Runtime) -> list[Candidate]:
+    """The candidates that can be tried. Of methods that came by "all" the others are left out with a note."""
+    unnamed = frozenset(search.method for search in searches) - set(wish.methods)
+    tried: list[Candidate] = []
+    left_out: list[str] = []
+    for search in searches:
+        try:
+            tried += candidates(search)
+        except UsageError as error:
+            if search.method not in unnamed:
+                raise
+            left_out.append(str(error).removesuffix("."))
+    if not tried:
+        raise UsageError(f"{left_out[0]}.")
     specs = tuple(candidate.spec for candidate in tried)
-    plan = look_ahead(Plan(specs, (), search.preset, splits_named=splits_named), runtime, note)
+    wanted = Plan(specs, (), searches[0].preset, splits_named=bool(wish.splits), unnamed=unnamed)
+    plan = look_ahead(wanted, runtime, note)
+    for why in dict.fromkeys([*left_out, *plan.unfit]):
+        note(f"Left out: {why}.")
     possible = set(plan.specs)
     return [candidate for candidate in tried if candidate.spec in possible]
 

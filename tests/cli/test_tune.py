@@ -113,8 +113,9 @@ def test_a_method_with_nothing_to_choose_is_refused_before_any_is_tried(home, wo
 
 def test_of_all_methods_those_with_nothing_to_choose_are_left_out_with_a_note(home, monkeypatch):
     searched = []
-    monkeypatch.setattr("bench.cli.search.run_search", lambda method, *_: searched.append(method) or 0)
-    result = bench("tune", "all", "--backbone", TINY, *QUICK)
+    monkeypatch.setattr("bench.cli.search.run_search", lambda planned, *_: searched.append(planned.search.method) or 0)
+    monkeypatch.setattr("bench.cli.search.look_ahead", lambda plan, *_: plan)  # which builds every model
+    result = bench("tune", "all", "--backbone", TINY, *QUICK, *GLIA_FLAGS)
     assert result.exit_code == 0, result.output
     assert {"adapter", "glia", "lora"} <= set(searched)
     assert not {"ridge", "mean", "brisque"} & set(searched)
@@ -190,3 +191,22 @@ def test_a_rate_or_value_that_is_named_twice_is_tried_once(home):
     twice = ["--lr", "1e-3,0.001,1e-2", "--option", "rank=2,2", "--dry-run", "--backbone", TINY]
     result = bench("tune", "lora", *twice, *WHERE, "--set", "size=32")
     assert "2 candidates to try." in result.stdout
+
+
+def test_what_one_method_cannot_do_is_refused_before_any_search_begins(home):
+    values = ["--lr", "1e-2", "--option", "rank=2,8", "--backbone", TINY]
+    result = bench("tune", "lora,glia", *values, *QUICK, *GLIA_FLAGS[:4], "--set", "glia.heads=4")
+    assert result.exit_code == 2, result.output
+    assert "glia: heads=4 does not divide rank=2" in " ".join(result.output.split())
+    assert not (home / "results").exists()
+
+
+def test_of_all_methods_those_that_cannot_take_a_value_are_left_out_and_the_others_tuned(home, monkeypatch):
+    searched = []
+    monkeypatch.setattr("bench.cli.search.run_search", lambda planned, *_: searched.append(planned.search.method) or 0)
+    values = ["--lr", "1e-2", "--option", "rank=2,8", "--backbone", TINY]
+    result = bench("tune", "all", *values, *QUICK, *GLIA_FLAGS[:4], "--set", "glia.heads=4")
+    assert result.exit_code == 0, result.output
+    assert "Left out: glia: heads=4 does not divide rank=2: choose another." in " ".join(result.stderr.split())
+    assert "lora" in searched
+    assert "glia" not in searched
