@@ -38,6 +38,7 @@ from bench.planning.tuning import (
     usual_rates,
     why_nothing_to_choose,
 )
+from bench.planning.unfit import without_unfit
 from bench.planning.which_sets import WhichSets, sets_here
 from bench.records.store import Store
 from bench.records.times import Times
@@ -244,10 +245,12 @@ def _possible(searches: Sequence[Search], wish: Wish, runtime: Runtime) -> list[
             if search.method not in unnamed:
                 raise
             left_out.append(str(error).removesuffix("."))
-    if not tried:
+    every = [candidate.spec for candidate in tried]
+    ((_, specs),), unfit = without_unfit([("bench tune", every)], wish.methods, [wish.dataset], runtime.data)
+    left_out += unfit
+    if not specs:
         raise UsageError(f"{left_out[0]}.")
-    specs = tuple(candidate.spec for candidate in tried)
-    wanted = Plan(specs, (), searches[0].preset, splits_named=bool(wish.splits), unnamed=unnamed)
+    wanted = Plan(tuple(specs), (), searches[0].preset, splits_named=bool(wish.splits), unnamed=unnamed)
     plan = look_ahead(wanted, runtime, note)
     for why in dict.fromkeys([*left_out, *plan.unfit]):
         note(f"Left out: {why}.")

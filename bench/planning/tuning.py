@@ -16,6 +16,7 @@ from bench.core.errors import Diverged, UsageError
 from bench.core.registry import METHODS, stem_of
 from bench.core.spec import RunSpec, Scalar, Target, recipe_options
 from bench.planning.choices import Trial
+from bench.planning.members import stands_on_runs
 from bench.planning.plan import native_size, sort_settings
 from bench.planning.presets import Preset
 from bench.planning.protocol import MethodChoice, Request
@@ -40,6 +41,8 @@ def has_rate(method: str) -> bool:
 
 def why_nothing_to_choose(method: str, rates: str, option: str) -> str:
     """Why there are no candidates of a method with the rates and the option that somebody named; else ""."""
+    if option and stands_on_runs(method):
+        return f"{method} stands on the runs of other methods, and a search makes none of those"
     if not has_rate(method) and (rates or not option):
         how = "learns by a fit" if fact_of(method, "learns") == "fit" else "learns nothing"
         instead = "leave out --lr" if option else "--option names another setting"

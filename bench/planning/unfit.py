@@ -40,7 +40,7 @@ def without_unfit(
     there = {spec.method for _, specs in runs for spec in specs}
     refused = [one for one in out if one[0] in methods and (one[1] in sets or one[0] not in there)]
     if refused:
-        raise UsageError(f"{_said(*refused[0])}. Leave one of them out; --method all does.")
+        raise UsageError(f"{_said(*refused[0])}. Leave one of them out, as `all` does.")
     return runs, tuple(_said(*one) for one in out)
 
 

@@ -100,6 +100,8 @@ def test_choices_that_do_not_say_what_they_were_made_with_are_used_without_a_not
         (["ridge"], "ridge learns by a fit: there is no rate to choose; --option names another setting."),
         (["linear_probe,mean"], "mean learns by a fit: there is no rate to choose"),
         (["ensemble"], "ensemble learns nothing: there is no rate to choose"),
+        (["ensemble", "--option", "of=glia,lora"], "ensemble stands on the runs of other methods, and a search makes"),
+        (["distortion_oracle", "--option", "train_views=1,2"], "level of each picture, which near does not tell."),
         (["ridge", "--lr", "1e-3", "--option", "short_side=16,32"], "there is no rate to choose; leave out --lr."),
         (["all", "--option", "colour=red,blue"], "and the recipe have no option 'colour'."),
     ],
@@ -210,3 +212,14 @@ def test_of_all_methods_those_that_cannot_take_a_value_are_left_out_and_the_othe
     assert "Left out: glia: heads=4 does not divide rank=2: choose another." in " ".join(result.stderr.split())
     assert "lora" in searched
     assert "glia" not in searched
+
+
+def test_of_all_methods_those_that_need_what_the_set_does_not_tell_are_left_out(home, monkeypatch):
+    searched = []
+    monkeypatch.setattr("bench.cli.search.run_search", lambda planned, *_: searched.append(planned.search.method) or 0)
+    monkeypatch.setattr("bench.cli.search.look_ahead", lambda plan, *_: plan)  # which builds every model
+    result = bench("tune", "all", "--option", "train_views=1,2", "--backbone", TINY, *QUICK, *GLIA_FLAGS)
+    assert result.exit_code == 0, result.output
+    assert "Left out: distortion_oracle on near: it needs" in " ".join(result.stderr.split())
+    assert {"ridge", "lora"} <= set(searched)
+    assert not {"distortion_oracle", "ilniqe", "ensemble"} & set(searched)
