@@ -22,6 +22,7 @@ from bench.core.progress import counted
 from bench.core.registry import METHODS
 from bench.core.runtime import Runtime, likely_device
 from bench.core.spec import RunSpec, Scalar
+from bench.core.split_rules import splits_in
 from bench.data.locate import loader_name
 from bench.execution.orders import ExecutionOptions
 from bench.planning.choices import Choices, Trial, Trials, best, network_of, write_choices
@@ -65,6 +66,15 @@ class Wish:
     precision: str
     settings: tuple[str, ...]
     file: Settings
+    standing: frozenset[str] = frozenset()
+    """What of all this nobody typed: it stands in bench.toml, for whatever takes it."""
+
+    def splits_of(self, preset: Preset, dataset: str) -> int:
+        """In how many splits to choose; of a number in bench.toml, as many as the set's rule has."""
+        there = splits_in(preset.rule_for(dataset))
+        if "splits" in self.standing and 0 < there < self.splits:
+            return there
+        return self.splits or (preset.tuning_splits if dataset == preset.tuning else preset.splits)
 
 
 def run_searches(wish: Wish, results: Path, make_runtime: MakeRuntime, jobs: int | str = 1) -> int:
@@ -222,7 +232,7 @@ def _search(method: str, wish: Wish, data: Mapping[str, Any]) -> tuple[Search, d
         method,
         dataset,
         preset,
-        wish.splits or (preset.tuning_splits if dataset == preset.tuning else preset.splits),
+        wish.splits_of(preset, dataset),
         rates=_numbers(wish.rates) if wish.rates else usual_rates(preset, method),
         option=name,
         values=[value for value in values.split(",") if value],
@@ -250,8 +260,10 @@ def _possible(searches: Sequence[Search], wish: Wish, runtime: Runtime) -> list[
     left_out += unfit
     if not specs:
         raise UsageError(f"{left_out[0]}.")
-    wanted = Plan(tuple(specs), (), searches[0].preset, splits_named=bool(wish.splits), unnamed=unnamed)
+    wanted = Plan(tuple(specs), (), searches[0].preset, splits_named="splits" not in wish.standing, unnamed=unnamed)
     plan = look_ahead(wanted, runtime, note)
+    if "splits" in wish.standing and searches[0].splits < wish.splits:
+        note(f"bench.toml asks for {wish.splits} splits, and {searches[0].dataset} has {searches[0].splits}.")
     for why in dict.fromkeys([*left_out, *plan.unfit]):
         note(f"Left out: {why}.")
     possible = set(plan.specs)

@@ -223,3 +223,22 @@ def test_of_all_methods_those_that_need_what_the_set_does_not_tell_are_left_out(
     assert "Left out: distortion_oracle on near: it needs" in " ".join(result.stderr.split())
     assert {"ridge", "lora"} <= set(searched)
     assert not {"distortion_oracle", "ilniqe", "ensemble"} & set(searched)
+
+
+@pytest.mark.parametrize(
+    ("words", "rows", "said"),
+    [
+        (["-d", "demo_a", "--preset", "demo"], 3, "bench.toml asks for 5 splits, and demo_a has 3."),
+        (["--preset", "study"], 3, "study_tune has 3 contents and so only 3 different test parts"),
+    ],
+)
+def test_a_number_of_splits_in_bench_toml_is_cut_to_those_that_there_are_and_a_typed_one_is_refused(
+    home, words, rows, said
+):
+    configured(home, "splits = 5")
+    asked = ["tune", "linear_probe", "--lr", "1e-3", "--dry-run", *words]
+    result = bench(*asked)
+    assert result.exit_code == 0, result.output
+    assert said in " ".join(result.stderr.split())
+    assert f"{rows} candidates to try." in result.stdout
+    assert bench(*asked, "--splits", 5).exit_code == 2

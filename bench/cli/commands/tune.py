@@ -48,7 +48,7 @@ def tune(
 ) -> None:
     """Choose a learning rate, and one option at most, in each split. Contents that no such run is tested on decide."""
     from bench.cli.config import file_settings
-    from bench.cli.invocation import configure, one_set, parsed, runtime_of, words_of
+    from bench.cli.invocation import configure, one_set, parsed, runtime_of, untyped, words_of
     from bench.cli.search import Wish, preview_searches, run_searches
 
     typed = {"preset": preset, "backbone": backbone, "precision": precision, "device": device, "jobs": jobs}
@@ -65,6 +65,7 @@ def tune(
         config["precision"],
         tuple(settings or ()),
         file_settings(config),
+        untyped(splits=splits),
     )
     results_folder = Path(config["results"])
     make_runtime = partial(runtime_of, config, plugin)
