@@ -17,7 +17,7 @@ from bench.core.registry import METHODS, stem_of
 from bench.core.spec import RunSpec, Scalar, Target, recipe_options
 from bench.planning.choices import Trial
 from bench.planning.members import stands_on_runs
-from bench.planning.plan import native_size, sort_settings
+from bench.planning.plan import RECIPE, native_size, sort_settings
 from bench.planning.presets import Preset
 from bench.planning.protocol import MethodChoice, Request
 from bench.planning.usual import fact_of
@@ -60,7 +60,7 @@ def refuse_what_is_said_twice(method: str, option: str, settings: Sequence[str])
     varied |= {option: "--option"} if option else {}
     for setting in settings:
         of, _, name = setting.partition("=")[0].strip().rpartition(".")
-        if name in varied and of in ("", method):
+        if name in varied and of in ("", RECIPE, method):
             raise UsageError(f"--set {setting}: bench tune tries this setting itself; {varied[name]} names the values.")
 
 

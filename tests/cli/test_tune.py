@@ -179,6 +179,8 @@ def test_a_rate_at_which_training_diverges_is_an_answer_and_no_failure_of_the_se
     [
         (["lora", "--set", "lr=1e-3"], "--set lr=1e-3: bench tune tries this setting itself; --lr names the values."),
         (["lora", "--set", "lora.lr=1e-3"], "--lr names the values."),
+        (["lora", "--set", "recipe.lr=1e-3"], "--lr names the values."),
+        (["lora", "--set", "recipe.dropout=.1", "--option", "dropout=0,.2"], "--option names the values."),
         (["lora", "--set", "lora.rank=4", "--option", "rank=2,8"], "--option names the values."),
         (["lora", "--option", "lr=1e-3,1e-2"], "--option lr: rates to try are named with --lr."),
     ],
@@ -233,8 +235,9 @@ def test_of_all_methods_those_that_need_what_the_set_does_not_tell_are_left_out(
     ],
 )
 def test_a_number_of_splits_in_bench_toml_is_cut_to_those_that_there_are_and_a_typed_one_is_refused(
-    home, words, rows, said
+    home, monkeypatch, words, rows, said
 ):
+    monkeypatch.setattr("bench.cli.search.time_line", lambda *_: "")  # which loads torch
     configured(home, "splits = 5")
     asked = ["tune", "linear_probe", "--lr", "1e-3", "--dry-run", *words]
     result = bench(*asked)
