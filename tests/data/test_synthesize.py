@@ -276,6 +276,18 @@ def _turned() -> Image.Exif:
     return exif
 
 
+def test_one_photograph_under_two_names_is_no_two_contents(photos: list[Photo], tmp_path: Path) -> None:
+    (tmp_path / "album").mkdir()
+    for name, pixels in photos:
+        Image.fromarray(np.asarray(pixels)).save(tmp_path / f"{name}.png")
+    for copy, name in (("album/p0.png", "p0.png"), ("p1 (1).png", "p1.png")):
+        (tmp_path / copy).write_bytes((tmp_path / name).read_bytes())
+    why = r"^album/p0\.png and p0\.png; p1 \(1\)\.png and p1\.png: the same picture under several names, which would"
+    with pytest.raises(DataError, match=why):
+        synthesize(photos_in(tmp_path), tmp_path / "set", SMALL)
+    assert not (tmp_path / "set").exists()
+
+
 def test_more_versions_than_there_are_cells_are_refused(photos: list[Photo], tmp_path: Path) -> None:
     with pytest.raises(DataError, match="a crop has 6 different versions at most, not 7"):
         synthesize(photos, tmp_path / "set", Recipe(kinds=(7, 10, 18), levels=(1, 5), size=(40, 32), per_crop=7))

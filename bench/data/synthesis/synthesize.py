@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from bench.core.errors import DataError, UsageError
-from bench.core.files import writable_name
+from bench.core.files import sha256_of, writable_name
 from bench.core.progress import Report
 from bench.data.pixels.decode import decode, size_of
 from bench.data.synthesis.distortions import CHROMA_ONLY, DISTORTIONS, LEVELS, distort, from_bytes, to_bytes
@@ -123,7 +123,25 @@ def _check(photos: Sequence[Photo], recipe: Recipe) -> None:
     families = {DISTORTIONS[kind - 1].family for kind in recipe.kinds if kind not in CHROMA_ONLY}
     if recipe.per_image == "wild" and len(families) < 3:
         raise DataError("several distortions per picture need kinds from at least three families besides colour")
+    _refuse_copies(photos)
     _refuse_small(photos, recipe)
+
+
+def _refuse_copies(photos: Sequence[Photo]) -> None:
+    """Name all files of equal bytes; those of a size of their own are not read for it."""
+    by_size: dict[int, list[tuple[str, Path]]] = {}
+    for name, source in photos:
+        if isinstance(source, Path):
+            by_size.setdefault(source.stat().st_size, []).append((name, source))
+    alike: dict[str, list[str]] = {}
+    for name, path in (photo for same in by_size.values() if len(same) > 1 for photo in same):
+        alike.setdefault(sha256_of(path), []).append(name)
+    if copies := [" and ".join(names) for names in alike.values() if len(names) > 1]:
+        more = f" ({len(copies) - SHOWN} more such)" if len(copies) > SHOWN else ""
+        raise DataError(
+            f"{'; '.join(copies[:SHOWN])}{more}: the same picture under several names, which would count as several "
+            "contents; leave one of each"
+        )
 
 
 def _refuse_small(photos: Sequence[Photo], recipe: Recipe) -> None:
