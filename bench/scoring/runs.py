@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.core.errors import StoreError, UsageError
@@ -13,12 +14,14 @@ from bench.core.spec import Target
 from bench.planning.usual import fact_of
 from bench.records.results import Experiment, Record, Results
 from bench.records.store import Store
-from bench.report.arms import Arm
+from bench.report.arms import Arm, Options
 from bench.report.cells import Cell
 from bench.report.selection import PresetResults, by_preset
 
 FEWEST_LETTERS = 4
 """Of a key, as many must be given."""
+Scores = Mapping[tuple[Experiment, int], float]
+"""An arm's SRCC by experiment and split."""
 KEEPING = 'keep_weights = "always" in [run] of bench.toml keeps them'
 
 
@@ -29,8 +32,17 @@ class Best:
     records: tuple[Record, ...]
     arm: Arm
     dataset: str
-    srcc: float
-    tested_on: str
+    scores: Scores
+
+    @property
+    def srcc(self) -> float:
+        """The median over its splits; of several tests their mean."""
+        return _mean_of_medians(self.scores)
+
+    @property
+    def tested_on(self) -> str:
+        """On its set's own test part, or else on the whole sets it was tested on."""
+        return ", ".join(sorted({_said(experiment) for experiment, _ in self.scores}))
 
 
 def run_of_key(store: Store, key: str) -> Record:
@@ -85,10 +97,40 @@ def _all_best(store: Store, method: str) -> list[Best]:
             continue
         arms = [arm for arm in part.arms if _scores_any_picture(arm.method) and method in ("", arm.method)]
         for dataset in sorted({name for arm in arms for name in part.trained_on(arm)}):
-            candidates = [best for arm in arms if (best := _measured(store, part, arm, dataset)) is not None]
+            candidates = {arm: best for arm in arms if (best := _measured(store, part, arm, dataset)) is not None}
             if candidates:
-                best_of_sets.append(max(candidates, key=lambda best: (not best.arm.limit, best.srcc)))
+                ahead = _ahead({arm: best.scores for arm, best in candidates.items()})
+                best_of_sets.append(candidates[ahead])
     return best_of_sets
+
+
+def _ahead(scores: Mapping[Arm, Scores]) -> Arm:
+    """The arm that did best on what all were measured on, of those that were measured most: no lucky split wins.
+
+    Whole sets go before smoke runs, a set's own test part before tests on other sets.
+    """
+    standing = {
+        arm: (not arm.limit, all(experiment.part == "test" for experiment, _ in known), len(known))
+        for arm, known in scores.items()
+    }
+    rivals = {arm: known for arm, known in scores.items() if standing[arm] == max(standing.values())}
+    common = set.intersection(*map(set, rivals.values()))
+    shared = {
+        arm: {run: value for run, value in known.items() if run in common or not common}
+        for arm, known in rivals.items()
+    }
+    return max(shared, key=lambda arm: _mean_of_medians(shared[arm]))
+
+
+def _mean_of_medians(scores: Scores) -> float:
+    by_experiment: dict[Experiment, list[float]] = {}
+    for (experiment, _), value in scores.items():
+        by_experiment.setdefault(experiment, []).append(value)
+    return statistics.fmean(map(statistics.median, by_experiment.values()))
+
+
+def _scores(cells: Iterable[Cell]) -> Scores:
+    return {(cell.experiment, split): value for cell in cells for split, value in cell.scores().items()}
 
 
 def _scores_any_picture(method: str) -> bool:
@@ -110,16 +152,13 @@ def _measured(store: Store, part: PresetResults, arm: Arm, dataset: str) -> Best
     own = [e for e in trained if e.part == "test" and e.tested in sets_of(dataset) and e.fraction == 0.8]
     tested = own or [e for e in trained if e.part == "all" and e.fraction == 0.8]
     cells = [Cell.of(part.runs(arm, experiment), experiment, "srcc") for experiment in tested]
-    values = [cell.median for cell in cells if cell.median is not None]
+    scores = _scores(cells)
     by_split: dict[int, Record] = {}
     for cell in cells:
         for split, record in cell.by_split.items():
             if _is_kept(store, record):
                 by_split.setdefault(split, record)
-    if not values or not by_split:
-        return None
-    names = ", ".join(sorted(_said(experiment) for experiment in tested))
-    return Best(tuple(by_split.values()), arm, dataset, statistics.fmean(values), names)
+    return Best(tuple(by_split.values()), arm, dataset, scores) if scores and by_split else None
 
 
 def _said(experiment: Experiment) -> str:
@@ -157,18 +196,23 @@ def _of(dataset: str, method: str) -> str:
 def best_method(store: Store, preset: str) -> str:
     """Of the methods that any folder can train, each as it is, the one that did best on most sets of a preset.
 
-    "" where nothing was compared.
+    A recipe that all of them share counts as theirs. "" where nothing was compared.
     """
     wins: Counter[str] = Counter()
     for part in by_preset(Results.read(store)):
         if part.preset.name != preset or not part.rules.ranked:
             continue
-        plain = [arm for arm in part.arms if not (arm.options or arm.recipe or arm.limit)]
-        plain = [arm for arm in plain if _learns_from_any_folder(arm.method)]
+        arms = [arm for arm in part.arms if _learns_from_any_folder(arm.method)]
+        plain = [arm for arm in arms if not (arm.options or arm.limit) and _shared_by_all(arm.recipe, arms)]
         for dataset in part.own_test_sets():
             experiment = Experiment(dataset, Target.of(dataset))
-            cells = {arm.method: Cell.of(part.runs(arm, experiment), experiment, "srcc") for arm in plain}
-            medians = {method: cell.median for method, cell in cells.items() if cell.median is not None}
-            if len(medians) > 1:
-                wins[max(medians, key=lambda method: medians[method])] += 1
+            cells = {arm: Cell.of(part.runs(arm, experiment), experiment, "srcc") for arm in plain}
+            scores = {arm: known for arm, cell in cells.items() if (known := _scores([cell]))}
+            if len({arm.method for arm in scores}) > 1:
+                wins[_ahead(scores).method] += 1
     return wins.most_common(1)[0][0] if wins else ""
+
+
+def _shared_by_all(changes: Options, arms: Sequence[Arm]) -> bool:
+    """Whether every arm has these changes of the recipe."""
+    return all(set(changes) <= set(arm.recipe) for arm in arms)
