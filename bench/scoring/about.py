@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bench.core.spec import RunSpec
+from bench.data.synthesis.human_cells import NO_OPINIONS
 from bench.planning.presets import made_sets
 from bench.scoring.scale import Scale
 
@@ -59,7 +60,12 @@ class About:
     def cautions(self) -> tuple[str, ...]:
         """What whoever reads its scores must know."""
         said = []
-        made = [name for name in self.spec.trained_on if name in made_sets()]
+        noted = set(self.data.get("notes") or ())
+        made = [
+            name
+            for name in self.spec.trained_on
+            if name in made_sets() or noted & {NO_OPINIONS, f"{name}: {NO_OPINIONS}"}
+        ]
         if made:
             said.append(
                 f"This model learned from the made labels of {' and '.join(made)} (no opinions on these pictures): its "

@@ -38,6 +38,8 @@ from bench.training.states import keep_beside, read_trained
 
 SCALE = "scale"
 """Under which name a kept state holds the scale of its scores."""
+TOLD_OF_DATA = ("name", "hash", "n", "n_train", "notes")
+"""What a model knows of its training set."""
 
 
 def load(
@@ -154,7 +156,7 @@ def _about_of(record: Record, header: Mapping[str, str], name: str) -> About:
         code=header.get("code", ""),
         numerics=int(header.get("numerics", "0")),
         scale=scale,
-        data={name: record.section("data").get("train", {}).get(name) for name in ("name", "hash", "n", "n_train")},
+        data={name: record.section("data").get("train", {}).get(name) for name in TOLD_OF_DATA},
         metrics=record.section("metrics"),
         versions={name: record.section("run").get("versions", {}).get(name, "") for name in PACKAGES},
     )

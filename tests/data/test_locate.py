@@ -272,6 +272,20 @@ def test_a_synthesized_folder_needs_no_settings(tmp_path):
     assert (len(dataset), dataset.table["group"].nunique(), dataset.grouped) == (12, 3, True)
 
 
+def test_a_synthesized_folder_notes_that_its_labels_are_no_opinions_until_somebody_rates_it(tmp_path):
+    from bench.data.synthesis.human_cells import NO_OPINIONS
+    from bench.data.synthesis.synthesize import Recipe, synthesize
+
+    photos = [(f"p{i}", np.random.default_rng(i).integers(0, 256, (40, 40, 3), dtype=np.uint8)) for i in range(3)]
+    synthesize(photos, tmp_path / "made", Recipe(kinds=(1, 10), levels=(1, 5), size=(32, 32), per_crop=None))
+    assert load(mine(tmp_path / "made")).notes == (NO_OPINIONS,)
+    labels = tmp_path / "made" / "dmos.csv"
+    head, first, *others = labels.read_text().splitlines()
+    name, reference, _, *rest = first.split(",")
+    labels.write_text("\n".join([head, ",".join([name, reference, "1.5", *rest]), *others]) + "\n")
+    assert load(mine(tmp_path / "made")).notes == ()
+
+
 def table(groups, each):
     rows = [(f"g{g:03}_{i}.png", f"g{g:03}") for g in range(groups) for i in range(each)]
     frame = pd.DataFrame(rows, columns=["image", "group"])

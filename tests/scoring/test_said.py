@@ -3,6 +3,7 @@
 import pytest
 
 from bench.core.spec import RunSpec
+from bench.data.synthesis.human_cells import NO_OPINIONS
 from bench.records.store import Store
 from bench.scoring.about import About, licences_of
 from bench.scoring.card import card
@@ -31,6 +32,16 @@ def test_a_model_of_made_sets_says_that_their_labels_are_no_opinions_whatever_th
     cautions, licences = said_of(train, preset)
     assert f"learned from the made labels of {named} (no opinions on these pictures)" in cautions
     assert licences == ()
+
+
+@pytest.mark.parametrize(
+    ("train", "notes", "named"),
+    [("far", [NO_OPINIONS], "far"), ("far+near", [f"near: {NO_OPINIONS}"], "near"), ("far", None, "")],
+)
+def test_a_model_of_a_synthesized_folder_says_so_too(train, notes, named):
+    spec = RunSpec.from_dict(tiny_spec("lora").as_dict() | {"train": train, "tests": ["far:test"]})
+    cautions = " ".join(About(spec, "", "", 2, data={"notes": notes}).cautions)
+    assert (f"made labels of {named} (no opinions on these pictures)" in cautions) == bool(named)
 
 
 def test_of_a_mix_each_set_that_is_somebody_s_has_its_terms_named():

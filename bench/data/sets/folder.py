@@ -15,6 +15,8 @@ from bench.data.labels.columns import Sheet, read_csv
 from bench.data.labels.match import Labels, Row, assemble, label_file
 from bench.data.labels.tree import Tree, find_tree
 from bench.data.labels.workbooks import read_xlsx
+from bench.data.synthesis.folders import is_as_made
+from bench.data.synthesis.human_cells import NO_OPINIONS
 
 PLAIN = {"csv": "labels.csv", "image": "image", "score": "score", "group": "", "std": "", "images": ""}
 MADE = {"csv": "dmos.csv", "image": "dist_img", "score": "dmos", "group": "photo", "std": "", "images": "images"}
@@ -58,7 +60,8 @@ class Folder(DatasetSource):
             self._text(setting, known[setting]) for setting in ("image", "score", "group", "std")
         )
         below = self._path("images", known["images"])
-        sheet = self._read(tree, wished or known["csv"], [name for name in (image, score, group, std) if name])
+        file = self._file(tree, wished or known["csv"])
+        sheet = self._read(file, [name for name in (image, score, group, std) if name])
         if Path(below).is_absolute():
             tree, below = find_tree(self.name, Path(below), [], self.expected(), self.obtain), ""
         names, scores = sheet.names(image, below=tree.path(below)), sheet.numbers_of(score)
@@ -69,7 +72,8 @@ class Folder(DatasetSource):
             for i, name in enumerate(names)
         ]
         turn = None if self._higher_is_better() else (min(scores), max(scores))
-        return Labels(tree, rows, sheet, grouped=bool(group), turn=turn)
+        notes = (NO_OPINIONS,) if score == MADE["score"] and is_as_made(file) else ()
+        return Labels(tree, rows, sheet, grouped=bool(group), turn=turn, notes=notes)
 
     def expected(self) -> str:
         """The file, the columns and the folder as they are configured."""
@@ -90,8 +94,10 @@ class Folder(DatasetSource):
             raise UsageError(f"[data.{self.name}] opinions must be a number, not {value!r}.")
         return float(value)
 
-    def _read(self, tree: Tree, file: str, columns: list[str]) -> Sheet:
-        path = Path(file) if Path(file).is_absolute() else label_file(self, tree, file)
+    def _file(self, tree: Tree, file: str) -> Path:
+        return Path(file) if Path(file).is_absolute() else label_file(self, tree, file)
+
+    def _read(self, path: Path, columns: list[str]) -> Sheet:
         return read_xlsx(self.name, path, columns) if path.suffix.lower() == ".xlsx" else read_csv(self.name, path)
 
     def _path(self, setting: str, default: str) -> str:

@@ -118,12 +118,17 @@ def made_here(folder: Path) -> bool:
     return bool(_listed(folder))
 
 
+def is_as_made(file: Path) -> bool:
+    """Whether a file is one of a folder made here and holds what it held then."""
+    return file.name in (listed := _listed(file.parent)) and sha256_of(file) == listed[file.name]
+
+
 def _refuse_what_is_not_ours(target: Path) -> None:
     """Refuse to replace a folder without a manifest, or with files that a readable one does not list."""
     if not target.is_dir() or (any(target.iterdir()) and not (target / MANIFEST).exists()):
         raise DataError(f"{target} exists and is not a dataset made here; remove it or choose another folder")
     if listed := _listed(target):
-        _refuse_strangers(target, listed)
+        _refuse_strangers(target, set(listed))
 
 
 def _refuse_strangers(target: Path, ours: set[str]) -> None:
@@ -137,10 +142,10 @@ def _refuse_strangers(target: Path, ours: set[str]) -> None:
         )
 
 
-def _listed(folder: Path) -> set[str]:
-    """The files that a folder's manifest names; none where it has no manifest of ours."""
+def _listed(folder: Path) -> dict[str, str]:
+    """The files that a folder's manifest names, and their hashes; none where it has no manifest of ours."""
     files = (_manifest(folder) or {}).get("files")
-    return set(files) if isinstance(files, dict) else set()
+    return files if isinstance(files, dict) else {}
 
 
 def _files_in(folder: Path) -> set[str]:
