@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bench.core.errors import DataError, UsageError
+from bench.core.errors import BenchError, DataError, UsageError
 from bench.core.progress import counted
 from bench.core.registry import METHODS
 from bench.core.runtime import Runtime
 from bench.core.spec import RunSpec, Target
 from bench.core.split_rules import AUTHORS, folds_of, over_images
-from bench.data.locate import LEAST_IMAGES
-from bench.data.splits import TRAIN_SHARE, count_of_parts, too_few_contents, too_many_splits, why_no_folds
+from bench.data.locate import LEAST_IMAGES, subset
+from bench.data.splits import TRAIN_SHARE, count_of_parts, split_of, too_few_contents, too_many_splits, why_no_folds
 from bench.planning.plan import Plan
 from bench.planning.presets import PRESETS
 from bench.planning.refusals import WHERE_THEY_LIE
@@ -21,12 +22,14 @@ from bench.planning.usual import fact_of, preset_options, usual_backbone
 from bench.training.orders import batches_per_epoch
 
 if TYPE_CHECKING:
-    from bench.data.dataset import DatasetSource
+    from bench.data.dataset import Dataset, DatasetSource
 
 Tell = Callable[[str], object]
 LEAST_TO_LEARN_FROM = 2
 LEAST_AT_RANDOM = 8
 """A fifth of fewer pictures is a single one."""
+MANY_CONTENTS = 1000
+"""A test part of so many is not so poor that it need be dealt to know it, which takes time."""
 Kind = tuple[object, ...]
 """What makes models alike: method, backbone, size, what a test looks at, and options."""
 
@@ -51,16 +54,18 @@ def look_ahead(plan: Plan, runtime: Runtime, tell: Tell) -> Plan:
     _check_official_splits(plan, sources)
     _check_authors_splits(plan, sources)
     plan = _with_models_that_fit(plan)
-    sizes, problems = _sizes(sources, runtime.data, max(spec.limit for spec in plan.specs))
+    read, problems = _read(sources, runtime.data)
+    sizes = _sizes(sources, read, max(spec.limit for spec in plan.specs), but=problems)
     contents = {name: size.contents for name, size in sizes.items() if size.contents}
-    problems += _few_contents(plan, contents)
+    wrong = [*problems.values(), *_few_contents(plan, contents)]
     lacking = _splits_lacking(plan, contents)
-    asked_amiss = _without_folds(plan, sources, runtime.data, contents) + _small_fractions(plan, sizes)
+    asked_amiss = _without_folds(plan, read, contents) + _small_fractions(plan, sizes)
     asked_amiss += _single_test_pictures(plan, sizes)
     if plan.splits_named:
         asked_amiss += [too_many_splits(name, contents[name], count) for name, count in lacking.items()]
-    if problems:
-        raise DataError("\n".join([*problems, *asked_amiss]))
+    if wrong:
+        raise DataError("\n".join([*wrong, *asked_amiss]))
+    asked_amiss = asked_amiss or _test_parts_of_one_score(plan, read, runtime)
     if asked_amiss:
         raise UsageError("\n".join(asked_amiss))
     for line in _never_warm(plan, sizes):
@@ -121,20 +126,29 @@ def _check_authors_splits(plan: Plan, sources: Mapping[str, DatasetSource]) -> N
             raise UsageError(f"--split-rule {rule}: {why}")
 
 
-def _sizes(
-    sources: Mapping[str, DatasetSource], data: Mapping[str, Any], limit: int
-) -> tuple[dict[str, Size], list[str]]:
-    """(how large each set is, as far as that can be read; what is wrong with labels)."""
-    sizes, problems = {}, []
+def _read(sources: Mapping[str, DatasetSource], data: Mapping[str, Any]) -> tuple[dict[str, Dataset], dict[str, str]]:
+    """(the sets that lie on a disk; by set, what is wrong with labels); others are made when they are needed."""
+    read, problems = {}, {}
     for name, source in sources.items():
-        try:
-            groups = source.loaded().table["group"] if _is_read(name, source, data) else None
-        except DataError as error:
-            problems.append(str(error))
-            continue
-        whole = Size(source.groups, source.images) if groups is None else Size(groups.nunique(), len(groups))
+        if source.folders or name in data:
+            try:
+                read[name] = source.loaded()
+            except DataError as error:
+                problems[name] = str(error)
+    return read, problems
+
+
+def _sizes(
+    sources: Mapping[str, DatasetSource], read: Mapping[str, Dataset], limit: int, but: Collection[str]
+) -> dict[str, Size]:
+    """How large each set is, but for some: as it was read, or as the class of a made one says."""
+    sizes = {}
+    for name in (name for name in sources if name not in but):
+        groups = read[name].table["group"] if name in read else None
+        whole = Size(sources[name].groups, sources[name].images)
+        whole = whole if groups is None else Size(groups.nunique(), len(groups))
         sizes[name] = Size(min(whole.contents, limit), min(whole.pictures, limit)) if limit else whole
-    return sizes, problems
+    return sizes
 
 
 def _small_fractions(plan: Plan, sizes: Mapping[str, Size]) -> list[str]:
@@ -168,11 +182,6 @@ def _never_warm(plan: Plan, sizes: Mapping[str, Size]) -> list[str]:
         "--set epochs=… makes more of them."
         for name, (steps, warmup) in short.items()
     ]
-
-
-def _is_read(name: str, source: DatasetSource, data: Mapping[str, Any]) -> bool:
-    """Whether a set lies on a disk; others are made when they are needed, and their class says what they hold."""
-    return bool(source.folders) or name in data
 
 
 def _splits_lacking(plan: Plan, contents: Mapping[str, int]) -> dict[str, int]:
@@ -210,13 +219,34 @@ def _single_test_pictures(plan: Plan, sizes: Mapping[str, Size]) -> list[str]:
     ]
 
 
-def _without_folds(
-    plan: Plan, sources: Mapping[str, DatasetSource], data: Mapping[str, Any], contents: Mapping[str, int]
-) -> list[str]:
+def _test_parts_of_one_score(plan: Plan, read: Mapping[str, Dataset], runtime: Runtime) -> list[str]:
+    """What is to be said of test parts in which there is one picture or one score, of which there is no metric."""
+    asked = {
+        (name, spec.split_rule, spec.split, spec.limit): spec
+        for spec in plan.specs
+        for name in spec.trained_on
+        if name in read and Target.of(name) in spec.tests and read[name].table["group"].nunique() < MANY_CONTENTS
+    }
+    poor: dict[str, list[str]] = {}
+    for (name, _, split, limit), spec in asked.items():
+        dataset = subset(read[name], limit) if 0 < limit < len(read[name]) else read[name]
+        with suppress(BenchError):  # a split that cannot be made is said elsewhere
+            scores = dataset.table["original"].iloc[split_of(spec, dataset, runtime.results).test]
+            if scores.nunique() == 1:
+                alike = f" that all have the score {scores.iloc[0]:g}" if len(scores) > 1 else ""
+                poor.setdefault(name, []).append(f"split {split} tests {counted(len(scores), 'picture')}{alike}")
+    return [
+        f"{name}: {first}{f' ({len(others)} more such)' if others else ''}, which measures nothing: "
+        "rate more pictures, or say in a file which are tested (--set split_rule=file:PATH)."
+        for name, (first, *others) in poor.items()
+    ]
+
+
+def _without_folds(plan: Plan, read: Mapping[str, Dataset], contents: Mapping[str, int]) -> list[str]:
     """What is to be said of sets whose contents cannot be dealt to the folds that were asked for."""
     folded = [spec for spec in plan.specs if spec.folds and not over_images(spec.split_rule)]
     wishes = sorted({(name, spec.folds) for spec in folded for name in spec.trained_on if name in contents})
-    named = {name: not _is_read(name, sources[name], data) or sources[name].loaded().grouped for name, _ in wishes}
+    named = {name: name not in read or read[name].grouped for name, _ in wishes}
     return [why for name, folds in wishes if (why := why_no_folds(name, contents[name] * named[name], folds))]
 
 

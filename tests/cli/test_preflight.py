@@ -93,6 +93,24 @@ def test_a_content_of_several_pictures_may_be_tested_alone(tmp_path, data):
     assert ahead(tmp_path, data, plan(data, datasets=("few",), splits=1)).specs
 
 
+@pytest.mark.parametrize(
+    ("scene_of_one", "says"),
+    [
+        (False, "stars: split 0 tests 4 pictures that all have the score 4, which measures nothing: rate more"),
+        (True, "stars: split 0 tests 1 picture, which measures nothing"),
+    ],
+)
+def test_a_test_part_of_one_score_or_one_picture_of_a_scene_is_refused(scene_of_one, says, tmp_path, data):
+    rows = [line.split(",") for line in (tmp_path / "sets" / "near" / "labels.csv").read_text().splitlines()]
+    rows = [[name, "4" if group == "g3" else score, group] for name, score, group in rows]  # g3: the test of split 0
+    rows = [row for row in rows if not (scene_of_one and row[2] == "g3" and row[0] != "g3_0.png")]
+    (tmp_path / "sets" / "near" / "stars.csv").write_text("\n".join(map(",".join, rows)) + "\n")
+    data["stars"] = data["near"] | {"csv": "stars.csv"}
+    with pytest.raises(UsageError, match=says):
+        ahead(tmp_path, data, plan(data, datasets=("stars",), splits=6))
+    assert len(ahead(tmp_path, data, plan(data, datasets=("near",), splits=6)).specs) == 6
+
+
 def test_what_is_wrong_with_several_sets_is_one_error(tmp_path, data):
     (tmp_path / "sets" / "near" / "labels.csv").write_text("image,score,group\ng0_0.png,bad,g0\n")
     (tmp_path / "sets" / "far" / "g0_0.png").unlink()

@@ -19,6 +19,7 @@ def human_cells() -> dict[tuple[int, int], float]:
     """Mean human DMOS by (kind, level)."""
     return dict(_cells())
 
+
 NO_OPINIONS = "labels: mean human scores of KADID-10k's distortions, no opinions on these pictures"
 """What is noted of sets with such labels, and known by it in a record."""
 
