@@ -12,8 +12,10 @@ from bench.core.errors import UsageError
 from bench.core.files import expanded
 from bench.data.labels.columns import Sheet, alike, read_csv
 from bench.data.locate import name_for
+from bench.data.sets.folder import MADE, PLAIN
+from bench.data.synthesis.folders import made_here
 
-IMAGE_COLUMNS = ("image", "image_name", "filename", "file", "picture", "photo", "name", "path", "dist_img")
+IMAGE_COLUMNS = ("image", "image_name", "filename", "file", "picture", "name", "path", "dist_img", "photo")
 SCORE_COLUMNS = ("score", "mos", "rating", "quality", "mean", "dmos")
 EITHER_WAY = "dmos"
 """A score column that some sets have with low scores for good pictures, and KADID-10k with high ones."""
@@ -52,7 +54,10 @@ def own_set(folder: Path, wish: Columns, data: Mapping[str, Any]) -> tuple[str, 
         raise UsageError(f"bench.toml has this folder as [data.{name}]: write {said} there instead of the flags here.")
     if name in data:
         raise UsageError(f"bench.toml has another [data.{name}]: rename the folder, or use bench run -d {name}.")
-    entry: dict[str, Any] = {"loader": "folder", "path": str(folder.resolve()), "csv": str(file)}
+    entry: dict[str, Any] = {"loader": "folder", "path": str(folder.resolve())}
+    if file == MADE["csv"] and made_here(folder):  # the loader knows the columns of such a set
+        return name, entry | {setting: value for setting, value in wish.settings.items() if setting != "csv"}
+    entry["csv"] = file
     entry |= _columns(name, folder, file, wish)
     if wish.lower_is_better:
         entry["higher_is_better"] = False
@@ -60,11 +65,12 @@ def own_set(folder: Path, wish: Columns, data: Mapping[str, Any]) -> tuple[str, 
 
 
 def scores_said(entry: Mapping[str, Any]) -> str:
-    """Which scores a folder's entry takes, and which way they point, in a line."""
-    column, file = entry.get("score", "score"), Path(entry["csv"]).name
+    """Which scores a folder's entry takes, of which pictures, and which way they point, in a line."""
+    known = PLAIN if "csv" in entry else MADE
+    column, file, image = (entry.get(setting, known[setting]) for setting in ("score", "csv", "image"))
     rises = entry.get("higher_is_better", True)
     better = "a high score is a good picture (--lower-is-better turns it)" if rises else "a low score is a good picture"
-    return f"Scores: column {column} of {file}; {better}."
+    return f"Scores: column {column} of {Path(file).name}, pictures: column {image}; {better}."
 
 
 def _configured(folder: Path, data: Mapping[str, Any]) -> str:

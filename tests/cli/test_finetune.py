@@ -217,7 +217,22 @@ def test_a_folder_that_bench_toml_knows_keeps_its_name_and_settings(home):
 def test_which_column_is_taken_and_which_way_it_points_is_said(home, flags, better):
     renamed(home / "holiday", "filename,MOS,scene", "votes.csv")
     result = bench("finetune", "holiday", *flags, "--dry-run", *QUICK)
-    assert f"Scores: column MOS of votes.csv; {better}" in " ".join(result.stderr.split())
+    assert f"Scores: column MOS of votes.csv, pictures: column filename; {better}" in " ".join(result.stderr.split())
+
+
+def test_a_folder_of_bench_data_synthesize_needs_no_flags(home):
+    flags = ("--width", 32, "--height", 32, "--per-crop", 3)
+    assert bench("data", "synthesize", "--photos", "holiday", "--out", "made", *flags).exit_code == 0
+    result = bench("finetune", "made", "-m", "ridge", "--weights", "random", "--dry-run", *QUICK)
+    assert result.exit_code == 0, result.output
+    assert "Scores: column dmos of dmos.csv, pictures: column dist_img; a high score is a good" in said_by(result)
+    made = {"loader": "folder", "path": str(home / "made")}
+    assert own_set(home / "made", Columns(labels="dmos.csv", score="mos"), {}) == ("made", {**made, "score": "mos"})
+
+
+def test_a_column_of_scenes_called_photo_is_not_taken_for_that_of_pictures(home):
+    renamed(home / "holiday", "path,score,photo")
+    assert own_set(home / "holiday", Columns(), {})[1]["image"] == "path"
 
 
 def test_a_column_called_dmos_is_taken_only_with_a_flag_that_says_which_way_it_points(home):
