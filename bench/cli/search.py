@@ -25,7 +25,7 @@ from bench.core.spec import RunSpec, Scalar
 from bench.core.split_rules import splits_in
 from bench.data.locate import loader_name
 from bench.execution.orders import ExecutionOptions
-from bench.planning.choices import Choices, Trial, Trials, best, network_of, write_choices
+from bench.planning.choices import Choices, Trial, Trials, best, made_with, write_choices
 from bench.planning.files import weights_token, with_tokens, without_fileless
 from bench.planning.plan import Plan, Settings, expand_methods, merged, recipes_of_methods, sort_settings
 from bench.planning.presets import Preset, preset_named
@@ -188,15 +188,15 @@ def run_search(planned: Planned, results: Path, jobs: int | str = 1) -> int:
         return STOPPED
     outcomes = trials(tried, store, summary.failed)
     _show(search, outcomes)
-    _say_what_is_chosen(search, outcomes, results, network_of(tried[0].spec))
+    _say_what_is_chosen(search, outcomes, results, made_with(tried[0].spec, tried[0].settings))
     return 1 if any(trial.srcc is None and not trial.diverged for each in outcomes.values() for trial in each) else 0
 
 
-def _say_what_is_chosen(search: Search, outcomes: Trials, results: Path, network: Mapping[str, str]) -> None:
+def _say_what_is_chosen(search: Search, outcomes: Trials, results: Path, made: Mapping[str, Any]) -> None:
     """Write the choice down, and print it with what to think of it."""
     standard = search.dataset == search.preset.tuning
     chosen = _chosen_for_all(search, outcomes) if standard else _chosen(outcomes)
-    path = write_choices(results, search.preset.name, search.method, search.dataset, outcomes, network)
+    path = write_choices(results, search.preset.name, search.method, search.dataset, outcomes, made)
     say(f"Chosen: {chosen}. Written: {path}")
     if edge := _at_an_edge(search, outcomes):
         say(f"{edge} stands at the edge of what was tried: widen it with --lr.")

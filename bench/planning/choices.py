@@ -19,6 +19,7 @@ from bench.core.mixes import is_mix, sets_of
 from bench.core.progress import counted
 from bench.core.spec import RunSpec, Scalar
 from bench.planning.presets import preset_named
+from bench.planning.unusual import changed_options, options_nobody_touched, recipe_nobody_touched, with_what_follows
 
 NESTED, TRANSFERRED = "nested", "transferred"
 """Chosen inside the run's own split, or on other sets altogether."""
@@ -39,15 +40,34 @@ class Trial:
 
 Trials = Mapping[int, Sequence[Trial]]
 """By split, every candidate."""
-Network = Mapping[str, str]
-"""What candidates were computed with: backbone, weights, precision."""
+Made = Mapping[str, Any]
+"""What candidates were made with: backbone, weights, precision, and what recipe and options changed from the usual."""
+NETWORK, CHANGED = ("backbone", "weights", "precision"), ("recipe", "options")
 WITH = "with"
 """As the file calls it, beside the splits of a set."""
+USUAL = "as usual"
 
 
-def network_of(spec: RunSpec) -> Network:
-    """What a run is computed with, apart from recipe and options."""
-    return {"backbone": spec.backbone, "weights": spec.weights, "precision": spec.precision}
+def made_with(spec: RunSpec, varied: Collection[str]) -> Made:
+    """What a run is made with, apart from what a search varies, what follows from that, and the seed."""
+    untouched = options_nobody_touched(spec)
+    changed: dict[str, Mapping[str, Scalar]] = {
+        "recipe": spec.recipe.unlike(recipe_nobody_touched(spec)),
+        "options": {} if untouched is None else changed_options(spec.options, untouched),
+    }
+    unseen = {"seed", *with_what_follows(spec, varied)}
+    network = {name: getattr(spec, name) for name in NETWORK}
+    return network | {
+        part: {name: value for name, value in values.items() if name not in unseen} for part, values in changed.items()
+    }
+
+
+def _differences(then: Made, now: Made) -> list[tuple[str, str, str]]:
+    """(what, as it was, as it is), where these differ; nothing of what an earlier `bench tune` did not say."""
+    pairs = [(what, then[what], now[what]) for what in NETWORK if what in then]
+    for old, new in [(then[part], now[part]) for part in CHANGED if part in then]:
+        pairs += [(what, old.get(what, USUAL), new.get(what, USUAL)) for what in sorted({*old, *new})]
+    return [(what, str(was), str(is_)) for what, was, is_ in pairs if was != is_]
 
 
 @dataclass(frozen=True)
@@ -57,8 +77,8 @@ class Choices:
     trials: Mapping[str, Mapping[str, Trials]] = field(default_factory=dict)
     kept: str = ""
     """The set that the preset keeps for tuning: where there is one, what was chosen on others holds for these alone."""
-    networks: Mapping[str, Mapping[str, Network]] = field(default_factory=dict)
-    """By method and dataset; nothing where an earlier `bench tune` did not say."""
+    made: Mapping[str, Mapping[str, Made]] = field(default_factory=dict)
+    """With what, by method and dataset; nothing where an earlier `bench tune` did not say."""
 
     def of(self, method: str, train: str, tested: Collection[str], split: int) -> tuple[Mapping[str, Scalar], str]:
         """(the chosen settings, NESTED or TRANSFERRED); nothing for a method that was never tuned."""
@@ -96,8 +116,7 @@ class Choices:
 
     def settings_of(self, method: str) -> set[str]:
         """What was tuned of a method: the settings that its candidates name."""
-        every = self.trials.get(method, {}).values()
-        return {key for trials in every for each in trials.values() for trial in each for key in trial.settings}
+        return {key for trials in self.trials.get(method, {}).values() for key in _varied(trials)}
 
     def _elsewhere(self, method: str, tested: Collection[str]) -> list[str]:
         """The sets on which a method was tuned for whatever is tested on others."""
@@ -108,9 +127,14 @@ class Choices:
         origin, _ = chosen_keys(spec.recipe_from)
         tested = {target.dataset for target in spec.tests}
         sets = spec.trained_on if origin == NESTED else self._elsewhere(spec.method, tested) if origin else ()
-        here, known = network_of(spec), self.networks.get(spec.method, {})
-        each = [(what, then, here[what]) for name in sets for what, then in known.get(name, {}).items()]
-        return [(what, then, now) for what, then, now in dict.fromkeys(each) if then != now]
+        trials, made = self.trials.get(spec.method, {}), self.made.get(spec.method, {})
+        each = [_differences(made[name], made_with(spec, _varied(trials[name]))) for name in sets if made.get(name)]
+        return list(dict.fromkeys(one for differences in each for one in differences))
+
+
+def _varied(trials: Trials) -> set[str]:
+    """The settings that the candidates of a method on a set name."""
+    return {key for each in trials.values() for trial in each for key in trial.settings}
 
 
 def best(trials: Sequence[Trial]) -> Trial:
@@ -151,13 +175,13 @@ def choices_path(results: Path, preset: str) -> Path:
 
 
 def write_choices(
-    results: Path, preset: str, method: str, dataset: str, trials: Trials, network: Network | None = None
+    results: Path, preset: str, method: str, dataset: str, trials: Trials, made: Made | None = None
 ) -> Path:
     """Add one method's trials on one set and what they were computed with, in the place of those that were there."""
     path = choices_path(results, preset)
     known = _read(path) if path.exists() else {}
     plain = {str(s): [{"settings": dict(t.settings), "srcc": t.srcc} for t in each] for s, each in trials.items()}
-    known.setdefault(method, {})[dataset] = plain | ({WITH: dict(network)} if network else {})
+    known.setdefault(method, {})[dataset] = plain | ({WITH: dict(made)} if made else {})
     write_text(path, json.dumps(known, indent=1, sort_keys=True) + "\n")
     return path
 
@@ -172,8 +196,8 @@ def read_choices(results: Path, preset: str) -> Choices:
         return Choices(
             {method: {name: _trials(said) for name, said in sets.items()} for method, sets in known.items()},
             kept=preset_named(preset).tuning,
-            networks={
-                method: {name: dict(said.get(WITH, {})) for name, said in sets.items()}
+            made={
+                method: {name: _made(said.get(WITH, {})) for name, said in sets.items()}
                 for method, sets in known.items()
             },
         )
@@ -188,6 +212,11 @@ def _trials(said: Mapping[str, Any]) -> Trials:
         for split, trials in said.items()
         if split != WITH
     }
+
+
+def _made(said: Mapping[str, Any]) -> Made:
+    """What the file says that the candidates of a method on a set were made with."""
+    return {what: dict(value) if what in CHANGED else str(value) for what, value in said.items()}
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -6,11 +6,12 @@ import pytest
 
 from bench.planning.choices import Trial, write_choices
 from tests.cli.calls import GLIA_FLAGS, SEARCH_FLAGS, bench
-from tests.world import TINY
+from tests.world import RECIPE, TINY
 
 OTHER = "test_vit2.r160_in1k"
 WHERE = ["-d", "near", "--preset", "demo", "--splits", 1, "--weights", "random"]
 QUICK = [*WHERE, *SEARCH_FLAGS]
+CHANGED = {name: value for name, value in RECIPE.items() if name != "lr"}
 OF_ANY_SHORT_SIDE = QUICK[:-2]
 
 
@@ -34,7 +35,7 @@ def tuned(*words):
 
 def planned(*words):
     """The notes of a run that takes what was tuned."""
-    flags = ["-p", "main", *WHERE, "--recipe", "tuned", "--set", "size=32", "--dry-run"]
+    flags = ["-p", "main", *QUICK, "--recipe", "tuned", "--dry-run"]
     result = bench("run", "-m", "linear_probe", *flags, *words)
     assert result.exit_code == 0, result.output
     return " ".join(result.stderr.split())
@@ -47,12 +48,16 @@ def test_backbone_and_precision_are_those_of_the_configuration_unless_a_flag_say
         "backbone": TINY,
         "weights": "random",
         "precision": "bf16",
+        "recipe": CHANGED,
+        "options": {},
     }
     tuned("linear_probe", "--precision", "fp32", "--backbone", OTHER)
     assert written(home)["linear_probe"]["near"]["with"] == {
         "backbone": OTHER,
         "weights": "random",
         "precision": "fp32",
+        "recipe": CHANGED,
+        "options": {},
     }
 
 
@@ -63,6 +68,7 @@ def test_runs_of_another_network_than_was_tuned_are_told_of_in_one_note_and_thos
     assert said.count("Tuned otherwise than these runs are made:") == 1
     assert f"linear_probe on backbone {TINY}, not {OTHER}" in said
     assert "linear_probe on precision fp32, not bf16" in planned("--backbone", TINY, "--precision", "bf16")
+    assert "linear_probe with head as usual, not linear" in planned("--backbone", TINY, "--set", "head=linear")
 
 
 def test_what_is_set_goes_before_what_was_tuned_and_that_is_said(home):

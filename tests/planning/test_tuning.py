@@ -10,7 +10,7 @@ import pytest
 from bench.core.errors import UsageError
 from bench.core.spec import RunSpec
 from bench.planning.budgets import sized_to
-from bench.planning.choices import Choices, Trial, best, choices_path, network_of, read_choices, write_choices
+from bench.planning.choices import Choices, Trial, best, choices_path, made_with, read_choices, write_choices
 from bench.planning.plan import Ask, make_plan
 from bench.planning.presets import DEMO, PAPER, STUDY
 from bench.planning.protocol import MethodChoice, Request
@@ -298,7 +298,7 @@ def test_the_committed_choices_of_the_study_say_no_network_and_hold_as_they_are(
 def test_what_was_tuned_on_another_network_says_so_of_the_runs_that_take_it(tmp_path):
     there = {"backbone": "vit_tiny", "weights": "pretrained", "precision": "fp32"}
     write_choices(tmp_path, "paper", "lora", "live", tried(0.9), there)
-    write_choices(tmp_path, "paper", "lora", "csiq", tried(0.9), network_of(spec_of(Choices(), "csiq")))
+    write_choices(tmp_path, "paper", "lora", "csiq", tried(0.9), made_with(spec_of(Choices(), "csiq"), FAST))
     choices = read_choices(tmp_path, "paper")
     assert choices.otherwise(spec_of(choices)) == [("backbone", "vit_tiny", PAPER.backbone)]
     assert choices.otherwise(spec_of(choices, "csiq", ("csiq:test",))) == []
@@ -306,3 +306,29 @@ def test_what_was_tuned_on_another_network_says_so_of_the_runs_that_take_it(tmp_
     assert choices.otherwise(spec_of(choices, "tid2013", ("tid2013:test",))) == [
         ("backbone", "vit_tiny", PAPER.backbone)
     ]
+
+
+def test_what_was_tuned_with_another_recipe_or_option_says_so_of_the_runs_that_take_it(tmp_path):
+    search = Search("lora", "live", PAPER, 1, option="rank", values=("2", "4"))
+    with_both = replace(search, recipe={"head": "linear", "seed": 3}, options={"alpha": 5})
+    for dataset, one in (("live", with_both), ("csiq", replace(search, dataset="csiq"))):
+        first = candidates(one)[0]
+        outcomes = {0: [Trial(first.settings, 0.9)]}
+        write_choices(tmp_path, "paper", "lora", dataset, outcomes, made_with(first.spec, first.settings))
+    choices = read_choices(tmp_path, "paper")
+    assert choices.otherwise(spec_of(choices)) == [("head", "linear", "as usual"), ("alpha", "5", "as usual")]
+    alike = spec_of(choices, recipe={"head": "linear"}, options={"alpha": 5, "rank": 16})
+    assert choices.otherwise(alike) == [], "what was varied and what was set before it are no difference"
+    plain = spec_of(choices, "csiq", ("csiq:test",), recipe={"loss": "l1"})
+    assert choices.otherwise(plain) == [("loss", "as usual", "l1")]
+
+
+def test_what_follows_from_a_tuned_option_is_not_said_to_be_otherwise(tmp_path):
+    first, second = candidates(Search("glia", "demo_a", DEMO, 1, rates=(0.1,), option="grid", values=("2", "8")))
+    made = made_with(first.spec, first.settings)
+    assert (made["recipe"], made["options"]) == ({}, {})
+    write_choices(tmp_path, "demo", "glia", "demo_a", {0: [Trial(second.settings, 0.9)]}, made)
+    choices = read_choices(tmp_path, "demo")
+    spec = spec_of(choices, "demo_a", ("demo_a:test",), preset=DEMO, method="glia")
+    assert spec.options["fragment"] == 14
+    assert choices.otherwise(spec) == []

@@ -149,7 +149,7 @@ def run(
     runtime = runtime_of(config, plugin, weight_files=plan.weight_files, use_cache=not no_cache, partial=partial)
     if recipe == "tuned":
         _tell_of_untuned(ask, plan, silenced if quiet else note)
-        _tell_of_other_networks(ask.tuned, plan, silenced if quiet else note)
+        _tell_of_what_was_tuned_otherwise(ask.tuned, plan, silenced if quiet else note)
     plan = _looked_at(plan, runtime, config, check_overlap=check_overlap, dry_run=dry_run, quiet=quiet)
     if dry_run:
         from bench.cli.preview import preview
@@ -217,12 +217,15 @@ def _tell_of_untuned(ask: Ask, plan: Plan, tell: Callable[[str], None]) -> None:
         tell(f"Not tuned, so as the preset has it: {untuned.replace(',', ', ')}. `{command}` chooses.")
 
 
-def _tell_of_other_networks(tuned: Choices, plan: Plan, tell: Callable[[str], None]) -> None:
-    """Name the methods whose settings were chosen with another network than their runs have."""
+def _tell_of_what_was_tuned_otherwise(tuned: Choices, plan: Plan, tell: Callable[[str], None]) -> None:
+    """Name the methods whose settings were chosen with another network, recipe or option than their runs have."""
+    from bench.planning.choices import NETWORK
+
     methods: dict[str, set[str]] = {}
     for spec in plan.specs:
         for what, then, now in tuned.otherwise(spec):
-            methods.setdefault(f"on {what} {then or 'none'}, not {now or 'none'}", set()).add(spec.method)
+            how = f"{'on' if what in NETWORK else 'with'} {what} {then or 'none'}, not {now or 'none'}"
+            methods.setdefault(how, set()).add(spec.method)
     if methods:
         said = "; ".join(f"{', '.join(sorted(names))} {how}" for how, names in methods.items())
         tell(f"Tuned otherwise than these runs are made: {said}. `bench tune` with the flags of these runs chooses.")
