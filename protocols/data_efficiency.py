@@ -8,6 +8,7 @@ from typing import ClassVar
 from bench.core.errors import UsageError
 from bench.core.spec import RunSpec, Target
 from bench.planning.protocol import Protocol, Request
+from bench.planning.refusals import why_no_part_of_folds
 from bench.records.results import Experiment, Results
 from bench.report.cells import Cell
 from bench.report.table import Table
@@ -37,11 +38,8 @@ class DataEfficiency(Protocol):
             for method in request.chosen("linear_probe", "loda", "glia")
         ]
         for spec in specs:
-            if spec.folds and 1 - 1 / spec.folds <= spec.fraction < FULL:
-                raise UsageError(
-                    f"fractions={self.fractions!r}: {spec.fraction:g} of {spec.train} is no part of what "
-                    f"{spec.split_rule} trains on, which is {_percent(1 - 1 / spec.folds)}."
-                )
+            if why := why_no_part_of_folds(spec):
+                raise UsageError(f"fractions={self.fractions!r}: {why}")
         return specs
 
     def tables(self, results: Results) -> list[Table]:

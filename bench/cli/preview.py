@@ -10,6 +10,7 @@ from bench.cli.problems import report_other_code, report_problems
 from bench.core.progress import clock, counted
 from bench.core.runtime import Runtime, likely_device
 from bench.core.spec import RunSpec
+from bench.core.split_rules import is_fixed
 from bench.planning.plan import Plan
 from bench.records.store import Store
 from bench.records.times import Times, kind_of
@@ -75,6 +76,8 @@ def _named(arm: Arm, shared: Collection[str]) -> str:
 
 def _part(spec: RunSpec) -> str:
     """How much of its set it trains on."""
+    if is_fixed(spec.split_rule):
+        return "as the split has it"
     if spec.folds and spec.fraction == USUAL_FRACTION and spec.source != "all":
         return f"{spec.folds - 1} of {spec.folds} folds"
     return "all" if spec.source == "all" and spec.fraction == USUAL_FRACTION else f"{spec.fraction:.0%}"

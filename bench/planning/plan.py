@@ -22,7 +22,13 @@ from bench.planning.fitting import recipe_value
 from bench.planning.members import in_order, stands_on_runs, without_misled
 from bench.planning.presets import Preset, preset_named
 from bench.planning.protocol import MethodChoice, Request, merge
-from bench.planning.refusals import Wanted, idle_methods, refuse_what_is_dropped, refuse_what_no_table_shows
+from bench.planning.refusals import (
+    Wanted,
+    idle_methods,
+    refuse_what_is_dropped,
+    refuse_what_no_table_shows,
+    why_no_part_of_folds,
+)
 from bench.planning.setting_texts import RECIPE, SPEC_SETTINGS, parsed, several, unknown
 from bench.planning.unfit import without_unfit
 from bench.planning.usual import idle_warmup
@@ -111,7 +117,7 @@ def make_plan(ask: Ask) -> Plan:
     refuse_what_is_dropped(by_protocol, Wanted(request, settings.protocols, runs_of), ask.methods)
     idle = idle_methods(ask.methods, by_protocol) if "method" in ask.standing else []
     specs = [spec for _, some in planned for spec in some]
-    _refuse_parts_of_fixed_splits(specs)
+    _refuse_parts_that_are_none(specs)
     return Plan(
         tuple(merge(specs)),
         tuple(names),
@@ -253,12 +259,15 @@ def _asked_by(by_protocol: Mapping[str, Sequence[RunSpec]]) -> dict[str, tuple[s
     return askers
 
 
-def _refuse_parts_of_fixed_splits(specs: Sequence[RunSpec]) -> None:
+def _refuse_parts_that_are_none(specs: Sequence[RunSpec]) -> None:
+    """A share of a training part that is taken as it is, or that would be the whole of it, is refused."""
     fixed = {(spec.split_rule, spec.fraction, spec.source) for spec in specs if is_fixed(spec.split_rule)}
     if fixed:
         from bench.data.splits import refuse_part_of_fixed
     for split_rule, fraction, source in sorted(fixed):
         refuse_part_of_fixed(split_rule, fraction, source)
+    if why := next(filter(None, map(why_no_part_of_folds, specs)), ""):
+        raise UsageError(f"fraction={why}")
 
 
 def _seeded(request: Request, seeds: int) -> list[Request]:

@@ -73,6 +73,14 @@ def idle_methods(methods: Sequence[str], by_protocol: Mapping[str, Sequence[RunS
     return [f"{name} of bench.toml: no run of {' or '.join(by_protocol)} is planned for it" for name in sorted(idle)]
 
 
+def why_no_part_of_folds(spec: RunSpec) -> str:
+    """Why a share that was asked for makes no smaller training part of a fold, but the same under another name."""
+    if not spec.folds or spec.source == "all" or not 1 - 1 / spec.folds <= spec.fraction < RunSpec.fraction:
+        return ""
+    whole = f"{100 * (1 - 1 / spec.folds):.3g}%"
+    return f"{spec.fraction:g} of {spec.train} is no part of what {spec.split_rule} trains on, which is {whole}."
+
+
 def _not_run(methods: Sequence[str], specs: Sequence[RunSpec]) -> set[str]:
     return set(methods) - {"all", *(spec.method for spec in specs)}
 

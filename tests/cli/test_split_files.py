@@ -47,6 +47,13 @@ def test_a_run_is_made_on_a_files_splits_kept_shown_and_verified(desk):
     assert "are not kept in" in bench("verify", "--data")[1]
 
 
+def test_a_dry_run_says_no_share_of_a_files_splits(desk):
+    flags = ["-m", "linear_probe", "-d", "near", "--split-rule", "file:theirs.csv", *FLAGS]
+    said = bench("run", *flags, "--dry-run")[1]
+    assert "as the split has it" in said
+    assert "80%" not in said
+
+
 def test_merged_results_bring_their_splits(desk):
     bench("run", "-m", "linear_probe", "-d", "near", "--split-rule", "file:theirs.csv", *FLAGS, "--results", "theirs")
     assert bench("merge", "theirs")[0] == 0

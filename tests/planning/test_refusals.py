@@ -152,6 +152,13 @@ def test_a_cnn_of_ones_own_is_in_the_name_of_no_run_that_has_none(tmp_path):
         plan("main", "lora", "glia", cnn_weights=file, **asked)
 
 
+def test_a_share_that_is_all_that_a_fold_trains_on_is_refused_and_not_trained_under_another_key():
+    with pytest.raises(UsageError, match=r"^fraction=0\.7 of demo_a is no part of what kfold:3 trains on, which is 66"):
+        plan("main", "lora", preset="demo", settings=("fraction=0.7",))
+    for sound in ("fraction=0.6", "fraction=0.8"):
+        assert plan("main", "lora", preset="demo", settings=(sound,)).specs
+
+
 def test_a_preset_without_any_set_for_a_protocol_is_named_and_not_the_methods():
     with pytest.raises(UsageError, match=r"^Protocol official has no run with preset demo\.$"):
         plan("official", "lora", preset="demo")
