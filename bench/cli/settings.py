@@ -117,6 +117,14 @@ def _in_force(name: str, config: Config) -> tuple[str, str]:
     return default_of(Option(name, "str", value, unset=SETTINGS[name].unset)), origin
 
 
+def of_a_run_in_force(config: Config) -> list[tuple[str, str, str]]:
+    """(field, value, where it came from) of a run's own fields: a preset may split its sets by a rule of its own."""
+    preset, plain = preset_named(config.preset), {option.name: option.default for option in run_options()}
+    ruled = preset.split_rule != plain["split_rule"]
+    own = {"split_rule": (preset.split_rule, f"preset {preset.name} (its own sets; others random)")} if ruled else {}
+    return [(name, *own.get(name, (text_of(value), "built-in"))) for name, value in plain.items()]
+
+
 def recipe_in_force(config: Config) -> list[tuple[str, str, str]]:
     """(field, value, where it came from) of the recipe that a run starts from, before its dataset and method."""
     preset, file = preset_named(config.preset), file_settings(config).recipe

@@ -11,10 +11,17 @@ from typer.testing import CliRunner
 from bench.cli import app
 from bench.cli.commands.run import run
 from bench.cli.config import SETTINGS, file_settings, read_config
-from bench.cli.settings import FILE_ONLY, page, recipe_in_force, run_options, settings_in_force
+from bench.cli.settings import (
+    FILE_ONLY,
+    of_a_run_in_force,
+    page,
+    recipe_in_force,
+    run_options,
+    settings_in_force,
+)
 from bench.core.errors import UsageError
 from bench.core.registry import DATASETS, METHODS, PROTOCOLS
-from bench.core.spec import RECIPE_BELOW, RECIPE_LEAST, Recipe, recipe_options
+from bench.core.spec import RECIPE_BELOW, RECIPE_LEAST, Recipe, RunSpec, recipe_options
 from bench.planning.plan import Ask, make_plan
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -176,6 +183,14 @@ def test_the_recipe_in_force_is_the_built_in_one_then_the_presets_then_the_files
     assert rows["lr"] == ["0.0005", "bench.toml"]
     assert rows["size"] == ["112", "preset demo"]
     assert rows["weight_decay"] == ["0.01", "built-in"]
+
+
+def test_the_split_rule_in_force_is_that_of_the_presets_own_sets(home):
+    for preset, rule in (("demo", "kfold:3"), ("study", "kfold:7")):
+        shown = of_a_run_in_force(config_of(home, f'[run]\npreset = "{preset}"\n'))
+        assert ("split_rule", rule, f"preset {preset} (its own sets; others random)") in shown
+    paper = of_a_run_in_force(config_of(home, '[run]\npreset = "paper"\n'))
+    assert paper == [(name, str(getattr(RunSpec, name)), "built-in") for name in ("fraction", "source", "split_rule")]
 
 
 def test_config_all_lists_every_setting_and_recipe_field(home):

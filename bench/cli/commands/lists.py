@@ -253,7 +253,7 @@ def show_config(
 ) -> None:
     """Print what is in force and where each value came from."""
     from bench.cli.config import SETTINGS, file_settings
-    from bench.cli.settings import recipe_in_force, run_options, settings_in_force
+    from bench.cli.settings import of_a_run_in_force, recipe_in_force, run_options, settings_in_force
     from bench.core.spec import recipe_options
 
     config = configure()
@@ -262,8 +262,7 @@ def show_config(
     if every:
         _print_all("[run]", SETTINGS.values(), settings_in_force(config))
         _print_all("[recipe]", recipe_options().values(), recipe_in_force(config))
-        options = run_options()
-        _print_all("of a run, with --set", options, [(o.name, str(o.default), "built-in") for o in options])
+        _print_all("of a run, with --set", run_options(), of_a_run_in_force(config))
     else:
         grid(("setting", "value", "from"), settings_in_force(config))
         for name, value in file.recipe.items():
