@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,6 +35,7 @@ from bench.planning.tuning import (
     Candidate,
     Search,
     candidates,
+    diverged,
     refuse_what_is_said_twice,
     trials,
     usual_rates,
@@ -66,6 +68,7 @@ class Wish:
     precision: str
     settings: tuple[str, ...]
     file: Settings
+    overwrite: str = "changed"
     standing: frozenset[str] = frozenset()
     """What of all this nobody typed: it stands in bench.toml, for whatever takes it."""
 
@@ -140,6 +143,7 @@ class Planned:
     store: Store
     runtime: Runtime
     tried: list[Candidate]
+    overwrite: str
 
     @property
     def splits(self) -> int:
@@ -152,8 +156,17 @@ class Planned:
         return len(self.tried) // self.splits
 
     def pending(self) -> list[RunSpec]:
-        """What has not been tried yet."""
-        return self.store.pending([candidate.spec for candidate in self.tried])
+        """What is to be tried. Of what failed nothing is tried again that diverged, for that is an answer."""
+        pending = self.store.pending([candidate.spec for candidate in self.tried], self.overwrite)
+        return self._undiverged(pending) if self.overwrite == "failed" else pending
+
+    def failed(self) -> list[RunSpec]:
+        """What failed for another reason than its rate."""
+        return self._undiverged(self.store.failed(candidate.spec for candidate in self.tried))
+
+    def _undiverged(self, specs: Sequence[RunSpec]) -> list[RunSpec]:
+        answered = diverged(self.store)
+        return [spec for spec in specs if spec.key not in answered]
 
 
 def _planned(wish: Wish, results: Path, make_runtime: MakeRuntime) -> list[Planned]:
@@ -162,11 +175,14 @@ def _planned(wish: Wish, results: Path, make_runtime: MakeRuntime) -> list[Plann
     store = Store(results / "tuning")
     runtime = make_runtime(results=store.root, keep_weights="never", log="")
     asked = [_search(method, wish, runtime.data) for method in methods]
-    runtime = replace(runtime, weight_files={token: path for _, files in asked for token, path in files.items()})
+    anew_since = time.time() if wish.overwrite == "always" else runtime.anew_since
+    files = {token: path for _, named in asked for token, path in named.items()}
+    runtime = replace(runtime, weight_files=files, anew_since=anew_since)
     searches = [search for search, _ in asked]
     tried = _possible(searches, wish, runtime)
     each = {search.method: [one for one in tried if one.spec.method == search.method] for search in searches}
-    return [Planned(search, store, runtime, each[search.method]) for search in searches if each[search.method]]
+    there = [search for search in searches if each[search.method]]
+    return [Planned(search, store, runtime, each[search.method], wish.overwrite) for search in there]
 
 
 def run_search(planned: Planned, results: Path, jobs: int | str = 1) -> int:
@@ -181,13 +197,15 @@ def run_search(planned: Planned, results: Path, jobs: int | str = 1) -> int:
     )
     with view_of(pending, Times.read(store, likely_device(planned.runtime.device))) as view:
         beside = {candidate.spec.key: _text(candidate.settings) for candidate in tried}
-        options = ExecutionOptions(say=view.say, watch=view, beside=beside)
+        options = ExecutionOptions(planned.overwrite, say=view.say, watch=view, beside=beside)
         summary = execute_here(pending, planned.runtime, options, jobs)
     report_problems(store)
     if summary.interrupted:
         return STOPPED
-    outcomes = trials(tried, store, summary.failed)
+    outcomes = trials(tried, store, summary.failed, other_code=planned.overwrite == "never")
     _show(search, outcomes)
+    if planned.failed():
+        note("The same command with --overwrite failed tries the failed ones again, but for those that diverged.")
     _say_what_is_chosen(search, outcomes, results, made_with(tried[0].spec, tried[0].settings))
     return 1 if any(trial.srcc is None and not trial.diverged for each in outcomes.values() for trial in each) else 0
 

@@ -129,9 +129,14 @@ def _candidate(search: Search, settings: Mapping[str, Scalar], split: int) -> Ca
     return Candidate(split, settings, spec)
 
 
-def trials(tried: Sequence[Candidate], store: Store, failed: Mapping[str, str] | None = None) -> dict[int, list[Trial]]:
-    """By split, how every candidate did by its record; `failed` says why by key, for those that left none."""
-    records = {record["key"]: record for record in store.records() if not made_by_other_code(record)}
+def trials(
+    tried: Sequence[Candidate], store: Store, failed: Mapping[str, str] | None = None, *, other_code: bool = False
+) -> dict[int, list[Trial]]:
+    """By split, how every candidate did by its record; `failed` says why by key, for those that left none.
+
+    `other_code`: whether records that other code than today's has made count too.
+    """
+    records = {record["key"]: record for record in store.records() if other_code or not made_by_other_code(record)}
     by_split: dict[int, list[Trial]] = {}
     for candidate in tried:
         record = records.get(candidate.spec.key)
@@ -139,12 +144,20 @@ def trials(tried: Sequence[Candidate], store: Store, failed: Mapping[str, str] |
     return by_split
 
 
+def diverged(store: Store) -> set[str]:
+    """The keys of what today's code has tried at rates that are too high."""
+    return {str(record["key"]) for record in store.records() if _diverged(record) and not made_by_other_code(record)}
+
+
+def _diverged(record: Mapping[str, Any]) -> bool:
+    return record["status"] == "failed" and bool(record["error"]["kind"] == Diverged.__name__)
+
+
 def _trial(candidate: Candidate, record: Mapping[str, Any] | None, failed: Mapping[str, str]) -> Trial:
     if record is None:
         return Trial(candidate.settings, None, failed.get(candidate.spec.key, "not run"))
     if record["status"] == "failed":
-        error = record["error"]
-        return Trial(candidate.settings, None, error["message"], diverged=error["kind"] == Diverged.__name__)
+        return Trial(candidate.settings, None, record["error"]["message"], diverged=_diverged(record))
     ((target, metrics),) = record["metrics"].items()
     if metrics["srcc"] is None:
         return Trial(candidate.settings, None, "its SRCC is undefined: all its scores, or all labels, are alike")

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from bench.planning.choices import Trial, write_choices
+from bench.records.store import Store
 from tests.cli.calls import GLIA_FLAGS, SEARCH_FLAGS, bench
 from tests.world import RECIPE, TINY
 
@@ -251,3 +252,39 @@ def test_a_number_of_splits_in_bench_toml_is_cut_to_those_that_there_are_and_a_t
     assert said in " ".join(result.stderr.split())
     assert f"{rows} candidates to try." in result.stdout
     assert bench(*asked, "--splits", 5).exit_code == 2
+
+
+def fail(home, **kinds):
+    """Turn the records of rates, named as `at_01`, into those of runs that failed with errors of these kinds."""
+    store = Store(home / "results" / "tuning")
+    for record in list(store.records()):
+        kind = kinds["at_" + f"{record['spec']['recipe']['lr']:g}".partition(".")[2]]
+        store.write({**record, "status": "failed", "error": {"kind": kind, "message": "no memory", "traceback": ""}})
+
+
+def test_what_failed_and_did_not_diverge_is_tried_again_where_overwrite_says_so(home):
+    asked = ["tune", "linear_probe", "--lr", "1e-2,1e-3", "--backbone", TINY, *QUICK]
+    bench(*asked)
+    fail(home, at_01="RunError", at_001="Diverged")
+    stays = bench(*asked)
+    assert stays.exit_code == 1, stays.output
+    assert "2 tried before" in " ".join(stays.output.split())
+    assert "with --overwrite failed tries the failed ones again" in " ".join(stays.output.split())
+    assert "1 candidate to try." in bench(*asked, "--overwrite", "failed", "--dry-run").stdout
+    configured(home, 'overwrite = "failed"')
+    again = bench(*asked)
+    assert again.exit_code == 0, again.output
+    assert "Chosen: lr=0.01" in again.stdout
+    assert "--overwrite failed" not in again.output
+
+
+def test_what_other_code_has_tried_counts_where_nothing_is_to_be_overwritten(home):
+    tuned("linear_probe", "--backbone", TINY)
+    store = Store(home / "results" / "tuning")
+    (record,) = store.records()
+    store.write({**record, "code": {**record["code"], "numerics": 1}})
+    asked = ["tune", "linear_probe", "--lr", "1e-2", "--backbone", TINY, *QUICK]
+    assert "1 candidate to try." in bench(*asked, "--dry-run").stdout
+    kept = bench(*asked, "--overwrite", "never")
+    assert kept.exit_code == 0, kept.output
+    assert "1 tried before" in " ".join(kept.output.split())

@@ -10,7 +10,7 @@ import typer
 
 from bench.cli.app import App
 from bench.cli.commands.options import Device, Jobs, Plugin, ResultsFolder
-from bench.cli.commands.run_options import Backbone, DryRun, Precision
+from bench.cli.commands.run_options import Backbone, DryRun, Overwrite, Precision
 from bench.cli.console import friendly
 
 
@@ -42,6 +42,7 @@ def tune(
     settings: Annotated[
         Optional[list[str]], typer.Option("--set", help="KEY=VALUE of the recipe, for every candidate.")
     ] = None,
+    overwrite: Overwrite = None,
     dry_run: DryRun = False,
     results: ResultsFolder = None,
     plugin: Plugin = None,
@@ -52,7 +53,7 @@ def tune(
     from bench.cli.search import Wish, preview_searches, run_searches
 
     typed = {"preset": preset, "backbone": backbone, "precision": precision, "device": device, "jobs": jobs}
-    config = configure(plugin, results=results, splits=splits, **parsed(typed))
+    config = configure(plugin, results=results, splits=splits, **parsed({**typed, "overwrite": overwrite}))
     wish = Wish(
         tuple(words_of(method)),
         one_set(dataset, "bench tune"),
@@ -65,6 +66,7 @@ def tune(
         config["precision"],
         tuple(settings or ()),
         file_settings(config),
+        config["overwrite"],
         untyped(splits=splits),
     )
     results_folder = Path(config["results"])
