@@ -326,7 +326,10 @@ def _at_an_edge(search: Search, results: Trials) -> str:
     """The rate that is best in the mean over splits where it is the lowest or the highest tried; else nothing."""
     if len(search.rates) < 2:
         return ""
-    rate = float(Choices({search.method: {search.dataset: results}}).of(search.method, "", (), 0)[0]["lr"])
+    try:
+        rate = float(_best_of_all(search, results)["lr"])
+    except UsageError:  # each has failed in some split, so that none has a mean
+        return ""
     return f"lr={rate:g}" if rate in (min(search.rates), max(search.rates)) else ""
 
 
@@ -335,7 +338,12 @@ def _chosen_for_all(search: Search, results: Trials) -> str:
     if all(any(trial.srcc is None for trial in each) for each in zip(*results.values(), strict=True)):
         why = next(trial.why for tried in results.values() for trial in tried if trial.srcc is None)
         raise RunError(f"No candidate could be trained in every split: {why}.")
-    return _text(Choices({search.method: {search.dataset: results}}).of(search.method, "", (), 0)[0])
+    return _text(_best_of_all(search, results))
+
+
+def _best_of_all(search: Search, results: Trials) -> Mapping[str, Scalar]:
+    """The candidate with the best mean over the splits, among those that were trained in all of them."""
+    return Choices({search.method: {search.dataset: results}}).of(search.method, "", (), 0)[0]
 
 
 def _chosen(results: Trials) -> str:

@@ -4,7 +4,10 @@ import json
 
 import pytest
 
+from bench.cli.search import _say_what_is_chosen
 from bench.planning.choices import Trial, write_choices
+from bench.planning.presets import DEMO
+from bench.planning.tuning import Search
 from bench.records.store import Store
 from tests.cli.calls import GLIA_FLAGS, SEARCH_FLAGS, bench
 from tests.world import RECIPE, TINY
@@ -288,3 +291,16 @@ def test_what_other_code_has_tried_counts_where_nothing_is_to_be_overwritten(hom
     kept = bench(*asked, "--overwrite", "never")
     assert kept.exit_code == 0, kept.output
     assert "1 tried before" in " ".join(kept.output.split())
+
+
+def test_a_search_in_which_every_rate_failed_in_some_split_says_what_each_split_chose(home, capsys):
+    search = Search("lora", "near", DEMO, 2, rates=(1e-3, 1e-2))
+    low, high = ({"lr": rate} for rate in search.rates)
+    outcomes = {0: [Trial(low, 0.5), Trial(high, None)], 1: [Trial(low, None), Trial(high, 0.4)]}
+    _say_what_is_chosen(search, outcomes, home / "results", {})
+    said = capsys.readouterr().out
+    assert "Chosen: lr=0.001 in split 0; lr=0.01 in split 1." in said
+    assert "edge" not in said
+    assert "`bench run … --recipe tuned` uses it" in said
+    _say_what_is_chosen(search, {0: outcomes[0]}, home / "results", {})
+    assert "lr=0.001 stands at the edge of what was tried: widen it with --lr." in capsys.readouterr().out
