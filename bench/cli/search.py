@@ -237,7 +237,8 @@ def _search(method: str, wish: Wish, data: Mapping[str, Any]) -> tuple[Search, d
     loader_name(dataset, data)
     files, token = weights_token(wish.weights)
     common = {"weights": token, "precision": wish.precision} | ({"backbone": wish.backbone} if wish.backbone else {})
-    name, _, values = wish.option.partition("=")
+    name, _, typed = wish.option.partition("=")
+    values = [value for value in typed.split(",") if value.strip()]
     if wish.option and not values:
         raise UsageError(f"--option {wish.option!r} is not of the form NAME=VALUE,VALUE.")
     refuse_what_is_said_twice(method, name, wish.settings)
@@ -253,7 +254,7 @@ def _search(method: str, wish: Wish, data: Mapping[str, Any]) -> tuple[Search, d
         wish.splits_of(preset, dataset),
         rates=_numbers(wish.rates) if wish.rates else usual_rates(preset, method),
         option=name,
-        values=[value for value in values.split(",") if value],
+        values=values,
         common=common,
         recipe={**wish.file.recipe, **settings.recipe, **own},
         options=options.get(method, {}),
@@ -368,6 +369,6 @@ def _numbers(text: str) -> list[float]:
         rates = [float(word) for word in text.split(",") if word.strip()]
     except ValueError:
         raise UsageError(f"--lr {text!r} is not a list of numbers.") from None
-    if not rates or min(rates) <= 0:
-        raise UsageError(f"--lr {text!r} must name positive numbers.")
+    if not rates or not all(0 < rate < math.inf for rate in rates):
+        raise UsageError(f"--lr {text!r} must name positive, finite numbers.")
     return rates

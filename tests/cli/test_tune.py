@@ -304,3 +304,17 @@ def test_a_search_in_which_every_rate_failed_in_some_split_says_what_each_split_
     assert "`bench run … --recipe tuned` uses it" in said
     _say_what_is_chosen(search, {0: outcomes[0]}, home / "results", {})
     assert "lr=0.001 stands at the edge of what was tried: widen it with --lr." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["--option", "rank=,"], "--option 'rank=,' is not of the form NAME=VALUE,VALUE."),
+        (["--lr", "1e-3,inf"], "--lr '1e-3,inf' must name positive, finite numbers."),
+        (["--lr", "nan"], "--lr 'nan' must name positive, finite numbers."),
+    ],
+)
+def test_no_value_and_a_rate_without_end_are_refused(home, words, why):
+    result = bench("tune", "lora", *words, "--dry-run", *WHERE, "--backbone", TINY, "--set", "size=32")
+    assert result.exit_code == 2, result.output
+    assert why in " ".join(result.output.split())
