@@ -114,6 +114,8 @@ def _tunable(wish: Wish, make_runtime: MakeRuntime) -> list[str]:
     """The methods that can be tuned here; why others are not is refused or noted."""
     names = _with_something_to_choose(wish)
     options = merged(wish.file.methods, sort_settings(wish.settings, names, []).methods)
+    option, _, values = wish.option.partition("=")
+    options = merged(options, {name: {option: values} for name in names})
     names, fileless = without_fileless(names, wish.methods, options)
     for why in fileless:
         note(f"Left out: {why}.")
@@ -237,10 +239,7 @@ def _search(method: str, wish: Wish, data: Mapping[str, Any]) -> tuple[Search, d
     loader_name(dataset, data)
     files, token = weights_token(wish.weights)
     common = {"weights": token, "precision": wish.precision} | ({"backbone": wish.backbone} if wish.backbone else {})
-    name, _, typed = wish.option.partition("=")
-    values = [value for value in typed.split(",") if value.strip()]
-    if wish.option and not values:
-        raise UsageError(f"--option {wish.option!r} is not of the form NAME=VALUE,VALUE.")
+    name, values, varied = _varied(wish.option, method)
     refuse_what_is_said_twice(method, name, wish.settings)
     settings = sort_settings(wish.settings, expand_methods(wish.methods), [])
     if settings.spec:
@@ -259,7 +258,18 @@ def _search(method: str, wish: Wish, data: Mapping[str, Any]) -> tuple[Search, d
         recipe={**wish.file.recipe, **settings.recipe, **own},
         options=options.get(method, {}),
     )
-    return search, files | named
+    return search, files | named | varied
+
+
+def _varied(option: str, method: str) -> tuple[str, list[str], dict[str, Path]]:
+    """(the further option's name, its values, the files that these name), with the hash of a file for its path."""
+    name, _, typed = option.partition("=")
+    values = [value for value in typed.split(",") if value.strip()]
+    if option and not values:
+        raise UsageError(f"--option {option!r} is not of the form NAME=VALUE,VALUE.")
+    told = [with_tokens({method: {name: value}}) for value in values]
+    files = {token: path for _, paths in told for token, path in paths.items()}
+    return name, [str(given[method][name]) for given, _ in told], files
 
 
 def _possible(searches: Sequence[Search], wish: Wish, runtime: Runtime) -> list[Candidate]:

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from bench.cli.search import _say_what_is_chosen
+from bench.core.hashes import file_token
 from bench.planning.choices import Trial, write_choices
 from bench.planning.presets import DEMO
 from bench.planning.tuning import Search
@@ -318,3 +319,19 @@ def test_no_value_and_a_rate_without_end_are_refused(home, words, why):
     result = bench("tune", "lora", *words, "--dry-run", *WHERE, "--backbone", TINY, "--set", "size=32")
     assert result.exit_code == 2, result.output
     assert why in " ".join(result.output.split())
+
+
+def test_a_file_that_an_option_names_is_known_by_what_is_in_it(home, monkeypatch):
+    searched = []
+    monkeypatch.setattr("bench.cli.search.run_search", lambda planned, *_: searched.append(planned) or 0)
+    monkeypatch.setattr("bench.cli.search.look_ahead", lambda plan, *_: plan)  # which builds every model
+    for name in ("a.csv", "b.csv"):
+        (home / name).write_text(name)
+    result = bench("tune", "rali", "--lr", "1e-2", "--option", "captions=a.csv,b.csv", "--backbone", TINY, *QUICK)
+    assert result.exit_code == 0, result.output
+    (planned,) = searched
+    named = [file_token(home / name) for name in ("a.csv", "b.csv")]
+    assert [one.spec.options["captions"] for one in planned.tried] == named
+    assert planned.runtime.weight_files == dict(zip(named, [home / "a.csv", home / "b.csv"], strict=True))
+    amiss = bench("tune", "rali", "--option", "captions=none.csv", "--backbone", TINY, *QUICK)
+    assert "rali.captions=none.csv: there is no such file." in amiss.output
