@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.cli.config import Config, file_settings
-from bench.cli.console import DEBUG, note, say
+from bench.cli.console import DEBUG, note, say, say_as_it_is
 from bench.cli.data_check import print_check
 from bench.cli.execute import execute
+from bench.cli.invocation import CHOSEN_FILE
 from bench.cli.preflight import look_ahead
 from bench.cli.preview import preview
 from bench.cli.split_files import with_split_rule
@@ -71,7 +73,7 @@ def finetune_folder(wish: Wish, config: Config, make_runtime: Callable[..., Runt
     if wish.dry_run:
         return 0
     code = execute(plan, runtime, config, DEBUG["on"])
-    return code or _tell(plan, runtime, known)
+    return code or _tell(plan, runtime, known, _said_again(wish, config, runtime))
 
 
 def _check(name: str, runtime: Runtime) -> None:
@@ -140,7 +142,16 @@ def _known_before(plan: Plan, runtime: Runtime) -> dict[int, int]:
     return known
 
 
-def _tell(plan: Plan, runtime: Runtime, known: Mapping[int, int]) -> int:
+def _said_again(wish: Wish, config: Config, runtime: Runtime) -> str:
+    """The flags of this command that the next one needs too, to find the model and what it stands on."""
+    named = [("--config", str(CHOSEN_FILE.get() or ""))]
+    named += [("--results", config["results"])] * (config.origins["results"] == "--results")
+    named += [("--plugin", file) for file in runtime.plugins[len(config.plugins) :]]
+    named += [("--weights", wish.weights)] * bool(runtime.weight_files)
+    return "".join(f" {flag} {shlex.quote(value)}" for flag, value in named if value)
+
+
+def _tell(plan: Plan, runtime: Runtime, known: Mapping[int, int], flags: str) -> int:
     """The honest numbers, the models' scale, and the line that scores pictures."""
     store, shared = Store(runtime.results), Shared()
     keys = []
@@ -154,9 +165,9 @@ def _tell(plan: Plan, runtime: Runtime, known: Mapping[int, int]) -> int:
         with Display() as display:
             scorer = scorer_of_run(record, runtime, display.report, shared)
         if scorer.scale is None:
-            note("Its numbers do not follow the training scores: they stay raw, and the model is of little use.")
-    say(f"Kept in {runtime.results}. Next: bench predict PICTURES --run {','.join(keys)} --sort")
-    note(f"To take it elsewhere: bench export {keys[0]} --to model.safetensors")
+            note(f"Its scores stay raw numbers: {scorer.about.why_raw}.")
+    say_as_it_is(f"Kept in {runtime.results}. Next: bench predict PICTURES --run {','.join(keys)} --sort{flags}")
+    note(f"To take it elsewhere: bench export {keys[0]} --to model.safetensors{flags}")
     return 0
 
 

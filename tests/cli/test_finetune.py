@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 from pathlib import Path
 
@@ -108,6 +109,21 @@ def test_a_tracker_that_cannot_be_had_is_refused_before_training(home):
     assert refused.exit_code == 2
     assert "there is no module nosuchtracker here" in said_by(refused)
     assert not (home / "results").exists()
+
+
+@pytest.mark.slow
+def test_the_line_to_use_the_model_names_what_this_command_named(home):
+    shutil.move(home / "bench.toml", home / "mine.toml")
+    labels = home / "holiday" / "labels.csv"
+    labels.write_text("".join(line.rpartition(",")[0] + "\n" for line in labels.read_text().splitlines()[:9]))
+    places = ("--config", "mine.toml", "--results", "../else where")
+    result = bench("finetune", "holiday", "-m", "ridge", "--weights", "random", *places, *QUICK)
+    assert result.exit_code == 0, result.output
+    assert "raw numbers: it was trained on 6 pictures, and a scale needs 8" in said_by(result)
+    words = shlex.split(result.stdout.partition("Next: bench ")[2].splitlines()[0])
+    assert words[-4:] == ["--config", "mine.toml", "--results", "../else where"]
+    used = bench(*("holiday" if word == "PICTURES" else word for word in words))
+    assert used.exit_code == 0, used.output
 
 
 def said_by(result):
