@@ -91,7 +91,7 @@ def _labels_file(folder: Path, wish: str) -> str:
             if path.is_file():
                 return str(path.resolve())
             raise UsageError(f"--csv {wish}: there is no such file in {folder} or here.")
-        return str(path)
+        return str((folder / path).resolve()) if ".." in path.parts else str(path)
     names = sorted(path.name for path in folder.iterdir() if path.suffix.lower() in TABLES)
     if "labels.csv" in names:
         return "labels.csv"

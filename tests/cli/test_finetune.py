@@ -152,6 +152,13 @@ def test_a_table_below_the_home_is_found(home, monkeypatch):
         assert bench("finetune", "holiday", f"--csv={wish}", "--weights", "random", "--dry-run", *QUICK).exit_code == 0
 
 
+def test_a_table_above_the_folder_is_found(home):
+    renamed(home / "holiday", "image,score,group", "../votes.csv")
+    for wish in ("../votes.csv", "votes.csv"):
+        _, entry = own_set(home / "holiday", Columns(labels=wish), {})
+        assert entry["csv"] == str(home / "votes.csv")
+
+
 def test_a_set_below_the_home_of_nobody_stops_no_other(home):
     with (home / "bench.toml").open("a") as file:
         file.write('[data.trip]\nloader = "folder"\npath = "~nosuch/trip"\n')

@@ -160,8 +160,9 @@ def test_labels_and_pictures_of_an_own_set_may_lie_anywhere(tmp_path):
     (tmp_path / "home").mkdir()
     beside = load(mine(path, csv=str(tmp_path / "scores.csv")))
     apart = load(mine(tmp_path / "home", csv=str(tmp_path / "scores.csv"), images=str(path)))
+    above = load(mine(path, csv="../scores.csv", images="../pictures"))
     assert beside.table["image"].tolist() == ["a.png", "c.png", "sub/b.png"]
-    assert beside.hash() == apart.hash()
+    assert beside.hash() == apart.hash() == above.hash()
     assert all(file.is_file() for file in apart.paths())
 
 

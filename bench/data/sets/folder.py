@@ -104,7 +104,12 @@ class Folder(DatasetSource):
         """A setting that names a file or a folder, with "/" between folders as label files have it."""
         text = self._text(setting, default)
         whole = expanded(text)
-        return str(whole) if whole.is_absolute() else text.replace("\\", "/")
+        if whole.is_absolute():
+            return str(whole)
+        text = text.replace("\\", "/")
+        if ".." in Path(text).parts and self.place.path is not None:  # no listing of the folder holds it
+            return str((self.place.path / text).resolve())
+        return text
 
     def _text(self, setting: str, default: str) -> str:
         value: Any = self.place.options.get(setting, default)
