@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
@@ -31,10 +32,12 @@ def load(
     lists and batches of these (docs/predict.md).
 
     `folder` is the results folder; `data` names further sets as in `bench.run`, for only a run whose scale was never
-    fitted needs its training set; `weights` and `cnn_weights` are files that the run was made with. `scale` names the
-    set of a mix on whose scale the scores of a model of several sets are; without it they are raw.
+    fitted needs its training set, without which scores are raw and a warning says so; `weights` and `cnn_weights` are
+    files that the run was made with. `scale` names the set of a mix on whose scale the scores of a model of several
+    sets are; without it they are raw.
     """
     from bench.cli.invocation import runtime_of
+    from bench.core.mixes import is_mix
     from bench.planning.files import weight_files
     from bench.scoring.load import load_scorer
 
@@ -43,4 +46,7 @@ def load(
         settings = with_sets(settings, data)
     files = weight_files(weights, cnn_weights)
     runtime = runtime_of(settings, [Path(path) for path in plugins], weight_files=files)
-    return load_scorer(source, runtime, scale=scale)
+    scorer = load_scorer(source, runtime, scale=scale)
+    if scorer.scale is None and not is_mix(scorer.about.spec.train):
+        warnings.warn(f"Scores are raw numbers, higher is better: {scorer.about.why_raw}.", stacklevel=2)
+    return scorer

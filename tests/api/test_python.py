@@ -312,7 +312,7 @@ def test_a_run_that_another_process_is_making_has_not_failed(home, holiday, monk
 # The page ------------------------------------------------------------------------------------------------------------
 
 
-def test_the_worked_example_runs_as_it_stands(home, capsys):
+def test_the_worked_example_runs_as_it_stands_and_its_model_is_on_a_scale_where_its_set_is_named(home, capsys):
     make_set(home / "holiday", 3)
     names: dict[str, object] = {}
     with warnings.catch_warnings():
@@ -324,6 +324,9 @@ def test_the_worked_example_runs_as_it_stands(home, capsys):
     assert "Linear probe" in said
     assert len(names["everything"]) == len(names["numbers"]) == 2 * 3 * len(METRICS)
     assert list(names["difference"]["train"]) == ["holiday"]
+    assert names["scorer"].scale.dataset == "holiday"
+    with pytest.warns(UserWarning, match="Scores are raw numbers, higher is better: its scale is not known"):
+        bench.load(names["numbers"]["key"].iloc[-1])
 
 
 # What bench.toml and the command have too ----------------------------------------------------------------------------
