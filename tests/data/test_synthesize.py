@@ -254,6 +254,21 @@ def test_a_file_that_somebody_put_into_a_set_is_not_deleted_with_it(photos: list
     assert (tmp_path / "set" / "opinions.csv").read_text() == "mine"
 
 
+@pytest.mark.parametrize("recipe", [SMALL, BALANCED])
+def test_labels_that_somebody_wrote_into_a_set_of_theirs_are_not_replaced(
+    photos: list[Photo], tmp_path: Path, recipe: Recipe
+) -> None:
+    synthesize(photos, tmp_path / "set", SMALL, heal=False)
+    synthesize(photos, tmp_path / "set", SMALL, heal=False)
+    (tmp_path / "set" / "dmos.csv").write_text("rated for hours")
+    with pytest.raises(DataError, match=r"would be replaced, but dmos\.csv in it was changed since it was made; move"):
+        synthesize(photos, tmp_path / "set", recipe, heal=False)
+    assert (tmp_path / "set" / "dmos.csv").read_text() == "rated for hours"
+    (tmp_path / "set" / "dmos.csv").rename(tmp_path / "mine.csv")
+    synthesize(photos, tmp_path / "set", recipe, heal=False)
+    assert verified(tmp_path / "set", asdict(recipe))
+
+
 def test_a_set_made_below_the_photographs_is_no_photograph(photos: list[Photo], tmp_path: Path) -> None:
     for name, pixels in photos:
         Image.fromarray(np.asarray(pixels)).save(tmp_path / f"{name}.png")

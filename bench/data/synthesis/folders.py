@@ -9,6 +9,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,16 +44,18 @@ class ContentHash:
         return self._digest.hexdigest()
 
 
-def publish(target: Path, build: Callable[[Path], str], recipe: dict[str, Any]) -> str:
+def publish(target: Path, build: Callable[[Path], str], recipe: dict[str, Any], *, heal: bool = True) -> str:
     """Let `build` fill a folder and return its content hash, then put the folder at `target` in one step.
 
     Two processes may do this at once: the second finds the first one's folder in place and discards its own.
     A folder that is there but damaged or of other content is replaced; one that we did not make, or that somebody
-    has put a file into, is refused.
+    has put a file into, is refused. So is one of which somebody has changed a file, unless it is to `heal`.
     """
     target = Path(target)
     if target.exists():
         _refuse_what_is_not_ours(target)
+        if not heal:
+            _refuse_changed(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         _sweep(target)
@@ -138,6 +141,20 @@ def _refuse_strangers(target: Path, ours: set[str]) -> None:
         more = f" and {len(strangers) - 1} more" if len(strangers) > 1 else ""
         raise DataError(
             f"{target} would be replaced, but {strangers[0]}{more} in it was not made here; "
+            "move it away or choose another folder"
+        )
+
+
+def _refuse_changed(target: Path) -> None:
+    """Refuse to replace a file that holds something else than it was made with: it may be somebody's work."""
+    changed = []
+    for name, made in _listed(target).items():
+        with suppress(OSError):  # what is missing is no work to lose
+            changed += [name] * (sha256_of(target / name) != made)
+    if changed:
+        more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+        raise DataError(
+            f"{target} would be replaced, but {changed[0]}{more} in it was changed since it was made; "
             "move it away or choose another folder"
         )
 

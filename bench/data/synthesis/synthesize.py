@@ -85,12 +85,20 @@ class Cells(NamedTuple):
 
 
 def synthesize(
-    photos: Sequence[Photo], out: Path, recipe: Recipe | None = None, *, progress: Report | None = None
+    photos: Sequence[Photo],
+    out: Path,
+    recipe: Recipe | None = None,
+    *,
+    heal: bool = True,
+    progress: Report | None = None,
 ) -> str:
-    """Make the dataset in `out`, whole or not at all, replacing a damaged one; returns its content hash."""
+    """Make the dataset in `out`, whole or not at all; returns its content hash.
+
+    One that is there is replaced; if it is not to `heal`, one with changed files is refused.
+    """
     recipe = recipe or Recipe()
     _check(photos, recipe)
-    return publish(out, lambda folder: _build(photos, folder, recipe, progress), asdict(recipe))
+    return publish(out, lambda folder: _build(photos, folder, recipe, progress), asdict(recipe), heal=heal)
 
 
 def photos_in(folder: Path) -> list[Photo]:
