@@ -12,17 +12,8 @@ from pathlib import Path
 
 from bench.core.errors import BenchError, DataError, UsageError
 from bench.core.files import expanded
-from bench.core.progress import counted
+from bench.data.pixels.endings import ENDINGS, counts_of, is_picture
 
-ENDINGS = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".bmp", ".dib", ".tif", ".tiff", ".gif", ".webp"}
-    | {".ppm", ".pgm", ".pbm", ".jp2", ".j2k"}
-)
-"""What a file of a folder must end with to be taken for a picture; a file named by itself may end as it likes."""
-OTHERS = frozenset(
-    {".avif", ".heic", ".heif", ".hif", ".jxl", ".psd", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2"}
-)
-"""Endings of pictures that are not looked for, because not every Pillow reads them, or none does."""
 NOTHING_NAMED = "No picture was named: give files, folders, patterns, or - for a list on the standard input."
 LIST = "-"
 """Stands for a list of names on the standard input: one a line, or ended by NUL bytes (`find -print0`)."""
@@ -41,9 +32,8 @@ def pictures_meant(
     real = cache(os.path.realpath)  # so that no way around names a picture twice
     for path in search.of_words(words, read):
         pictures.setdefault(os.path.join(real(path.parent), path.name), path)  # noqa: PTH118
-    if left_out := sorted((+search.left_out).items()):
-        counts = [f"{count} {kind}" if kind.startswith(".") else counted(count, kind) for kind, count in left_out]
-        tell(f"Left out: {', '.join(counts)} (a file that is named by itself is tried).")
+    if counts := counts_of(search.left_out):
+        tell(f"Left out: {counts} (a file that is named by itself is tried).")
     if not pictures:
         raise search.vain[0] if search.vain else UsageError(NOTHING_NAMED)
     for why in search.vain:
@@ -82,7 +72,7 @@ class _Search:
         for path in map(Path, paths):
             if path.is_dir():
                 yield from self._below(path)
-            elif self._is_picture(path):
+            elif is_picture(path, self.left_out):
                 yield path
 
     def _below(self, folder: Path) -> list[Path]:
@@ -94,7 +84,9 @@ class _Search:
                 continue
             folders[:] = [inside for inside in folders if not inside.startswith(".")]
             self.left_out["linked folder"] += sum((here / inside).is_symlink() for inside in folders)
-            paths += [here / file for file in files if not file.startswith(".") and self._is_picture(here / file)]
+            paths += [
+                here / file for file in files if not file.startswith(".") and is_picture(here / file, self.left_out)
+            ]
         if not paths:
             ends = ", ".join(sorted(ENDINGS))
             self.vain.append(DataError(f"The folder {folder} has no pictures in it or below it ({ends})."))
@@ -102,17 +94,6 @@ class _Search:
 
     def _unreadable(self, _error: OSError) -> None:
         self.left_out["unreadable folder"] += 1
-
-    def _is_picture(self, path: Path) -> bool:
-        """Whether a file of a folder is taken; one that looks like a picture and is not taken is counted."""
-        ending = path.suffix.lower()
-        taken = ending in ENDINGS
-        if taken and os.path.isfile(path):  # noqa: PTH113 (False where the folder may not be entered)
-            return True
-        if taken or ending in OTHERS:
-            broken = "broken link" if path.is_symlink() else "unreadable file"
-            self.left_out[broken if taken else ending] += 1
-        return False
 
 
 def listed(data: bytes) -> list[str]:

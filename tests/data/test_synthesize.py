@@ -291,6 +291,31 @@ def _turned() -> Image.Exif:
     return exif
 
 
+def test_pictures_that_are_left_out_are_counted_by_kind_and_whatever_is_read_elsewhere_is_taken(tmp_path: Path) -> None:
+    for number, name in enumerate(("a.png", "b.gif", "c.jfif")):
+        Image.fromarray(photo(number)).save(tmp_path / name, "JPEG" if name == "c.jfif" else None)
+    for name in ("x.heic", "y.HEIC", ".hidden.heic", "notes.txt"):
+        (tmp_path / name).write_text("x")
+    (tmp_path / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "linked").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    told: list[str] = []
+    assert [name for name, _ in photos_in(tmp_path, told.append)] == ["a.png", "b.gif", "c.jfif"]
+    assert told == ["Left out: 2 .heic, 1 broken link, 1 linked folder."]
+
+
+def test_all_damaged_photographs_are_named_before_any_is_distorted(photos: list[Photo], tmp_path: Path) -> None:
+    for name, pixels in photos:
+        Image.fromarray(np.asarray(pixels)).save(tmp_path / f"{name}.jpg")
+    for name in ("p0.jpg", "p2.jpg"):
+        (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:-200])
+    (tmp_path / "words.jpg").write_text("words")
+    seen: list[str] = []
+    with pytest.raises(DataError, match=r"(?s)p0\.jpg.*\n.*p2\.jpg.*\n.*words\.jpg"):
+        synthesize(photos_in(tmp_path), tmp_path / "set", SMALL, progress=lambda done, total, what: seen.append(what))
+    assert "distorting photographs" not in seen
+
+
 def test_one_photograph_under_two_names_is_no_two_contents(photos: list[Photo], tmp_path: Path) -> None:
     (tmp_path / "album").mkdir()
     for name, pixels in photos:

@@ -50,7 +50,7 @@ def synthesize(
         size=(width, height), crops=crops, per_crop=per_crop, per_image="wild" if wild else "single", seed=seed
     )
     with Display() as display:
-        make(photos_in(photos), out, recipe, heal=False, progress=display.report)
+        make(photos_in(photos, display.line), out, recipe, heal=False, progress=display.report)
     say(f"Written: {out}. For bench.toml:")
     say_as_it_is(f"\n{section_for(out.resolve())}")
 

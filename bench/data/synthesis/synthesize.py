@@ -9,7 +9,9 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -21,6 +23,7 @@ from bench.core.errors import DataError, UsageError
 from bench.core.files import sha256_of, writable_name
 from bench.core.progress import Report
 from bench.data.pixels.decode import decode, size_of
+from bench.data.pixels.endings import ENDINGS, counts_of, is_picture
 from bench.data.synthesis.distortions import CHROMA_ONLY, DISTORTIONS, LEVELS, distort, from_bytes, to_bytes
 from bench.data.synthesis.folders import MANIFEST, ContentHash, made_here, publish
 from bench.data.synthesis.human_cells import combined, human_cells
@@ -38,6 +41,8 @@ _RULES = 1
 _STAGES = ("blur", "spatial", "brightness", "contrast", "colour", "noise", "sharpness", "quantization", "compression")
 """In which order several distortions befall one picture: optics, scene, sensor, processing, code."""
 
+PHOTOGRAPHS = "photographs"
+"""What they are called in messages, where the pictures of a set go by its name."""
 SHOWN = 5
 """How many photographs a message names."""
 
@@ -98,23 +103,32 @@ def synthesize(
     """
     recipe = recipe or Recipe()
     _check(photos, recipe)
+    _refuse_damaged(photos, progress)
     return publish(out, lambda folder: _build(photos, folder, recipe, progress), asdict(recipe), heal=heal)
 
 
-def photos_in(folder: Path) -> list[Photo]:
-    """Every picture file below `folder`, but for hidden ones and sets made here; its path names its content group."""
+def photos_in(folder: Path, tell: Callable[[str], object] | None = None) -> list[Photo]:
+    """Every picture file below `folder`, but for hidden ones and sets made here; its path names its content group.
+
+    One line tells what else looks like a picture and is left out.
+    """
     if not folder.is_dir():
         raise UsageError(f"There is no folder of photographs {folder}.")
-    endings = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"}
     photos: list[Photo] = []
+    left_out: Counter[str] = Counter()
     sets = {path.parent for path in folder.rglob(MANIFEST) if made_here(path.parent)}
     for path in sorted(folder.rglob("*")):
         below = path.relative_to(folder)
-        left_out = any(part.startswith(".") for part in below.parts) or not sets.isdisjoint(path.parents)
-        if path.suffix.lower() in endings and not left_out and path.is_file():
+        if any(part.startswith(".") for part in below.parts) or not sets.isdisjoint(path.parents):
+            continue
+        if path.is_dir():
+            left_out["linked folder"] += path.is_symlink()
+        elif is_picture(path, left_out):
             photos.append((writable_name(below.as_posix()), path))
+    if tell and (counts := counts_of(left_out)):
+        tell(f"Left out: {counts}.")
     if not photos:
-        raise DataError(f"no photographs (png, jpg, tif, bmp, webp) in {folder}")
+        raise DataError(f"no photographs ({', '.join(sorted(ENDINGS))}) in {folder}")
     return photos
 
 
@@ -155,10 +169,10 @@ def _refuse_copies(photos: Sequence[Photo]) -> None:
 def _refuse_small(photos: Sequence[Photo], recipe: Recipe) -> None:
     """Name all photographs that are smaller than the crops before any is distorted."""
     width, height = recipe.size
-    sizes = {
-        name: size_of(source, "photographs") if isinstance(source, Path) else (source.shape[1], source.shape[0])
-        for name, source in photos
-    }
+    sizes = {}
+    for name, source in photos:
+        with suppress(DataError):  # damaged ones are named by themselves
+            sizes[name] = size_of(source, PHOTOGRAPHS) if isinstance(source, Path) else source.shape[1::-1]
     small = [f"{name} ({w}x{h})" for name, (w, h) in sizes.items() if w < width or h < height]
     if small:
         more = f" and {len(small) - SHOWN} more" if len(small) > SHOWN else ""
@@ -166,6 +180,22 @@ def _refuse_small(photos: Sequence[Photo], recipe: Recipe) -> None:
             f"{', '.join(small[:SHOWN])}{more}: smaller than {width}x{height}; "
             "leave such photographs out or ask for a smaller size"
         )
+
+
+def _refuse_damaged(photos: Sequence[Photo], progress: Report | None) -> None:
+    """Name all files that cannot be decoded before any is distorted."""
+    files = [source for _, source in photos if isinstance(source, Path)]
+    damaged = []
+    for number, file in enumerate(files):
+        if progress:
+            progress(number, len(files), "reading photographs")
+        try:
+            decode(file, PHOTOGRAPHS)
+        except DataError as error:
+            damaged.append(str(error))
+    if damaged:
+        more = [f"{len(damaged) - SHOWN} more photographs cannot be used."] if len(damaged) > SHOWN else []
+        raise DataError("\n".join([*damaged[:SHOWN], *more]))
 
 
 def _build(photos: Sequence[Photo], folder: Path, recipe: Recipe, progress: Report | None) -> str:
@@ -198,7 +228,7 @@ def _build(photos: Sequence[Photo], folder: Path, recipe: Recipe, progress: Repo
 def _crops(photos: Sequence[Photo], recipe: Recipe) -> Iterator[tuple[str, np.ndarray]]:
     width, height = recipe.size
     for name, source in photos:
-        pixels = decode(source, "photographs") if isinstance(source, Path) else source
+        pixels = decode(source, PHOTOGRAPHS) if isinstance(source, Path) else source
         picture = Image.fromarray(pixels)
         spare = 1.0 if recipe.crops == 1 else 1.5
         cover = max(width / picture.width, height / picture.height)
