@@ -36,6 +36,10 @@ def with_sets(settings: Config, data: Mapping[str, Any]) -> Config:
     from bench.data.locate import refuse_unknown_settings, take_titles
 
     further = {name: _section(name, said) for name, said in data.items()}
+    for name in (name for name, said in further.items() if "title" in said):
+        raise UsageError(
+            f"data: the title of {name} belongs in [data.{name}] of bench.toml, where bench.table finds it."
+        )
     extended = replace(settings, data={**settings.data, **further})
     refuse_unknown_settings(extended.data)
     take_titles(extended.data)

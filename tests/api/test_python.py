@@ -332,6 +332,11 @@ def test_the_worked_example_runs_as_it_stands_and_its_model_is_on_a_scale_where_
 # What bench.toml and the command have too ----------------------------------------------------------------------------
 
 
+def test_a_title_that_no_later_call_would_know_is_refused(home, holiday):
+    with pytest.raises(bench.BenchError, match=r"the title of holiday belongs in \[data.holiday\] of bench.toml"):
+        bench.run("mean", data={"holiday": {**holiday["holiday"], "title": "Holiday pictures"}}, quiet=True, **TOY)
+
+
 def test_seeds_are_those_of_the_configuration_or_of_the_call(home, holiday):
     (home / "bench.toml").write_text("[run]\nseeds = 2\n")
     quick = {**TOY, "splits": 1, "quiet": True}

@@ -174,6 +174,11 @@ def test_a_negative_standard_deviation_is_no_label(tmp_path):
         load(mine(path, std="sd"))
 
 
+def test_an_empty_standard_deviation_is_an_unknown_one(tmp_path):
+    path = own_folder(tmp_path, rows="image,score,sd\na.png,1,.5\nc.png,2,\nsub/b.png,3,.25\n")
+    assert load(mine(path, std="sd")).table["std"].fillna(-1).tolist() == [0.5, -1, 0.25]
+
+
 def test_what_is_no_setting_of_data_is_refused():
     for config, said in (
         ({"rot": "/x"}, r"\[data\] has no setting 'rot'. Did you mean root\?"),

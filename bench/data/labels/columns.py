@@ -73,18 +73,26 @@ class Sheet:
         self._refuse(((i, f"{cells[i]!r} is not a picture's name below the set's folder") for i in strangers), hint)
         return names
 
-    def numbers_of(self, name: str, low: float = -math.inf, high: float = math.inf) -> list[float]:
-        """A column of finite numbers within [low, high], with half a percent of slack for rounded limits."""
+    def numbers_of(
+        self, name: str, low: float = -math.inf, high: float = math.inf, *, blank: bool = False
+    ) -> list[float]:
+        """A column of finite numbers within [low, high], with half a percent of slack for rounded limits.
+
+        Empty cells are NaN where some may be `blank`, else an error.
+        """
         slack = 0.005 * (high - low) if math.isfinite(high - low) else 0.0
         cells = self._column(name)
         values = [_number(cell) for cell in cells]
-        faults = [_fault(cell, value, low, high, slack) for cell, value in zip(cells, values, strict=True)]
+        faults = [
+            "" if blank and not cell else _fault(cell, value, low, high, slack)
+            for cell, value in zip(cells, values, strict=True)
+        ]
         self._refuse((index, f"{name} is {fault}") for index, fault in enumerate(faults) if fault)
         return values
 
     def deviations(self, name: str) -> list[float]:
-        """A column of standard deviations, which are never negative."""
-        values = self.numbers_of(name)
+        """A column of standard deviations, which are never negative; NaN where a cell is empty, as of one opinion."""
+        values = self.numbers_of(name, blank=True)
         self._refuse(
             (index, f"{name} is {value:g}, and a standard deviation is never negative")
             for index, value in enumerate(values)
