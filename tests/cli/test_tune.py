@@ -71,9 +71,9 @@ def test_runs_of_another_network_than_was_tuned_are_told_of_in_one_note_and_thos
     assert "Tuned otherwise" not in planned("--backbone", TINY)
     said = planned("--backbone", OTHER)
     assert said.count("Tuned otherwise than these runs are made:") == 1
-    assert f"linear_probe on backbone {TINY}, not {OTHER}" in said
-    assert "linear_probe on precision fp32, not bf16" in planned("--backbone", TINY, "--precision", "bf16")
-    assert "linear_probe with head as usual, not linear" in planned("--backbone", TINY, "--set", "head=linear")
+    assert f"linear_probe with backbone {TINY} (here {OTHER})" in said
+    assert "linear_probe with precision fp32 (here bf16)" in planned("--backbone", TINY, "--precision", "bf16")
+    assert "linear_probe with head as usual (here linear)" in planned("--backbone", TINY, "--set", "head=linear")
 
 
 def test_what_is_set_goes_before_what_was_tuned_and_that_is_said(home):

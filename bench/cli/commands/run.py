@@ -219,15 +219,15 @@ def _tell_of_untuned(ask: Ask, plan: Plan, tell: Callable[[str], None]) -> None:
 
 def _tell_of_what_was_tuned_otherwise(tuned: Choices, plan: Plan, tell: Callable[[str], None]) -> None:
     """Name the methods whose settings were chosen with another network, recipe or option than their runs have."""
-    from bench.planning.choices import NETWORK
-
-    methods: dict[str, set[str]] = {}
+    by_method: dict[str, dict[str, None]] = {}
     for spec in plan.specs:
         for what, then, now in tuned.otherwise(spec):
-            how = f"{'on' if what in NETWORK else 'with'} {what} {then or 'none'}, not {now or 'none'}"
-            methods.setdefault(how, set()).add(spec.method)
-    if methods:
-        said = "; ".join(f"{', '.join(sorted(names))} {how}" for how, names in methods.items())
+            by_method.setdefault(spec.method, {})[f"{what} {then or 'none'} (here {now or 'none'})"] = None
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for method, differences in sorted(by_method.items()):
+        alike.setdefault(tuple(differences), []).append(method)
+    if alike:
+        said = "; ".join(f"{', '.join(methods)} with {', '.join(how)}" for how, methods in alike.items())
         tell(f"Tuned otherwise than these runs are made: {said}. `bench tune` with the flags of these runs chooses.")
 
 
